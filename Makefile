@@ -1,0 +1,38 @@
+# make demo | make test | make check | make clean.  VENV=... puts the environment elsewhere, PYTHON=... chooses Python.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+THREADS := $(shell nproc)
+PARTS  ?= auto
+
+.PHONY: setup demo test check wheel clean
+
+setup: $(STAMP)
+
+# a change of the dependency files builds anew; an interrupted set-up leaves no stamp
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "zansa needs Python 3.11 to 3.13; name one with PYTHON=..."; exit 2; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(RUN)/zansa demo
+
+test: $(STAMP) check wheel
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: $(STAMP)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+# the built wheel, not the source tree, answers from an environment of its own
+wheel: $(STAMP)
+	PYTHON=$(RUN)/python sh tests/wheel.sh
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache

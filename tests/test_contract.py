@@ -1,0 +1,179 @@
+"""Every kind × every law: a new kind is tested by being in the dict."""
+
+import json
+
+import pytest
+import torch
+from laws import KINDS, a_block, images_for, small_net, trained
+from torch.utils.flop_counter import FlopCounterMode
+
+from zansa.arch.cost import cost
+from zansa.arch.edits import Delete, Insert, Remap, apply, edit_from_dict, preserves, remappable
+from zansa.arch.lower import lower
+from zansa.arch.spec import Net
+from zansa.nets.build import build
+from zansa.nets.files import Model, load, save
+from zansa.nets.transfer import transfer
+from zansa.arch.use import Preprocess
+
+NETS = {
+    f"{kind}{'-scaled' if scale else ''}-{dims}d": small_net(kind, scale, dims)
+    for kind, scale in KINDS
+    for dims in (1, 2, 3)
+}
+NETS |= {
+    "basic-pad": small_net("basic", shortcut="pad"),
+    "bottleneck-grouped": small_net("bottleneck", groups=2),
+    "preact_bottleneck-grouped-scaled": small_net("preact_bottleneck", scale=True, groups=2),
+    "basic-both-pools": small_net("basic", pool="both"),
+}
+every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
+
+
+def edits_of(net: Net) -> list:
+    kind = net.stages[0].blocks[0].kind
+    groups = net.stages[0].blocks[0].groups
+    edits = [Insert(stage=0, at=1, block=a_block(kind)), Insert(stage=1, at=1, block=a_block(kind)), Delete(stage=0, at=1)]
+    for axis, width in remappable(net).items():
+        size = width // groups if groups > 1 and "hidden" in axis else 1
+        whole = lambda order, size=size: tuple(size * g + k for g in order for k in range(size))  # noqa: E731
+        count = width // size
+        edits.append(Remap(axis=axis, index=whole((*range(count), 0, 0))))  # widen: three copies of one, one of the others
+        edits.append(Remap(axis=axis, index=whole(reversed(range(count)))))
+        edits.append(Remap(axis=axis, index=whole(range(count - 1))))
+    return edits
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return ((a - b).abs().max() / a.abs().max()).item()
+
+
+@every_net
+def test_json_round_trip(net):
+    again = Net.from_json(net.to_json())
+    assert again == net
+    assert hash(again) == hash(net)
+
+
+@every_net
+def test_cost_is_build(net):
+    module = build(net).eval()
+    assert cost(net).params == sum(p.numel() for p in module.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(images_for(net, count=1).float())
+    assert 2 * cost(net).macs == counter.get_total_flops()
+
+
+@every_net
+def test_rows_are_the_modules(net):
+    module = build(net)
+    for row in lower(net).rows:
+        if row.op not in ("add", "after"):
+            module.get_submodule(row.path)
+
+
+@every_net
+def test_training_bytes_are_what_autograd_keeps(net):
+    module, batch = build(net).train(), 4
+    weights = {p.untyped_storage().data_ptr() for p in (*module.parameters(), *module.buffers())}
+    kept = {}
+
+    def pack(tensor):
+        if tensor.untyped_storage().data_ptr() not in weights and tensor.numel() > 8 * batch:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(images_for(net, count=batch).float())
+    assert result.requires_grad
+    assert cost(net, batch).train_bytes == pytest.approx(sum(kept.values()), rel=0.03)
+
+
+@every_net
+def test_save_is_load(net, tmp_path):
+    module = trained(build(net)).float()
+    classes = ("a", "b", "c")
+    save(tmp_path / "m.safetensors", Model(net, module, classes, Preprocess(channels=2, size=(9, 11))))
+    again = load(tmp_path / "m.safetensors")
+    assert (again.net, again.classes) == (net, classes)
+    x = images_for(net).float()
+    assert torch.equal(again.module(x), module(x))
+
+
+@every_net
+def test_transfer_fits_strictly_and_edits_do_as_declared(net):
+    module, x = trained(build(net)), images_for(net)
+    before, changes = module(x), []
+    for edit in edits_of(net):
+        after = apply(net, edit)
+        edited = build(after).double().eval()
+        edited.load_state_dict(transfer(module.state_dict(), net, edit), strict=True)
+        if preserves(net, edit):
+            assert difference(before, edited(x)) <= 1e-12, edit
+        else:  # a channel may be dead, but not every one
+            changes.append((difference(before, edited(x)), edit))
+    assert all(change > 1e-6 for change, edit in changes if isinstance(edit, Delete))
+    assert any(change > 1e-6 for change, edit in changes if isinstance(edit, Remap))
+
+
+@every_net
+def test_gradients_follow_a_remap_as_first_moments_do(net):
+    """The oracle of the transfer of moments: the gradient behind the edit is the edited gradient."""
+    x, target = images_for(net), torch.tensor([0, 1, 2])
+
+    def gradients(module):
+        torch.nn.functional.cross_entropy(module(x), target).backward()
+        return {name: p.grad for name, p in module.named_parameters()}
+
+    module = trained(build(net))
+    first = gradients(module)
+    for edit in edits_of(net):
+        if not (isinstance(edit, Remap) and preserves(net, edit)):
+            continue
+        edited = build(apply(net, edit)).double().eval()
+        edited.load_state_dict(transfer(module.state_dict(), net, edit))
+        moved, second = transfer(first, net, edit, "first moment"), gradients(edited)
+        for name in second:
+            scale = max(float(value.abs().max()) for value in second.values())
+            assert float((moved[name] - second[name]).abs().max()) <= 1e-11 * scale, (edit, name)
+        squared = transfer({n: g**2 for n, g in first.items()}, net, edit, "second moment")
+        assert all(torch.allclose(squared[name], second[name] ** 2, atol=1e-18) for name in second)
+
+
+@every_net
+def test_delete_undoes_insert(net):
+    module = trained(build(net))
+    insert = Insert(stage=0, at=1, block=a_block(net.stages[0].blocks[0].kind))
+    delete = Delete(stage=0, at=1)
+    wide = transfer(module.state_dict(), net, insert)
+    assert apply(apply(net, insert), delete) == net
+    back = transfer(wide, apply(net, insert), delete)
+    assert back.keys() == module.state_dict().keys()
+    assert all(torch.equal(back[name], value) for name, value in module.state_dict().items())
+
+
+@every_net
+def test_replay_gives_the_final_net(net):
+    journal, final = [], net
+    for edit in edits_of(net):
+        try:
+            final = apply(final, edit)
+        except ValueError:
+            continue  # an earlier edit took the channels that this one names
+        journal.append(json.dumps(edit.model_dump(mode="json")))
+    replayed = net
+    for line in journal:
+        replayed = apply(replayed, edit_from_dict(json.loads(line)))
+    assert replayed == final
+    assert len(journal) >= 4
+
+
+@every_net
+def test_identity_start_really_trains(net):
+    """A block inserted as the identity gets a gradient, so it can leave the identity."""
+    module, x = trained(build(net)), images_for(net)
+    edit = Insert(stage=0, at=1, block=a_block(net.stages[0].blocks[0].kind))
+    edited = build(apply(net, edit)).double()
+    edited.load_state_dict(transfer(module.state_dict(), net, edit))
+    edited(x).square().sum().backward()
+    assert max(float(p.grad.abs().max()) for p in edited.stages[0][1].parameters()) > 1e-6

@@ -1,0 +1,113 @@
+"""Published figures are the oracle of the tables; torchvision's logits and torch-pruning's groups of everything else."""
+
+import pytest
+import torch
+import torchvision
+
+from zansa.arch import zoo
+from zansa.arch.cost import cost
+from zansa.arch.lower import lower
+from zansa.nets.adopt import adopt, read_checkpoint
+from zansa.nets.build import build
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_published_sizes(name):
+    entry = zoo.ZOO[name]
+    found = cost(entry.make())
+    exact = entry.params % 1000 != 0
+    # papers print two or three digits: 0.27 M, 1.7 M, 19.4 M
+    assert found.params == entry.params if exact else found.params == pytest.approx(entry.params, rel=0.07)
+    if entry.macs:
+        assert found.macs == pytest.approx(entry.macs, rel=2e-3)
+
+
+# torchvision counts its own modules; chenyaofo/pytorch-cifar-models prints 269.722 k and 853.018 k for depth 20 and 56
+@pytest.mark.parametrize(("name", "params"), [("cifar_resnet20", 269_722), ("cifar_resnet56", 853_018)])
+def test_counts_of_other_implementations(name, params):
+    assert cost(zoo.make(name)).params == params
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_torchvision_has_as_many_parameters(depth):
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+    assert cost(zoo.resnet(depth)).params == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("depth", [18, 50, 101])
+def test_adopted_weights_give_torchvisions_logits(depth):
+    torch.manual_seed(depth)
+    theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).eval()
+    with torch.no_grad():
+        for name, buffer in theirs.named_buffers():
+            if "running" in name:
+                buffer.uniform_(0.5, 1.5)
+        ours = adopt({f"module.{name}": value for name, value in theirs.state_dict().items()}, zoo.resnet(depth))
+        x = torch.randn(2, 3, 96, 96)
+        expected, found = theirs(x), ours(x)
+    assert float((expected - found).abs().max()) <= 1e-5 * float(expected.abs().max())
+
+
+def test_adopt_names_what_does_not_fit():
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    with pytest.raises(ValueError, match=r"does not fit its network: stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing"):
+        adopt(state, zoo.resnet(34))
+
+
+def test_checkpoints_are_never_executed(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    torch.save({"state_dict": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(ValueError, match="never executes what a file contains"):
+        read_checkpoint(tmp_path / "bomb.pt")
+    assert not (tmp_path / "executed").exists()
+    state = build(zoo.cifar_resnet(8)).state_dict()
+    torch.save({"state_dict": state}, tmp_path / "good.pt")
+    assert read_checkpoint(tmp_path / "good.pt").keys() == state.keys()
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ValueError, match="holds no state dict"):
+        read_checkpoint(tmp_path / "list.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ValueError, match="cannot be read as weights alone"):
+        read_checkpoint(tmp_path / "text.pt")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_preact_resnet20"])
+def test_axes_are_torch_prunings_groups(name):
+    """The rows that touch an axis are the layers that torch-pruning, by tracing, finds coupled."""
+    import torch_pruning
+
+    net = zoo.make(name)
+    module, table = build(net), lower(net)
+    x = torch.randn(1, 3, *(64, 64) if "50" in name or "18" in name else (32, 32))
+    graph = torch_pruning.DependencyGraph().build_dependency(module, example_inputs=x)
+    paths = {layer: path for path, layer in module.named_modules()}
+    checked = 0
+    for row in table.rows:
+        if row.op != "conv":
+            continue
+        group = graph.get_pruning_group(module.get_submodule(row.path), torch_pruning.prune_conv_out_channels, [0])
+        theirs = {paths[dep.target.module] for dep, _ in group if dep.target.module in paths}
+        ours = {r.path for r in table.rows if r.op in ("conv", "norm", "linear") and row.y in (r.x, r.y)}
+        assert {path for path in theirs if ours or path} & {r.path for r in table.rows if r.op in ("conv", "norm", "linear")} == ours
+        checked += 1
+    assert checked >= 15
+
+
+def test_the_stem_follows_the_image_size():
+    assert zoo.resnet(18, size=(32, 32)).stem.kernel == 3
+    assert zoo.resnet(18).stem.pool
+    # the counts of a ResNet-18 with a small stem on 32-pixel images, and of the large stem on them
+    assert cost(zoo.resnet(18, classes=10, size=(32, 32))).macs == pytest.approx(555.4e6, rel=3e-3)
+
+
+def test_unknown_names_are_answered_with_the_known():
+    with pytest.raises(ValueError, match=r"no network and no file is called 'resnet19'; known networks: resnet18"):
+        zoo.read("resnet19")
+    with pytest.raises(ValueError, match="depth 21 is not 6n \\+ 2; take 8, 14, 20"):
+        zoo.cifar_resnet(21)
+    with pytest.raises(ValueError, match="no ResNet of depth 19"):
+        zoo.resnet(19)

@@ -1,0 +1,47 @@
+"""zansa (残差, "residual"): grows residual networks to fit.
+
+The names below are the public surface. Those that need torch are fetched when first used, so that describing and
+costing networks starts at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .arch import zoo
+from .arch.cost import Cost, cost
+from .arch.edits import Delete, Insert, Remap, apply
+from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
+from .arch.use import OperatingPoint, Preprocess
+
+if TYPE_CHECKING:
+    from .deploy.export import export
+    from .deploy.runtime import predictor
+    from .learn.data import load as load_data
+    from .learn.data.splits import split
+    from .learn.evaluate import figures
+    from .learn.train import Recipe, fit
+    from .nets.adopt import adopt
+    from .nets.build import build
+    from .nets.files import Model, load, save
+    from .nets.transfer import transfer
+
+__all__ = [
+    "Block", "Cost", "Delete", "Head", "Input", "Insert", "Model", "Net", "OperatingPoint", "Preprocess", "Recipe",
+    "Remap", "Stage", "Stem", "Step", "adopt", "apply", "build", "cost", "export", "figures", "fit", "load",
+    "load_data", "predictor", "save", "split", "transfer", "zoo",
+]  # fmt: skip
+
+_HOMES = {
+    "Model": "nets.files", "Recipe": "learn.train", "adopt": "nets.adopt", "build": "nets.build",
+    "export": "deploy.export", "figures": "learn.evaluate", "fit": "learn.train", "load": "nets.files",
+    "load_data": "learn.data", "predictor": "deploy.runtime", "save": "nets.files", "split": "learn.data.splits",
+    "transfer": "nets.transfer",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"zansa has no {name!r}; it has: {', '.join(__all__)}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), "load" if name == "load_data" else name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,98 @@
+"""What a block computes: each kind is a short table of layers over named channel axes, its paper in the line above.
+
+A table function gets the axis `x` it reads, the axis `y` it writes, its own `hidden` axes, the stride of the
+block and the groups. To add a kind: write its table, and one line in BRANCHES.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Conv(NamedTuple):
+    """A convolution from axis x to axis y, `kernel` wide in every direction, padded to keep the size at stride 1.
+    `zero`: starts at zero where the block must start as the identity."""
+
+    name: str
+    x: str
+    y: str
+    kernel: int = 3
+    stride: int = 1
+    groups: int = 1
+    zero: bool = False
+
+
+class Norm(NamedTuple):
+    """A normalisation with scale and shift per channel; `zero` as for Conv, of its scale."""
+
+    name: str
+    axis: str
+    zero: bool = False
+
+
+class Act(NamedTuple):
+    """The network's activation."""
+
+    name: str
+
+
+Layers = tuple[Conv | Norm | Act, ...]
+Hidden = tuple[str, ...]
+
+
+# He et al. 2015 (1512.03385), fig. 5 left
+def basic(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    (h,) = hidden
+    return (
+        Conv("conv1", x, h, 3, stride), Norm("norm1", h), Act("act1"),
+        Conv("conv2", h, y, 3), Norm("norm2", y, zero=True),
+    )  # fmt: skip
+
+
+# He et al. 2015, fig. 5 right, with the stride in the 3-wide convolution; groups: Xie et al. 2016 (1611.05431)
+def bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    h, g = hidden
+    return (
+        Conv("conv1", x, h, 1), Norm("norm1", h), Act("act1"),
+        Conv("conv2", h, g, 3, stride, groups), Norm("norm2", g), Act("act2"),
+        Conv("conv3", g, y, 1), Norm("norm3", y, zero=True),
+    )  # fmt: skip
+
+
+# He et al. 2016 (1603.05027), fig. 4 e
+def preact_basic(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    (h,) = hidden
+    return (
+        Norm("norm1", x), Act("act1"), Conv("conv1", x, h, 3, stride),
+        Norm("norm2", h), Act("act2"), Conv("conv2", h, y, 3, zero=True),
+    )  # fmt: skip
+
+
+# He et al. 2016, the bottleneck of ResNet-164 and -1001
+def preact_bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    h, g = hidden
+    return (
+        Norm("norm1", x), Act("act1"), Conv("conv1", x, h, 1),
+        Norm("norm2", h), Act("act2"), Conv("conv2", h, g, 3, stride, groups),
+        Norm("norm3", g), Act("act3"), Conv("conv3", g, y, 1, zero=True),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A kind of branch: its table, how many `hidden` axes it has, whether an activation follows the sum (`after`),
+    how many of its first layers a shape-changing shortcut reads behind (`shared`), and whether it takes groups."""
+
+    layers: Callable[[str, str, Hidden, int, int], Layers]
+    hidden: int
+    after: bool = True
+    shared: int = 0
+    grouped: bool = False
+
+
+BRANCHES = {
+    "basic": Branch(basic, hidden=1),
+    "bottleneck": Branch(bottleneck, hidden=2, grouped=True),
+    "preact_basic": Branch(preact_basic, hidden=1, after=False, shared=2),
+    "preact_bottleneck": Branch(preact_bottleneck, hidden=2, after=False, shared=2, grouped=True),
+}

@@ -1,0 +1,99 @@
+"""What a network costs, read from its table: no tensors are made. The unit of work is the multiply-add (MAC)."""
+
+from dataclasses import dataclass
+from math import prod
+
+from .lower import Row, Table, lower
+from .spec import Net
+
+
+@dataclass(frozen=True)
+class Cost:
+    """macs: multiply-adds of convolutions and linear layers for one image; params: learned numbers;
+    depth: weighted layers on the longest path; activations in bytes for the whole batch: `train_bytes` kept for the
+    backward pass, `infer_bytes` alive at once at the worst moment of inference."""
+
+    macs: int
+    params: int
+    depth: int
+    train_bytes: int
+    infer_bytes: int
+    batch: int
+
+
+def cost(net: Net, batch: int = 1, bytes_per_value: int = 4) -> Cost:
+    """The cost of a network for a batch of images of its input size."""
+    table = lower(net)
+    each = batch * bytes_per_value
+    return Cost(
+        macs=sum(row_macs(row, table) for row in table.rows),
+        params=sum(row_params(row, table) for row in table.rows),
+        depth=sum(row.op in ("conv", "linear") and ".shortcut." not in row.path for row in table.rows),
+        train_bytes=_kept_values(table) * each + _index_bytes(table) * batch,
+        infer_bytes=_alive_values(table) * each,
+        batch=batch,
+    )
+
+
+def row_macs(row: Row, table: Table) -> int:
+    """Multiply-adds of one layer for one image."""
+    x, y = table.width[row.x], table.width[row.y]
+    if row.op == "conv":
+        return row.kernel ** len(row.size) * (x // row.groups) * y * prod(row.size)
+    return _features(row, x) * y if row.op == "linear" else 0
+
+
+def row_params(row: Row, table: Table) -> int:
+    """Learned numbers of one layer."""
+    x, y = table.width[row.x], table.width[row.y]
+    if row.op == "conv":
+        return row.kernel ** len(row.size) * (x // row.groups) * y
+    if row.op == "linear":
+        return (_features(row, x) + 1) * y
+    return 2 * y if row.op == "norm" else int(row.scale)
+
+
+def _features(row: Row, width: int) -> int:
+    return 2 * width if row.pool == "both" else width
+
+
+def _values(table: Table) -> dict[str, int]:
+    """How many values each tensor has, by the path of the row that writes it."""
+    first = table.rows[0]
+    values = {"input": table.width[first.x] * prod(first.size_in)}
+    for row in table.rows:
+        width = table.width[row.y]
+        values[row.path] = (_features(row, width) if row.op == "globalpool" else width) * prod(row.size)
+    return values
+
+
+def _kept_values(table: Table) -> int:
+    """Values that a backward pass needs, each tensor once: what weighted layers, norms and max pools read, what
+    activations write, and the branch output that a learned scalar multiplies."""
+    kept: set[str] = set()
+    for row in table.rows:
+        if row.op in ("conv", "norm", "pool", "linear") or (row.op == "globalpool" and row.pool != "average"):
+            kept.update(row.reads)
+        elif row.op == "act":
+            kept.add(row.path)
+        elif row.op == "add" and row.scale:
+            kept.add(row.reads[1])
+    values = _values(table)
+    return sum(values[path] for path in kept)
+
+
+def _index_bytes(table: Table) -> int:
+    """A max pool keeps where each maximum stood, in 8 bytes."""
+    return sum(8 * table.width[row.y] * prod(row.size) for row in table.rows if row.op == "pool")
+
+
+def _alive_values(table: Table) -> int:
+    """The most values alive at once when each tensor is freed behind its last reader."""
+    values = _values(table)
+    last = {path: k for k, row in enumerate(table.rows) for path in row.reads}
+    alive, worst = {"input"}, 0
+    for k, row in enumerate(table.rows):
+        alive.add(row.path)
+        worst = max(worst, sum(values[path] for path in alive))
+        alive = {path for path in alive if last.get(path, k + 1) > k}
+    return worst
