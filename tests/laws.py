@@ -14,14 +14,14 @@ def a_block(kind: str, width: int = 4, groups: int = 1) -> Block:
 
 
 def small_net(kind: str, scale: bool = False, dims: int = 2, shortcut: str = "project", groups: int = 1,
-              pool: str = "average") -> Net:  # fmt: skip
+              pool: str = "average", contrast: int = 0) -> Net:  # fmt: skip
     """Two stages, three blocks: an identity stage, then one that changes width and size."""
     act = BRANCHES[kind].after
     step = Step(scale=scale)
     block = a_block(kind, groups=groups)
     return Net(
         input=Input(channels=2, size=SIZES[dims]),
-        stem=Stem(width=6, act=act),
+        stem=Stem(width=6, act=act, contrast=contrast),
         stages=(
             Stage(width=6, blocks=(block, block), step=step),
             Stage(width=8, stride=2, shortcut=shortcut, blocks=(block,), step=step),

@@ -11,10 +11,10 @@ from zansa.arch.cost import cost
 from zansa.arch.edits import Delete, Insert, Remap, apply, edit_from_dict, preserves, remappable
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
+from zansa.arch.use import Preprocess
 from zansa.nets.build import build
 from zansa.nets.files import Model, load, save
 from zansa.nets.transfer import transfer
-from zansa.arch.use import Preprocess
 
 NETS = {
     f"{kind}{'-scaled' if scale else ''}-{dims}d": small_net(kind, scale, dims)
@@ -26,6 +26,9 @@ NETS |= {
     "bottleneck-grouped": small_net("bottleneck", groups=2),
     "preact_bottleneck-grouped-scaled": small_net("preact_bottleneck", scale=True, groups=2),
     "basic-both-pools": small_net("basic", pool="both"),
+    "basic-contrast-1d": small_net("basic", dims=1, contrast=9),
+    "basic-contrast-2d": small_net("basic", contrast=9),
+    "basic-contrast-3d": small_net("basic", dims=3, contrast=9),
 }
 every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 
@@ -33,12 +36,18 @@ every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 def edits_of(net: Net) -> list:
     kind = net.stages[0].blocks[0].kind
     groups = net.stages[0].blocks[0].groups
-    edits = [Insert(stage=0, at=1, block=a_block(kind)), Insert(stage=1, at=1, block=a_block(kind)), Delete(stage=0, at=1)]
+    edits = [
+        Insert(stage=0, at=1, block=a_block(kind)),
+        Insert(stage=1, at=1, block=a_block(kind)),
+        Delete(stage=0, at=1),
+    ]
     for axis, width in remappable(net).items():
         size = width // groups if groups > 1 and "hidden" in axis else 1
         whole = lambda order, size=size: tuple(size * g + k for g in order for k in range(size))  # noqa: E731
         count = width // size
-        edits.append(Remap(axis=axis, index=whole((*range(count), 0, 0))))  # widen: three copies of one, one of the others
+        edits.append(
+            Remap(axis=axis, index=whole((*range(count), 0, 0)))
+        )  # widen: three copies of one, one of the others
         edits.append(Remap(axis=axis, index=whole(reversed(range(count)))))
         edits.append(Remap(axis=axis, index=whole(range(count - 1))))
     return edits

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import zansa.record
-from zansa.record import Run, environment, new_name
+from zansa.record import Run, environment, new_name, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -94,9 +94,7 @@ def test_what_is_no_run_is_answered_with_the_runs_there(run):
     runs = run.path.parent
     with pytest.raises(ValueError, match=r"tiles-9: there is no such folder; runs in .*runs: tiles-1"):
         Run.open(runs / "tiles-9")
-    with pytest.raises(
-        ValueError, match=r"is no run: it has no environment.json and no spec.json; .*tiles-1"
-    ):
+    with pytest.raises(ValueError, match=r"is no run: it has no environment.json and no spec.json; .*tiles-1"):
         Run.open(runs)
     with pytest.raises(ValueError, match="there is no such folder; there are no runs in"):
         Run.open(run.path / "environment.json")
@@ -189,6 +187,21 @@ def test_a_file_is_replaced(run):
     assert run.files() == ["empty", "environment.json", "model.onnx"]
 
 
+def test_who_reads_while_a_file_is_replaced_reads_the_old_one(run):
+    path = run.write_bytes("model.onnx", b"old" * 10_000)
+    with path.open("rb") as file:
+        begin = file.read(3)
+        run.write_bytes("model.onnx", b"new" * 10_000)
+        assert begin + file.read() == b"old" * 10_000
+
+
+def test_a_file_outside_of_a_run_is_written_alike(tmp_path):
+    assert write_atomic(tmp_path / "card [1].md", b"text").read_bytes() == b"text"
+    assert [path.name for path in tmp_path.iterdir()] == ["card [1].md"]
+    with pytest.raises(ValueError, match=r"cannot write .*none.x.bin .*the folder is gone"):
+        write_atomic(tmp_path / "none" / "x.bin", b"")
+
+
 def test_files_are_as_readable_as_others(run, tmp_path):
     (tmp_path / "plain").write_text("")
     assert run.write_json("data.json", 1).stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -247,27 +260,33 @@ from zansa.record import Run
 run = Run.open(sys.argv[1])
 n = len(run.lines("events.jsonl"))
 while True:
-    run.append("events.jsonl", {"n": n, "load": "x" * (n * 7919 % 300_000)})
-    run.write_json("metrics.json", {"n": n, "load": [n] * 20_000})
+    run.append("events.jsonl", {"n": n, "load": "x" * (n * 7919 % 30_000)})
+    run.write_bytes("model.safetensors", bytes([n % 256]) * 16_000_000)
+    run.write_json("metrics.json", {"n": n, "load": [n] * 1000})
     print(n, flush=True)
     n += 1
 """
 
 
-def whole_metrics(run):
-    found = run.read_json("metrics.json")
-    assert found["load"] == [found["n"]] * 20_000
-    return found["n"]
+def check_whole(run):
+    """No file is torn; returns how many lines there are."""
+    lines, found = run.lines("events.jsonl"), run.read_json("metrics.json")
+    assert [line["n"] for line in lines] == list(range(len(lines)))
+    assert all(len(line["load"]) == line["n"] * 7919 % 30_000 for line in lines)
+    assert found["load"] == [found["n"]] * 1000
+    data = (run.path / "model.safetensors").read_bytes()
+    assert data == data[:1] * 16_000_000
+    return len(lines)
 
 
 def write_until_killed(run, seconds):
-    """The last number that a writing process had on the disk before SIGKILL; reads all the while."""
+    """The last number that a writing process had put on the disk before SIGKILL; reads all the while."""
     command = [sys.executable, "-c", WRITER, str(run.path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         said = [process.stdout.readline()]
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            whole_metrics(run)
+            check_whole(run)
         process.kill()
         said += process.stdout.readlines()
     assert process.returncode == -9, "the writer ended by itself"
@@ -278,12 +297,10 @@ def test_a_killed_writer_loses_nothing_that_it_had_written(run):
     chance = random.Random(0)
     for _ in range(6):
         last = write_until_killed(run, chance.uniform(0, 0.15))
-        lines = run.lines("events.jsonl")
-        assert [line["n"] for line in lines] == list(range(len(lines)))
-        assert all(len(line["load"]) == line["n"] * 7919 % 300_000 for line in lines)
-        assert last <= whole_metrics(run) < len(lines) <= last + 2
-        assert run.files() == ["environment.json", "events.jsonl", "metrics.json"]
-    run.write_json("metrics.json", None)
+        assert check_whole(run) - 2 <= last <= run.read_json("metrics.json")["n"] < check_whole(run)
+        assert run.files() == ["environment.json", "events.jsonl", "metrics.json", "model.safetensors"]
+    for name in ("metrics.json", "model.safetensors"):
+        run.write_bytes(name, b"end")
     assert hidden(run) == []
 
 
@@ -311,9 +328,7 @@ def test_on_a_full_disk_no_run_begins(tmp_path, monkeypatch):
     with files_up_to(100), pytest.raises(ValueError, match="full: free some room"):
         Run.create(tmp_path, "a")
     monkeypatch.setattr(zansa.record, "FREE_BYTES", 2**80)
-    with pytest.raises(
-        ValueError, match=r"only .* MiB are free in .*: free some room, or choose another place"
-    ):
+    with pytest.raises(ValueError, match=r"only .* MiB are free in .*: free some room, or choose another place"):
         Run.create(tmp_path, "b")
     assert list(tmp_path.iterdir()) == []
 
@@ -372,10 +387,7 @@ def mount(*options):
 """
     for right in (["--map-root-user"], []):
         command = ["unshare", "--mount", *right, sys.executable, "-c"]
-        if (
-            subprocess.run([*command, f"{mount}mount('-t', 'tmpfs', 'none')"], capture_output=True).returncode
-            == 0
-        ):
+        if subprocess.run([*command, f"{mount}mount('-t', 'tmpfs', 'none')"], capture_output=True).returncode == 0:
             done = subprocess.run([*command, mount + script], cwd=ROOT, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             return
@@ -406,7 +418,6 @@ refused(lambda: run.append("events.jsonl", "x" * 300_000), "No space left on dev
 (root / "filler").open("wb", buffering=0).write(b"0" * 300_000)
 refused(lambda: Run.create(root, "b"), "No space left on device", "free some room")
 refused(lambda: run.write_json("metrics.json", "new"), "No space left on device")
-assert sorted(p.name for p in run.path.iterdir()) == ["environment.json", "events.jsonl", "metrics.json"]
 assert sorted(path.name for path in run.path.iterdir()) == ["environment.json", "events.jsonl", "metrics.json"]
 assert not (root / "b").exists()
 (root / "filler").unlink()
@@ -483,7 +494,7 @@ def test_the_commit_is_that_of_the_checkout_and_says_when_it_was_changed(tmp_pat
     assert commit() == "None"  # nothing committed yet
     git(copy, "add", ".")
     git(copy, "commit", "-q", "-m", "first")
-    git(copy, "tag", "v1")
+    git(copy, "tag", "-a", "-m", "first", "v1")
     assert commit() == git(copy, "rev-parse", "HEAD")
     (copy / "zansa" / "__init__.py").write_text("# changed\n")
     assert commit() == git(copy, "rev-parse", "HEAD") + "-dirty"

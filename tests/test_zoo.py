@@ -51,7 +51,10 @@ def test_adopted_weights_give_torchvisions_logits(depth):
 
 def test_adopt_names_what_does_not_fit():
     state = torchvision.models.resnet18(weights=None).state_dict()
-    with pytest.raises(ValueError, match=r"does not fit its network: stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing"):
+    with pytest.raises(
+        ValueError,
+        match=r"does not fit its network: stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing",
+    ):
         adopt(state, zoo.resnet(34))
 
 
@@ -92,7 +95,9 @@ def test_axes_are_torch_prunings_groups(name):
         group = graph.get_pruning_group(module.get_submodule(row.path), torch_pruning.prune_conv_out_channels, [0])
         theirs = {paths[dep.target.module] for dep, _ in group if dep.target.module in paths}
         ours = {r.path for r in table.rows if r.op in ("conv", "norm", "linear") and row.y in (r.x, r.y)}
-        assert {path for path in theirs if ours or path} & {r.path for r in table.rows if r.op in ("conv", "norm", "linear")} == ours
+        assert {path for path in theirs if ours or path} & {
+            r.path for r in table.rows if r.op in ("conv", "norm", "linear")
+        } == ours
         checked += 1
     assert checked >= 15
 

@@ -90,9 +90,7 @@ class Run:
         """The value that `write_json` put there; ValueError when the file is missing or damaged."""
         path = self.path / name
         if not path.is_file():
-            raise ValueError(
-                f"the run {self.path} has no {name}; it has: {', '.join(self.files()) or 'nothing'}"
-            )
+            raise ValueError(f"the run {self.path} has no {name}; it has: {', '.join(self.files()) or 'nothing'}")
         with _explained("read", path):
             return _decoded(path.read_bytes(), str(path))
 
@@ -228,9 +226,7 @@ def _make_new(path: Path) -> None:
 
 def _folder_name(name: str) -> str:
     if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", name):
-        raise ValueError(
-            f"a run cannot be named {name!r}: allowed is the name of a folder, not a path, no dot first"
-        )
+        raise ValueError(f"a run cannot be named {name!r}: allowed is the name of a folder, not a path, no dot first")
     return name
 
 

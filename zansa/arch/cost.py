@@ -39,7 +39,7 @@ def row_macs(row: Row, table: Table) -> int:
     """Multiply-adds of one layer for one image."""
     x, y = table.width[row.x], table.width[row.y]
     if row.op == "conv":
-        return row.kernel ** len(row.size) * (x // row.groups) * y * prod(row.size)
+        return _weights(row, x) * y * prod(row.size)
     return _features(row, x) * y if row.op == "linear" else 0
 
 
@@ -47,10 +47,14 @@ def row_params(row: Row, table: Table) -> int:
     """Learned numbers of one layer."""
     x, y = table.width[row.x], table.width[row.y]
     if row.op == "conv":
-        return row.kernel ** len(row.size) * (x // row.groups) * y
+        return _weights(row, x) * y
     if row.op == "linear":
         return (_features(row, x) + 1) * y
     return 2 * y if row.op == "norm" else int(row.scale)
+
+
+def _weights(row: Row, width: int) -> int:
+    return prod([row.kernel] * len(row.size)) * (width // row.groups)
 
 
 def _features(row: Row, width: int) -> int:

@@ -126,7 +126,9 @@ def _delete(net: Net, edit: Delete) -> Net:
     first = 0 if stage.shortcut == "identity" else 1
     last = len(stage.blocks) - 1
     if len(stage.blocks) == 1:
-        raise ValueError(f"cannot delete block {edit.at}: it is the only one of stage {edit.stage}; a stage keeps at least one")
+        raise ValueError(
+            f"cannot delete block {edit.at}: it is the only one of stage {edit.stage}; a stage keeps at least one"
+        )
     if not first <= edit.at <= last:
         why = "" if edit.at or not first else f": the first block of stage {edit.stage} sets its shape"
         raise ValueError(f"cannot delete block {edit.at}{why}; stage {edit.stage} can lose blocks {first}..{last}")
@@ -188,7 +190,9 @@ def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) ->
     streams = stream_axes(net)
     stages = []
     for i, stage in enumerate(net.stages):
-        blocks = tuple(_block_with_widths(block, f"stage{i}.block{j}", widths, groups) for j, block in enumerate(stage.blocks))
+        blocks = tuple(
+            _block_with_widths(block, f"stage{i}.block{j}", widths, groups) for j, block in enumerate(stage.blocks)
+        )
         width = widths.get(streams[i + 1], stage.width)
         stages.append(Stage(width=width, blocks=blocks, stride=stage.stride, shortcut=stage.shortcut, step=stage.step))
     stem = net.stem.model_copy(update={"width": widths.get("stem", net.stem.width)})

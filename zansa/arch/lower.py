@@ -16,7 +16,7 @@ class Row:
     """A layer: where its module stands (`path`), what it does (`op`), the paths of the rows that it reads, from
     axis x to axis y, and its sizes before and after.
 
-    op: conv, norm, act, pool (max pool), pad (subsampling and zero channels), add (the sum of a step; its learned
+    op: contrast (local contrast normalisation), conv, norm, act, pool (max pool), pad (subsampling and zero channels), add (the sum of a step; its learned
     scalar when `scale`), globalpool, linear.
     """
 
@@ -76,7 +76,11 @@ def _stem(net: Net) -> list[Row]:
     if stem.act:
         layers += (Norm("norm", "stem"), Act("act"))
     source = Row("input", "input", (), "input", "input", net.input.size, net.input.size)
-    rows = _chain("stem", layers, source)
+    rows = []
+    if stem.contrast:
+        source = _after(source, "stem.contrast", "contrast", net.input.size, kernel=stem.contrast)
+        rows.append(source)
+    rows += _chain("stem", layers, source)
     if stem.pool:
         rows.append(_after(rows[-1], "stem.pool", "pool", shrink(rows[-1].size, 2), kernel=3, stride=2))
     return rows

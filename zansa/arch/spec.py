@@ -26,13 +26,16 @@ class Input(Part):
 
 
 class Stem(Part):
-    """The first convolution; `act`: norm and activation follow it; `pool`: then a 3-wide max pool of stride 2."""
+    """The first convolution; `act`: norm and activation follow it; `pool`: then a 3-wide max pool of stride 2.
+    `contrast`: before it, every pixel is compared with its neighbourhood of about this width (local contrast
+    normalisation, Jarrett et al. 2009), so that light and shade do not matter; 0: not."""
 
     width: Positive
     kernel: Literal[1, 3, 5, 7] = 3
     stride: Positive = 1
     pool: bool = False
     act: bool = True
+    contrast: Annotated[int, Field(ge=0)] = 0
 
 
 class Step(Part):
@@ -66,7 +69,9 @@ class Block(Part):
             raise ValueError(f"a {self.kind} block has no groups; given: groups={self.groups}; allowed: 1")
         uneven = [width for width in self.hidden if width % self.groups]
         if uneven:
-            raise ValueError(f"hidden {self.hidden} does not divide into groups={self.groups}; use multiples of {self.groups}")
+            raise ValueError(
+                f"hidden {self.hidden} does not divide into groups={self.groups}; use multiples of {self.groups}"
+            )
         return self
 
 
@@ -84,7 +89,9 @@ class Stage(Part):
     @model_validator(mode="after")
     def _identity_keeps_the_shape(self) -> Self:
         if self.shortcut == "identity" and self.stride != 1:
-            raise ValueError(f"shortcut 'identity' needs stride 1; given: stride={self.stride}; allowed: 'pad' or 'project'")
+            raise ValueError(
+                f"shortcut 'identity' needs stride 1; given: stride={self.stride}; allowed: 'pad' or 'project'"
+            )
         return self
 
 
@@ -149,7 +156,12 @@ class Net(Part):
     def __str__(self) -> str:
         size = "x".join(map(str, self.input.size))
         stem = f"{self.stem.kernel}-wide convolution to {self.stem.width}, stride {self.stem.stride}"
-        lines = [f"input   {self.input.channels} x {size}", f"stem    {stem}{', max pool' if self.stem.pool else ''}"]
+        if self.stem.contrast:
+            stem = f"local contrast over {self.stem.contrast} pixels, {stem}"
+        lines = [
+            f"input   {self.input.channels} x {size}",
+            f"stem    {stem}{', max pool' if self.stem.pool else ''}",
+        ]
         lines += [f"stage {i} {_stage_text(stage)}" for i, stage in enumerate(self.stages)]
         return "\n".join([*lines, f"head    {self.head.pool} pool, {self.head.classes} classes"])
 

@@ -29,7 +29,9 @@ class Preprocess(BaseModel):
     def _one_value_per_channel(self) -> "Preprocess":
         for name in ("fill", "mean", "std"):
             if len(getattr(self, name)) not in (1, self.channels):
-                raise ValueError(f"{name} has {len(getattr(self, name))} values; allowed: 1 or {self.channels} (one per channel)")
+                raise ValueError(
+                    f"{name} has {len(getattr(self, name))} values; allowed: 1 or {self.channels} (one per channel)"
+                )
         return self
 
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from .spec import Block, Head, Input, Net, Stage, Stem
 
-IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+IMAGENET_BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
 
 def stem_for(size: tuple[int, ...], width: int, act: bool = True) -> Stem:
@@ -54,7 +60,12 @@ def cifar_resnet(depth: int, classes: int = 10, channels: int = 3, size: tuple[i
         for w, s in ((16, 1), (32, 2), (64, 2))
     )  # fmt: skip
     stem = Stem(width=16, act=not preact)
-    return Net(input=Input(channels=channels, size=size), stem=stem, stages=stages, head=Head(classes=classes, act=preact))
+    return Net(
+        input=Input(channels=channels, size=size),
+        stem=stem,
+        stages=stages,
+        head=Head(classes=classes, act=preact),
+    )
 
 
 def cifar_bottleneck(depth: int, classes: int = 10, channels: int = 3, size: tuple[int, ...] = (32, 32),
@@ -65,11 +76,21 @@ def cifar_bottleneck(depth: int, classes: int = 10, channels: int = 3, size: tup
         raise ValueError(f"depth {depth} is not 9n + 2; take 11, 20, 29, ..., 164, ..., 1001")
     kind = "preact_bottleneck" if preact else "bottleneck"
     stages = tuple(
-        Stage(width=4 * w, stride=s, shortcut="project", blocks=(Block(kind=kind, hidden=(w, w)),) * ((depth - 2) // 9))
+        Stage(
+            width=4 * w,
+            stride=s,
+            shortcut="project",
+            blocks=(Block(kind=kind, hidden=(w, w)),) * ((depth - 2) // 9),
+        )
         for w, s in ((16, 1), (32, 2), (64, 2))
     )
     stem = Stem(width=16, act=not preact)
-    return Net(input=Input(channels=channels, size=size), stem=stem, stages=stages, head=Head(classes=classes, act=preact))
+    return Net(
+        input=Input(channels=channels, size=size),
+        stem=stem,
+        stages=stages,
+        head=Head(classes=classes, act=preact),
+    )
 
 
 @dataclass(frozen=True)

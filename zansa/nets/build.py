@@ -1,7 +1,7 @@
 """build(net) -> the module. Modules are made from the rows of the lowered table; their paths are the rows' paths."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,40 @@ from ..arch.spec import Block, Net
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+MEAN: dict[int, Callable[..., Tensor]] = {
+    1: functional.avg_pool1d,
+    2: functional.avg_pool2d,
+    3: functional.avg_pool3d,
+}
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+
+
+class Contrast(nn.Module):
+    """Local contrast normalisation (Jarrett et al. 2009, section 2): (x - mean) / sqrt(variance + noise), mean over
+    about `window` pixels, variance over twice as many. Both vary slowly, so they are taken on a grid four times
+    coarser. The noise floor keeps even surfaces even: 0.05 of the images' standard deviation."""
+
+    COARSE = 4
+    NOISE = 0.05
+
+    def __init__(self, window: int):
+        super().__init__()
+        self.width = window // self.COARSE | 1
+
+    def forward(self, x: Tensor) -> Tensor:  # N C *size -> N C *size
+        centred = x - self.smooth(x, self.width)
+        return centred * torch.rsqrt(self.smooth(centred * centred, 2 * self.width + 1) + self.NOISE**2)
+
+    def smooth(self, x: Tensor, width: int) -> Tensor:
+        """A box mean over `width` cells of the coarse grid, back at full size."""
+        dims = x.ndim - 2
+        coarse = MEAN[dims](x, self.COARSE, ceil_mode=True)
+        for d in range(dims):  # one direction after the other
+            odd = (coarse.shape[2 + d] - 1) | 1  # no wider than the grid
+            kernel = [min(width, odd) if k == d else 1 for k in range(dims)]
+            coarse = MEAN[dims](coarse, kernel, 1, [n // 2 for n in kernel], count_include_pad=False)
+        return functional.interpolate(coarse, x.shape[2:], mode=LINEAR[dims], align_corners=False)
 
 
 class Pad(nn.Module):
@@ -25,7 +58,8 @@ class Pad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # N C *size -> N C+channels *size/stride
         if self.stride > 1:
-            x = x[(..., *[slice(None, None, self.stride)] * (x.ndim - 2))]
+            every = slice(None, None, self.stride)
+            x = x[(slice(None), slice(None), *(every for _ in range(x.ndim - 2)))]
         return functional.pad(x, [0, 0] * (x.ndim - 2) + [0, self.channels])
 
 
@@ -103,7 +137,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             bound = 1 / math.sqrt(layer.in_features)
             layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.uniform_(-bound, bound, generator=generator)
-        elif isinstance(layer, tuple(CONV.values())):
+        elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             fan_out = layer.weight[0, 0].numel() * layer.out_channels // layer.groups
             layer.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
 
@@ -113,7 +147,11 @@ def start_as_identity(net: Net, stage: int, at: int, block: nn.Module) -> None:
     """Zero what makes a block's branch vanish: its learned scalar, or else what the branch's table names."""
     path = f"stages.{stage}.{at}."
     rows = [row for row in lower(net).rows if row.path.startswith(path)]
-    zeros = ["scale"] if any(row.scale for row in rows) else [f"{row.path.removeprefix(path)}.weight" for row in rows if row.zero]
+    zeros = (
+        ["scale"]
+        if any(row.scale for row in rows)
+        else [f"{row.path.removeprefix(path)}.weight" for row in rows if row.zero]
+    )
     for name in zeros:
         block.get_parameter(name).zero_()
 
@@ -125,8 +163,9 @@ def build_block(net: Net, stage: int, at: int) -> Residual:
 
 def _block(path: str, block: Block, table: Table) -> Residual:
     (add,) = (row for row in table.rows if row.path == f"{path}.add")
-    parts = (_chain(f"{path}.{part}", table) for part in ("shared", "branch", "shortcut"))
-    return Residual(*parts, add.scale, nn.ReLU() if BRANCHES[block.kind].after else nn.Identity())
+    shared, branch, shortcut = (_chain(f"{path}.{part}", table) for part in ("shared", "branch", "shortcut"))
+    after = nn.ReLU() if BRANCHES[block.kind].after else nn.Identity()
+    return Residual(shared, branch, shortcut, add.scale, after)
 
 
 def _chain(path: str, table: Table) -> nn.Module:
@@ -144,6 +183,8 @@ def _named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
 def _layer(row: Row, table: Table) -> nn.Module:
     x, y, dims = table.width[row.x], table.width[row.y], len(row.size_in)
     match row.op:
+        case "contrast":
+            return Contrast(row.kernel)
         case "conv":
             half = row.kernel // 2
             return CONV[dims](x, y, row.kernel, row.stride, half, groups=row.groups, bias=False)

@@ -52,7 +52,9 @@ def load(path: str | Path) -> Model:
     its own description."""
     header, tensors = read(path)
     if "zansa" not in header:
-        raise ValueError(f"{path} is no zansa model: its header has no 'zansa'; weights from elsewhere go through adopt")
+        raise ValueError(
+            f"{path} is no zansa model: its header has no 'zansa'; weights from elsewhere go through adopt"
+        )
     if header["zansa"] != str(FORMAT):
         raise ValueError(
             f"{path} has format {header['zansa']}; this version of zansa reads format {FORMAT}: update zansa"
@@ -84,8 +86,12 @@ def read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def fill(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Load tensors strictly; a mismatch names the path, what is expected and what was found."""
     expected = module.state_dict()
-    wrong = [f"{name}: expected {_text(value)}, found nothing" for name, value in expected.items() if name not in tensors]
-    wrong += [f"{name}: expected nothing, found {_text(value)}" for name, value in tensors.items() if name not in expected]
+    wrong = [
+        f"{name}: expected {_text(value)}, found nothing" for name, value in expected.items() if name not in tensors
+    ]
+    wrong += [
+        f"{name}: expected nothing, found {_text(value)}" for name, value in tensors.items() if name not in expected
+    ]
     wrong += [
         f"{name}: expected {_text(value)}, found {_text(tensors[name])}"
         for name, value in expected.items()

@@ -121,7 +121,10 @@ def _gathered(value: Tensor, name: str, row: Row | None, plan: Plan, table: Tabl
     if row.op == "linear" and row.x in plan and name.endswith("weight"):
         index, shares = plan[row.x]
         copies = range(2 if row.pool == "both" else 1)
-        index, shares = torch.cat([index + k * table.width[row.x] for k in copies]), torch.cat([shares for _ in copies])
+        index, shares = (
+            torch.cat([index + k * table.width[row.x] for k in copies]),
+            torch.cat([shares for _ in copies]),
+        )
         return _along(value, 1, index, shares if role == "weights" else torch.ones_like(shares))
     if row.op == "conv" and row.x in plan and row.groups == 1:
         index, shares = plan[row.x]

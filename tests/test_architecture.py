@@ -1,0 +1,84 @@
+"""The order of imports, the public surface, and what may be imported without torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zansa
+
+ROOT = Path(zansa.__file__).parent
+LEAVES = {"record", "arch"}
+# what each part of the package may import of the package
+ALLOWED = {
+    "arch": set(),
+    "record": set(),
+    "images": {"arch"},
+    "nets": LEAVES,
+    "learn": LEAVES | {"images", "nets"},
+    "deploy": LEAVES | {"images", "nets"},
+    "report": LEAVES,
+    "jobs": LEAVES | {"images", "nets", "learn", "deploy", "report"},
+    "screen": LEAVES,
+    "cli": LEAVES | {"images", "nets", "learn", "deploy", "report", "jobs", "screen"},
+    "__main__": {"cli"},
+    "__init__": {"arch", "nets", "learn", "deploy"},
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports_of(path: Path) -> list[tuple[str, bool]]:
+    """Parts of the package that a file imports, and whether inside a function."""
+    tree = ast.parse(path.read_text())
+    hidden = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    package = list(path.relative_to(ROOT).parts[:-1])
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            for alias in node.names:
+                target = [*base, *(node.module.split(".") if node.module else [alias.name])]
+                found.append((target[0], id(node) in hidden))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            assert not any(name.split(".")[0] == "zansa" for name in names), f"{path}: import our own by relative names"
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_order_of_the_folders(path):
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert part in ALLOWED, f"{part} is new: say in ALLOWED what it may import"
+    for imported, hidden in imports_of(path):
+        assert imported == part or imported in ALLOWED[part], f"{part} must not import {imported}"
+        assert not hidden or part == "cli", f"{path}: an import of our own inside a function"
+
+
+def test_public_surface():
+    assert zansa.__all__ == sorted(zansa.__all__)
+    for name in zansa.__all__:
+        assert getattr(zansa, name).__doc__ or name == "zoo", name
+    with pytest.raises(AttributeError, match="zansa has no 'nothing'; it has: Block"):
+        zansa.nothing  # noqa: B018
+
+
+WITHOUT_TORCH = {
+    "import zansa; zansa.cost(zansa.zoo.resnet(50))",
+    "import zansa.cli",
+    "import zansa.images, zansa.record, zansa.report, zansa.deploy.runtime, zansa.learn.evaluate",
+    "import zansa.learn.data.sources, zansa.learn.data.cache, zansa.learn.data.splits, zansa.learn.data.synthetic",
+}
+
+
+@pytest.mark.parametrize("code", sorted(WITHOUT_TORCH))
+def test_starts_without_torch(code):
+    check = f"import sys; {code}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["zoo"], ["zoo", "resnet50"], ["cost", "cifar_resnet56"]])
+def test_light_commands_do_not_import_torch(words):
+    check = "import sys\nfrom zansa.cli import app\ntry: app(sys.argv[1:])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check, *words], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,292 @@
+"""The command line as people use it: real processes, real files, real kills."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zansa.learn.data.synthetic import surfaces
+
+SHORT = ["--epochs", "2", "--batch", "16", "--precision", "float32"]
+
+
+def zansa(*words: object, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | settings
+    command = [sys.executable, "-m", "zansa", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+
+def refused(*words: object, **settings: str) -> str:
+    """The message of a refused command: exit code 2, one line, no traceback, nothing on standard output."""
+    result = zansa(*words, **settings)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    return result.stderr
+
+
+def fill(folder: Path, count: int = 90, size: int = 24) -> Path:
+    """A folder per class of small synthetic surfaces."""
+    made = surfaces(count, seed=1, size=size, good=0.5)
+    for i, (image, label) in enumerate(zip(made.images, made.labels, strict=True)):
+        place = folder / ("good" if made.classes[label] == "good" else "bad")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(place / f"{i:04}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("images") / "parts")
+
+
+@pytest.fixture(scope="module")
+def run(images, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    result = zansa("train", images, "--out", out, "--name", "first", *SHORT)
+    assert result.returncode == 0, result.stderr
+    return out / "first", result
+
+
+def test_train_leaves_a_whole_run(run):
+    path, result = run
+    expected = {"spec.json", "recipe.json", "edits.jsonl", "events.jsonl", "environment.json", "metrics.json", "data.json",
+                "model.safetensors", "model.onnx", "report.html", "card.md", "predictions.csv", "examples.json"}  # fmt: skip
+    assert expected <= {file.name for file in path.iterdir()}
+    assert not (path / "checkpoint.pt").exists()
+    for word in ("defects found", "false alarms", "balanced", "report", "exported file", str(path / "model.onnx")):
+        assert word in result.stdout
+    metrics = json.loads((path / "metrics.json").read_text())
+    data = json.loads((path / "data.json").read_text())
+    assert metrics["test"]["count"] == sum(data["counts"]["test"].values()) == len(data["parts"]["test"])
+    assert not set(data["parts"]["test"]) & (set(data["parts"]["train"]) | set(data["parts"]["val"]))
+    assert metrics["export"]["largest_difference"] < 1e-3
+    assert metrics["latency"][0]["threads"] == 1
+
+
+def test_predictions_of_the_exported_file_are_those_of_the_run(run, images):
+    path, _ = run
+    told = {row["image"]: row for row in csv.DictReader((path / "predictions.csv").open())}
+    result = zansa("predict", path / "model.onnx", images)
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert len(rows) == sum(len(list(folder.iterdir())) for folder in images.iterdir())
+    compared = 0
+    for row in rows:
+        before = told.get(str(Path(row["image"]).relative_to(images)))
+        if before:
+            assert row["class"] == before["predicted"]
+            assert float(row["score"]) == pytest.approx(float(before["score"]), abs=1e-3)
+            compared += 1
+    assert compared == len(told)
+
+
+def test_predict_as_json_lines_and_with_a_broken_image(run, images, tmp_path):
+    path, _ = run
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing")
+    good = next((images / "good").iterdir())
+    result = zansa("predict", path / "model.onnx", good, tmp_path / "broken.png", "--json")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["decision"] in ("accept", "reject")
+    assert second["class"] is None
+    assert "broken.png" in second["error"]
+
+
+def test_evaluate_gives_the_same_figures_from_both_files(run, images):
+    path, _ = run
+    found = [json.loads(zansa("evaluate", model, images, "--json").stdout) for model in (path, path / "model.onnx")]
+    assert found[0]["confusion"] == found[1]["confusion"]
+    assert found[0]["inspection"]["detection"] == found[1]["inspection"]["detection"]
+    shown = zansa("evaluate", path, images).stdout
+    assert "defects found" in shown
+    assert "CI" in shown
+
+
+def test_export_again_and_report_again(run, images, tmp_path):
+    path, _ = run
+    result = zansa("export", path, images, "--out", tmp_path / "again.onnx")
+    assert result.returncode == 0, result.stderr
+    assert "largest difference" in result.stdout
+    assert (tmp_path / "again.onnx").read_bytes()[:100]
+    result = zansa("report", path)
+    assert result.stdout.strip() == str(path / "report.html")
+
+
+def test_results_as_json(images, tmp_path):
+    result = zansa("train", images, "--out", tmp_path, "--json", *SHORT)
+    assert json.loads(result.stdout)["metrics"]["test"]["count"] > 0
+    assert result.stderr == ""
+
+
+def test_options_from_a_file(images, tmp_path):
+    (tmp_path / "options.toml").write_text('epochs = 1\nbatch = 16\nprecision = "float32"\nname = "named"\nnet = "cifar_resnet8"\n')
+    result = zansa("train", images, "--out", tmp_path, "--config", tmp_path / "options.toml")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "named" / "recipe.json").read_text())["epochs"] == 1
+    assert len(json.loads((tmp_path / "named" / "spec.json").read_text())["stages"]) == 3
+    (tmp_path / "wrong.yaml").write_text("epoch: 1\n")
+    assert "sets epoch; train knows: " in refused("train", images, "--config", tmp_path / "wrong.yaml")
+
+
+def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
+    words = ["train", str(images), "--out", str(tmp_path), "--epochs", "6", "--batch", "16", "--precision", "float32"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    assert zansa(*words, "--name", "whole").returncode == 0
+    command = [sys.executable, "-m", "zansa", *words, "--name", "broken"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "broken" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "broken" / "metrics.json").exists()
+    assert "broken" in zansa("report", tmp_path / "broken").stdout  # the report of an unfinished run
+    result = zansa("resume", tmp_path / "broken")
+    assert result.returncode == 0, result.stderr
+    assert "resumed at step" in result.stderr
+    whole, broken = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole[-4096:] == broken[-4096:]  # weights; the header holds the run's name
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text())["test"] for name in ("whole", "broken"))
+    assert one == two
+    assert "is finished" in refused("resume", tmp_path / "broken")
+
+
+def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
+    command = [sys.executable, "-m", "zansa", "train", str(images), "--out", str(tmp_path), "--name", "stopped",
+               "--epochs", "500", "--batch", "16", "--precision", "float32"]  # fmt: skip
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (tmp_path / "stopped" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert b"zansa resume" in errors
+    metrics = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
+    assert "test" not in metrics  # the test part is read once, at the end of the whole training
+    assert zansa("predict", tmp_path / "stopped" / "model.onnx", images / "good").returncode == 0
+    assert (tmp_path / "stopped" / "checkpoint.pt").exists()
+
+
+def test_bad_folders(tmp_path, images):
+    (tmp_path / "empty").mkdir()
+    assert "no image" in refused("train", tmp_path / "empty", "--out", tmp_path / "runs")
+    assert "there is no" in refused("train", tmp_path / "missing", "--out", tmp_path / "runs")
+    one = tmp_path / "one" / "good"
+    shutil.copytree(images / "good", one)
+    assert "one class only" in refused("train", one.parent, "--out", tmp_path / "runs")
+    (tmp_path / "one" / "bad").mkdir()
+    shutil.copy(next((images / "bad").iterdir()), tmp_path / "one" / "bad")
+    assert "class bad has one image" in refused("train", one.parent, "--out", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_broken_images_are_left_out_and_told(images, tmp_path):
+    folder = tmp_path / "parts"
+    shutil.copytree(images, folder)
+    (folder / "good" / "text.png").write_text("no image")
+    whole = next((images / "bad").iterdir()).read_bytes()
+    (folder / "bad" / "half.png").write_bytes(whole[: len(whole) // 2])
+    header = Image.new("L", (1, 1))
+    header.save(tmp_path / "bomb.png")
+    bomb = bytearray((tmp_path / "bomb.png").read_bytes())
+    bomb[16:24] = (60000).to_bytes(4, "big") * 2  # the header claims 3.6 billion pixels
+    (folder / "bad" / "bomb.png").write_bytes(bomb)
+    (os.fsencode(folder / "good") and Path(os.fsdecode(os.fsencode(folder / "good") + b"/na\xefve.png"))).write_bytes(whole)
+    result = zansa("train", folder, "--out", tmp_path, "--name", "run", *SHORT)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    problems = " ".join(json.loads((tmp_path / "run" / "data.json").read_text())["problems"])
+    for name in ("text.png", "half.png", "bomb.png"):
+        assert name in problems
+        assert name in result.stderr
+
+
+def test_bad_manifests(images, tmp_path):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("file,label\na.png,good\n")
+    assert "path" in refused("train", manifest)
+    manifest.write_text("path,label\nmissing.png,good\ngone.png,bad\n")
+    assert "missing.png" in refused("train", manifest)
+
+
+def test_bad_options(images, tmp_path):
+    assert "no network and no file is called 'resnet19'" in refused("train", images, "--net", "resnet19")
+    assert "no class is called 'fine'; the classes: bad, good" in refused("train", images, "--good", "fine", "--out", tmp_path)
+    assert "size 'big' is not understood" in refused("train", images, "--size", "big")
+    assert "rate" in refused("train", images, "--rate", "-1")
+    assert "flip_z" in refused("train", images, "--augment", "flip_z=true")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_places(images, run, tmp_path):
+    path, _ = run
+    assert "first" in refused("train", images, "--out", path.parent, "--name", "first", *SHORT)
+    (tmp_path / "file").write_text("")
+    assert "choose another" in refused("train", images, "--out", tmp_path / "file" / "runs", *SHORT)
+    assert "no run" in refused("resume", tmp_path)
+    assert "no run" in refused("report", tmp_path / "nothing")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk(images, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this place does not allow mounting")
+    try:
+        assert "free some room" in refused("train", images, "--out", disk, *SHORT)
+        assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_bad_models(images, run, tmp_path):
+    path, _ = run
+    whole = (path / "model.safetensors").read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert "is no model file, or is damaged" in refused("evaluate", tmp_path / "half.safetensors", images)
+    from safetensors.numpy import save
+
+    (tmp_path / "foreign.safetensors").write_bytes(save({"x": np.zeros(3)}))
+    assert "is no zansa model" in refused("evaluate", tmp_path / "foreign.safetensors", images)
+    (tmp_path / "text.onnx").write_text("hello")
+    assert "is no ONNX file" in refused("predict", tmp_path / "text.onnx", images)
+    assert "there is no file" in refused("predict", tmp_path / "missing.onnx", images)
+    (tmp_path / "newer.json").write_text(json.dumps({"format": 99}))
+    assert "has format 99; this version of zansa reads format 1: update zansa" in refused("cost", tmp_path / "newer.json")
+    (tmp_path / "text.json").write_text("hello")
+    assert "not JSON" in refused("cost", tmp_path / "text.json")
+
+
+def test_divergence(images, tmp_path):
+    message = refused("train", images, "--out", tmp_path, "--rate", "1e30", *SHORT)
+    assert "training diverged; try a smaller rate" in message
+
+
+def test_the_catalogue():
+    listed = zansa("zoo")
+    assert "cifar_resnet110" in listed.stdout
+    assert len(json.loads(zansa("zoo", "--json").stdout)) >= 15
+    assert "stage 3 width 2048" in zansa("zoo", "resnet50").stdout
+    found = json.loads(zansa("cost", "resnet50", "--batch", "8", "--json").stdout)
+    assert (found["params"], found["batch"]) == (25_557_032, 8)
+    assert "multiply-adds" in zansa("cost", "cifar_resnet20").stdout
+    assert "known networks: resnet18" in refused("zoo", "vgg")
+
+
+def test_help_names_every_verb():
+    result = zansa("--help")
+    for verb in ("demo", "train", "resume", "evaluate", "predict", "export", "report", "zoo", "cost"):
+        assert verb in result.stdout
+    assert zansa().returncode == 2

@@ -1,0 +1,244 @@
+"""The training loop: its schedules and losses against closed forms, its results against kills."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
+from zansa.learn.data.augment import Augment
+from zansa.learn.data.dataset import from_arrays
+from zansa.learn.data.splits import split
+from zansa.learn.predict import probabilities, to_tensor
+from zansa.learn.train import Criterion, Recipe, State, fit, make_optimizer, training, warmup_cosine
+from zansa.nets.build import build
+
+NET = Net(
+    input=Input(channels=1, size=(12, 12)),
+    stem=Stem(width=8),
+    stages=(
+        Stage(width=8, blocks=(Block(kind="basic", hidden=(8,)),)),
+        Stage(width=16, stride=2, shortcut="project", blocks=(Block(kind="basic", hidden=(16,)),)),
+    ),
+    head=Head(classes=3),
+)
+RECIPE = Recipe(epochs=4, batch=16, rate=0.1, augment=Augment(shift=0.1), precision="float32", layout="channels_first")
+
+
+def bars(count: int = 240, seed: int = 0):
+    """Noise with a bar: lying, standing or none, unequally often."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, count, p=[0.2, 0.3, 0.5])
+    images = rng.normal(100, 15, (count, 12, 12, 1))
+    for image, label in zip(images, labels, strict=True):
+        at = rng.integers(3, 9)
+        if label == 0:
+            image[at] += 60
+        elif label == 1:
+            image[:, at] += 60
+    names = np.array(["lying", "standing", "none"])
+    return from_arrays(np.clip(images, 0, 255).astype(np.uint8), names[labels])
+
+
+def ready(seed: int = 0):
+    data = bars(seed=seed)
+    parts = split(data, seed=0)
+    return data.normalised(parts.train), parts
+
+
+def test_the_schedule_rises_to_one_and_falls_to_zero():
+    values = [warmup_cosine(k / 1000, 0.1) for k in range(1000)]
+    assert values[:101] == sorted(values[:101])
+    assert values[100:] == sorted(values[100:], reverse=True)
+    assert max(values) == pytest.approx(1)
+    assert warmup_cosine(0.55, 0.1) == pytest.approx(0.5)
+    assert 0 < values[-1] < 1e-5
+
+
+def test_fit_learns_what_can_be_learned():
+    data, parts = ready()
+    model = fit(NET, data, parts, RECIPE.model_copy(update={"epochs": 8}))
+    p = probabilities(model.module, data, parts.test)
+    assert np.mean(p.argmax(1) == data.labels[parts.test]) > 0.9
+    assert not model.module.training
+
+
+def test_same_seed_same_result_and_another_seed_another():
+    data, parts = ready()
+    short = RECIPE.model_copy(update={"epochs": 1})
+    states = [fit(NET, data, parts, short.model_copy(update={"seed": seed})).module.state_dict() for seed in (1, 1, 2)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["head.linear.weight"], states[2]["head.linear.weight"])
+
+
+@pytest.mark.parametrize("stop", [1, 7, 10, 25])
+def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, stop):
+    data, parts = ready()
+    recipe = RECIPE.model_copy(update={"checkpoint": 0.0})
+
+    def run(path, steps=None):
+        module = build(NET, torch.Generator().manual_seed(3))
+        events = []
+        for event in training(module, data, parts, recipe, path):
+            events.append(event)
+            if event["event"] == "step" and event["step"] == steps:
+                break
+        return module, events
+
+    unbroken, told = run(None)
+    run(tmp_path / "checkpoint.pt", steps=stop)
+    resumed, again = run(tmp_path / "checkpoint.pt")
+    assert again[0]["event"] == ("resumed" if stop > 1 else "start")
+    ours, theirs = unbroken.state_dict(), resumed.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    last = [[{k: v for k, v in e.items() if k not in ("seconds", "images_per_second")} for e in events if e["event"] == "epoch"][-1]
+            for events in (told, again)]  # fmt: skip
+    assert last[0] == last[1]
+
+
+CHILD = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_train import NET, RECIPE, ready
+from zansa.learn.train import training
+from zansa.nets.build import build
+torch.set_num_threads(1)
+data, parts = ready()
+module = build(NET, torch.Generator().manual_seed(3))
+for event in training(module, data, parts, RECIPE.model_copy(update=dict(checkpoint=0.0)), Path({checkpoint!r})):
+    print(event["event"], flush=True)
+torch.save(module.state_dict(), {result!r})
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_result(tmp_path):
+    """Killed by SIGKILL again and again, at moments that differ, until it is done."""
+
+    def child(checkpoint, result):
+        code = CHILD.format(tests=str(Path(__file__).parent), checkpoint=str(checkpoint), result=str(result))
+        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+    whole, broken = tmp_path / "whole.pt", tmp_path / "broken.pt"
+    assert child(tmp_path / "a", whole).communicate() and whole.exists()
+    kills = 0
+    for lines in (2, 5, 11, 1000):
+        process = child(tmp_path / "b", broken)
+        for _ in range(lines):
+            if not process.stdout.readline():
+                break
+        if lines < 1000:
+            time.sleep(0.003 * lines)
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    assert kills == 3
+    first, second = torch.load(whole), torch.load(broken)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    data, parts = ready()
+    (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"checkpoint.pt is damaged or belongs to another network .*; delete it"):
+        next(training(build(NET), data, parts, RECIPE, tmp_path / "checkpoint.pt"))
+
+
+def test_divergence_is_an_error_that_says_what_to_do():
+    data, parts = ready()
+    with pytest.raises(ValueError, match=r"training diverged; try a smaller rate \(now 1e\+20\)"):
+        fit(NET, data, parts, RECIPE.model_copy(update={"rate": 1e20, "warmup": 0.0}))
+
+
+def test_stopping_early_when_validation_does_not_improve():
+    data, parts = ready()
+    data.labels.flags.writeable = True
+    data.labels[parts.val] = (data.labels[parts.val] + 1) % 3  # the better the training, the worse the validation
+    events = list(training(build(NET), data, parts, RECIPE.model_copy(update={"epochs": 20, "patience": 0.1})))
+    epochs = [event["epoch"] for event in events if event["event"] == "epoch"]
+    assert len(epochs) < 15
+
+
+def test_logit_balance_is_a_shift_by_the_log_of_the_shares():
+    labels = np.array([0] * 90 + [1] * 10)
+    criterion = Criterion(labels, 2, Recipe(balance="logit", smoothing=0), torch.device("cpu"))
+    logits, target = torch.tensor([[0.3, -0.2], [1.0, 2.0]]), torch.tensor([0, 1])
+    expected = functional.cross_entropy(logits + torch.tensor([math.log(0.9), math.log(0.1)]), target)
+    assert float(criterion(logits, target)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_weights_balance_by_the_square_root_of_the_shares():
+    labels = np.array([0] * 90 + [1] * 10)
+    criterion = Criterion(labels, 2, Recipe(balance="weights"), torch.device("cpu"))
+    assert float(criterion.weight[1] / criterion.weight[0]) == pytest.approx(3)
+    mean = 0.9 * criterion.weight[0] + 0.1 * criterion.weight[1]
+    assert float(mean) == pytest.approx(1)
+
+
+def test_the_average_follows_its_half_life():
+    module = build(NET)
+    state = State(module, make_optimizer(module, RECIPE))
+    name = "head.linear.bias"
+    state.step = 100_000  # far from the start
+    state.average.state_dict()[name].zero_()
+    module.state_dict()[name].fill_(1.0)
+    for _ in range(20):
+        state.advance(module, 0.0, half_life=20)
+    assert torch.allclose(state.average.state_dict()[name], torch.tensor(0.5), atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_no_decay_on_norms_and_biases(optimizer):
+    module = build(NET)
+    made = make_optimizer(module, RECIPE.model_copy(update={"optimizer": optimizer}))
+    decayed = {id(p) for group in made.param_groups if group["weight_decay"] for p in group["params"]}
+    for name, parameter in module.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.ndim > 1), name
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_precision_and_layout_trains(precision, layout):
+    data, parts = ready()
+    recipe = RECIPE.model_copy(update={"epochs": 6, "precision": precision, "layout": layout})
+    model = fit(NET, data, parts, recipe)
+    p = probabilities(model.module, data, parts.val)
+    assert np.mean(p.argmax(1) == data.labels[parts.val]) > 0.7
+
+
+def test_the_choice_of_speed_is_told_and_can_be_given():
+    data, parts = ready()
+    events = training(build(NET), data, parts, RECIPE.model_copy(update={"precision": "auto", "layout": "auto"}))
+    start = next(events)
+    events.close()
+    assert start["precision"] in ("float32", "bfloat16")
+    assert start["layout"] in ("channels_first", "channels_last")
+
+
+def test_sixteen_bit_images_reach_the_network_with_their_levels():
+    levels = np.arange(4 * 4, dtype=np.uint16).reshape(1, 4, 4, 1) * 4000
+    data = from_arrays(np.concatenate([levels] * 4), np.array(["a", "b", "a", "b"]))
+    data = data.normalised(np.arange(4))
+    tensor = to_tensor(data, np.array([1]), torch.device("cpu"), torch.contiguous_format)
+    back = tensor * data.preprocess.std[0] + data.preprocess.mean[0]
+    assert torch.allclose(back.flatten(), torch.from_numpy(levels.astype(np.float32)).flatten(), atol=0.1)
+
+
+@pytest.mark.parametrize(("field", "value"), [("rate", -1), ("epochs", 0), ("balance", "much"), ("unknown", 1)])
+def test_recipes_refuse_what_they_do_not_know(field, value):
+    with pytest.raises(ValueError, match=field):
+        Recipe.model_validate({field: value})
+
+
+def test_an_unusable_device_is_named():
+    data, parts = ready()
+    with pytest.raises(ValueError, match=r"device 'cuda:7' cannot be used .*; allowed: auto, cpu, cuda"):
+        fit(NET, data, parts, RECIPE.model_copy(update={"device": "cuda:7"}))

@@ -1,0 +1,5 @@
+"""python -m zansa"""
+
+from .cli import main
+
+main()

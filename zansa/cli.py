@@ -1,0 +1,265 @@
+"""The command line: one subcommand per verb; parse, call one function, print.
+
+Heavy imports stand in the commands, so that `zansa --help` answers at once.
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import screen
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Grow residual networks to fit: labelled images in, a proven network and one file that runs anywhere out.",
+)  # fmt: skip
+
+
+def from_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take defaults of a command's options from a YAML or TOML file; an unknown name is an error."""
+    if path is None:
+        return None
+    values = read_config(path)
+    known = {p.name for p in context.command.params} - {"config"}
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise typer.BadParameter(
+            f"{path} sets {', '.join(unknown)}; {context.info_name} knows: {', '.join(sorted(known))}"
+        )
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings of a .toml, .yaml or .yml file."""
+    try:
+        if path.suffix == ".toml":
+            values = tomllib.loads(path.read_text())
+        else:
+            import yaml
+
+            values = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
+    except Exception as error:
+        raise typer.BadParameter(f"{path} is no TOML or YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise typer.BadParameter(f"{path} must hold names and values")
+    return values
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Read options from a YAML or TOML file.", is_eager=True, callback=from_config),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
+Out = Annotated[Path, typer.Option(help="Where runs are kept.")]
+Name = Annotated[str | None, typer.Option(help="The run's name; by default the data's name and a number.")]
+Seed = Annotated[int, typer.Option(min=0, help="The seed of the split and of the training.")]
+Root = Annotated[str | None, typer.Option(help="Folder of the public data sets.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a public data set that is not there yet.")]
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs"), name: Name = None, seed: Seed = 0, as_json: Json = False, config: Config = None
+) -> None:
+    """The whole job on a small built-in set of synthetic surfaces, on a CPU, in about two minutes."""
+    from . import jobs
+
+    with screen.Screen(quiet=as_json) as view:
+        view.say("Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images.")
+        run = jobs.train(
+            jobs.Request(source="synthetic", seed=seed), out, name or jobs.new_name(out, "demo"), view.tell
+        )
+        view.result(run, as_json)
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str, typer.Argument(help="A folder, a manifest (.csv, .parquet), an .npz, or a public set's name.")
+    ],
+    out: Out = Path("runs"),
+    name: Name = None,
+    net: Annotated[
+        str | None, typer.Option(help="A network of the zoo or a spec.json; by default one that suits.")
+    ] = None,
+    good: Annotated[str | None, typer.Option(help="The class without a defect; found by its name by default.")] = None,
+    max_false_alarms: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.02,
+    size: Annotated[
+        str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width).")
+    ] = None,
+    fit: Annotated[
+        str, typer.Option(help="letterbox keeps proportions, stretch does not; neither crops.")
+    ] = "letterbox",
+    channels: Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")] = None,
+    kind: Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation is safe.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")
+    ] = None,
+    augment: Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    val: Annotated[float, typer.Option(help="Share of the images for validation, when none is given.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share of the images for the test, when none is given.")] = 0.15,
+    seed: Seed = 0,
+    root: Root = None,
+    download: Download = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a network on labelled images; measure, export and report it."""
+    from . import jobs
+
+    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
+             "device": device, "precision": precision, "augment": switches(augment)}  # fmt: skip
+    request = jobs.Request.model_validate({
+        "source": data, "net": net, "good": good, "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit,
+        "channels": channels, "kind": kind, "val": val, "test": test, "seed": seed, "root": root,
+        "download": download, "recipe": {key: value for key, value in asked.items() if value is not None},
+    })  # fmt: skip
+    with screen.Screen(quiet=as_json) as view:
+        view.result(jobs.train(request, out, name, view.tell), as_json)
+
+
+@app.command()
+def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_json: Json = False) -> None:
+    """Go on where a run stopped or was killed, to the same result."""
+    from . import jobs
+
+    with screen.Screen(quiet=as_json) as view:
+        view.result(jobs.resume(run, view.tell), as_json)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A run's folder, a .safetensors or an .onnx file.")],
+    data: Annotated[str, typer.Argument(help="Labelled images, as for train; every one is used.")],
+    root: Root = None,
+    download: Download = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Figures with intervals of a model on labelled images, at its operating point."""
+    from . import jobs
+
+    with screen.Screen(quiet=as_json) as view:
+        found = jobs.evaluate(model, jobs.Request(source=data, root=root, download=download), view.tell)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            view.figures(found, "these images")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    as_json: Json = False,
+) -> None:
+    """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed."""
+    from .deploy import runtime
+    from .images import image_files
+
+    rows = runtime.predict(runtime.predictor(model), image_files(images))
+    if as_json:
+        runtime.write_jsonl(rows, sys.stdout)
+    else:
+        runtime.write_csv(rows, sys.stdout)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
+    images: Annotated[list[Path], typer.Argument(help="Real images for the check that both answer alike.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("model.onnx"),
+    as_json: Json = False,
+) -> None:
+    """Write one ONNX file, preprocessing inside, and prove on images that it answers as the network does."""
+    from . import jobs
+
+    parity = jobs.export_model(model, images, out)
+    print(json.dumps(parity) if as_json else screen.parity_text(out, parity))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None:
+    """Write a run's report.html and card.md again."""
+    from . import record
+    from . import report as pages
+
+    print(pages.write(record.Run.open(run)))
+
+
+@app.command()
+def zoo(
+    name: Annotated[str | None, typer.Argument(help="A network; all of them by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The catalogue of published networks, or one of them."""
+    from .arch import zoo as catalogue
+
+    if name:
+        net = catalogue.make(name)
+        print(net.to_json() if as_json else f"{net}\n{screen.entry_text(name)}")
+    else:
+        print(json.dumps(screen.zoo_rows()) if as_json else screen.zoo_text())
+
+
+@app.command()
+def cost(
+    spec: Annotated[str, typer.Argument(help="A network of the zoo, a spec.json, or a run's folder.")],
+    batch: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Multiply-adds, parameters, depth and activation memory of a network, without building it."""
+    from dataclasses import asdict
+
+    from .arch.cost import cost as of
+    from .arch.zoo import read
+
+    found = of(read(spec), batch)
+    print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
+
+
+def pair(text: str | None) -> tuple[int, int] | None:
+    """ "64" or "64x96" as (height, width)."""
+    if text is None:
+        return None
+    parts = str(text).lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise ValueError(f"size {text!r} is not understood; allowed: 64, or 64x96 (height x width)")
+    return int(parts[0]), int(parts[-1])
+
+
+def switches(text: str | None) -> dict[str, Any] | None:
+    """ "flip_x=true,rotate=0" as a dictionary; "none" as nothing switched on."""
+    if text is None:
+        return None
+    if text == "none":
+        return {}
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(f'augment {text!r} is not understood; write "flip_x=true,rotate=0" or "none"')
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def main() -> None:
+    """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        print(f"zansa: {screen.error_text(error)}", file=sys.stderr)
+        sys.exit(2)

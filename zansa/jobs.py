@@ -1,0 +1,355 @@
+"""The work of each verb: one function a verb, used by the command line and from Python alike.
+
+`tell` gets what happens, as dictionaries with an "event"; the command line shows them, a program may ignore them.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from . import report
+from .arch import zoo
+from .arch.cost import cost
+from .arch.spec import Input, Net
+from .arch.use import OperatingPoint
+from .deploy.export import export
+from .deploy.runtime import latency, predictor
+from .images import image_files, read_image
+from .learn.data import load
+from .learn.data.dataset import Dataset
+from .learn.data.splits import Parts, contradictions, leaks, split
+from .learn.data.synthetic import builtin
+from .learn.defaults import default_net, default_recipe
+from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
+from .learn.predict import probabilities
+from .learn.train import Recipe, training
+from .nets.build import build
+from .nets.files import Model
+from .nets.files import load as load_model
+from .nets.files import save as save_model
+from .record import Run, new_name
+
+Tell = Callable[[dict[str, Any]], None]
+EXAMPLES = 24  # pictures in the report
+PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
+
+
+def silent(event: dict[str, Any]) -> None:
+    """Tell nobody."""
+
+
+class Request(BaseModel):
+    """What was asked for; None leaves the choice to zansa. It stays in the run's folder, so that `resume` can go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    net: str | None = None
+    good: str | None = None
+    max_false_alarms: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    size: tuple[int, int] | None = None
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    channels: Literal[1, 3] | None = None
+    kind: Literal["surface", "symbol", "natural"] | None = None
+    root: str | None = None
+    download: bool = False
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    seed: int = 0
+    recipe: dict[str, Any] = {}
+
+
+def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
+    """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
+    data, parts = door(request, tell)
+    net = chosen_net(request, data)
+    recipe = default_recipe(data, parts, request.seed)
+    recipe = Recipe.model_validate(recipe.model_dump() | request.recipe)
+    run = begin(request, data, parts, net, recipe, out, name or new_name(out, _stem(request.source)))
+    tell(
+        {
+            "event": "run",
+            "path": str(run.path),
+            "net": str(net),
+            "cost": asdict(cost(net)),
+            "epochs": recipe.epochs,
+        }
+    )
+    return finish(run, request, data, parts, net, recipe, tell)
+
+
+def resume(path: str | Path, tell: Tell = silent) -> Run:
+    """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
+    run = Run.open(path)
+    if "metrics.json" in run.files() and run.read_json("metrics.json").get("test"):
+        raise ValueError(f"{run.path} is finished; there is nothing to resume")
+    if "request.json" not in run.files():
+        raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
+    request = Request.model_validate(run.read_json("request.json"))
+    data, parts = door(request, tell)
+    if data_digest(data, parts) != run.read_json("data.json")["digest"]:
+        raise ValueError(f"the images of {request.source} have changed since {run.path} began; train anew")
+    net = Net.from_dict(run.read_json("spec.json"))
+    recipe = Recipe.model_validate(run.read_json("recipe.json"))
+    return finish(run, request, data, parts, net, recipe, tell)
+
+
+def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
+    """The data set, normalised on its training part, and its parts; tells what is wrong with it."""
+    if request.source == "synthetic":
+        data = builtin(request.seed)
+    else:
+        data = load(
+            request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
+            root=Path(request.root) if request.root else None, download=request.download,
+            progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+        )  # fmt: skip
+    parts = split(data, request.seed, request.val, request.test)
+    for problem in data.problems:
+        tell({"event": "warning", "text": problem})
+    for pair in leaks(data, parts):
+        tell({"event": "warning", "text": f"the same image stands in two parts: {pair[0]} and {pair[1]}"})
+    for pair in contradictions(data):
+        tell({"event": "warning", "text": f"the same image has two labels: {pair[0]} and {pair[1]}"})
+    return data.normalised(parts.train), parts
+
+
+def chosen_net(request: Request, data: Dataset) -> Net:
+    """The network that was named (a zoo entry, a JSON file), fitted to the data, or the default one."""
+    channels, size = data.preprocess.channels, data.preprocess.size
+    if request.net is None:
+        return default_net(size, channels, len(data.classes))
+    net = zoo.read(request.net)
+    return Net(
+        input=Input(channels=channels, size=size),
+        stem=zoo.stem_for(size, net.stem.width, net.stem.act) if request.net in zoo.ZOO else net.stem,
+        stages=net.stages,
+        head=net.head.model_copy(update={"classes": len(data.classes)}),
+    )
+
+
+def begin(request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, out: str | Path, name: str) -> Run:
+    """The run's folder with all that `resume` needs; request.json is written last and says that it is whole."""
+    run = Run.create(out, name)
+    run.write_json("data.json", describe(request, data, parts))
+    run.write_json("spec.json", json.loads(net.to_json()))
+    run.write_json("recipe.json", recipe.model_dump(mode="json"))
+    run.write_bytes("edits.jsonl", b"")
+    run.write_json("request.json", request.model_dump(mode="json"))
+    return run
+
+
+def describe(request: Request, data: Dataset, parts: Parts) -> dict[str, Any]:
+    """data.json: what the images are and which stand in which part."""
+    named = {"train": parts.train, "val": parts.val, "test": parts.test}
+    counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
+    by_group = "random by group" if data.groups is not None else "random"
+    return {
+        "source": request.source,
+        "synthetic": request.source == "synthetic",
+        "kind": data.kind,
+        "classes": data.classes,
+        "counts": {part: dict(zip(data.classes, map(int, n), strict=True)) for part, n in counts.items()},
+        "size": data.preprocess.size,
+        "channels": data.preprocess.channels,
+        "preprocess": data.preprocess.model_dump(mode="json"),
+        "problems": data.problems,
+        "leaks": leaks(data, parts),
+        "groups": None if data.groups is None else len(set(data.groups)),
+        "split": by_group if data.split is None else "given",
+        "digest": data_digest(data, parts),
+        "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
+    }
+
+
+def data_digest(data: Dataset, parts: Parts) -> str:
+    """One SHA-256 over images, labels and parts."""
+    digest = hashlib.sha256("".join(data.digests).encode())
+    for values in (data.labels, parts.train, parts.val, parts.test):
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, tell: Tell) -> Run:
+    """Train (or go on), then measure, export and report. Ctrl-C in training leaves a usable run without test figures."""
+    module = build(net, torch.Generator().manual_seed(recipe.seed), identity_start=True)
+    checkpoint = run.path / "checkpoint.pt"
+    facts: dict[str, Any] = {}
+    with closing(training(module, data, parts, recipe, checkpoint)) as events:
+        try:
+            for event in events:
+                _note(run, recipe, event, facts)
+                tell(event)
+        except KeyboardInterrupt:
+            facts["stopped"] = True
+            run.append("events.jsonl", {"event": "stopped"})
+            tell({"event": "warning", "text": f"stopped; `zansa resume {run.path}` goes on with the training"})
+    conclude(run, request, data, parts, net, module, facts, tell)
+    if "stopped" not in facts:
+        checkpoint.unlink(missing_ok=True)
+    return run
+
+
+def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write an event to the run, and keep what the metrics need."""
+    if event["event"] in ("start", "resumed"):
+        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads")})
+        chosen = {key: event[key] for key in ("precision", "layout")}
+        run.write_json("recipe.json", recipe.model_dump(mode="json") | chosen)
+    if event["event"] == "epoch":
+        facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
+        facts["images_per_second"] = event["images_per_second"]
+    if event["event"] != "step":
+        run.append("events.jsonl", event)
+
+
+def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, module: nn.Module,
+             facts: dict[str, Any], tell: Tell) -> None:  # fmt: skip
+    """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
+    here, once, and only when the training was not stopped."""
+    found = {"validation": (parts.val, probabilities(module, data, parts.val))}
+    operating = operating_point(request, data, *found["validation"])
+    notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})
+    model = Model(net, module, data.classes, data.preprocess, operating, notes)
+    save_model(run.path / "model.safetensors", model)
+    tell({"event": "stage", "text": "exporting and checking the exported file on validation images"})
+    parity = export(model, run.path / "model.onnx", originals(data, parts.val[:PARITY_IMAGES]))
+    if not facts.get("stopped"):
+        found["test"] = (parts.test, probabilities(module, data, parts.test))
+    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
+    exported = predictor(run.path / "model.onnx")
+    times = [latency(exported, threads=n, batch=1) for n in sorted({1, os.cpu_count() or 1})]
+    run.write_json("metrics.json", metrics | {
+        "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
+    })  # fmt: skip
+    index, p = found.get("test", found["validation"])
+    run.write_json("examples.json", examples(data, index, p, operating))
+    run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
+    report.write(run)
+    tell({"event": "finished", "run": str(run.path), "metrics": run.read_json("metrics.json")})
+
+
+def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
+    """Where the line between good and defect stands, chosen on validation images; None when no class is the good one."""
+    good = request.good or good_class(data.classes)
+    if good is None:
+        return None
+    if good not in data.classes:
+        raise ValueError(f"no class is called {good!r}; the classes: {', '.join(data.classes)}")
+    return choose_threshold(p, data.labels[index], data.classes, good, request.max_false_alarms)
+
+
+def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
+    """Images as they came, before they were brought to the network's size."""
+    pre = data.preprocess
+    if not data.files:
+        return list(data.images[index])
+    return [read_image(data.files[i], pre.channels, pre.depth) for i in index]
+
+
+def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:
+    """examples.json: the worst and the doubtful images, with their pictures."""
+    chosen = []
+    for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
+        i, k = index[entry["index"]], int(p[entry["index"]].argmax())
+        chosen.append({
+            "image": data.names[i], "label": data.classes[data.labels[i]], "predicted": data.classes[k],
+            "probability": float(p[entry["index"], k]), "why": entry["why"],
+            "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
+            "png": base64.b64encode(png(data.images[i])).decode(),
+        })  # fmt: skip
+    return chosen
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image (H, W, 1 or 3) as a PNG; 16-bit levels are shown from the image's lowest to its highest."""
+    if image.dtype == np.uint16:
+        low, high = int(image.min()), int(image.max())
+        image = ((image.astype(np.float32) - low) * (255 / max(high - low, 1))).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray]],
+                    operating: OperatingPoint | None) -> bytes:  # fmt: skip
+    """predictions.csv: every validation and test image with its probabilities."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["image", "part", "label", "predicted", "score", *data.classes])
+    for part, (index, p) in found.items():
+        score = scores(p, data.classes, operating.good) if operating else p.max(1)
+        for i, line, s in zip(index, p, score, strict=True):
+            told = data.classes[int(line.argmax())]
+            rows.writerow(
+                [
+                    data.names[i],
+                    part,
+                    data.classes[data.labels[i]],
+                    told,
+                    f"{s:.6f}",
+                    *(f"{v:.6f}" for v in line),
+                ]
+            )
+    return text.getvalue().encode()
+
+
+def costs(net: Net, batch: int) -> dict[str, Any]:
+    """The cost of a network as metrics.json has it."""
+    c = cost(net, batch)
+    return {"macs": c.macs, "params": c.params, "depth": c.depth, "batch": batch,
+            "activation_bytes": {"train": c.train_bytes, "infer": c.infer_bytes}}  # fmt: skip
+
+
+def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[str, Any]:
+    """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
+    path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
+    answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
+    data = load(
+        request.source, size=answer.preprocess.size, fit=answer.preprocess.fit, channels=answer.preprocess.channels,
+        root=Path(request.root) if request.root else None, download=request.download,
+        progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+    )  # fmt: skip
+    unknown = [name for name in data.classes if name not in answer.classes]
+    if unknown:
+        raise ValueError(
+            f"the images have classes that the model does not know: {', '.join(unknown)}; it knows {', '.join(answer.classes)}"
+        )
+    for problem in data.problems:
+        tell({"event": "warning", "text": problem})
+    data = replace(data, preprocess=answer.preprocess)
+    everything = np.arange(len(data.labels))
+    if isinstance(answer, Model):
+        p = probabilities(answer.module, data, everything)
+    else:
+        p = answer.probabilities(originals(data, everything))
+    labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
+    return figures(p, labels, answer.classes, answer.operating)
+
+
+def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:
+    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files."""
+    path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
+    loaded = load_model(path)
+    pre = loaded.preprocess
+    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in image_files(images)[:PARITY_IMAGES]])
+
+
+def _stem(source: str) -> str:
+    """A run's name from its data."""
+    path = Path(source)
+    return path.stem if path.suffix else path.resolve().name

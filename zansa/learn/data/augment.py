@@ -1,0 +1,166 @@
+"""Augmentation: one pure function on a whole batch, every random number from the generator it is given.
+
+Two kinds of movement. Flips, quarter turns and shifts are by whole pixels: an index along the rows and one along the
+columns, so every value survives as it was. Turning and zooming by small amounts must interpolate. Both reflect the
+image at its border, edge pixel included, because stretched border pixels look like scratches.
+"""
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Generator, Tensor
+from torch.nn import functional
+
+# Interpolation softens. Only this share of the images is turned and zoomed, so that the network also learns from
+# pictures as sharp and as grainy as those it will meet in use.
+WARPED = 0.5
+
+
+class Augment(BaseModel):
+    """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flip_x: bool = False  # left and right, half of the images
+    flip_y: bool = False  # top and bottom, half of the images
+    quarter_turns: bool = False  # 0, 90, 180 or 270 degrees, equally often; square images only
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # up to this fraction of each side, in whole pixels
+    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0  # up to so many degrees either way, half of the images
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.0  # up to 1 + zoom times larger or smaller, half of the images
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0  # differences from the image's mean times 1 - c .. 1 + c
+    brightness: Annotated[float, Field(ge=0)] = 0.0  # up to so much added or taken away
+    noise: Annotated[float, Field(ge=0)] = 0.0  # Gaussian, of a standard deviation up to this
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0  # a box set to 0, each side up to this fraction of the image's
+
+
+DEFAULTS = {
+    # A surface has no top, but it may have a grain and a light from one side: no quarter turns. A defect can be
+    # small: nothing is erased and little is moved out of the picture.
+    "surface": Augment(flip_x=True, flip_y=True, shift=0.06, rotate=6, zoom=0.06, contrast=0.15, brightness=0.15),
+    # Digits and letters change their meaning when flipped or turned far.
+    "symbol": Augment(shift=0.08, rotate=8, zoom=0.08, contrast=0.1, brightness=0.1),
+    # He et al. 2015, section 4.2: a random crop of the image padded by 4 of 32 pixels, and its mirror image.
+    "natural": Augment(flip_x=True, shift=0.125),
+}
+
+
+def defaults(kind: str) -> Augment:
+    """What is safe for a kind of image: "surface", "symbol" or "natural"; ValueError for another."""
+    if kind not in DEFAULTS:
+        raise ValueError(f"no kind of image {kind!r}; known: {', '.join(DEFAULTS)}")
+    return DEFAULTS[kind]
+
+
+def augment(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
+    """A changed copy of normalised images (N, C, H, W), of their dtype, device and memory layout.
+
+    The generator lives on the CPU wherever the images are, and the layout does not matter: the same state gives the
+    same result. ValueError for quarter turns of images that are not square.
+    """
+    assert images.ndim == 4
+    assert images.is_floating_point()
+    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    out = _move(images, settings, generator)
+    if settings.rotate or settings.zoom:
+        out = _warp(out, settings, generator)
+    out = _tone(out, settings, generator)
+    if settings.erase:
+        out = _erase(out, settings.erase, generator)
+    return out.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def _move(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
+    """Flips, quarter turns and shifts: each image is read at its own rows and columns; nothing is interpolated."""
+    count, _, height, width = images.shape
+    rows = _places(count, height, settings.shift, generator)  # N H
+    columns = _places(count, width, settings.shift, generator)  # N W
+    if settings.flip_x:
+        columns = _mirror(columns, width, _coin(count, generator))
+    if settings.flip_y:
+        rows = _mirror(rows, height, _coin(count, generator))
+    if settings.quarter_turns:
+        if height != width:
+            raise ValueError(f"quarter_turns needs square images; these are {height} x {width}: set it to false")
+        turns = torch.randint(4, (count,), generator=generator)  # a turn by 90 degrees is a transpose and a mirror
+        rows = _mirror(rows, height, (turns == 1) | (turns == 2))
+        columns = _mirror(columns, width, (turns == 2) | (turns == 3))
+        odd = (turns % 2 == 1).to(images.device).reshape(-1, 1, 1, 1)
+        images = torch.where(odd, images.transpose(2, 3), images)
+    if settings.shift or settings.flip_y or settings.quarter_turns:
+        images = images.gather(2, rows.to(images.device)[:, None, :, None].expand(images.shape))
+    if settings.shift or settings.flip_x or settings.quarter_turns:
+        images = images.gather(3, columns.to(images.device)[:, None, None, :].expand(images.shape))
+    return images
+
+
+def _places(count: int, size: int, shift: float, generator: Generator) -> Tensor:
+    """Where each image's rows (or columns) are read when it is shifted: (N, size), reflected at the border."""
+    furthest = max(1, round(shift * size)) if shift else 0
+    moves = torch.randint(-furthest, furthest + 1, (count, 1), generator=generator)
+    places = torch.arange(size) + moves
+    return torch.minimum(places.abs() - (places < 0).long(), 2 * size - 1 - places)
+
+
+def _mirror(places: Tensor, size: int, which: Tensor) -> Tensor:
+    return torch.where(which[:, None], size - 1 - places, places)
+
+
+def _coin(count: int, generator: Generator) -> Tensor:
+    return torch.rand(count, generator=generator) < 0.5
+
+
+def _warp(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
+    """A share of the images turned and zoomed about their centres, by one bilinear sampling."""
+    count, _, height, width = images.shape
+    chosen = torch.nonzero(torch.rand(count, generator=generator) < WARPED)[:, 0]
+    if not len(chosen):
+        return images
+    angle = math.radians(settings.rotate) * _even(count, generator)[chosen]
+    scale = torch.exp(-math.log1p(settings.zoom) * _even(count, generator)[chosen])
+    cosine, sine, zero = angle.cos() * scale, angle.sin() * scale, torch.zeros_like(angle)
+    rows = (cosine, -sine * height / width, zero, sine * width / height, cosine, zero)  # x and y run from -1 to 1
+    real = torch.promote_types(images.dtype, torch.float32)  # half precision is too coarse for places
+    matrix = torch.stack(rows, 1).reshape(-1, 2, 3).to(images.device, real)
+    chosen = chosen.to(images.device)
+    picked = images[chosen].to(real)
+    grid = functional.affine_grid(matrix, list(picked.shape), align_corners=False)
+    warped = functional.grid_sample(picked, grid, padding_mode="reflection", align_corners=False)
+    return images.index_copy(0, chosen, warped.to(images.dtype))
+
+
+def _even(count: int, generator: Generator) -> Tensor:
+    return 2 * torch.rand(count, generator=generator) - 1
+
+
+def _tone(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
+    """Contrast about each image's own mean, brightness, and noise; all channels of an image alike but for the noise."""
+    if settings.contrast:
+        factor = 1 + settings.contrast * _per_image(_even(len(images), generator), images)
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = images * factor + mean * (1 - factor)
+    if settings.brightness:
+        images = images + settings.brightness * _per_image(_even(len(images), generator), images)
+    if settings.noise:
+        strength = settings.noise * torch.rand(len(images), 1, 1, 1, generator=generator)
+        images = images + (strength * torch.randn(images.shape, generator=generator)).to(images)
+    return images
+
+
+def _per_image(values: Tensor, images: Tensor) -> Tensor:  # N -> N 1 1 1
+    return values.to(images).reshape(-1, 1, 1, 1)
+
+
+def _erase(images: Tensor, largest: float, generator: Generator) -> Tensor:
+    """A box in each image set to 0, the mean of the training images. Its centre is anywhere, so it may be cut off."""
+    count, _, height, width = images.shape
+    inside = _band(count, height, largest, generator)[:, :, None] & _band(count, width, largest, generator)[:, None, :]
+    return images.masked_fill(inside[:, None].to(images.device), 0.0)
+
+
+def _band(count: int, size: int, largest: float, generator: Generator) -> Tensor:
+    """The rows (or columns) of each image's box: (N, size)."""
+    centre = size * torch.rand(count, 1, generator=generator)
+    half = 0.5 * largest * size * torch.rand(count, 1, generator=generator)
+    return (torch.arange(size) + 0.5 - centre).abs() <= half

@@ -1,0 +1,248 @@
+"""Decoded images kept in a memory-mapped file, so that the second start takes seconds.
+
+An entry is two files, NAME.npy (the images) and NAME.json (what was decoded, with digests). NAME holds the source, the
+request, and path, size and times of every file: a changed, added or removed file leads to another name. The .json is
+renamed into place last and makes the entry valid, so a kill at any moment leaves either a whole entry or none.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, TypeVar
+
+import numpy as np
+import PIL
+
+from ...arch.use import Preprocess
+from ...images import image_header, prepare, printable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
+
+_FORMAT = 1  # of an entry; another number makes every old entry unknown
+_BATCH = 512  # images in flight: bounds memory, and how long an interrupt waits
+_ABANDONED = 60.0  # seconds without a sign of life; a builder gives one at least every few images
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The images that could be read (N, H, W, C), which of the files they are, the SHA-256 of these files' bytes, and
+    a sentence for each file that could not be read."""
+
+    images: np.ndarray
+    kept: np.ndarray  # (N,) int64 into the files
+    digests: tuple[str, ...]
+    problems: tuple[str, ...]
+    preprocess: Preprocess
+
+
+def default_folder() -> Path:
+    """$ZANSA_CACHE, or ~/.cache/zansa."""
+    return Path(os.environ.get("ZANSA_CACHE") or Path("~/.cache/zansa").expanduser())
+
+
+def entry_name(source: Path, files: Sequence[Path], request: object) -> str:
+    """Two digests: what was asked of which source, and the state of its files on disk (content is not read)."""
+    asked = f"{_FORMAT} {PIL.__version__} {request!r}".encode() + os.fsencode(source.absolute())
+    return f"{_short(asked)}-{_short(b'|'.join(_state(file) for file in files))}"
+
+
+def find(folder: Path, name: str) -> Decoded | None:
+    """The entry of this name, its images mapped read-only; None when there is none, or a damaged one."""
+    try:
+        record = json.loads((folder / f"{name}.json").read_text())
+        images = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        preprocess = Preprocess.model_validate(record["preprocess"])
+        if len(images) != len(record["kept"]) or images.shape[1:] != (*preprocess.size, preprocess.channels):
+            return None
+        kept = np.array(record["kept"], np.int64)
+        return Decoded(images, kept, tuple(record["digests"]), tuple(record["problems"]), preprocess)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def build(
+    folder: Path,
+    name: str,
+    files: Sequence[Path],
+    names: Sequence[str],
+    preprocess: Preprocess,
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decodes all files into a new entry, or, with a note, into memory when the place cannot take it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        _write_entry(folder, name, files, names, preprocess, progress)
+        found = find(folder, name)
+        assert found is not None, "a fresh entry is whole"
+        _forget_older(folder, name)
+        return found
+    except OSError as error:
+        print(
+            f"note: no image cache in {printable(str(folder))} ({error}); decoding into memory",
+            file=sys.stderr,
+        )
+        return _in_memory(files, names, preprocess, progress)
+
+
+def headers(files: Sequence[Path]) -> list[tuple[int, int, int, int]]:
+    """(height, width, channels, depth) of every file whose header can be read."""
+    return [header for header in _each(_header, files) if header is not None]
+
+
+# --- decoding ------------------------------------------------------------------------------------------------------
+
+
+def decode(
+    files: Sequence[Path], names: Sequence[str], preprocess: Preprocess, progress: Progress | None = None
+) -> Iterator[tuple[str, np.ndarray | str]]:
+    """(digest, image) or ("", what is wrong) of each file, in order."""
+    work = [(file, name, preprocess) for file, name in zip(files, names, strict=True)]
+    for done, result in enumerate(_each(_decode_one, work), start=1):
+        yield result
+        if progress is not None:
+            progress(done, len(work))
+
+
+def _decode_one(work: tuple[Path, str, Preprocess]) -> tuple[str, np.ndarray | str]:
+    file, name, preprocess = work
+    try:
+        data = file.read_bytes()
+        return hashlib.sha256(data).hexdigest(), prepare(data, preprocess, name)
+    except OSError as error:
+        return "", f"cannot read {name}: {error.strerror or error}"
+    except ValueError as error:
+        return "", str(error)
+
+
+def _header(file: Path) -> tuple[int, int, int, int] | None:
+    try:
+        return image_header(file)
+    except ValueError:  # told when it is decoded
+        return None
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`function` of every item, in order, on all cores."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(_cores()) as pool:
+        while batch := list(islice(waiting, _BATCH)):
+            yield from pool.map(function, batch)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_memory(
+    files: Sequence[Path], names: Sequence[str], preprocess: Preprocess, progress: Progress | None
+) -> Decoded:
+    results = list(decode(files, names, preprocess, progress))
+    images = [image for _, image in results if not isinstance(image, str)]
+    kept, digests, problems = _account(results)
+    return Decoded(np.stack(images), kept, digests, problems, preprocess)
+
+
+def _account(results: Sequence[tuple[str, object]]) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """kept, digests, problems"""
+    kept = np.array([i for i, (digest, _) in enumerate(results) if digest], np.int64)
+    problems = tuple(str(problem) for digest, problem in results if not digest)
+    if not len(kept):
+        raise ValueError(f"none of the {len(results)} images can be read; the first: {problems[0]}")
+    return kept, tuple(digest for digest, _ in results if digest), problems
+
+
+# --- entries -------------------------------------------------------------------------------------------------------
+
+
+def _write_entry(
+    folder: Path,
+    name: str,
+    files: Sequence[Path],
+    names: Sequence[str],
+    preprocess: Preprocess,
+    progress: Progress | None,
+) -> None:
+    results: list[tuple[str, str]] = []
+    with _replacing(folder / f"{name}.npy") as partial:
+        _write_header(partial, len(files), preprocess)
+        for digest, image in decode(files, names, preprocess, progress):
+            # written, not stored through a map: a full disk is then an error and not a dead process
+            partial.write(b"" if isinstance(image, str) else image.tobytes())
+            results.append((digest, image if isinstance(image, str) else ""))
+            os.utime(partial.name)
+        kept, digests, problems = _account(results)
+        partial.seek(0)
+        _write_header(partial, len(kept), preprocess)
+    record = {
+        "preprocess": preprocess.model_dump(),
+        "kept": kept.tolist(),
+        "digests": digests,
+        "problems": problems,
+    }
+    with _replacing(folder / f"{name}.json") as partial:
+        partial.write(json.dumps(record).encode())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when all went well, and vanishes when not."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".partial", delete=False) as partial:
+        try:
+            yield partial
+            partial.flush()
+            os.fsync(partial.fileno())
+            os.replace(partial.name, path)
+        finally:
+            Path(partial.name).unlink(missing_ok=True)
+
+
+def _write_header(file: IO[bytes], count: int, preprocess: Preprocess) -> None:
+    """NumPy pads the header so that another count takes the same room."""
+    shape = (count, *preprocess.size, preprocess.channels)
+    descr = np.lib.format.dtype_to_descr(_dtype(preprocess))
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+
+
+def _dtype(preprocess: Preprocess) -> np.dtype:
+    return np.dtype(np.uint8 if preprocess.depth == 8 else np.uint16)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed builders left. Nobody writes an entry for a minute without touching it."""
+    for path in folder.glob("*.partial"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
+
+
+def _forget_older(folder: Path, name: str) -> None:
+    """Entries of the same source and request in an earlier state. Whoever has one mapped keeps it."""
+    for path in folder.glob(f"{name.split('-')[0]}-*.[jn]*"):
+        if path.stem != name and path.suffix != ".partial":
+            with suppress(OSError):
+                path.unlink()
+
+
+def _short(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _state(file: Path) -> bytes:
+    try:
+        now = file.stat()
+    except OSError:
+        return os.fsencode(file)
+    # the third time changes even when a tool sets the second one back
+    return os.fsencode(file) + f"\0{now.st_size}\0{now.st_mtime_ns}\0{now.st_ctime_ns}".encode()

@@ -1,0 +1,379 @@
+"""The one form of a data set behind this door, and the ways into it."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from ...arch.use import Preprocess
+from ...images import fit_image, printable, to_channels
+from . import cache as caching
+from .public import SETS, read_public
+from .sources import (
+    MANIFESTS,
+    Listing,
+    list_folder,
+    list_manifest,
+    read_npz,
+    shortened,
+    split_word,
+)
+
+KINDS = ("surface", "symbol", "natural")
+UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
+
+# words in class names of visual inspection: one of them makes a colour set a surface
+_INSPECTION = """
+good ok okay nok ng normal pass fail free bad defect defective defects flawless faulty anomaly crack cracked scratch
+scratches hole holes blowhole stain dent chip chipped break broken fray missing contamination corrosion rust pit pitted
+inclusion patches crazing scale burr bubble void short open spur mousebite
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, all of one size, in memory or mapped read-only; all columns have one length N.
+
+    `classes` are sorted by name (10 after 9) and labels index them; `digests` are SHA-256 of the file's bytes, or of
+    the pixels where there is no file; `preprocess.mean` and `std` are placeholders until `normalised`. `kind` says
+    which augmentations are safe. `problems` are sentences about what was left out.
+    """
+
+    images: np.ndarray  # (N, H, W, C) uint8 | uint16
+    labels: np.ndarray  # (N,) int64
+    classes: tuple[str, ...]
+    names: tuple[str, ...]  # path relative to the source, or "row 17"
+    digests: tuple[str, ...]
+    preprocess: Preprocess
+    kind: str
+    groups: np.ndarray | None = None  # (N,) str
+    split: np.ndarray | None = None  # (N,) "train" | "val" | "test"
+    files: tuple[Path, ...] = ()  # absolute
+    problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        columns = (
+            self.images,
+            self.labels,
+            self.names,
+            self.digests,
+            self.groups,
+            self.split,
+            self.files or None,
+        )
+        assert {len(column) for column in columns if column is not None} == {len(self.labels)}
+        assert self.kind in KINDS
+        assert self.images.shape[1:] == (*self.preprocess.size, self.preprocess.channels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalised(self, indices: np.ndarray) -> "Dataset":
+        """With mean and standard deviation, per channel in raw levels, of these images (those of the training part)."""
+        mean, std = _moments(self.images, indices)
+        settings = self.preprocess.model_dump() | {"mean": mean, "std": std}
+        return replace(self, preprocess=Preprocess.model_validate(settings))
+
+
+def load(
+    source: str | Path,
+    *,
+    size: int | tuple[int, int] | None = None,
+    fit: str = "letterbox",
+    channels: int | None = None,
+    kind: str | None = None,
+    cache: Path | None = None,
+    root: Path | None = None,
+    download: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """A data set from a folder, a manifest, an .npz, or the name of a public set; ValueError for bad input.
+
+    - A folder holds one folder per class, or train/ val/ test/ folders of them.
+    - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split.
+    - An .npz holds images, labels and, optionally, classes, groups, split, names.
+    - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
+      `download`; a folder of such a name is written "./mnist".
+
+    `size` is (height, width), or one number for both; None takes default_size. `channels` None is 1 when every image
+    is gray, otherwise 3; 16-bit gray makes the set 16-bit. Files are decoded once, into `cache` (default
+    $ZANSA_CACHE or ~/.cache/zansa); `progress(done, total)` is called for each file that is decoded.
+    Unreadable files are left out and told in `problems`, at most one in ten and never a whole class.
+    """
+    _refuse_settings(size, fit, channels, kind)
+    if str(source) in SETS:
+        content, kind = read_public(str(source), root, download), kind or SETS[str(source)].kind
+        return from_arrays(**content, size=size, fit=fit, channels=channels, kind=kind)
+    if root is not None or download:
+        raise ValueError(f"root and download are for public sets ({', '.join(sorted(SETS))}), not for {source}")
+    path = Path(source)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return from_arrays(**read_npz(path), size=size, fit=fit, channels=channels, kind=kind)
+    return _from_listing(path, _listing(path), size, fit, channels, kind, cache, progress)
+
+
+def from_arrays(
+    images: np.ndarray | Sequence[np.ndarray],
+    labels: Sequence | np.ndarray,
+    *,
+    classes: Sequence[str] | None = None,
+    groups: Sequence | np.ndarray | None = None,
+    split: Sequence[str] | np.ndarray | None = None,
+    names: Sequence[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    fit: str = "letterbox",
+    channels: int | None = None,
+    kind: str | None = None,
+) -> Dataset:
+    """A data set from images (N, H, W) or (N, H, W, C), or a list of (H, W[, C]) of several sizes, uint8 or uint16.
+
+    `labels` are names, or whole numbers: indices into `classes` when these are given, otherwise names themselves.
+    Classes without an image are dropped. An array that needs no change is not copied. ValueError for bad input.
+    """
+    _refuse_settings(size, fit, channels, kind)
+    pictures = _pictures(images, channels)
+    count = len(pictures)
+    label_names = _label_names(labels, classes)
+    for what, column in (("labels", label_names), ("groups", groups), ("split", split), ("names", names)):
+        if column is not None and len(column) != count:
+            raise ValueError(f"{count} images, but {len(column)} {what}; one for each is needed")
+    target = _size(size) or default_size([picture.shape[:2] for picture in pictures])
+    shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
+    numbers, found = _number(label_names)
+    depth = pictures[0].dtype.itemsize * 8
+    return Dataset(
+        images=_fitted(pictures, target, fit),
+        labels=numbers,
+        classes=found,
+        names=shown,
+        digests=tuple(_digest(picture) for picture in pictures),
+        preprocess=_preprocess(pictures[0].shape[2], target, fit, depth),
+        kind=kind or default_kind(found, pictures[0].shape[2]),
+        groups=None if groups is None else np.array([str(group) for group in groups]),
+        split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
+    )
+
+
+def default_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """(height, width) for images of these (height, width).
+
+    One size of at most 64 stays. Otherwise the longer side is the median's, rounded to a multiple of 32 and at most
+    128, and the shorter side keeps the median's proportions to a multiple of 16.
+    """
+    sizes = np.array([shape[:2] for shape in shapes])
+    if (sizes == sizes[0]).all() and sizes[0].max() <= 64:
+        return int(sizes[0, 0]), int(sizes[0, 1])
+    median = np.median(sizes, axis=0)
+    longer = min(128, max(32, 32 * round(median.max() / 32)))
+    height, width = (longer if side == median.max() else _shorter(side * longer / median.max()) for side in median)
+    return height, width
+
+
+def _shorter(side: float) -> int:
+    return max(16, 16 * round(side / 16))
+
+
+def default_kind(classes: Sequence[str], channels: int) -> str:
+    """What the images probably are: "symbol" when every class name is one character, "surface" when they are gray or
+    a class name holds a word of inspection (good, scratch, ...), otherwise "natural"."""
+    if all(len(name) == 1 for name in classes):
+        return "symbol"
+    words = {word for name in classes for word in re.split("[^a-z]+", name.lower())}
+    return "surface" if channels == 1 or words & set(_INSPECTION.split()) else "natural"
+
+
+# --- settings ------------------------------------------------------------------------------------------------------
+
+
+def _refuse_settings(size: int | tuple[int, int] | None, fit: str, channels: int | None, kind: str | None) -> None:
+    sides = _size(size)
+    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+        raise ValueError(f"size={size} was asked; allowed: a side, or (height, width), in pixels from 1 up")
+    if fit not in ("letterbox", "stretch"):
+        raise ValueError(f"fit={fit!r} was asked; allowed: letterbox (keeps the proportions) or stretch")
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels={channels} was asked; allowed: 1 (gray) or 3 (colour)")
+    if kind not in (None, *KINDS):
+        raise ValueError(f"kind={kind!r} was asked; allowed: {', '.join(KINDS)}")
+
+
+def _size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _preprocess(channels: int, size: tuple[int, int], fit: str, depth: int) -> Preprocess:
+    return Preprocess(
+        channels=channels,
+        size=size,
+        fit=cast(Literal["letterbox", "stretch"], fit),
+        depth=cast(Literal[8, 16], depth),
+    )
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _listing(path: Path) -> Listing:
+    if path.is_dir():
+        return list_folder(path)
+    if path.is_file() and path.suffix.lower() in MANIFESTS:
+        return list_manifest(path)
+    reason = "a file of another kind" if path.exists() else "not there"
+    raise ValueError(
+        f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
+        f"manifest, an .npz, or one of {', '.join(sorted(SETS))}"
+    )
+
+
+def _from_listing(
+    source: Path,
+    listing: Listing,
+    size: int | tuple[int, int] | None,
+    fit: str,
+    channels: int | None,
+    kind: str | None,
+    cache: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> Dataset:
+    decoded = _decoded(source, listing, _size(size), fit, channels, cache, progress)
+    _refuse_unreadable(listing, decoded)
+    labels, classes = _number([listing.labels[i] for i in decoded.kept])
+    return Dataset(
+        images=decoded.images,
+        labels=labels,
+        classes=classes,
+        names=tuple(listing.names[i] for i in decoded.kept),
+        digests=decoded.digests,
+        preprocess=decoded.preprocess,
+        kind=kind or default_kind(classes, decoded.preprocess.channels),
+        groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
+        split=None if listing.split is None else np.array(listing.split)[decoded.kept],
+        files=tuple(listing.files[i] for i in decoded.kept),
+        problems=listing.problems + decoded.problems,
+    )
+
+
+def _decoded(
+    source: Path,
+    listing: Listing,
+    size: tuple[int, int] | None,
+    fit: str,
+    channels: int | None,
+    cache: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> caching.Decoded:
+    folder = cache or caching.default_folder()
+    name = caching.entry_name(source, listing.files, (size, fit, channels))
+    found = caching.find(folder, name)
+    if found is not None:
+        return found
+    preprocess = _settle(listing.files, size, fit, channels)
+    return caching.build(folder, name, listing.files, listing.names, preprocess, progress)
+
+
+def _settle(files: Sequence[Path], size: tuple[int, int] | None, fit: str, channels: int | None) -> Preprocess:
+    """What was not asked, from the headers of all files."""
+    headers = caching.headers(files) or [(32, 32, 1, 8)]  # none is readable: decoding tells why
+    target = size or default_size([header[:2] for header in headers])
+    return _preprocess(channels or max(h[2] for h in headers), target, fit, max(h[3] for h in headers))
+
+
+def _refuse_unreadable(listing: Listing, decoded: caching.Decoded) -> None:
+    count, bad = len(listing.files), len(decoded.problems)
+    lost = sorted(set(listing.labels) - {listing.labels[i] for i in decoded.kept})
+    if lost or bad > UNREADABLE * count:
+        what = f"every image of class {shortened(lost)}" if lost else f"{bad} of {count} images"
+        raise ValueError(
+            f"{what} cannot be read; allowed: at most one in ten, and never a whole class. Mend or remove: "
+            + "; ".join(decoded.problems[:3])
+        )
+
+
+# --- arrays --------------------------------------------------------------------------------------------------------
+
+
+def _pictures(images: np.ndarray | Sequence[np.ndarray], channels: int | None) -> np.ndarray | list[np.ndarray]:
+    """(H, W, C) each, of one type and number of channels."""
+    if not len(images):
+        raise ValueError("no images were given; at least two classes of two images are needed")
+    if isinstance(images, np.ndarray) and images.ndim in (3, 4):
+        images = images if images.ndim == 4 else images[..., None]
+    else:
+        images = [picture[..., None] if picture.ndim == 2 else picture for picture in map(np.asarray, images)]
+    for picture in images:
+        _refuse_array(picture, images[0])
+    return images if channels in (None, images[0].shape[2]) else [to_channels(picture, channels) for picture in images]
+
+
+def _refuse_array(picture: np.ndarray, first: np.ndarray) -> None:
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"the images are {picture.dtype}; allowed: uint8 (0 to 255) or uint16 (0 to 65535); scale and round them"
+        )
+    if picture.ndim != 3 or 0 in picture.shape or picture.shape[2] > 16:
+        hint = "; move the channels to the end: np.moveaxis(images, 1, -1)" if picture.shape[0] in (1, 3) else ""
+        raise ValueError(f"an image has the shape {picture.shape}; allowed: (H, W) or (H, W, C) with C up to 16{hint}")
+    if picture.dtype != first.dtype or picture.shape[2] != first.shape[2]:
+        raise ValueError(
+            f"images of {first.shape[2]} channels {first.dtype} and of {picture.shape[2]} channels {picture.dtype} are "
+            "mixed; bring them to one form"
+        )
+
+
+def _label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:
+    array = np.asarray(list(labels))
+    if array.ndim != 1 or array.dtype.kind not in "iuU":
+        raise ValueError(f"labels are {array.dtype} of shape {array.shape}; allowed: N names or N whole numbers")
+    if array.dtype.kind != "U" and classes is not None:
+        if array.size and not 0 <= array.min() <= array.max() < len(classes):
+            raise ValueError(
+                f"labels reach from {array.min()} to {array.max()}; {len(classes)} classes are named: allowed are 0 to "
+                f"{len(classes) - 1}"
+            )
+        return [str(classes[label]) for label in array]
+    names = [str(label).strip() for label in array]
+    unknown = sorted(set(names) - set(map(str, classes)) if classes is not None else {""} & set(names))
+    if unknown:
+        raise ValueError(f"labels hold {shortened([repr(name) for name in unknown])}; each must name a class")
+    return names
+
+
+def _number(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels, and the classes they index in natural order."""
+    classes = tuple(sorted(set(names), key=_natural))
+    index = {name: i for i, name in enumerate(classes)}
+    return np.array([index[name] for name in names], np.int64), classes
+
+
+def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    parts = re.findall("[0-9]+|[^0-9]+", name)
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part.casefold()) for part in parts], name
+
+
+def _fitted(pictures: np.ndarray | list[np.ndarray], size: tuple[int, int], fit: str) -> np.ndarray:
+    if isinstance(pictures, np.ndarray) and pictures.shape[1:3] == size:
+        return pictures
+    return np.stack([fit_image(picture, size, fit) for picture in pictures])
+
+
+def _digest(picture: np.ndarray) -> str:
+    return hashlib.sha256(f"{picture.shape} {picture.dtype}".encode() + picture.tobytes()).hexdigest()
+
+
+def _moments(images: np.ndarray, indices: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, from sums of whole numbers: exact, so the same in every order."""
+    channels = images.shape[3]
+    total = [0] * channels
+    square = [0] * channels
+    for start in range(0, len(indices), 64):  # float64 holds the sums of 64 16-bit images of 180 x 180 exactly
+        flat = images[indices[start : start + 64]].reshape(-1, channels).astype(np.float64)
+        sums, squares = flat.sum(axis=0), (flat.T @ flat).diagonal()
+        total = [t + int(s) for t, s in zip(total, sums, strict=True)]
+        square = [t + int(s) for t, s in zip(square, squares, strict=True)]
+    count = len(indices) * images.shape[1] * images.shape[2]
+    deviations = [((q * count - t * t) ** 0.5) / count for t, q in zip(total, square, strict=True)]
+    return tuple(t / count for t in total), tuple(d or 1.0 for d in deviations)  # a constant channel: no scale

@@ -1,0 +1,181 @@
+"""Which images train, which decide, which prove: stratified by class, whole groups kept together."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .dataset import Dataset
+from .sources import shortened
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Indices into a data set, int64, rising; no image stands in two of them."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split(dataset: Dataset, seed: int, val: float = 0.15, test: float = 0.15) -> Parts:
+    """The parts the source gives; what it does not give is drawn from its training part, seeded.
+
+    Drawn parts have about the same share of every class (`val` and `test` are shares of what is drawn from), every
+    class in train, and never a part of a group, nor copies of one image, on two sides. ValueError when a class has
+    too few images (or groups) to be learnt and tested, or a part would be empty.
+    """
+    _refuse_shares(val, test)
+    _refuse_classes(dataset)
+    parts = {"train": np.arange(len(dataset))} if dataset.split is None else _given(dataset.split)
+    shares = {name: share for name, share in (("val", val), ("test", test)) if name not in parts}
+    if shares:
+        parts |= _drawn(dataset, parts["train"], shares, np.random.default_rng(seed))
+    _refuse_parts(dataset, parts)
+    return Parts(*(np.sort(parts[name]).astype(np.int64) for name in PARTS))
+
+
+def leaks(dataset: Dataset, parts: Parts) -> list[tuple[str, str]]:
+    """Names of identical images (by digest) that stand in two parts: for each part after the first, one pair."""
+    first: dict[str, dict[str, int]] = defaultdict(dict)
+    for part in PARTS:
+        for i in getattr(parts, part).tolist():
+            first[dataset.digests[i]].setdefault(part, i)
+    copies = [list(found.values()) for found in first.values() if len(found) > 1]
+    return [(dataset.names[found[0]], dataset.names[other]) for found in copies for other in found[1:]]
+
+
+def contradictions(dataset: Dataset) -> list[tuple[str, str]]:
+    """Names of identical images with different labels: the first of each label, paired with the first of all."""
+    first: dict[str, dict[int, int]] = defaultdict(dict)
+    for i, (digest, label) in enumerate(zip(dataset.digests, dataset.labels.tolist(), strict=True)):
+        first[digest].setdefault(label, i)
+    copies = [list(found.values()) for found in first.values() if len(found) > 1]
+    return [(dataset.names[found[0]], dataset.names[other]) for found in copies for other in found[1:]]
+
+
+# --- refusals ------------------------------------------------------------------------------------------------------
+
+
+def _refuse_shares(val: float, test: float) -> None:
+    if not (0 < val < 1 and 0 < test < 1 and val + test < 1):
+        raise ValueError(f"val={val} and test={test} were asked; allowed: shares above 0 that leave some to train on")
+
+
+def _refuse_classes(dataset: Dataset) -> None:
+    if len(dataset.classes) < 2:
+        raise ValueError(
+            f"there is one class only ({', '.join(dataset.classes)}); at least two are needed to tell them apart. When "
+            "each folder was meant as a class, name the folder above or below"
+        )
+    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    single = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 1]
+    if single:
+        raise ValueError(
+            f"class {shortened(single)} has one image; at least two are needed, one to learn from and one to test. Add "
+            "images, or leave the class out"
+        )
+
+
+def _refuse_parts(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
+    for name in PARTS:
+        if not len(parts[name]):
+            raise ValueError(f"the {name} part is empty: {len(dataset)} images or their groups are too few; add some")
+    absent = np.setdiff1d(np.arange(len(dataset.classes)), dataset.labels[parts["train"]])
+    if len(absent):
+        names = shortened([dataset.classes[i] for i in absent])
+        raise ValueError(f"class {names} has no image in the train part; a class must be there to be learnt")
+
+
+# --- given and drawn -----------------------------------------------------------------------------------------------
+
+
+def _given(column: np.ndarray) -> dict[str, np.ndarray]:
+    parts = {name: np.flatnonzero(column == name) for name in PARTS if name in column}
+    if "train" not in parts:
+        raise ValueError(f"the source gives only {', '.join(parts)} images; needed: train images too")
+    return parts
+
+
+def _drawn(
+    dataset: Dataset, pool: np.ndarray, shares: dict[str, float], random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Iterative stratification (Sechidis et al. 2011) of units: the rarest class first, each unit to the part that
+    still lacks most of this class."""
+    counts, unit_of = _units(dataset, pool)
+    if "test" in shares:  # otherwise the class is tested on the images the source gives
+        _refuse_units(dataset, counts)
+    names = ["train", *shares]
+    lacking = _targets(counts, shares)
+    part_of = np.full(len(counts), -1)
+    for unit, label in _order(counts, random):
+        part = _neediest(lacking, label, random)
+        part_of[unit] = part
+        lacking[part] -= counts[unit]
+    _into_train(counts, part_of)
+    return {name: pool[part_of[unit_of] == number] for number, name in enumerate(names)}
+
+
+def _units(dataset: Dataset, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(units, classes) images of each class in each unit, and the unit of each image of the pool.
+
+    A unit is what must stay together: a group, and all copies of one image; where these overlap, all of them.
+    """
+    digests = np.unique(np.array(dataset.digests)[pool], return_inverse=True)[1]
+    groups = np.arange(len(pool)) if dataset.groups is None else np.unique(dataset.groups[pool], return_inverse=True)[1]
+    nodes, bonds = groups.max() + 1, (groups, groups.max() + 1 + digests)
+    size = nodes + digests.max() + 1
+    graph = coo_array((np.ones(len(pool)), bonds), shape=(size, size))
+    unit_of = np.unique(connected_components(graph, directed=False)[1][groups], return_inverse=True)[1]
+    counts = np.zeros((unit_of.max() + 1, len(dataset.classes)), np.int64)
+    np.add.at(counts, (unit_of, dataset.labels[pool]), 1)
+    return counts, unit_of
+
+
+def _refuse_units(dataset: Dataset, counts: np.ndarray) -> None:
+    single = [dataset.classes[i] for i in np.flatnonzero((counts > 0).sum(axis=0) == 1)]
+    if single:
+        raise ValueError(
+            f"all images of class {shortened(single)} are one group, or copies of one image; they cannot be learnt and "
+            "tested on different ones. Add others, leave the class out, or give the split yourself"
+        )
+
+
+def _targets(counts: np.ndarray, shares: dict[str, float]) -> np.ndarray:
+    """(1 + parts, classes) images wanted: train's first, then the shares; at least one unit of a
+    class goes to test when it has two, and one to val when it has three."""
+    total, units = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    one = total / np.maximum(units, 1)
+    wanted = [
+        np.where(units >= enough, np.maximum(shares[name] * total, one), 0)
+        for enough, name in enumerate(sorted(shares), start=2)  # test before val
+    ]
+    by_name = dict(zip(sorted(shares), wanted, strict=True))
+    return np.stack([total - sum(wanted), *(by_name[name] for name in shares)])
+
+
+def _order(counts: np.ndarray, random: np.random.Generator) -> Iterable[tuple[int, int]]:
+    """(unit, its rarest class): rarest class first, within it the largest unit first, ties at random."""
+    rarity = np.argsort(np.argsort((counts > 0).sum(axis=0), kind="stable"))
+    rarest = np.where(counts > 0, rarity, len(rarity)).argmin(axis=1)
+    order = np.lexsort((random.permutation(len(counts)), -counts.sum(axis=1), rarity[rarest]))
+    return zip(order.tolist(), rarest[order].tolist(), strict=True)
+
+
+def _neediest(lacking: np.ndarray, label: int, random: np.random.Generator) -> int:
+    need = lacking[:, label]
+    most = np.flatnonzero(need >= need.max() - 1e-9)
+    return int(random.choice(most))
+
+
+def _into_train(counts: np.ndarray, part_of: np.ndarray) -> None:
+    """Groups of several classes can leave train without one: its smallest unit moves there."""
+    for label in range(counts.shape[1]):
+        holders = np.flatnonzero(counts[:, label])
+        if len(holders) and not (part_of[holders] == 0).any():
+            part_of[holders[counts[holders].sum(axis=1).argmin()]] = 0

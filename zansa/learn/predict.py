@@ -1,0 +1,39 @@
+"""From images of a data set to tensors, and from a network to probabilities."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .data.dataset import Dataset
+
+
+def to_tensor(data: Dataset, index: np.ndarray, device: torch.device, layout: torch.memory_format) -> Tensor:
+    """The images of an index, normalised: float32 (N, C, H, W)."""
+    raw = data.images[index]  # N H W C
+    if raw.dtype == np.uint16:
+        raw = raw.astype(np.int32)  # torch computes little in uint16
+    images = torch.from_numpy(raw).to(device).movedim(-1, 1).to(torch.float32)
+    mean = torch.tensor(data.preprocess.mean, device=device).reshape(1, -1, 1, 1)
+    std = torch.tensor(data.preprocess.std, device=device).reshape(1, -1, 1, 1)
+    return ((images - mean) / std).contiguous(memory_format=layout)
+
+
+@torch.inference_mode()
+def logits(module: nn.Module, data: Dataset, index: np.ndarray, batch: int = 256, dtype: torch.dtype = torch.float32,
+           layout: torch.memory_format = torch.contiguous_format) -> Tensor:  # fmt: skip
+    """Logits (N, K) in float32 on the CPU, in the order of `index`; `dtype` is what the network computes in."""
+    device = next(module.parameters()).device
+    training = module.training
+    module.eval()
+    found = []
+    for start in range(0, len(index), batch):
+        images = to_tensor(data, index[start : start + batch], device, layout)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            found.append(module(images).float().cpu())
+    module.train(training)
+    return torch.cat(found) if found else torch.zeros(0, len(data.classes))
+
+
+def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, K), float64, computed in float32 as the exported file does."""
+    return logits(module, data, index).double().softmax(1).numpy()

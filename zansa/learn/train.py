@@ -1,0 +1,314 @@
+"""How a network gets good: one loop that reads from top to bottom.
+
+Every random number is a function of (seed, step), so a run that was killed goes on to the same result.
+"""
+
+import copy
+import math
+import pickle
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..arch.spec import Net
+from ..nets.build import build
+from ..nets.files import Model
+from ..record import write_atomic
+from .data.augment import Augment, augment
+from .data.dataset import Dataset
+from .data.splits import Parts
+from .predict import logits, to_tensor
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Event = dict[str, Any]
+
+
+class Recipe(BaseModel):
+    """How to train. Rates are functions of progress in [0, 1); every share is of the whole training.
+
+    rate: the peak, for a batch of `batch`; warmup: share of the steps on the way up to it, then a cosine to zero.
+    decay: weight decay, on weights of convolutions and linear layers only. smoothing: of the labels.
+    average: half-life of the running average of weights that is evaluated and kept, as a share of the training.
+    balance: "none"; "logit" adds the log of each class's share to the logits in training (Menon et al. 2020,
+    2007.07314), so that rare classes count as much as common ones; "weights" divides each class's loss by the square
+    root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
+    share of the training (0: never). checkpoint: seconds between two saved states.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch: Annotated[int, Field(ge=2)] = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Share = 0.9
+    decay: Annotated[float, Field(ge=0)] = 5e-4
+    warmup: Share = 0.15
+    smoothing: Share = 0.05
+    average: Share = 0.02
+    balance: Literal["none", "logit", "weights"] = "logit"
+    clip: Annotated[float, Field(gt=0)] = 5.0
+    patience: Share = 0.5
+    augment: Augment = Augment()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    layout: Literal["auto", "channels_first", "channels_last"] = "auto"
+    device: str = "auto"
+    seed: int = 0
+    checkpoint: Annotated[float, Field(ge=0)] = 30.0
+
+
+def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
+    """Train a fresh network of description `net` on parts.train, keep the best average by parts.val."""
+    module = build(net, torch.Generator().manual_seed(recipe.seed), identity_start=True)
+    for _ in training(module, data, parts, recipe):
+        pass
+    return Model(net, module, data.classes, data.preprocess)
+
+
+def training(
+    module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None
+) -> Generator[Event]:
+    """Train in place, yielding what happens: "start", "step", "epoch" and "done" events.
+
+    `data` must be normalised on parts.train. At the end, or when the caller stops, the module holds the best average
+    of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
+    later call with the same arguments goes on from it. ValueError when the loss stops being a number.
+    """
+    device = choose_device(recipe.device)
+    module.to(device).train()
+    recipe = choose_speed(module, data, parts, recipe, device)
+    layout = memory_format(recipe)
+    module.to(memory_format=layout)
+    batch = min(recipe.batch, len(parts.train))
+    per_epoch = len(parts.train) // batch
+    steps = per_epoch * recipe.epochs
+    optimizer = make_optimizer(module, recipe)
+    criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
+    state = State(module, optimizer)
+    resumed = checkpoint is not None and state.read(checkpoint)
+    saved = began = time.monotonic()
+    yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
+           "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
+           "threads": torch.get_num_threads()}  # fmt: skip
+    try:
+        while state.step < steps and not out_of_patience(state, state.step // per_epoch, recipe):
+            epoch, place = divmod(state.step, per_epoch)
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
+            index = np.sort(order[place * batch : (place + 1) * batch])
+            images = to_tensor(data, index, device, layout)
+            draws = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
+            images = augment(images, recipe.augment, draws)
+            labels = torch.from_numpy(data.labels[index]).to(device)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup)
+            with autocast(device, recipe.precision):
+                found = module(images)
+            loss = criterion(found.float(), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+            optimizer.step()
+            state.advance(module, loss.item(), recipe.average * steps)
+            if not math.isfinite(state.loss):
+                raise ValueError(
+                    f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
+                    f"(now {recipe.rate:g}) or a longer warmup (now {recipe.warmup:g})"
+                )
+            yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / (place + 1)}
+            if state.step % per_epoch == 0:
+                measured = validate(state.average, data, parts.val, recipe, layout)
+                state.keep_best(measured["val_loss"], epoch + 1)
+                seconds = state.seconds + time.monotonic() - began
+                yield {
+                    "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
+                    "rate": optimizer.param_groups[0]["lr"], "loss": state.loss / per_epoch, **measured,
+                    "best": state.best_epoch, "seconds": round(seconds, 3),
+                    "images_per_second": round(state.step * batch / seconds, 1),
+                }  # fmt: skip
+                state.loss = 0.0
+            if checkpoint is not None and (state.step % per_epoch == 0 or time.monotonic() - saved > recipe.checkpoint):
+                saved = time.monotonic()
+                state.write(checkpoint, saved - began)
+        yield {"event": "done", "step": state.step, "steps": steps, "best": state.best_epoch}
+    finally:
+        module.load_state_dict(state.best or state.average.state_dict())
+        module.cpu().to(memory_format=torch.contiguous_format).eval()
+
+
+class State:
+    """All that a killed training needs to go on: weights, their average and the best one, the optimiser, counters."""
+
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer):
+        self.module, self.optimizer = module, optimizer
+        self.average = copy.deepcopy(module).eval().requires_grad_(False)
+        self.best: dict[str, Tensor] | None = None
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.step, self.loss, self.seconds = 0, 0.0, 0.0
+
+    @torch.no_grad()
+    def advance(self, module: nn.Module, loss: float, half_life: float) -> None:
+        """One step further: count it and move the average; early steps move it faster, so that it forgets the start."""
+        self.step += 1
+        self.loss += loss
+        decay = min(0.5 ** (1 / max(half_life, 1e-9)), (1 + self.step) / (10 + self.step))
+        for ours, theirs in zip(self.average.state_dict().values(), module.state_dict().values(), strict=True):
+            if ours.is_floating_point():
+                ours.lerp_(theirs, 1 - decay)
+            else:
+                ours.copy_(theirs)
+
+    def keep_best(self, loss: float, epoch: int) -> None:
+        """Keep the average when it is the best on validation so far."""
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, epoch
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+
+    def write(self, path: Path, seconds: float) -> None:
+        """Save everything to one file, whole or not at all."""
+        value = {
+            "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss,
+            "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.seconds + seconds,
+        }  # fmt: skip
+        buffer = BytesIO()
+        torch.save(value, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def read(self, path: Path) -> bool:
+        """Take up a saved state; False when there is none."""
+        if not path.exists():
+            return False
+        try:
+            value = torch.load(path, map_location="cpu", weights_only=True)
+            self.module.load_state_dict(value["module"])
+            self.average.load_state_dict(value["average"])
+            self.optimizer.load_state_dict(value["optimizer"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+            fault = type(error).__name__
+            raise ValueError(
+                f"{path} is damaged or belongs to another network ({fault}); delete it to begin anew"
+            ) from None
+        self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
+        self.step, self.loss, self.seconds = value["step"], value["loss"], value["seconds"]
+        return True
+
+
+class Criterion:
+    """Cross entropy with smoothed labels, and a balance between the classes (see Recipe.balance)."""
+
+    def __init__(self, labels: np.ndarray, classes: int, recipe: Recipe, device: torch.device):
+        share = (
+            torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)).float().clamp_min(1e-6).to(device)
+        )
+        self.smoothing = recipe.smoothing
+        self.shift = share.log() if recipe.balance == "logit" else torch.zeros_like(share)
+        weight = share.rsqrt() / (share * share.rsqrt()).sum()
+        self.weight = weight if recipe.balance == "weights" else None
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:  # N K, N -> scalar
+        return functional.cross_entropy(logits + self.shift, labels, self.weight, label_smoothing=self.smoothing)
+
+
+def warmup_cosine(progress: float, warmup: float) -> float:
+    """Factor of the rate at progress in [0, 1): linear up to 1 at `warmup`, then half a cosine down to 0."""
+    if progress < warmup:
+        return (progress + 0.01) / (warmup + 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; no decay on norms, biases and scalars."""
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    others = [p for p in module.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA when there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used ({reason}); allowed: auto, cpu, cuda") from None
+    return device
+
+
+def out_of_patience(state: State, epoch: int, recipe: Recipe) -> bool:
+    """Whether validation has not improved for the recipe's share of the training."""
+    return recipe.patience > 0 and epoch - state.best_epoch > max(1.0, recipe.patience * recipe.epochs)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Compute in this precision; weights and sums stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:
+    """Loss and figures of the validation part, in the precision of the training."""
+    dtype = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    found, labels = (
+        logits(module, data, index, dtype=dtype, layout=layout),
+        torch.from_numpy(data.labels[index]),
+    )
+    right = (found.argmax(1) == labels).double()
+    counts = torch.bincount(labels, minlength=len(data.classes))
+    recalls = torch.bincount(labels, right, minlength=len(data.classes))[counts > 0] / counts[counts > 0]
+    return {
+        "val_loss": functional.cross_entropy(found, labels).item(),
+        "val_accuracy": right.mean().item(),
+        "val_balanced_accuracy": recalls.mean().item(),
+    }
+
+
+def choose_speed(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with "auto" replaced by what is fastest here, measured on a copy of the network: bfloat16 or a
+    changed layout must win by a sixth, so that a near tie always falls the same way."""
+    precisions = ("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,)
+    layouts = ("channels_first", "channels_last") if recipe.layout == "auto" else (recipe.layout,)
+    options = [recipe.model_copy(update={"precision": p, "layout": x}) for p in precisions for x in layouts]
+    if len(options) == 1:
+        return options[0]
+    index = parts.train[: recipe.batch]
+    seconds = [step_seconds(copy.deepcopy(module), data, index, option, device) for option in options]
+    best = 0
+    for k in range(1, len(options)):
+        if seconds[k] < seconds[best] / 1.2:
+            best = k
+    return options[best]
+
+
+def step_seconds(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, device: torch.device) -> float:
+    """The fastest of three training steps behind a first one."""
+    layout = memory_format(recipe)
+    module.to(memory_format=layout)
+    images = to_tensor(data, index, device, layout)
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        with autocast(device, recipe.precision):
+            total = module(images).float().square().mean()
+        total.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
+
+
+def memory_format(recipe: Recipe) -> torch.memory_format:
+    """The recipe's layout as torch calls it."""
+    return torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format

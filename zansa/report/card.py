@@ -1,0 +1,135 @@
+"""The model card: what the model is, what it was made from, how good it is, where it ends; in plain Markdown."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import cautions, results, setting
+from .facts import Facts, have, judged
+from .summary import summary
+from .words import FINE, FULL, PLAIN, SPACE, STRONG, number, rate_text
+
+READ = {
+    "test": "held-out test images, read once at the end",
+    "validation": "validation images, on which choices were made",
+}
+LOOP = 'for row in predict(predictor("{file}"), ["part.png"]):\n    print(row)'
+
+
+def card(facts: Facts) -> str:
+    """The card as Markdown text; parts whose files are absent say so."""
+    parts = (
+        ("What it is", _what), ("Data", _data), ("Figures", _figures), ("Limits", _limits), ("How to use", _use),
+        ("Cost", _cost), ("Environment", _environment),
+    )  # fmt: skip
+    texts = [f"# {plain(facts['name'])}", *_summary(facts)]
+    for title, part in parts:
+        texts += [f"## {title}", *_lines(part, facts)]
+    return "\n\n".join(texts).replace(SPACE, " ").replace("\u202f", " ") + "\n"
+
+
+def _lines(part: Any, facts: Facts) -> list[str]:
+    try:
+        return list(part(facts))
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        return [f"Not recorded: {plain(str(error))}."]
+
+
+def plain(text: str) -> str:
+    """Any text as one line of Markdown that shows it as it is; STRONG marks become **."""
+    line = " ".join(str(text).split())
+    for sign in "\\`*_[]#|~":
+        line = line.replace(sign, "\\" + sign)
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in (STRONG, PLAIN):
+        line = line.replace(mark, "**")
+    return line.replace(FINE, "").replace(FULL, "")
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(plain(cell) if line is not lines[1] else cell for cell in line) + " |" for line in lines
+    )
+
+
+def _summary(facts: Facts) -> Iterable[str]:
+    told = summary(facts)
+    yield " ".join(plain(sentence) for sentence in told["sentences"])
+    if told["outlook"]:
+        yield " ".join(plain(sentence) for sentence in told["outlook"])
+
+
+def _what(facts: Facts) -> Iterable[str]:
+    net = setting.network(facts)
+    size = f"{net['params']} parameters, {net['macs']} multiply-adds per image"
+    yield f"An image classifier: a residual network of {plain(net['blocks'])}, {net['depth']} layers deep, {size}."
+    yield "It gives each image one class, and is meant for images taken as those described under Data."
+    head = ("part", "channels", "size", "layers", "multiply-adds", "parameters")
+    columns = ("name", "width", "size", "layers", "macs", "params")
+    yield table(head, (tuple(part[column] or "–" for column in columns) for part in net["parts"]))
+
+
+def _data(facts: Facts) -> Iterable[str]:
+    told = setting.data(facts)
+    if told["synthetic"]:
+        yield "**Synthetic images: drawn by a program, not taken by a camera.**"
+    yield table(("", ""), told["facts"])
+    total = told["totals"]
+    rows = [(row["name"], row["train"], row["val"], row["test"]) for row in told["rows"]]
+    yield table(
+        ("class", "training", "validation", "test"),
+        [*rows, ("all", total["train"], total["val"], total["test"])],
+    )
+
+
+def _figures(facts: Facts) -> Iterable[str]:
+    split, figures = judged(facts)
+    yield f"On {figures['count']} {READ[split]}. Intervals of rates are exact (Clopper–Pearson)."
+    tiles = results.figures(facts)["tiles"]
+    yield table(
+        ("figure", "value", "counts and interval"), ((it["name"], it["value"], it["sure"] or "–") for it in tiles)
+    )
+    told = figures["per_class"][: results.MANY_ROWS]
+    rows = ((it["class"], it["count"], rate_text(it["recall"]), rate_text(it["precision"])) for it in told)
+    yield table(("class", "images", "named correctly", "right when named"), rows)
+
+
+def _limits(facts: Facts) -> Iterable[str]:
+    found = cautions.warnings(facts)
+    yield "\n".join([
+        *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in found),
+        "- The figures hold for parts, cameras and light like those of the test images, and for nothing else.",
+        "- What is none of the known classes is still given one of them.",
+        "- A person should look at a sample of what passes, and at every change of product, camera or light.",
+    ])  # fmt: skip
+
+
+def _more(warning: dict[str, Any]) -> str:
+    more = "; …" if len(warning["more"]) > 5 else ""
+    return f" ({plain('; '.join(warning['more'][:5]))}{more})" if warning["more"] else ""
+
+
+def _use(facts: Facts) -> Iterable[str]:
+    file = have(facts, "metrics", "export", "file")
+    if not file:
+        yield "There is no exported file yet."
+        return
+    yield f"```sh\nzansa predict {file} IMAGES\n```"
+    yield f"```python\nfrom zansa.deploy.runtime import predict, predictor\n\n{LOOP.format(file=file)}\n```"
+    inspection = have(facts, "metrics", "validation", "inspection")
+    if inspection:
+        rule = f"rejected when 1 − p({plain(inspection['good'])}) ≥ {inspection['threshold']:.4g}"
+        yield f"A part is {rule}. How this was chosen: {plain(inspection.get('rule') or 'not recorded')}."
+
+
+def _cost(facts: Facts) -> Iterable[str]:
+    told = setting.cost(facts)
+    yield table(("", ""), told["rows"])
+    if told["latency"]:
+        names = ("what", "device", "threads", "precision", "batch", "ms")
+        yield table(names, (tuple(row[name] for name in names) for row in told["latency"]))
+
+
+def _environment(facts: Facts) -> Iterable[str]:
+    yield table(("", ""), ((name, number(value)) for name, value in setting.environment(facts)["rows"]))

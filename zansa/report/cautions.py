@@ -1,0 +1,145 @@
+"""What a reader must know before trusting a figure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .facts import Facts, both, epochs, finished, have, judged
+from .words import count, counted, percent, rate_text, short
+
+Caution = dict[str, Any]
+FEW_TRAINING, FEW_TEST = 20, 10  # images of a class
+WIDE, UNSURE = 0.10, 0.10  # width of an interval; error of the stated certainty
+SHOWN = 20  # entries of a warning
+
+SYNTHETIC = (
+    "These images were drawn by a program, not taken by a camera. The figures show how the tool works; they say "
+    "nothing about real parts."
+)
+ON_VALIDATION = (
+    "All figures come from the validation images, on which the threshold and the stopping were chosen. Expect new "
+    "images to do worse."
+)
+LEAKS = "of identical images stand in two of training, validation and test, so the figures look better than they are."
+UNGROUPED = (
+    "No groups were given. If several images show the same part, they may stand in training and test, and the "
+    "figures look better than they are."
+)
+TOO_FEW = "With so few images the true rates can lie anywhere in these ranges. More test images narrow them."
+WORSE = (
+    "The difference is larger than chance explains: the validation images were too few or too like the training "
+    "images, or the test images differ."
+)
+
+
+def warnings(facts: Facts) -> list[Caution]:
+    """The gravest first: {"grave", "title", "text", "more" (at most SHOWN lines), "entries" (how many there are)}."""
+    found = [*_about_run(facts), *_about_data(facts), *_about_figures(facts), *_about_export(facts)]
+    return sorted(found, key=lambda warning: not warning["grave"])
+
+
+def _warning(title: str, text: str, more: Iterable[str] = (), grave: bool = False) -> Caution:
+    lines = list(more)
+    rest = [f"… and {count(len(lines) - SHOWN)} more"] if len(lines) > SHOWN else []
+    return {"title": title, "text": text, "more": lines[:SHOWN] + rest, "entries": len(lines), "grave": grave}
+
+
+def _about_run(facts: Facts) -> Iterable[Caution]:
+    if have(facts, "data", "synthetic"):
+        yield _warning("Synthetic images", SYNTHETIC, grave=True)
+    if not finished(facts):
+        text = "Sections without data are left out, and the figures here can still change."
+        yield _warning("This run is not finished", f"{_so_far(facts)}{text}", grave=True)
+    if have(facts, "metrics", "validation") and not have(facts, "metrics", "test"):
+        yield _warning("No test figures", ON_VALIDATION, grave=True)
+    for name, reason in facts["unreadable"].items():
+        yield _warning(f"{name} cannot be read", reason)
+
+
+def _so_far(facts: Facts) -> str:
+    run = epochs(facts)
+    if not run:
+        return ""
+    planned = run[-1].get("epochs")
+    return f"It has trained {f'{len(run)} of {planned} epochs' if planned else counted(len(run), 'epoch')}. "
+
+
+def _about_data(facts: Facts) -> Iterable[Caution]:
+    data = have(facts, "data") or {}
+    if leaks := data.get("leaks"):
+        lines = [f"{one} = {other}" for one, other in leaks]
+        text = f"{counted(len(leaks), 'pair')} {LEAKS}"
+        yield _warning("Identical images in two parts of the data", text, lines, grave=True)
+    if problems := data.get("problems"):
+        yield _warning("Remarks from reading the images", "Files with these problems were left out.", problems)
+    if thin := _thin(data, "train", FEW_TRAINING):
+        text = f"Fewer than {FEW_TRAINING} images to learn from in {_classes(thin)}."
+        yield _warning("Few training images", text, thin)
+    if thin := _thin(data, "test", FEW_TEST):
+        text = f"Fewer than {FEW_TEST} test images in {_classes(thin)}: their own figures say little."
+        yield _warning("Few test images", text, thin)
+    if data.get("kind") == "surface" and data.get("split") == "random" and data.get("groups") is None:
+        yield _warning("Split image by image", UNGROUPED)
+
+
+def _thin(data: dict[str, Any], split: str, enough: int) -> list[str]:
+    counts = (data.get("counts") or {}).get(split) or {}
+    return [f"{short(name)}: {number}" for name, number in counts.items() if number < enough]
+
+
+def _classes(names: list[str]) -> str:
+    return counted(len(names), "class", "classes")
+
+
+def _about_figures(facts: Facts) -> Iterable[Caution]:
+    if not (have(facts, "metrics", "test") or have(facts, "metrics", "validation")):
+        return
+    figures = judged(facts)[1]
+    if wide := list(_wide(figures)):
+        yield _warning("Wide intervals", TOO_FEW, wide)
+    right, commonest = figures["accuracy"]["value"], _commonest(figures)
+    if commonest >= right:
+        always = f"Always answering with the most frequent class would be right for {percent(commonest)}"
+        text = f"{always} of the images; this network is right for {percent(right)}."
+        yield _warning("No better than guessing", text, grave=True)
+    if (gap := figures.get("calibration_error") or 0) > UNSURE:
+        text = f"What the network calls its certainty is off by {percent(gap)} on average."
+        text += " Rank by it, but do not read it as a probability."
+        yield _warning("Certainty not to be taken literally", text)
+    if never := list(_never_named(figures)):
+        text = f"Not one image was named correctly in {_classes(never)}."
+        yield _warning("Classes never recognised", text, never)
+    if worse := list(_worse(facts)):
+        yield _warning("Worse on test than on validation", WORSE, worse)
+
+
+def _wide(figures: dict[str, Any]) -> Iterable[str]:
+    inspection = figures.get("inspection") or {}
+    heads = {
+        "defects found": inspection.get("detection"),
+        "good parts thrown away": inspection.get("false_alarms"),
+        "images named correctly": figures["accuracy"],
+    }
+    return (f"{name}: {rate_text(it)}" for name, it in heads.items() if it and it["high"] - it["low"] > WIDE)
+
+
+def _commonest(figures: dict[str, Any]) -> float:
+    return max((each["count"] for each in figures["per_class"]), default=0) / max(figures["count"], 1)
+
+
+def _never_named(figures: dict[str, Any]) -> Iterable[str]:
+    return (short(it["class"]) for it in figures["per_class"] if it["recall"] and not it["recall"]["hits"])
+
+
+def _worse(facts: Facts) -> Iterable[str]:
+    """Where the test interval lies wholly on the bad side of the validation interval: chance seldom does that."""
+    for name, before, after, sign in both(facts):
+        if before and after and (after["high"] < before["low"] if sign > 0 else after["low"] > before["high"]):
+            yield f"{name}: {rate_text(before)} on validation, {rate_text(after)} on test"
+
+
+def _about_export(facts: Facts) -> Iterable[Caution]:
+    export = have(facts, "metrics", "export") or {}
+    same, images = export.get("same_class"), export.get("images")
+    if same is not None and same != images:
+        text = f"It names {same} of {images} images as the trained network does."
+        yield _warning("The exported file answers differently", text, grave=True)

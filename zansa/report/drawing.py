@@ -1,0 +1,122 @@
+"""The network drawn: one stave per stage, the stream as a line, every block as a box that leaves and rejoins it."""
+
+from collections import Counter
+from itertools import groupby
+from math import log
+from typing import Any
+
+from zansa.arch.cost import cost, row_macs, row_params
+from zansa.arch.lower import Table, lower
+from zansa.arch.spec import Block, Net, Stage
+
+from .words import SPACE, amount, counted, shape
+
+MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
+TALLEST, LOWEST = 44, 16  # boxes, in pixels
+SHORTCUTS = {"identity": "identity shortcut", "pad": "padded shortcut", "project": "projected shortcut"}
+Part = dict[str, Any]
+
+
+def network(spec: Any) -> dict[str, Any]:
+    """What the page shows of a spec.json: totals, and the parts from stem to head; ValueError when it is no Net."""
+    net = Net.from_dict(spec)
+    table, price = lower(net), cost(net)
+    macs, params = _work(table)
+    parts = [_stem(net, table), *(_stage(net, i, table, macs) for i in range(len(net.stages))), _head(net)]
+    for part in parts:
+        part["share"] = macs[part["path"]] / max(price.macs, 1)
+        part["share_text"] = f"{100 * part['share']:.1f}{SPACE}%"
+        part["macs"], part["params"] = amount(macs[part["path"]]), amount(params[part["path"]])
+    return {
+        "parts": parts,
+        "blocks": counted(sum(len(stage.blocks) for stage in net.stages), "block"),
+        "depth": price.depth,
+        "macs": amount(price.macs),
+        "params": amount(price.params),
+    }
+
+
+def _work(table: Table) -> tuple[Counter[str], Counter[str]]:
+    """Multiply-adds and parameters of every part of the paths: "stem", "stages.0", "stages.0.2", ..."""
+    macs, params = Counter[str](), Counter[str]()
+    for row in table.rows:
+        names = row.path.split(".")
+        for length in range(1, len(names)):
+            macs[".".join(names[:length])] += row_macs(row, table)
+            params[".".join(names[:length])] += row_params(row, table)
+    return macs, params
+
+
+def _size_behind(table: Table, path: str) -> str:
+    return shape([row.size for row in table.rows if row.path.startswith(path + ".")][-1])
+
+
+def _part(name: str, path: str, width: int, size: str, stride: int, layers: str) -> Part:
+    return {"name": name, "path": path, "width": width, "size": size, "stride": stride, "layers": layers,
+            "joins": "", "boxes": [], "enters": ""}  # fmt: skip
+
+
+def _stem(net: Net, table: Table) -> Part:
+    stem = net.stem
+    kernel = shape((stem.kernel,) * len(net.input.size))
+    layers = [f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
+    stride = stem.stride * (2 if stem.pool else 1)
+    return _part("Stem", "stem", stem.width, _size_behind(table, "stem"), stride, ", ".join(layers)) | {
+        "input": f"{net.input.channels} × {shape(net.input.size)}"
+    }
+
+
+def _head(net: Net) -> Part:
+    head = net.head
+    before = "norm and activation, " if head.act else ""
+    pool = "average and max pooling" if head.pool == "both" else f"{head.pool} pooling"
+    return _part("Head", "head", head.classes, "", 1, f"{before}global {pool}, linear layer")
+
+
+def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
+    stage, path = net.stages[i], f"stages.{i}"
+    layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
+    step = f"{stage.step.kind} step" + (" with a learned scale" if stage.step.scale else "")
+    return _part(f"Stage {i}", path, stage.width, _size_behind(table, path), stage.stride, layers) | {
+        "joins": f"{SHORTCUTS[stage.shortcut]}, {step}",
+        "enters": {"identity": "", "pad": "pad", "project": "1×1"}[stage.shortcut],
+        "boxes": _boxes(net, i, macs),
+    }
+
+
+def _runs(blocks: tuple[Block, ...]) -> list[tuple[Block, int]]:
+    return [(block, len(list(run))) for block, run in groupby(blocks)]
+
+
+def _block_text(block: Block, number: int) -> str:
+    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    return f"{number} × {block.kind.replace('_', ' ')} ({'·'.join(map(str, block.hidden))}{groups})"
+
+
+def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
+    """A stage's boxes. Height: the widest hidden axis, logarithmic between the narrowest and the widest of the
+    network; shade: the block's multiply-adds, compared with the heaviest block of the network."""
+    heaviest = max(macs[f"stages.{k}.{j}"] for k, stage in enumerate(net.stages) for j in range(len(stage.blocks)))
+    boxes, at = [], 0
+    for block, number in _shown(net.stages[i]):
+        work = sum(macs[f"stages.{i}.{j}"] for j in range(at, at + number)) / number
+        boxes.append({
+            "count": number,
+            "text": "·".join(map(str, dict.fromkeys(block.hidden))),
+            "height": _height(net, block),
+            "shade": round(work / max(heaviest, 1), 3),
+            "title": f"{_block_text(block, number)}: {amount(work)} multiply-adds" + (" each" if number > 1 else ""),
+        })  # fmt: skip
+        at += number
+    return boxes
+
+
+def _height(net: Net, block: Block) -> float:
+    widths = [max(each.hidden) for stage in net.stages for each in stage.blocks]
+    room = log(max(widths) / min(widths))
+    place = log(max(block.hidden) / min(widths)) / room if room else 0.5
+    return round(LOWEST + (TALLEST - LOWEST) * place, 1)
+
+
+def _shown(stage: Stage) -> list[tuple[Block, int]]:
+    return _runs(stage.blocks) if len(stage.blocks) > MOST else [(block, 1) for block in stage.blocks]

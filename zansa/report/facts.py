@@ -1,0 +1,124 @@
+"""A run's files as one value, `facts`, and the way into it: what is absent is said, never guessed."""
+
+import csv
+from contextlib import suppress
+from typing import Any
+
+from zansa.record import Run
+
+DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples")
+LISTS = ("events", "edits")
+MANY_CLASSES = 24  # more are shown as a map and in scrolling tables
+Facts = dict[str, Any]
+
+
+def read(run: Run) -> Facts:
+    """Every file of the run by its stem; None or [] when absent; `unreadable` says why a file could not be read.
+    `scores` is {"test": [(label, score), ...], "validation": ...}, from predictions.csv."""
+    facts: Facts = {"name": run.path.resolve().name, "unreadable": {}}
+    for stem in DOCUMENTS:
+        facts[stem] = _read(run, f"{stem}.json", facts["unreadable"])
+    facts["scores"] = _scores(run)
+    for stem in LISTS:
+        facts[stem] = [line for line in _lines(run, f"{stem}.jsonl", facts["unreadable"]) if isinstance(line, dict)]
+    return facts
+
+
+def _read(run: Run, name: str, unreadable: dict[str, str]) -> Any:
+    if not (run.path / name).exists():
+        return None
+    try:
+        return run.read_json(name)
+    except (ValueError, OSError) as error:
+        unreadable[name] = str(error)
+        return None
+
+
+def _lines(run: Run, name: str, unreadable: dict[str, str]) -> list[Any]:
+    if not (run.path / name).exists():
+        return []
+    try:
+        return list(run.lines(name))
+    except (ValueError, OSError) as error:
+        unreadable[name] = str(error)
+        return []
+
+
+def _scores(run: Run) -> dict[str, list[tuple[str, float]]]:
+    """(label, score) of every image in predictions.csv, by its part; {} when there is no such file or another one."""
+    path, found = run.path / "predictions.csv", dict[str, list[tuple[str, float]]]()
+    if path.is_file():
+        with suppress(KeyError, ValueError, OSError, csv.Error), path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(row["part"], []).append((row["label"], float(row["score"])))
+    return found
+
+
+def need(facts: Facts, *path: str) -> Any:
+    """facts["metrics"]["test"][...]; LookupError saying what the record lacks."""
+    value: Any = facts
+    for step, key in enumerate(path):
+        value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            lack = f"has no {' > '.join(path[1 : step + 1])}" if step else "is not there or cannot be read"
+            raise LookupError(f"{path[0]}.json {lack}")
+    return value
+
+
+def have(facts: Facts, *path: str) -> Any:
+    """As `need`, but None where the record lacks it."""
+    try:
+        return need(facts, *path)
+    except LookupError:
+        return None
+
+
+def epochs(facts: Facts) -> list[dict[str, Any]]:
+    """The epoch events in order, each epoch once: after a resumed run the later line counts."""
+    found = {event["epoch"]: event for event in facts["events"] if event.get("event") == "epoch" and "epoch" in event}
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def finished(facts: Facts) -> bool:
+    """Whether the last word of the training is "done"."""
+    words = [word for event in facts["events"] if (word := event.get("event")) in ("start", "resumed", "done")]
+    return words[-1:] == ["done"]
+
+
+def judged(facts: Facts) -> tuple[str, dict[str, Any]]:
+    """The figures that speak for the run: ("test", ...), or ("validation", ...) while there are no others."""
+    split = "test" if have(facts, "metrics", "test") else "validation"
+    return split, need(facts, "metrics", split)
+
+
+def fastest(facts: Facts) -> dict[str, Any] | None:
+    """The latency a user will first meet: one image at a time on the processor, if it was measured."""
+    rows = have(facts, "metrics", "latency") or []
+    single = [row for row in rows if row.get("batch", 1) == 1]
+    return min(single or rows, key=lambda row: (row.get("device") != "cpu", row["ms"]), default=None)
+
+
+def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] | None, int]]:
+    """(name, validation rate, test rate, +1 where more is better and -1 where less is)."""
+    names = (
+        ("defects found", ("inspection", "detection"), 1),
+        ("good parts thrown away", ("inspection", "false_alarms"), -1),
+        ("named correctly", ("accuracy",), 1),
+        ("balanced accuracy", ("balanced_accuracy",), 1),
+    )
+    return [
+        (name, have(facts, "metrics", "validation", *path), have(facts, "metrics", "test", *path), sign)
+        for name, path, sign in names
+    ]
+
+
+def confused_pairs(all_figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was taken for what, the most frequent first."""
+    classes, matrix = all_figures["classes"], all_figures["confusion"]
+    pairs = [
+        {"true": classes[i], "told": classes[j], "count": each, "of": sum(row), "share": each / sum(row)}
+        for i, row in enumerate(matrix)
+        for j, each in enumerate(row)
+        if each and i != j
+    ]
+    return sorted(pairs, key=lambda pair: -pair["count"])

@@ -1,0 +1,287 @@
+"""How good the network is: what the sections on figures, training, classes and images say, as plain values.
+
+A function raises LookupError when the record lacks what it needs; the page then leaves the section out and says why.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from . import plots
+from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
+from .words import (
+    SPACE,
+    amount,
+    count,
+    counted,
+    duration,
+    each_image,
+    flat,
+    latency_terms,
+    milliseconds,
+    number,
+    percent,
+    shown,
+    sure,
+)
+
+Section = dict[str, Any]
+PICTURES, MANY_CELLS, MANY_ROWS = (
+    1_000_000,
+    40_000,
+    200,
+)  # characters, squares and rows: the page stays below 3 MB
+
+
+def figures(facts: Facts) -> Section:
+    """Tiles: each a figure, its interval and what it means."""
+    split, told = judged(facts)
+    inspection = told.get("inspection") or {}
+    area = inspection.get("roc_auc") or told.get("roc_auc")
+    area_of = "defects against good parts" if inspection.get("roc_auc") else "mean over classes, one against the rest"
+    gap = told.get("calibration_error")
+    tiles = [
+        _rate_tile("Defects found", inspection.get("detection"), "detection at the chosen threshold"),
+        _rate_tile("Good parts thrown away", inspection.get("false_alarms"), "false alarms at the chosen threshold"),
+        _rate_tile("Named correctly", told["accuracy"], "the most probable class is the true one"),
+        _rate_tile("Balanced accuracy", told.get("balanced_accuracy"), "mean over classes, rare ones count as much"),
+        _tile("Area under ROC", area and f"{area:.4f}", area_of),
+        _tile(
+            "Calibration error",
+            None if gap is None else percent(gap),
+            "mean gap between stated and true certainty",
+        ),
+        *_cost_tiles(facts),
+    ]
+    filled = [tile for tile in tiles if tile["value"]]
+    return {"tiles": filled, "split": split, "count": counted(told["count"], "image")}
+
+
+def _tile(name: str, value: str | None, text: str) -> Section:
+    return {"name": name, "value": value, "sure": "", "text": text, "rate": None}
+
+
+def _rate_tile(name: str, rate: Section | None, text: str) -> Section:
+    if not rate:
+        return _tile(name, None, text)
+    counts = f"{count(rate['hits'])} of {count(rate['count'])}, " if "hits" in rate else ""
+    return _tile(name, percent(rate["value"]), text) | {"sure": counts + sure(rate), "rate": shown(rate)}
+
+
+def _cost_tiles(facts: Facts) -> list[Section]:
+    best, params = fastest(facts), have(facts, "metrics", "cost", "params")
+    macs = have(facts, "metrics", "cost", "macs") or 0
+    return [
+        _tile("Time per image", milliseconds(each_image(best)) if best else None, latency_terms(best) if best else ""),
+        _tile("Size", params and amount(params), f"parameters; {amount(macs)} multiply-adds per image"),
+    ]
+
+
+def training(facts: Facts) -> Section:
+    """Curves over epochs, and how the training was set."""
+    run = epochs(facts)
+    if not run:
+        raise LookupError("events.jsonl holds no epochs")
+    told = have(facts, "metrics", "training") or {}
+    kept = told.get("best_epoch", run[-1].get("best"))
+    return {
+        "curves": [curve for curve in (_curve(run, kept, *each) for each in CURVES) if curve],
+        "kept": kept,
+        "resumed": sum(event.get("event") == "resumed" for event in facts["events"]),
+        "facts": list(_training_facts(run, told, finished(facts))),
+        "notes": told.get("notes") or [],
+        "recipe": list(flat(facts["recipe"] or {})),
+    }
+
+
+LOSS = (("loss", "training", "--muted"), ("val_loss", "validation", "--right"))
+ACCURACY = (
+    ("val_accuracy", "all images", "--right"),
+    ("val_balanced_accuracy", "mean over classes", "--wrong"),
+)
+RATE = (("rate", "", "--muted"),)
+CURVES = (("Loss", False, LOSS), ("Validation accuracy", True, ACCURACY), ("Learning rate", False, RATE))
+
+
+def _curve(run: list[Section], kept: float | None, title: str, share: bool, lines: Any) -> Section | None:
+    drawn = [
+        (colour, word, plots.gaps([(event["epoch"], event.get(key)) for event in run]))
+        for key, word, colour in lines
+        if any(event.get(key) is not None for event in run)
+    ]
+    if not drawn:
+        return None
+    svg = plots.curve([(colour, points) for colour, _, points in drawn], title, share, kept)
+    return {"title": title, "svg": svg, "legend": [(colour, word) for colour, word, _ in drawn if word]}
+
+
+def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[tuple[str, str]]:
+    seconds, planned = told.get("seconds") or run[-1].get("seconds"), run[-1].get("epochs", "?")
+    early = ", stopped when it no longer got better" if done and len(run) != planned else ""
+    yield "epochs", f"{len(run)} of {planned}{early}"
+    if told.get("best_epoch") is not None:
+        yield "kept", f"epoch {told['best_epoch']}"
+    if told.get("average"):
+        yield "average of weights", number(told["average"])
+    if seconds:
+        yield "time", duration(seconds)
+    if speed := told.get("images_per_second") or run[-1].get("images_per_second"):
+        yield "speed", f"{count(speed)} images per second"
+    for key in ("device", "threads", "precision", "layout"):
+        if told.get(key) is not None:
+            yield key, number(told[key])
+
+
+def operating(facts: Facts) -> Section:
+    """ROC with the operating point, whole and close up, and what other false-alarm rates would give."""
+    split, told = judged(facts)
+    inspection = told.get("inspection")
+    if not inspection:
+        raise LookupError("no class means “good”, so there is no line between good and defective")
+    if not (inspection.get("detection") and inspection.get("false_alarms") and inspection.get("roc")):
+        raise LookupError(f"the {split} images are not both good and defective")
+    areas = (("ROC", inspection.get("roc_auc")), ("precision and recall", inspection.get("pr_auc")))
+    return {
+        "plots": _roc_plots(inspection),
+        "scores": _scores_plot(facts["scores"].get(split), inspection),
+        "threshold": f"{inspection['threshold']:.4g}",
+        "good": inspection["good"],
+        "rule": inspection.get("rule") or "",
+        "areas": ", ".join(f"{value:.4f} ({name})" for name, value in areas if value is not None),
+        "at": [
+            (f"{100 * float(share):g}{SPACE}%", percent(found))
+            for share, found in (inspection.get("detection_at") or {}).items()
+            if found is not None
+        ],
+        "split": split,
+    }
+
+
+def _scores_plot(scores: list[tuple[str, float]] | None, inspection: Section) -> str:
+    if not scores:
+        return ""
+    good = [score for label, score in scores if label == inspection["good"]]
+    defects = [score for label, score in scores if label != inspection["good"]]
+    return plots.scores(good, defects, inspection["threshold"], "Scores")
+
+
+def _roc_plots(inspection: Section) -> list[str]:
+    points = [(x, y) for x, y in inspection["roc"]]
+    reach = max(0.1, 1.6 * inspection["false_alarms"]["high"])
+    closeup = [plots.roc(points, inspection, "ROC close-up", reach)] if reach < 0.6 else []
+    return [plots.roc(points, inspection, "ROC"), *closeup]
+
+
+def confusion(facts: Facts) -> Section:
+    """The confusion matrix, as numbers or as a map where there are MANY_CLASSES, and the most frequent mistakes."""
+    split, told = judged(facts)
+    classes, matrix = told["classes"], told["confusion"]
+    many = len(classes) > MANY_CLASSES
+    rows = [_matrix_row(i, name, row) for i, (name, row) in enumerate(zip(classes, matrix, strict=True))]
+    return {
+        "split": split,
+        "classes": classes,
+        "rows": [] if many else rows,
+        "map": _map(matrix) if many else None,
+        "pairs": confused_pairs(told)[:12],
+    }
+
+
+def _matrix_row(i: int, name: str, row: list[int]) -> Section:
+    total = sum(row)
+    cells = [
+        {"count": each, "tint": round((each / total) ** 0.5, 3) if total else 0, "right": i == j}
+        for j, each in enumerate(row)
+    ]  # the root: one in fifty must still show
+    return {"name": name, "cells": cells, "total": total}
+
+
+def _map(matrix: list[list[int]]) -> Section:
+    """A large matrix as SVG paths of unit squares, one path for each of five shades of right and wrong cells."""
+    side = len(matrix)
+    shares = [(each / sum(row), i, j) for i, row in enumerate(matrix) for j, each in enumerate(row) if each]
+    paths: dict[tuple[bool, int], list[str]] = {}
+    for share, i, j in sorted(shares, reverse=True)[:MANY_CELLS]:
+        paths.setdefault((i == j, min(5, 1 + int(5 * share))), []).append(f"M{j} {i}h1v1h-1z")
+    every = next((step for step in (5, 10, 20, 50, 100, 200) if side <= 12 * step), 500)
+    return {
+        "side": side,
+        "margin": 0.07 * side,
+        "ticks": [1, *range(every, side + 1, every)],
+        "paths": [(right, shade, "".join(path)) for (right, shade), path in sorted(paths.items())],
+    }
+
+
+def classes(facts: Facts) -> Section:
+    """Class by class; where there are MANY_CLASSES the least recognised first, and not all of very many."""
+    split, told = judged(facts)
+    inspection = told.get("inspection") or {}
+    good = inspection.get("good")
+    rejected = {each["class"]: each["detection"] for each in inspection.get("per_defect") or []}
+    rejected[good] = inspection.get("false_alarms")
+    rows = [_class_row(i, each, rejected.get(each["class"])) for i, each in enumerate(told["per_class"], 1)]
+    many = len(rows) > MANY_CLASSES
+    if many:
+        rows.sort(key=lambda row: row["recall"]["value"] if row["recall"] else 2.0)
+    left_out = counted(len(rows) - MANY_ROWS, "class", "classes") if len(rows) > MANY_ROWS else ""
+    return {"rows": rows[:MANY_ROWS], "left_out": left_out, "split": split, "good": good, "many": many}
+
+
+def _class_row(place: int, told: Section, rejected: Section | None) -> Section:
+    rates = {
+        "recall": shown(told["recall"]),
+        "precision": shown(told["precision"]),
+        "rejected": shown(rejected),
+    }
+    return {"place": place, "name": told["class"], "count": told["count"], **rates}
+
+
+WHY = {
+    "missed": ("Missed", "a defect that would pass"),
+    "false alarm": ("False alarms", "good parts that would be thrown away"),
+    "confused": ("Confused", "named as another class"),
+    "doubtful": ("Doubtful", "on the right side, but only just"),
+}
+
+
+def examples(facts: Facts) -> Section:
+    """The worst and the doubtful images, grouped by why they are shown."""
+    given = need(facts, "examples")
+    if not given:
+        raise LookupError("examples.json holds no images")
+    groups: dict[str, list[Section]] = {why: [] for why in WHY}
+    room, left_out = PICTURES, 0
+    for each in given:
+        room -= len(each.get("png") or "")
+        if room < 0:
+            left_out += 1
+        else:
+            groups.setdefault(each["why"], []).append(_example(each))
+    titles = {why: WHY.get(why, (why, "")) for why in groups}
+    filled = [{"title": titles[why][0], "text": titles[why][1], "images": each} for why, each in groups.items() if each]
+    return {"groups": filled, "left_out": counted(left_out, "image") if left_out else ""}
+
+
+def _example(each: Section) -> Section:
+    size, score = png_size(each.get("png") or ""), each.get("score")
+    return {
+        "image": str(each["image"]),
+        "file": str(each["image"]).replace("\\", "/").rsplit("/", 1)[-1],
+        "label": each["label"],
+        "predicted": each["predicted"],
+        "probability": percent(each["probability"], 0),
+        "score": "" if score is None else f"{score:.3f}",
+        "png": each["png"] if size else None,
+        "small": max(size, default=0) <= 48,  # shown with hard edges, as the network sees them
+    }
+
+
+def png_size(text: str) -> tuple[int, int] | tuple[()]:
+    """(width, height) from the head of a base64 PNG; () when it is none."""
+    try:
+        head = base64.b64decode(text, validate=True)[:24]
+    except (binascii.Error, ValueError):
+        return ()
+    return struct.unpack(">II", head[16:24]) if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 24 else ()

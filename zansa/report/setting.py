@@ -1,0 +1,124 @@
+"""What the network is and where it comes from: network, cost, data, export, environment, decisions.
+
+A function raises LookupError when the record lacks what it needs; the page then leaves the section out and says why.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import drawing
+from .facts import MANY_CLASSES, Facts, both, have, need
+from .words import amount, count, counted, each_image, file_size, flat, milliseconds, number, shape, shown
+
+Section = dict[str, Any]
+EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
+
+
+def network(facts: Facts) -> Section:
+    """The network as staves and as a table, and how its structure was changed."""
+    edits = [_edit(edit) for edit in facts["edits"]]
+    more = max(0, len(edits) - EDITS)
+    return drawing.network(need(facts, "spec")) | {"edits": edits[:EDITS], "more_edits": more}
+
+
+def _edit(edit: Section) -> Section:
+    rest = {key: _shortened(value) for key, value in edit.items() if key != "kind"}
+    return {"kind": number(edit.get("kind", "edit")), "text": number(rest)}
+
+
+def _shortened(value: Any) -> Any:
+    return f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
+
+
+def cost(facts: Facts) -> Section:
+    """Work, parameters, memory, and measured times with their terms."""
+    price = need(facts, "metrics", "cost")
+    memory, batch = price.get("activation_bytes") or {}, price.get("batch") or 1
+    kept, alive = (file_size(memory[use]) if memory.get(use) else "–" for use in ("train", "infer"))
+    rows = [
+        ("multiply-adds per image", amount(price["macs"])),
+        ("parameters", amount(price["params"])),
+        ("layers on the longest path", number(price.get("depth"))),
+        (f"activations while training, batch {batch}", kept),
+        (f"activations in use, batch {batch}", alive),
+    ]
+    return {"rows": rows, "latency": [_latency_row(row) for row in have(facts, "metrics", "latency") or []]}
+
+
+def _latency_row(row: Section) -> Section:
+    terms = {key: number(row.get(key)) for key in ("what", "device", "threads", "precision", "batch", "repeats")}
+    one = each_image(row)
+    return terms | {"ms": milliseconds(row["ms"]), "each": milliseconds(one), "rate": count(1000 / one)}
+
+
+def data(facts: Facts) -> Section:
+    """Where the images come from, and how many of each class stand in each part."""
+    told = need(facts, "data")
+    counts = {split: told["counts"].get(split) or {} for split in ("train", "val", "test")}
+    names = told.get("classes") or sorted({name for each in counts.values() for name in each})
+    rows = [_count_row(name, counts) for name in names]
+    totals = {split: sum(row[split] for row in rows) for split in (*counts, "total")}
+    return {
+        "rows": rows[:MANY_ROWS],
+        "left_out": counted(len(rows) - MANY_ROWS, "class", "classes") if len(rows) > MANY_ROWS else "",
+        "most": max((row["total"] for row in rows), default=0) or 1,
+        "totals": totals,
+        "many": len(rows) > MANY_CLASSES,
+        "facts": list(_data_facts(told)),
+        "synthetic": bool(told.get("synthetic")),
+    }
+
+
+def _count_row(name: str, counts: dict[str, dict[str, int]]) -> Section:
+    row = {split: each.get(name, 0) for split, each in counts.items()}
+    return {"name": name, **row, "total": sum(row.values())}
+
+
+def _data_facts(told: Section) -> Iterable[tuple[str, str]]:
+    yield "source", number(told.get("source"))
+    if told.get("size"):
+        size, channels = shape(told["size"]), counted(told.get("channels", 1), "channel")
+        yield "brought to", f"{size} pixels (height × width), {channels}"
+    yield "kind", number(told.get("kind"))
+    yield "split", number(told.get("split"))
+    yield "groups", count(told["groups"]) if told.get("groups") else "none given"
+    yield "identical images across parts", count(len(told.get("leaks") or []))
+    yield "remarks from reading", count(len(told.get("problems") or []))
+
+
+def export(facts: Facts) -> Section:
+    """Whether the exported file answers as the trained network does."""
+    told = need(facts, "metrics", "export")
+    return {
+        "rows": [
+            ("file", f"{told['file']}, {file_size(told['bytes'])}"),
+            ("compared on", counted(told["images"], "image")),
+            ("largest difference of a probability", f"{told['largest_difference']:.2g}"),
+            ("same class", f"{count(told['same_class'])} of {count(told['images'])}"),
+        ],
+        "same": told["same_class"] == told["images"],
+    }
+
+
+def environment(facts: Facts) -> Section:
+    """Where and with what it ran."""
+    return {"rows": list(flat(need(facts, "environment")))}
+
+
+def decided(facts: Facts) -> Section:
+    """What was chosen on which images, and validation beside test."""
+    validation = need(facts, "metrics", "validation")
+    inspection = validation.get("inspection") or {}
+    test = have(facts, "metrics", "test")
+    return {
+        "validation": counted(validation["count"], "image"),
+        "test": counted(test["count"], "image") if test else "",
+        "best": have(facts, "metrics", "training", "best_epoch"),
+        "rule": inspection.get("rule") or "",
+        "threshold": f"{inspection['threshold']:.4g}" if inspection else "",
+        "rows": [
+            {"name": name, "validation": shown(before), "test": shown(after)}
+            for name, before, after, _ in both(facts)
+            if before or after
+        ],
+    }

@@ -1,0 +1,143 @@
+"""The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
+
+from typing import Any
+
+from .facts import Facts, confused_pairs, epochs, fastest, have, judged
+from .words import (
+    count,
+    counted,
+    each_image,
+    fine,
+    latency_terms,
+    milliseconds,
+    outcome,
+    per_thousand,
+    percent,
+    short,
+    strong,
+    sure,
+)
+
+Section = dict[str, Any]
+MANY_DOTS = 1200  # more images than this become a bar
+
+
+def summary(facts: Facts) -> Section:
+    """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
+    if not have(facts, "metrics", "test") and not have(facts, "metrics", "validation"):
+        return {"sentences": [_no_figures_yet(facts)], "outlook": [], "panels": [], "bars": False}
+    split, figures = judged(facts)
+    where = _where(facts, split)
+    inspection = figures.get("inspection") or {}
+    seen = [inspection[key] for key in ("detection", "false_alarms") if inspection.get(key)]
+    told = _inspected(inspection, where) if seen else _named(figures, where)
+    panels = _inspection_panels(inspection) if seen else [_named_panel(figures)]
+    dots = sum(panel["total"] for panel in panels)
+    rows = max(4, round((dots / 7) ** 0.5))
+    return {
+        "sentences": told,
+        "outlook": [*(_outlook(inspection) if _speaks_for_parts(facts, split) else []), *_speed(facts)],
+        "panels": [panel | _dots(panel, rows) for panel in panels],
+        "bars": dots > MANY_DOTS,
+    }
+
+
+def _where(facts: Facts, split: str) -> str:
+    made = "synthetic " if have(facts, "data", "synthetic") else ""
+    return f" in the held-out {made}test images" if split == "test" else f" in the {made}validation images"
+
+
+def _no_figures_yet(facts: Facts) -> str:
+    run = epochs(facts)
+    if not run:
+        return "This run has not been trained or evaluated yet."
+    best = max((event.get("val_accuracy") or 0.0 for event in run), default=0.0)
+    so_far = f"; the best validation accuracy so far is {strong(percent(best))}" if best else ""
+    return f"This run has trained {strong(counted(len(run), 'epoch'))} and has not been evaluated yet{so_far}."
+
+
+def _inspected(inspection: Section, where: str) -> list[str]:
+    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
+    told = []
+    if found:
+        text = outcome(found["count"], "defect", where, found["hits"], "was found", "were found")
+        told.append(_sentence(text, found))
+    if alarms:
+        text = outcome(alarms["count"], "good part", "" if found else where, alarms["hits"],
+                       "would be thrown away", "would be thrown away")  # fmt: skip
+        told.append(_sentence(text, alarms))
+    return told
+
+
+def _sentence(text: str, rate: Section) -> str:
+    return text + fine(f" ({percent(rate['value'])}, {sure(rate)})") + "."
+
+
+def _named(figures: Section, where: str) -> list[str]:
+    right = figures["accuracy"]
+    noun = where.removeprefix(" in the ").removesuffix("s")
+    text = outcome(right["count"], noun, "", right["hits"], "was named correctly", "were named correctly")
+    told = [_sentence(text, right)]
+    worst = confused_pairs(figures)[:1]
+    return told + [
+        f"The most frequent confusion: “{short(pair['true'])}” taken for “{short(pair['told'])}” "
+        f"({pair['count']} of {pair['of']})."
+        for pair in worst
+    ]
+
+
+def _speaks_for_parts(facts: Facts, split: str) -> bool:
+    return split == "test" and not have(facts, "data", "synthetic") and not have(facts, "data", "leaks")
+
+
+def _outlook(inspection: Section) -> list[str]:
+    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
+    if not found or not alarms:
+        return []
+    missed = per_thousand(1 - found["high"], 1 - found["low"])
+    thrown = per_thousand(alarms["low"], alarms["high"])
+    return [
+        f"In the long run, expect {missed} defects to slip through and {thrown} good parts to be thrown away, "
+        "as long as parts, camera and light stay as they were in these images."
+    ]
+
+
+def _speed(facts: Facts) -> list[str]:
+    best = fastest(facts)
+    return [f"One image takes {milliseconds(each_image(best))} ({latency_terms(best)})."] if best else []
+
+
+def _inspection_panels(inspection: Section) -> list[Section]:
+    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
+    panels = []
+    if found:
+        panels.append({"title": "Defects", "total": found["count"], "wrong": found["count"] - found["hits"],
+                       "right_word": "found", "wrong_word": "missed"})  # fmt: skip
+    if alarms:
+        panels.append({"title": "Good parts", "total": alarms["count"], "wrong": alarms["hits"],
+                       "right_word": "passed", "wrong_word": "thrown away"})  # fmt: skip
+    return panels
+
+
+def _named_panel(figures: Section) -> Section:
+    right = figures["accuracy"]
+    return {"title": "Images", "total": right["count"], "wrong": right["count"] - right["hits"],
+            "right_word": "named correctly", "wrong_word": "named wrongly"}  # fmt: skip
+
+
+def _dots(panel: Section, rows: int) -> Section:
+    """Places of the dots, column by column, the wrong ones last: SVG paths of points, 10 units apart."""
+    right = panel["total"] - panel["wrong"]
+    places = [
+        f"M{10 * (k // rows) + 5} {10 * (k % rows) + 5}h0"
+        for k in range(panel["total"] if panel["total"] <= MANY_DOTS else 0)
+    ]
+    return {
+        "right_path": "".join(places[:right]),
+        "wrong_path": "".join(places[right:]),
+        "width": 10 * -(-panel["total"] // rows),
+        "height": 10 * min(rows, panel["total"]),
+        "right_text": f"{count(right)} {panel['right_word']}",
+        "wrong_text": f"{count(panel['wrong'])} {panel['wrong_word']}",
+        "share": panel["wrong"] / panel["total"],
+    }

@@ -1,0 +1,195 @@
+"""What the command line shows: progress while a job runs, tables at its end, errors in one sentence."""
+
+import json
+from typing import Any, Self
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .arch.cost import Cost, cost
+from .arch.zoo import ZOO
+from .record import Run
+
+
+class Screen:
+    """Shows a job's events. Everything but results goes to standard error, so that results can be piped."""
+
+    def __init__(self, quiet: bool = False):
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"), console=self.console, transient=True,
+        )  # fmt: skip
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Show one event of a job."""
+        match event["event"]:
+            case "read":
+                self._bar("reading images", event["done"], event["total"])
+            case "warning":
+                self.say(f"warning: {event['text']}")
+            case "note" | "stage":
+                self.say(event["text"])
+            case "run":
+                c = event["cost"]
+                self.say(
+                    f"{event['path']}: {event['epochs']} epochs, {quantity(c['macs'])} multiply-adds, {quantity(c['params'])} parameters"
+                )
+                self.say(event["net"])
+            case "start" | "resumed":
+                self.say(f"{event['event']} at step {event['step']} of {event['steps']}: {event['device']}, "
+                         f"{event['threads']} threads, {event['precision']}, {event['layout']}")  # fmt: skip
+            case "step":
+                self._bar("training", event["step"], event["steps"], f"loss {event['loss']:.3f}")
+            case "epoch":
+                self.say(epoch_text(event))
+
+    def _bar(self, name: str, done: int, total: int, figures: str = "") -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(name, total=total, figures="")
+        self.progress.update(self.tasks[name], completed=done, total=total, figures=figures, visible=done < total)
+
+    def result(self, run: Run, as_json: bool) -> None:
+        """The end of a job: its figures, and where everything lies."""
+        metrics = run.read_json("metrics.json")
+        part = "test" if "test" in metrics else "validation"
+        self.progress.stop()
+        if as_json:
+            print(json.dumps({"run": str(run.path), "report": str(run.path / "report.html"),
+                              "exported": str(run.path / "model.onnx"), "metrics": metrics}))  # fmt: skip
+            return
+        self.figures(metrics[part], f"{part} images")
+        console = Console(highlight=False)
+        for label, name in (
+            ("report", "report.html"),
+            ("exported file", "model.onnx"),
+            ("model", "model.safetensors"),
+        ):
+            console.print(f"{label:14}{run.path / name}", markup=False, soft_wrap=True)
+
+    def figures(self, found: dict[str, Any], where: str) -> None:
+        """A table of figures."""
+        table = Table(title=f"{found['count']} {where}", title_justify="left", show_header=False)
+        for label, text in figure_rows(found):
+            table.add_row(label, text)
+        Console(highlight=False).print(table)
+
+
+def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures that matter, as label and text."""
+    rows = []
+    inspection = found.get("inspection")
+    if inspection:
+        rows += [(label, rate_line(inspection[key])) for label, key in
+                 (("defects found", "detection"), ("false alarms", "false_alarms")) if inspection[key]]  # fmt: skip
+        rows.append(("line", f"reject where 1 - p({inspection['good']}) >= {inspection['threshold']:.4f}"))
+        rows.append(
+            (
+                "ROC area",
+                f"{inspection['roc_auc']:.4f} (defect against {inspection['good']})"
+                if inspection["roc_auc"] is not None
+                else "-",
+            )
+        )
+    rows.append(("accuracy", rate_line(found["accuracy"])))
+    b = found["balanced_accuracy"]
+    rows.append(("balanced", f"{100 * b['value']:.1f} % (95 % CI {100 * b['low']:.1f}–{100 * b['high']:.1f} %)"))
+    rows += [
+        (f"  {c['class']}", rate_line(c["recall"]))
+        for c in found["per_class"]
+        if c["recall"] and len(found["per_class"]) <= 20
+    ]
+    return rows
+
+
+def rate_line(rate: dict[str, Any]) -> str:
+    """A rate with its counts and interval."""
+    return (f"{100 * rate['value']:5.1f} %  ({rate['hits']}/{rate['count']}, "
+            f"95 % CI {100 * rate['low']:.1f}–{100 * rate['high']:.1f} %)")  # fmt: skip
+
+
+def epoch_text(event: dict[str, Any]) -> str:
+    """One line for an epoch."""
+    star = "  best" if event["best"] == event["epoch"] else ""
+    return (f"epoch {event['epoch']:>3}/{event['epochs']}  loss {event['loss']:.3f}  validation loss {event['val_loss']:.3f}  "
+            f"balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %  {event['seconds']:.0f} s{star}")  # fmt: skip
+
+
+def quantity(value: float) -> str:
+    """12345678 as "12.3 M"."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.0f}"
+
+
+def cost_text(c: Cost) -> str:
+    """A cost, a line each."""
+    return "\n".join([
+        f"multiply-adds     {quantity(c.macs)} per image ({c.macs:,})",
+        f"parameters        {quantity(c.params)} ({c.params:,})",
+        f"sequential depth  {c.depth} weighted layers",
+        f"activations       {quantity(c.train_bytes)}B in training, {quantity(c.infer_bytes)}B in inference (batch {c.batch}, float32)",
+    ])  # fmt: skip
+
+
+def zoo_rows() -> list[dict[str, Any]]:
+    """The catalogue: published and counted sizes."""
+    rows = []
+    for name, entry in ZOO.items():
+        c = cost(entry.make())
+        rows.append({"name": name, "params": c.params, "macs": c.macs, "depth": c.depth, "data": entry.data,
+                     "published_params": entry.params, "published_error": entry.error, "paper": entry.paper})  # fmt: skip
+    return rows
+
+
+def zoo_text() -> str:
+    """The catalogue as a table."""
+    lines = [f"{'name':26}{'parameters':>12}{'multiply-adds':>15}{'depth':>7}  {'published error':16}data, paper"]
+    for row in zoo_rows():
+        error = f"{row['published_error']} %" if row["published_error"] is not None else "-"
+        lines.append(
+            f"{row['name']:26}{quantity(row['params']):>12}{quantity(row['macs']):>15}{row['depth']:>7}  {error:16}{row['data']}, {row['paper']}"
+        )
+    return "\n".join(lines)
+
+
+def entry_text(name: str) -> str:
+    """One entry's paper, cost and published figures."""
+    entry = ZOO[name]
+    error = f"; published top-1 error {entry.error} % on {entry.data}" if entry.error is not None else ""
+    return f"{cost_text(cost(entry.make()))}\npaper             {entry.paper}{error}"
+
+
+def parity_text(path: object, parity: dict[str, Any]) -> str:
+    """What the export gate found."""
+    return (f"{path}: {parity['bytes']:,} bytes; on {parity['images']} images the largest difference of a probability "
+            f"is {parity['largest_difference']:.1e}")  # fmt: skip
+
+
+def error_text(error: BaseException) -> str:
+    """An error as one sentence: what was asked, what is allowed."""
+    if isinstance(error, ValidationError):
+        parts = []
+        for fault in error.errors():
+            place = ".".join(map(str, fault["loc"]))
+            given = "" if fault["type"] == "value_error" else f" (given: {fault['input']!r})"
+            parts.append(f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}".removeprefix(": "))
+        return "; ".join(parts)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return str(error)
