@@ -9,7 +9,8 @@ held out; one more run on a random split shows what a leaking split would have c
 read once, at the end.
 
 OUT/cells.jsonl gets one line for each finished cell, so a rerun goes on where a killed one stopped;
-OUT/table.md is written anew after each. Images and runs lie in OUT too.
+OUT/table.md is written anew after each. Images and runs lie in OUT too. Give the tutorial the --workers and
+--threads that train_step.py finds best for it on your machine.
 """
 
 import argparse
@@ -94,7 +95,7 @@ def ours(job: Job, manifest: Path, out: Path) -> Figures:
         run = Run.open(path) if _has_test(path) else resume(path)
     else:
         shutil.rmtree(path, ignore_errors=True)  # killed before its training began
-        shutil.rmtree(out / "cache", ignore_errors=True)  # nothing is decoded beforehand
+        shutil.rmtree(out / "cache", ignore_errors=True)
         run = train(job.request(manifest), path.parent, job.name, tell)
     if not _has_test(path):
         raise KeyboardInterrupt  # zansa train takes it as the wish to stop early and returns
@@ -207,7 +208,6 @@ def notes(cells: list[Figures]) -> str:
 def benchmark(jobs: list[Job], out: Path, shared: Path, quick: bool, workers: int, threads: int) -> None:
     """Every cell that is not there yet, in order; each is written down as soon as it is known."""
     out.mkdir(parents=True, exist_ok=True)
-    os.environ["ZANSA_CACHE"] = str(out / "cache")
     record = Run(out)
     if any(cell["quick"] != quick for cell in record.lines("cells.jsonl")):
         raise ValueError(f"{out} holds results with{'out' if quick else ''} --quick; choose another folder")
@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="of the tutorial's loader")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, for the tutorial")
     given = parser.parse_args()
+    os.environ["ZANSA_CACHE"] = str(given.out / "cache")  # its own, so that nothing is decoded beforehand
     try:
         jobs = plan(given.only, 1 if given.quick else given.seeds, given.quick)
         benchmark(jobs, given.out, packs.shared_data(given.shared), given.quick, given.workers, given.threads)

@@ -80,5 +80,9 @@ def test_starts_without_torch(code):
 
 @pytest.mark.parametrize("words", [["--help"], ["zoo"], ["zoo", "resnet50"], ["cost", "cifar_resnet56"]])
 def test_light_commands_do_not_import_torch(words):
-    check = "import sys\nfrom zansa.cli import app\ntry: app(sys.argv[1:])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    check = (
+        "import sys\nfrom zansa.cli import app\n"
+        "try: app(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", check, *words], check=True, stdout=subprocess.DEVNULL)

@@ -276,6 +276,9 @@ def test_letterbox_keeps_everything_in_the_middle():
     tall = fit_image(image.transpose(1, 0, 2), (32, 33), "letterbox", (7,))
     assert (tall[:, 8:24] == 200).all()  # room 17: 8 to the left, 9 to the right
     assert (tall[:, 24:] == 7).all()
+    wide = fit_image(image, (33, 32), "letterbox", (7,))
+    assert (wide[8:24] == 200).all()
+    assert (wide[24:] == 7).all()
 
 
 def test_fill_has_one_level_per_channel():

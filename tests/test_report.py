@@ -2,30 +2,30 @@
 
 import base64
 import csv
-import html
 import io
+import itertools
 import json
 import re
 import shutil
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from zansa import report
 from zansa.arch import zoo
 from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
-from zansa.learn.evaluate import choose_threshold, doubtful, figures, good_class
+from zansa.learn.evaluate import choose_threshold, doubtful, figures, good_class, rate
 from zansa.record import Run
-from zansa import report
-from zansa.report import SECTIONS, write
+from zansa.report import SECTIONS, cautions, model_card, plots, write
+from zansa.report.drawing import network
 from zansa.report.facts import epochs, finished, read
 from zansa.report.results import png_size
-from zansa.report.words import amount, duration, outcome, percent, scaled
+from zansa.report.words import amount, duration, outcome, percent
 
 DEFECTS = ("crack", "good", "hole", "missing", "scratch", "stain")
 EVIL = "<script>alert(1)</script> & \"quotes\" 'x' | *a* [b](c) `d` \\"
@@ -89,9 +89,9 @@ def evaluated(classes, seed=0, test=420, validation=410, sharpness=4.0):
     examples = []
     for place, each in enumerate(doubtful(p, labels, classes, operating, 24)):
         row = p[each["index"]]
+        label = classes[labels[each["index"]]]
         examples.append({
-            "image": f"parts/{classes[labels[each['index']]]}/{each['index']:05d}.png", "label": classes[labels[each["index"]]],
-            "predicted": classes[row.argmax()], "probability": row.max(), "why": each["why"], "png": picture(place),
+            "image": f"parts/{label}/{each['index']:05d}.png", "label": label, "predicted": classes[row.argmax()], "probability": row.max(), "why": each["why"], "png": picture(place),
             "score": 1 - row[classes.index(good)] if good else None,
         })  # fmt: skip
     return {"validation": before, "test": after}, examples, table
@@ -108,7 +108,10 @@ def described(classes, synthetic=False, **more):
     counts = {name: int(40 + 400 * rng.random() ** 3) * (5 if name == "good" else 1) for name in classes}
     return {
         "source": "parts/line3", "kind": "surface", "classes": list(classes), "size": [64, 64], "channels": 1,
-        "counts": {split: {name: int(n * share) for name, n in counts.items()} for split, share in (("train", 0.7), ("val", 0.15), ("test", 0.15))},
+        "counts": {
+            part: {name: int(number * share) for name, number in counts.items()}
+            for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15))
+        },
         "problems": [], "leaks": [], "groups": 212, "split": "random by group", "synthetic": synthetic, **more,
     }  # fmt: skip
 
@@ -135,8 +138,10 @@ def whole_run(root, classes=DEFECTS, name="parts-1", net=None, data=None, **opti
         }
         for t, b, ms in ((1, 1, 4.31), (2, 1, 2.61), (2, 32, 71.4))
     ]
-    metrics["training"] = {"epochs": 30, "best_epoch": 27, "seconds": 371.5, "precision": "float32", "layout": "channels_last",
-                           "device": "cpu", "threads": 2, "images_per_second": 1104.0, "average": "exponential", "notes": []}  # fmt: skip
+    metrics["training"] = {
+        "epochs": 30, "best_epoch": 27, "seconds": 371.5, "precision": "float32", "layout": "channels_last", "device": "cpu",
+        "threads": 2, "images_per_second": 1104.0, "average": "exponential", "notes": [],
+    }  # fmt: skip
     metrics["export"] = {
         "file": "model.onnx",
         "bytes": 1_120_334,
@@ -146,7 +151,7 @@ def whole_run(root, classes=DEFECTS, name="parts-1", net=None, data=None, **opti
     }
     run.write_json("metrics.json", metrics)
     run.write_json("examples.json", examples)
-    with (run.path / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
+    with (run.path / "predictions.csv").open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file).writerows(table)
     return run
 
@@ -162,7 +167,7 @@ def grown_net(classes=6):
             step=Step(scale=True),
             blocks=(block(24), block(48, 32, kind="bottleneck", groups=8), block(64)),
         ),
-        Stage(width=96, stride=2, shortcut="pad", blocks=tuple(block(96) for _ in range(18)) + (block(32),)),
+        Stage(width=96, stride=2, shortcut="pad", blocks=(*(block(96),) * 18, block(32))),
     )
     return Net(
         input=Input(channels=1, size=(64, 64)),
@@ -204,7 +209,7 @@ class Reader(HTMLParser):
             assert not name.startswith("on"), (tag, name)
 
     def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, (tag, self.open[-4:])
+        assert self.open[-1:] == [tag], self.open[-4:]
         self.open.pop()
 
     def handle_data(self, data):
@@ -259,7 +264,11 @@ def test_a_whole_run_has_every_section_in_order(whole):
 def test_the_summary_counts_what_the_predictions_say(whole):
     run, page, card = whole
     threshold = run.read_json("metrics.json")["test"]["inspection"]["threshold"]
-    rows = [row for row in csv.DictReader((run.path / "predictions.csv").read_text(encoding="utf-8").splitlines()) if row["part"] == "test"]
+    rows = [
+        row
+        for row in csv.DictReader((run.path / "predictions.csv").read_text(encoding="utf-8").splitlines())
+        if row["part"] == "test"
+    ]
     good = [float(row["score"]) >= threshold for row in rows if row["label"] == "good"]
     bad = [float(row["score"]) >= threshold for row in rows if row["label"] != "good"]
     assert 0 < sum(good) < len(good)
@@ -276,10 +285,13 @@ def test_the_summary_counts_what_the_predictions_say(whole):
 def test_every_figure_stands_with_counts_and_interval(whole):
     run, page, card = whole
     test = run.read_json("metrics.json")["test"]
-    for rate in (test["accuracy"], *(each["recall"] for each in test["per_class"])):
-        interval = f"{percent(rate['low'])[:-2]}–{percent(rate['high'])}"
-        assert interval in page.text
-        assert f"{rate['hits']}/{rate['count']} = {plain(percent(rate['value']))} (95 % CI {plain(interval)})" in card
+    for it in (test["accuracy"], *(each["recall"] for each in test["per_class"])):
+        interval = plain(f"{percent(it['low'])[:-2]}–{percent(it['high'])}")
+        assert interval in plain(page.text)
+        assert f"{it['hits']}" in page.text
+    for it in (each["recall"] for each in test["per_class"]):
+        interval = plain(f"{percent(it['low'])[:-2]}–{percent(it['high'])}")
+        assert f"{it['hits']}/{it['count']} = {plain(percent(it['value']))} (95 % CI {interval})" in card
 
 
 def test_pictures_are_drawn_in_the_colours_of_the_page(whole):
@@ -300,51 +312,304 @@ def test_the_same_run_gives_the_same_page(whole):
     assert before == ((run.path / "report.html").read_bytes(), (run.path / "card.md").read_bytes())
 
 
-@pytest.mark.parametrize("name", ["spec.json", "recipe.json", "environment.json", "data.json", "metrics.json",
-                                  "examples.json", "events.jsonl", "edits.jsonl", "predictions.csv"])  # fmt: skip
-@pytest.mark.parametrize("damage", ["gone", "torn", "empty", "another type", "no text"])
-def test_any_file_may_be_missing_or_broken(whole, tmp_path, name, damage):
-    run = Run(tmp_path / "run")
-    shutil.copytree(whole[0].path, run.path)
-    path = run.path / name
-    content = path.read_bytes() if path.exists() else b""
-    path.unlink(missing_ok=True)
-    if damage != "gone":
-        path.write_bytes({"torn": content[: len(content) // 2], "empty": b"", "another type": b'[3, "x"]\n', "no text": b"\xff\xfe\x00"}[damage])
-    shown = headings(read_page(run))
-    reads = {"spec.json": {"network"}, "data.json": {"data"}, "examples.json": {"examples"},
-             "environment.json": {"environment"}, "events.jsonl": {"training"},
-             "metrics.json": {"figures", "operating", "confusion", "classes", "cost", "export", "decided"}}  # fmt: skip
-    lost = reads.get(name, set()) if (name, damage) != ("events.jsonl", "torn") else set(SECTIONS) - set(shown)
-    if (name, damage) == ("environment.json", "another type"):
-        lost = set()
-    assert set(SECTIONS) - set(shown) == lost
-    assert ("left-out" in shown) == bool(lost)
+READERS = {
+    "spec.json": {"network"}, "data.json": {"data"}, "examples.json": {"examples"}, "environment.json": {"environment"},
+    "events.jsonl": {"training"}, "recipe.json": set(), "edits.jsonl": set(), "predictions.csv": set(),
+    "metrics.json": {"figures", "operating", "confusion", "classes", "cost", "export", "decided"},
+}  # fmt: skip
 
 
-def test_a_damaged_metrics_file_costs_only_what_is_damaged(whole, tmp_path):
-    run = Run(tmp_path / "run")
-    shutil.copytree(whole[0].path, run.path)
-    whole_metrics = run.read_json("metrics.json")
-    for path in places(whole_metrics):
-        for other in (None, [], "text", -1):
-            metrics = json.loads(json.dumps(whole_metrics))
-            replace(metrics, path, other)
-            facts = read(run) | {"metrics": metrics}
-            Reader(report.page(facts))
-            report.card(facts)
+@pytest.mark.parametrize("name", READERS)
+def test_a_missing_file_costs_its_sections_only(whole, tmp_path, name):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    (run.path / name).unlink(missing_ok=True)
+    page = read_page(run)
+    assert set(SECTIONS) - set(headings(page)) == READERS[name]
+    assert ("left-out" in headings(page)) == bool(READERS[name])
+    assert all(SECTIONS[section][0] in page.text for section in READERS[name])
+
+
+@pytest.mark.parametrize("content", [b"", b'[3, "x"]\n', b"{}\n", b"null\n", b"\xff\xfe\x00\n", b'{"torn": [1, 2'])
+def test_broken_files_never_cost_the_page(whole, tmp_path, content):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    for name in READERS:
+        (run.path / name).write_bytes(content)
+    page = read_page(run)
+    assert set(headings(page)) <= {"left-out", "environment"}
+    assert "not been trained or evaluated" in page.text
+
+
+def test_broken_figures_never_cost_the_page(whole):
+    facts = read(whole[0]) | {"events": [], "scores": {}}  # nothing is drawn: quick
+    facts["metrics"]["test"]["inspection"]["roc"] = []
+    others = itertools.cycle((None, [], "text", -1, {}))
+    for path in list(places(facts["metrics"])):
+        broken = json.loads(json.dumps(facts["metrics"]))
+        put(broken, path, next(others))
+        Reader(report.page(facts | {"metrics": broken}))
+        report.card(facts | {"metrics": broken})
 
 
 def places(value, path=()):
-    """The paths of a JSON value that stand for all others: the first two entries of lists."""
+    """Paths into a JSON value, three deep; the first two entries stand for a list."""
     entries = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
     for key, each in entries:
-        yield (*path, key)
-        if len(path) < 3:
-            yield from places(each, (*path, key))
+        if key != "validation":  # as test
+            yield (*path, key)
+            yield from places(each, (*path, key)) if len(path) < 3 else ()
 
 
-def replace(value, path, other):
+def put(value, path, other):
     for key in path[:-1]:
         value = value[key]
     value[path[-1]] = other
+
+
+def test_an_empty_run_has_a_page(tmp_path):
+    run = Run.create(tmp_path, "empty")
+    page = read_page(run)
+    assert headings(page) == ["environment", "left-out"]
+    assert "This run has not been trained or evaluated yet." in page.text
+    assert "This run is not finished" in page.text
+
+
+def test_an_unfinished_run_says_how_far_it_is(tmp_path):
+    run = Run.create(tmp_path, "young")
+    run.write_bytes("spec.json", grown_net().to_json().encode())
+    train(run, 7, done=False)
+    page = read_page(run)
+    assert headings(page) == ["training", "network", "environment", "left-out"]
+    assert "It has trained 7 of 30 epochs." in page.text
+    best = max(event["val_accuracy"] for event in run.lines("events.jsonl") if event["event"] == "epoch")
+    assert f"best validation accuracy so far is {percent(best)}" in "".join(page.words)
+
+
+def test_validation_figures_do_not_pass_for_test_figures(whole, tmp_path):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    metrics = run.read_json("metrics.json")
+    del metrics["test"]
+    run.write_json("metrics.json", metrics)
+    page = read_page(run)
+    assert "held-out test" not in page.text
+    assert "in the validation images" in page.text
+    assert "No test figures" in page.text
+    assert "In the long run" not in page.text
+
+
+def test_names_are_shown_as_they_are_and_do_nothing(tmp_path):
+    names = (EVIL, "good", "line\nbreak", "裂纹 \ue000", "x" * 300, "ragged \udcff")
+    data = described(names, problems=[EVIL], leaks=[[EVIL, "<b>"]])
+    run = whole_run(tmp_path, names, name="a <b> & c", data=data, sharpness=2.5)
+    page = read_page(run)
+    assert headings(page) == list(SECTIONS)
+    assert EVIL in page.text
+    assert "裂纹" in page.text
+    assert "x" * 300 in page.text
+    assert "a <b> & c" in page.text
+    card = (run.path / "card.md").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; \"quotes\" 'x' \\| \\*a\\* \\[b\\](c) \\`d\\` \\\\" in card
+    for lines in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines.splitlines()}) == 1, lines
+
+
+def test_synthetic_images_leaks_and_problems_are_said_on_page_and_card(tmp_path):
+    leaks = [[f"a/{i}.png", f"b/{i}.png"] for i in range(30)]
+    data = described(
+        DEFECTS, synthetic=True, leaks=leaks, problems=["torn.png: truncated"], split="random", groups=None
+    )
+    run = whole_run(tmp_path, data=data, sharpness=1.0, test=60)
+    page, card = read_page(run), (run.path / "card.md").read_text(encoding="utf-8")
+    for said in ("Synthetic images", "Identical images in two parts of the data", "torn.png: truncated", "Wide intervals",
+                 "Split image by image", "No better than guessing", "a/0.png = b/0.png"):  # fmt: skip
+        assert said in page.text, said
+        assert said in card.replace("\\", ""), said
+    assert "30 pairs of identical images" in plain(page.text)
+    assert "… and 10 more" in page.text
+    assert "held-out synthetic test images" in page.text
+    assert "In the long run" not in page.text
+
+
+def test_a_clean_run_of_many_images_has_no_warnings(tmp_path):
+    data = described(DEFECTS)
+    data["counts"] = {part: dict.fromkeys(DEFECTS, 200) for part in ("train", "val", "test")}
+    run = whole_run(tmp_path, data=data, test=1500, validation=1500, sharpness=9.0)
+    assert cautions.warnings(read(run)) == []
+    assert 'class="split"' in write(run).read_text(encoding="utf-8")  # more images than dots
+
+
+def test_worse_on_test_is_told_from_chance(whole, tmp_path):
+    facts = read(whole[0])
+    title = "Worse on test than on validation"
+    assert title not in {warning["title"] for warning in cautions.warnings(facts)}
+    facts["metrics"]["test"]["accuracy"] = rate(300, 420)
+    assert title in {warning["title"] for warning in cautions.warnings(facts)}
+
+
+def test_two_classes_without_a_good_one(tmp_path):
+    run = whole_run(tmp_path, ("cat", "dog"), test=60, sharpness=1.5)
+    page = read_page(run)
+    assert set(SECTIONS) - set(headings(page)) == {"operating"}
+    right = run.read_json("metrics.json")["test"]["accuracy"]["hits"]
+    assert f"Of 60 held-out test images, {right} were named correctly" in plain(page.text)
+    assert "thrown away" not in page.text
+
+
+def test_a_hundred_classes_become_a_map_with_the_worst_first(tmp_path):
+    names = tuple(f"class {i:03d}" for i in range(100))
+    run = whole_run(tmp_path, names, test=3000, validation=500, data=described(names))
+    text = write(run).read_text(encoding="utf-8")
+    page = read_page(run)
+    assert all(name in page.text for name in names)
+    drawing = re.search(r'<svg class="map".*?</svg>', text, re.DOTALL)[0]
+    matrix = np.array(run.read_json("metrics.json")["test"]["confusion"])
+    cells = {(int(y), int(x)) for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", drawing)}
+    assert cells == set(zip(*map(list, matrix.nonzero()), strict=True))
+    section = re.search(r'<section id="classes">.*?</section>', text, re.DOTALL)[0]
+    recalls = matrix.diagonal() / matrix.sum(axis=1)
+    assert re.findall(r'title="(class \d+)"', section)[0] in {
+        names[i] for i in np.flatnonzero(recalls == recalls.min())
+    }
+
+
+def test_a_thousand_classes_stay_below_three_megabytes(whole, tmp_path):
+    names = [f"a rather long name of a class, number {i:04d}" for i in range(1000)]
+    matrix = np.random.default_rng(0).poisson(0.1, (1000, 1000)) + 40 * np.eye(1000, dtype=int)
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    metrics = run.read_json("metrics.json")
+    right, total = int(matrix.trace()), int(matrix.sum())
+    metrics["test"] |= {
+        "count": total,
+        "classes": names,
+        "confusion": matrix,
+        "accuracy": rate(right, total),
+        "inspection": None,
+    }
+    metrics["test"]["per_class"] = [
+        {"class": name, "count": row.sum(), "recall": rate(row[i], row.sum()), "precision": None}
+        for i, (name, row) in enumerate(zip(names, matrix, strict=True))
+    ]
+    run.write_json("metrics.json", metrics)
+    run.write_json("data.json", described(names))
+    picture_run = run.read_json("examples.json")[0] | {"png": picture(1, size=400)}
+    run.write_json("examples.json", [picture_run] * 40)
+    assert "800 classes more" in plain(read_page(run).text)
+
+
+def test_many_large_pictures_are_left_out_and_counted(whole, tmp_path):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    example = run.read_json("examples.json")[0] | {"png": picture(1, size=400)}
+    run.write_json("examples.json", [example] * 40)
+    page = read_page(run)
+    shown = page.tags.count("img")
+    assert 2 <= shown < 40
+    assert f"{40 - shown} images more in examples.json" in plain(page.text)
+
+
+def test_a_picture_that_is_none_is_not_shown(whole, tmp_path):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    example = run.read_json("examples.json")[0]
+    bad = ('"><script>alert(1)</script>', "", None, base64.b64encode(b"GIF89a" * 9).decode(), "ä")
+    run.write_json("examples.json", [example | {"png": png} for png in bad])
+    page = read_page(run)
+    assert "img" not in page.tags
+    assert page.text.count("no picture") == len(bad)
+    assert png_size(picture(1, size=40)) == (40, 40)
+
+
+@pytest.mark.parametrize(
+    "net", [zoo.resnet(50), zoo.cifar_bottleneck(1001), zoo.cifar_resnet(20, preact=True), grown_net()]
+)
+def test_the_drawn_network_adds_up_to_its_cost(net):
+    drawn, price = network(json.loads(net.to_json())), cost(net)
+    assert drawn["depth"] == price.depth
+    assert sum(part["share"] for part in drawn["parts"]) == pytest.approx(1)
+    boxes = [(part, box) for part in drawn["parts"] for box in part["boxes"]]
+    assert sum(box["count"] for _, box in boxes) == sum(len(stage.blocks) for stage in net.stages)
+    assert all(0 <= box["shade"] <= 1 for _, box in boxes)
+    assert len(boxes) <= 60
+    assert [part["width"] for part in drawn["parts"]] == [
+        net.stem.width,
+        *(s.width for s in net.stages),
+        net.head.classes,
+    ]
+
+
+def test_the_grown_network_is_told_block_by_block():
+    drawn = network(json.loads(grown_net().to_json()))
+    stem, first, second, third, head = drawn["parts"]
+    assert first["layers"] == "1 × basic (24) + 1 × basic (8) + 1 × basic (12)"
+    assert "bottleneck (48·32, 8 groups)" in second["layers"]
+    assert (first["size"], second["size"], third["size"], second["stride"]) == ("64×64", "32×32", "16×16", 2)
+    assert second["joins"] == "projected shortcut, plain step with a learned scale"
+    assert [box["count"] for box in third["boxes"]] == [18, 1]
+    tall, low, middle = (box["height"] for box in first["boxes"])
+    assert low < middle < tall
+    assert stem["input"] == "1 × 64×64"
+    assert head["layers"] == "global average and max pooling, linear layer"
+
+
+def test_a_resumed_run_counts_every_epoch_once(tmp_path):
+    run = Run.create(tmp_path, "resumed")
+    train(run, 5, done=False)
+    run.append("events.jsonl", {"event": "resumed"})
+    run.append("events.jsonl", {"event": "epoch", "epoch": 5, "epochs": 30, "loss": None, "val_loss": 9.0})
+    facts = read(run)
+    assert [event["epoch"] for event in epochs(facts)] == [1, 2, 3, 4, 5]
+    assert epochs(facts)[-1]["val_loss"] == 9.0
+    assert not finished(facts)
+    run.append("events.jsonl", {"event": "done"})
+    assert finished(read(run))
+    run.append("events.jsonl", {"event": "resumed"})
+    assert not finished(read(run))
+    read_page(run)
+
+
+def test_scores_on_the_wrong_side_have_the_colour_of_mistakes():
+    calm, sure = [0.01] * 50 + [0.3] * 3, [0.97] * 20
+    perfect = plots.scores(calm, sure, 0.6, "Scores")
+    assert "--wrong" not in perfect
+    assert "--wrong" in plots.scores([*calm, 0.61], sure, 0.6, "Scores")
+    assert "--wrong" in plots.scores(calm, [*sure, 0.59], 0.6, "Scores")
+    for threshold in (0.0, 1.0, 1e-9, 0.5):
+        assert plots.scores([0.0, 1.0, threshold], [0.0, 1.0, threshold], threshold, "Scores").startswith("<svg")
+    assert plots.scores([], [0.5], 0.5, "Scores").startswith("<svg")
+
+
+@pytest.mark.parametrize(("share", "text"), [(0, "0 %"), (1, "100 %"), (0.9583, "95.8 %"), (2999 / 3000, "99.97 %"),
+                                             (0.00004, "0.004 %"), (0.5, "50.0 %")])  # fmt: skip
+def test_percent_never_rounds_to_all_or_none(share, text):
+    assert plain(percent(share)) == text
+
+
+@pytest.mark.parametrize(("total", "hits", "text"), [
+    (120, 115, "Of 120 defects here, **115 were found**"), (120, 1, "Of 120 defects here, **1 was found**"),
+    (120, 0, "Of 120 defects here, **none were found**"), (120, 120, "**All 120 defects** here were found"),
+    (1, 1, "The one defect here **was found**"), (1, 0, "The one defect here **was not found**"),
+])  # fmt: skip
+def test_outcomes_are_told_in_english(total, hits, text):
+    assert (
+        model_card.plain(outcome(total, "defect", " here", hits, "was found", "were found")).replace("\u00a0", " ")
+        == text
+    )
+
+
+def test_amounts_and_times_are_short():
+    assert [plain(amount(n)) for n in (0, 950, 12_345, 999_600, 20_300_000, 1.814e9)] == [
+        "0",
+        "950",
+        "12.3 k",
+        "1.00 M",
+        "20.3 M",
+        "1.81 G",
+    ]
+    assert [plain(duration(s)) for s in (2.34, 59, 200, 7500)] == ["2.3 s", "59 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_reports_are_written_without_torch(whole):
+    code = (
+        "import sys; from zansa.record import Run; from zansa.report import write; "
+        "write(Run.open(sys.argv[1])); print({'torch', 'sklearn', 'scipy', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(whole[0].path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""Published figures are the oracle of the tables; torchvision's logits and torch-pruning's groups of everything else."""
+"""Published figures are the oracle of the tables; torchvision's logits and torch-pruning's groups of the rest."""
 
 import pytest
 import torch
@@ -51,10 +51,8 @@ def test_adopted_weights_give_torchvisions_logits(depth):
 
 def test_adopt_names_what_does_not_fit():
     state = torchvision.models.resnet18(weights=None).state_dict()
-    with pytest.raises(
-        ValueError,
-        match=r"does not fit its network: stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing",
-    ):
+    lacking = r"stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing"
+    with pytest.raises(ValueError, match=rf"does not fit its network: {lacking}"):
         adopt(state, zoo.resnet(34))
 
 

@@ -95,9 +95,7 @@ def train(
     size: Annotated[
         str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width).")
     ] = None,
-    fit: Annotated[
-        str, typer.Option(help="letterbox keeps proportions, stretch does not; neither crops.")
-    ] = "letterbox",
+    fit: Annotated[str, typer.Option(help="letterbox keeps proportions, stretch does not; neither crops.")] = "stretch",
     channels: Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")] = None,
     kind: Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation is safe.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,

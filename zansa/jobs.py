@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,7 +62,7 @@ class Request(BaseModel):
     good: str | None = None
     max_false_alarms: Annotated[float, Field(ge=0, lt=1)] = 0.02
     size: tuple[int, int] | None = None
-    fit: Literal["letterbox", "stretch"] = "letterbox"
+    fit: Literal["letterbox", "stretch"] = "stretch"
     channels: Literal[1, 3] | None = None
     kind: Literal["surface", "symbol", "natural"] | None = None
     root: str | None = None
@@ -76,19 +76,14 @@ class Request(BaseModel):
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
     """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
     data, parts = door(request, tell)
+    good_of(request, data)  # before anything is written
     net = chosen_net(request, data)
-    recipe = default_recipe(data, parts, request.seed)
-    recipe = Recipe.model_validate(recipe.model_dump() | request.recipe)
+    recipe = chosen_recipe(request, data, parts)
     run = begin(request, data, parts, net, recipe, out, name or new_name(out, _stem(request.source)))
-    tell(
-        {
-            "event": "run",
-            "path": str(run.path),
-            "net": str(net),
-            "cost": asdict(cost(net)),
-            "epochs": recipe.epochs,
-        }
-    )
+    for text in remarks(data, parts, recipe):
+        tell({"event": "note", "text": text})
+        run.append("events.jsonl", {"event": "note", "text": text})
+    tell({"event": "run", "path": str(run.path), "net": str(net), "cost": costs(net, 1), "epochs": recipe.epochs})
     return finish(run, request, data, parts, net, recipe, tell)
 
 
@@ -128,11 +123,34 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     return data.normalised(parts.train), parts
 
 
+def chosen_recipe(request: Request, data: Dataset, parts: Parts) -> Recipe:
+    """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none."""
+    default, asked = default_recipe(data, parts, request.seed).model_dump(), dict(request.recipe)
+    if asked.get("augment"):
+        asked["augment"] = default["augment"] | asked["augment"]
+    return Recipe.model_validate(default | asked)
+
+
+def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
+    """What was decided from the data alone, with its reason."""
+    counts = np.bincount(data.labels[parts.train], minlength=len(data.classes))
+    few, many = int(counts.argmin()), int(counts.argmax())
+    texts = [f"{len(parts.train)} images to learn from, {len(parts.val)} to decide by, {len(parts.test)} to prove it"]
+    if recipe.balance != "none" and counts[many] > 2 * counts[few]:
+        texts.append(
+            f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} images): "
+            f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
+        )
+    if data.groups is None and data.split is None:
+        texts.append("no groups are given: when several pictures show one part, name it in a manifest's group column")
+    return texts
+
+
 def chosen_net(request: Request, data: Dataset) -> Net:
     """The network that was named (a zoo entry, a JSON file), fitted to the data, or the default one."""
     channels, size = data.preprocess.channels, data.preprocess.size
     if request.net is None:
-        return default_net(size, channels, len(data.classes))
+        return default_net(size, channels, len(data.classes), data.kind)
     net = zoo.read(request.net)
     return Net(
         input=Input(channels=channels, size=size),
@@ -185,7 +203,7 @@ def data_digest(data: Dataset, parts: Parts) -> str:
 
 
 def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, tell: Tell) -> Run:
-    """Train (or go on), then measure, export and report. Ctrl-C in training leaves a usable run without test figures."""
+    """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
     module = build(net, torch.Generator().manual_seed(recipe.seed), identity_start=True)
     checkpoint = run.path / "checkpoint.pt"
     facts: dict[str, Any] = {}
@@ -244,13 +262,18 @@ def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, 
 
 
 def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
-    """Where the line between good and defect stands, chosen on validation images; None when no class is the good one."""
-    good = request.good or good_class(data.classes)
+    """Where the line between good and defect stands, by validation images; None when no class is the good one."""
+    good = good_of(request, data)
     if good is None:
         return None
-    if good not in data.classes:
-        raise ValueError(f"no class is called {good!r}; the classes: {', '.join(data.classes)}")
     return choose_threshold(p, data.labels[index], data.classes, good, request.max_false_alarms)
+
+
+def good_of(request: Request, data: Dataset) -> str | None:
+    """The class without a defect: as asked, or by its name."""
+    if request.good is not None and request.good not in data.classes:
+        raise ValueError(f"no class is called {request.good!r}; the classes: {', '.join(data.classes)}")
+    return request.good or good_class(data.classes)
 
 
 def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
@@ -327,7 +350,8 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:
         raise ValueError(
-            f"the images have classes that the model does not know: {', '.join(unknown)}; it knows {', '.join(answer.classes)}"
+            f"the images have classes that the model does not know: {', '.join(unknown)}; "
+            f"it knows {', '.join(answer.classes)}"
         )
     for problem in data.problems:
         tell({"event": "warning", "text": problem})
@@ -346,7 +370,8 @@ def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict
     path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
     loaded = load_model(path)
     pre = loaded.preprocess
-    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in image_files(images)[:PARITY_IMAGES]])
+    files = image_files(images)[:PARITY_IMAGES]
+    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in files])
 
 
 def _stem(source: str) -> str:

@@ -45,10 +45,10 @@ class Screen:
             case "note" | "stage":
                 self.say(event["text"])
             case "run":
-                c = event["cost"]
-                self.say(
-                    f"{event['path']}: {event['epochs']} epochs, {quantity(c['macs'])} multiply-adds, {quantity(c['params'])} parameters"
+                size = (
+                    f"{quantity(event['cost']['macs'])} multiply-adds, {quantity(event['cost']['params'])} parameters"
                 )
+                self.say(f"{event['path']}: {event['epochs']} epochs, {size}")
                 self.say(event["net"])
             case "start" | "resumed":
                 self.say(f"{event['event']} at step {event['step']} of {event['steps']}: {event['device']}, "
@@ -125,8 +125,9 @@ def rate_line(rate: dict[str, Any]) -> str:
 def epoch_text(event: dict[str, Any]) -> str:
     """One line for an epoch."""
     star = "  best" if event["best"] == event["epoch"] else ""
-    return (f"epoch {event['epoch']:>3}/{event['epochs']}  loss {event['loss']:.3f}  validation loss {event['val_loss']:.3f}  "
-            f"balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %  {event['seconds']:.0f} s{star}")  # fmt: skip
+    validation = f"loss {event['val_loss']:.3f}, balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %"
+    place = f"epoch {event['epoch']:>3}/{event['epochs']}"
+    return f"{place}  loss {event['loss']:.3f}  validation {validation}  {event['seconds']:.0f} s{star}"
 
 
 def quantity(value: float) -> str:
@@ -139,11 +140,12 @@ def quantity(value: float) -> str:
 
 def cost_text(c: Cost) -> str:
     """A cost, a line each."""
+    memory = f"{quantity(c.train_bytes)}B in training, {quantity(c.infer_bytes)}B in inference"
     return "\n".join([
         f"multiply-adds     {quantity(c.macs)} per image ({c.macs:,})",
         f"parameters        {quantity(c.params)} ({c.params:,})",
         f"sequential depth  {c.depth} weighted layers",
-        f"activations       {quantity(c.train_bytes)}B in training, {quantity(c.infer_bytes)}B in inference (batch {c.batch}, float32)",
+        f"activations       {memory} (batch {c.batch}, float32)",
     ])  # fmt: skip
 
 
@@ -152,8 +154,9 @@ def zoo_rows() -> list[dict[str, Any]]:
     rows = []
     for name, entry in ZOO.items():
         c = cost(entry.make())
-        rows.append({"name": name, "params": c.params, "macs": c.macs, "depth": c.depth, "data": entry.data,
-                     "published_params": entry.params, "published_error": entry.error, "paper": entry.paper})  # fmt: skip
+        counted = {"params": c.params, "macs": c.macs, "depth": c.depth}
+        published = {"published_params": entry.params, "published_error": entry.error}
+        rows.append({"name": name, **counted, "data": entry.data, **published, "paper": entry.paper})
     return rows
 
 
@@ -162,9 +165,8 @@ def zoo_text() -> str:
     lines = [f"{'name':26}{'parameters':>12}{'multiply-adds':>15}{'depth':>7}  {'published error':16}data, paper"]
     for row in zoo_rows():
         error = f"{row['published_error']} %" if row["published_error"] is not None else "-"
-        lines.append(
-            f"{row['name']:26}{quantity(row['params']):>12}{quantity(row['macs']):>15}{row['depth']:>7}  {error:16}{row['data']}, {row['paper']}"
-        )
+        size = f"{quantity(row['params']):>12}{quantity(row['macs']):>15}{row['depth']:>7}"
+        lines.append(f"{row['name']:26}{size}  {error:16}{row['data']}, {row['paper']}")
     return "\n".join(lines)
 
 

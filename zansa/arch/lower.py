@@ -16,8 +16,8 @@ class Row:
     """A layer: where its module stands (`path`), what it does (`op`), the paths of the rows that it reads, from
     axis x to axis y, and its sizes before and after.
 
-    op: contrast (local contrast normalisation), conv, norm, act, pool (max pool), pad (subsampling and zero channels), add (the sum of a step; its learned
-    scalar when `scale`), globalpool, linear.
+    op: contrast (local contrast normalisation), conv, norm, act, pool (max pool), pad (subsampling and zero channels),
+    add (the sum of a step; its learned scalar when `scale`), globalpool, linear.
     """
 
     path: str

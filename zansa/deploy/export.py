@@ -20,7 +20,7 @@ from ..nets.files import Model
 from ..record import write_atomic
 from . import runtime
 
-OPSET = 18  # the first with an antialiasing Resize
+OPSET = 18  # read by onnxruntime since 1.14
 CHUNK = 64  # images that the eager network takes at once
 
 # From images as decoded to the network's input: zansa.images.fit_image and the normalisation, in ONNX's own text.
@@ -31,8 +31,9 @@ PREPARE = """
 <ir_version: {ir}, opset_import: ["": {opset}]>
 prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {height}, {width}] pixels)
 <int64[2] target = {{{height}, {width}}}, int64[1] last = {{1}}, int64[1] two = {{2}}, int64[2] least = {{1, 1}},
- double height = {{{height}}}, double width = {{{width}}}, double zero = {{0}}, double half = {{0.5}}, double one = {{1}},
- float half_level = {{0.5}}, float[{channels}, 1, 1] fill = {{{fill}}},
+ double height = {{{height}}}, double width = {{{width}}},
+ double zero = {{0}}, double half = {{0.5}}, double one = {{1}}, float half_level = {{0.5}},
+ float[{channels}, 1, 1] fill = {{{fill}}},
  float[{channels}, 1, 1] mean = {{{mean}}}, float[{channels}, 1, 1] std = {{{std}}}>
 {{
     given = Shape <start = 1, end = 3> (image)
@@ -76,7 +77,8 @@ INNER = {
     inner = Min (at_least, target)""",
 }
 # weights (target, given): each row is a triangle around a new pixel's centre, as wide as a pixel of the coarser grid;
-# inside (target, 1): whether that pixel belongs to the image or to the border of the letterbox
+# inside (target, 1): whether that pixel belongs to the image or to the border of the letterbox. A pixel's triangle sums
+# to a half at least; the lower bound only keeps border pixels from 0 / 0.
 AXIS = """
     {axis}_at = Constant <value = int64 {{{at}}}> ()
     {axis}_whole = Gather (whole, {axis}_at)
@@ -103,9 +105,7 @@ AXIS = """
     {axis}_weights = Cast <to = 1> ({axis}_share)"""
 
 
-def export(
-    model: Model, path: str | Path, images: Sequence[np.ndarray], tolerance: float = 1e-3
-) -> dict[str, Any]:
+def export(model: Model, path: str | Path, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
     """Write the model as ONNX: `image` (N, H, W, C) uint8 or uint16, any N, H and W -> `probability` (N, classes).
 
     `images` are decoded real images (H, W, C) in their native sizes. The file is run on them before it is kept:
@@ -120,6 +120,8 @@ def export(
 
 def to_onnx(model: Model) -> bytes:
     """The content of an ONNX file: preprocessing, network, softmax, and how its answers are read."""
+    if len(model.net.input.size) != 2:
+        raise ValueError(f"only networks of images are exported; this one takes inputs of size {model.net.input.size}")
     network = _strip(_network(model))
     prepare = preparation(model.preprocess, network.ir_version)
     graph = onnx.compose.merge_graphs(prepare.graph, network.graph, [("pixels", "pixels")], name="zansa")
@@ -142,8 +144,8 @@ def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: 
     """The gate: run an exported file and the network on the same images; ValueError when they answer differently."""
     if not len(images):
         raise ValueError("an export is proven on real images, and none were given; give some validation images")
-    expected = _eager(model, images)
     found = runtime.predictor(file).probabilities(images)
+    expected = _eager(model, images)
     difference = np.abs(found - expected).max(axis=1)
     same = found.argmax(axis=1) == expected.argmax(axis=1)
     best = np.sort(expected, axis=1)
@@ -177,6 +179,7 @@ def _network(model: Model) -> onnx.ModelProto:
         verbose=False,
     )
     assert program is not None
+    assert not program.model_proto.functions
     # own names for the values inside, so that none can clash with those of PREPARE
     return onnx.compose.add_prefix(program.model_proto, "network/", rename_inputs=False, rename_outputs=False)
 
@@ -186,17 +189,20 @@ def _on_cpu(model: Model) -> nn.Module:
 
 
 def preparation(preprocess: Preprocess, ir: int) -> onnx.ModelProto:
-    def numbers(values: tuple[float, ...]) -> str:  # one per channel, each written so that it is read back exactly
-        return ", ".join(repr(float(value)) for value in np.broadcast_to(values, preprocess.channels))
-
+    """The preprocessing alone, as an ONNX model of version `ir`: `image` (N, H, W, C) -> `pixels` (N, C, *size)."""
     height, width = preprocess.size
     text = PREPARE.format(
         ir=ir, opset=OPSET, depth=preprocess.depth, channels=preprocess.channels, height=height, width=width,
-        fill=numbers(preprocess.fill), mean=numbers(preprocess.mean), std=numbers(preprocess.std),
+        fill=_numbers(preprocess.fill, preprocess.channels), mean=_numbers(preprocess.mean, preprocess.channels),
+        std=_numbers(preprocess.std, preprocess.channels),
         inner=INNER[preprocess.fit],
         rows=AXIS.format(axis="rows", at=0, size="height"), columns=AXIS.format(axis="columns", at=1, size="width"),
     )  # fmt: skip
     return onnx.parser.parse_model(text)
+
+
+def _numbers(values: tuple[float, ...], channels: int) -> str:
+    return ", ".join(repr(float(value)) for value in np.broadcast_to(values, channels))  # repr is read back exactly
 
 
 def _strip(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -165,8 +165,9 @@ def _check(image: np.ndarray, preprocess: Preprocess) -> None:
     dtype = np.dtype(_dtype(preprocess))
     if image.ndim != 3 or image.shape[2] != preprocess.channels or image.dtype != dtype or not image.size:
         raise ValueError(
-            f"an image is {image.dtype} {image.shape}; this model takes {dtype} (height, width, {preprocess.channels}): "
-            f"read files with read_image(file, channels={preprocess.channels}, depth={preprocess.depth})"
+            f"an image is {image.dtype} {image.shape}; this model takes {dtype} (height, width, "
+            f"{preprocess.channels}): read files with "
+            f"read_image(file, channels={preprocess.channels}, depth={preprocess.depth})"
         )
 
 

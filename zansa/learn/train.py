@@ -52,9 +52,9 @@ class Recipe(BaseModel):
     rate: Annotated[float, Field(gt=0)] = 0.1
     momentum: Share = 0.9
     decay: Annotated[float, Field(ge=0)] = 5e-4
-    warmup: Share = 0.15
+    warmup: Share = 0.05
     smoothing: Share = 0.05
-    average: Share = 0.02
+    average: Share = 0.01
     balance: Literal["none", "logit", "weights"] = "logit"
     clip: Annotated[float, Field(gt=0)] = 5.0
     patience: Share = 0.5

@@ -43,8 +43,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} cannot be read as weights alone ({type(error).__name__}): it is no torch checkpoint, or holds more "
-            "than tensors; zansa never executes what a file contains: save its state_dict as safetensors and give that"
+            f"{path} cannot be read as weights alone ({type(error).__name__}): it is no torch checkpoint, or holds "
+            "more than tensors; zansa never executes what a file contains: save the state_dict as safetensors instead"
         ) from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(key), dict):

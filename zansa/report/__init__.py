@@ -1,6 +1,7 @@
 """A run's page and model card, written from the files in its folder alone: no model is opened, nothing is fetched."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from markupsafe import Markup, escape
 from zansa.record import Run
 
 from . import cautions, results, setting
-from .card import card
 from .facts import Facts, have, read
-from .summary import summary
+from .gist import summary
+from .model_card import card
 from .words import FINE, FULL, PLAIN, STRONG
 
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
@@ -72,6 +73,7 @@ def _built(section: Callable[[Facts], Any], facts: Facts) -> Any:
         return f"the record is damaged ({error})"
 
 
+@cache
 def _template() -> Template:
     files = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

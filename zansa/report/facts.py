@@ -48,7 +48,10 @@ def _scores(run: Run) -> dict[str, list[tuple[str, float]]]:
     """(label, score) of every image in predictions.csv, by its part; {} when there is no such file or another one."""
     path, found = run.path / "predictions.csv", dict[str, list[tuple[str, float]]]()
     if path.is_file():
-        with suppress(KeyError, ValueError, OSError, csv.Error), path.open(encoding="utf-8", newline="") as file:
+        with (
+            suppress(KeyError, ValueError, OSError, csv.Error),
+            path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             for row in csv.DictReader(file):
                 found.setdefault(row["part"], []).append((row["label"], float(row["score"])))
     return found
@@ -115,8 +118,9 @@ def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] 
 def confused_pairs(all_figures: dict[str, Any]) -> list[dict[str, Any]]:
     """What was taken for what, the most frequent first."""
     classes, matrix = all_figures["classes"], all_figures["confusion"]
+    totals = [sum(row) for row in matrix]
     pairs = [
-        {"true": classes[i], "told": classes[j], "count": each, "of": sum(row), "share": each / sum(row)}
+        {"true": classes[i], "told": classes[j], "count": each, "of": totals[i]}
         for i, row in enumerate(matrix)
         for j, each in enumerate(row)
         if each and i != j

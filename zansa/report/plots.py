@@ -86,7 +86,7 @@ def _bars(axes: Axes, values: NDArray[Any], up: int, line: float) -> None:
     edges = line + width * np.arange(-np.ceil((last + line) / width) - 1, np.ceil((last - line) / width) + 2)
     counts, _ = np.histogram(_logit(values), edges)
     wrong = (edges[:-1] >= line - width / 2) == (up > 0)
-    for side, colour in ((~wrong, COLOURS["--right"]), (wrong, COLOURS["--wrong"])):
+    for side, colour in ((~wrong & (counts > 0), COLOURS["--right"]), (wrong & (counts > 0), COLOURS["--wrong"])):
         axes.bar(edges[:-1][side], up * np.sqrt(counts[side]), 0.86 * width, align="edge", color=colour)
 
 

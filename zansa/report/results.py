@@ -201,7 +201,8 @@ def _matrix_row(i: int, name: str, row: list[int]) -> Section:
 def _map(matrix: list[list[int]]) -> Section:
     """A large matrix as SVG paths of unit squares, one path for each of five shades of right and wrong cells."""
     side = len(matrix)
-    shares = [(each / sum(row), i, j) for i, row in enumerate(matrix) for j, each in enumerate(row) if each]
+    totals = [sum(row) for row in matrix]
+    shares = [(each / totals[i], i, j) for i, row in enumerate(matrix) for j, each in enumerate(row) if each]
     paths: dict[tuple[bool, int], list[str]] = {}
     for share, i, j in sorted(shares, reverse=True)[:MANY_CELLS]:
         paths.setdefault((i == j, min(5, 1 + int(5 * share))), []).append(f"M{j} {i}h1v1h-1z")

@@ -13,11 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
-# Interpolation softens. Only this share of the images is turned and zoomed, so that the network also learns from
-# pictures as sharp and as grainy as those it will meet in use.
-WARPED = 0.5
-
-
 class Augment(BaseModel):
     """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1)."""
 
@@ -27,8 +22,12 @@ class Augment(BaseModel):
     flip_y: bool = False  # top and bottom, half of the images
     quarter_turns: bool = False  # 0, 90, 180 or 270 degrees, equally often; square images only
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # up to this fraction of each side, in whole pixels
-    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0  # up to so many degrees either way, half of the images
-    zoom: Annotated[float, Field(ge=0, le=1)] = 0.0  # up to 1 + zoom times larger or smaller, half of the images
+    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0  # up to so many degrees either way
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.0  # up to 1 + zoom times larger or smaller
+    shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # sideways by up to this share of the height
+    # Interpolation softens. Only this share of the images is turned, zoomed and sheared, so that the network also
+    # learns from pictures as sharp and as grainy as those it will meet in use.
+    warped: Annotated[float, Field(ge=0, le=1)] = 0.5
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0  # differences from the image's mean times 1 - c .. 1 + c
     brightness: Annotated[float, Field(ge=0)] = 0.0  # up to so much added or taken away
     noise: Annotated[float, Field(ge=0)] = 0.0  # Gaussian, of a standard deviation up to this
@@ -38,9 +37,9 @@ class Augment(BaseModel):
 DEFAULTS = {
     # A surface has no top, but it may have a grain and a light from one side: no quarter turns. A defect can be
     # small: nothing is erased and little is moved out of the picture.
-    "surface": Augment(flip_x=True, flip_y=True, shift=0.06, rotate=6, zoom=0.06, contrast=0.15, brightness=0.15),
+    "surface": Augment(flip_x=True, flip_y=True, shift=0.06, rotate=6, zoom=0.06, contrast=0.15, brightness=0.15, warped=0.25),
     # Digits and letters change their meaning when flipped or turned far.
-    "symbol": Augment(shift=0.08, rotate=8, zoom=0.08, contrast=0.1, brightness=0.1),
+    "symbol": Augment(shift=0.1, rotate=15, zoom=0.15, shear=0.2, warped=1),
     # He et al. 2015, section 4.2: a random crop of the image padded by 4 of 32 pixels, and its mirror image.
     "natural": Augment(flip_x=True, shift=0.125),
 }
@@ -63,7 +62,7 @@ def augment(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
     assert images.is_floating_point()
     last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     out = _move(images, settings, generator)
-    if settings.rotate or settings.zoom:
+    if settings.rotate or settings.zoom or settings.shear:
         out = _warp(out, settings, generator)
     out = _tone(out, settings, generator)
     if settings.erase:
@@ -112,15 +111,17 @@ def _coin(count: int, generator: Generator) -> Tensor:
 
 
 def _warp(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
-    """A share of the images turned and zoomed about their centres, by one bilinear sampling."""
+    """A share of the images turned, zoomed and sheared about their centres, by one bilinear sampling."""
     count, _, height, width = images.shape
-    chosen = torch.nonzero(torch.rand(count, generator=generator) < WARPED)[:, 0]
+    chosen = torch.nonzero(torch.rand(count, generator=generator) < settings.warped)[:, 0]
     if not len(chosen):
         return images
     angle = math.radians(settings.rotate) * _even(count, generator)[chosen]
     scale = torch.exp(-math.log1p(settings.zoom) * _even(count, generator)[chosen])
+    slant = settings.shear * _even(count, generator)[chosen]
     cosine, sine, zero = angle.cos() * scale, angle.sin() * scale, torch.zeros_like(angle)
-    rows = (cosine, -sine * height / width, zero, sine * width / height, cosine, zero)  # x and y run from -1 to 1
+    across, down = cosine * slant - sine, sine * slant + cosine  # the turn behind the shear
+    rows = (cosine, across * height / width, zero, sine * width / height, down, zero)  # x and y run from -1 to 1
     real = torch.promote_types(images.dtype, torch.float32)  # half precision is too coarse for places
     matrix = torch.stack(rows, 1).reshape(-1, 2, 3).to(images.device, real)
     chosen = chosen.to(images.device)

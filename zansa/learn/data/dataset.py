@@ -83,7 +83,7 @@ def load(
     source: str | Path,
     *,
     size: int | tuple[int, int] | None = None,
-    fit: str = "letterbox",
+    fit: str = "stretch",
     channels: int | None = None,
     kind: str | None = None,
     cache: Path | None = None,
@@ -125,7 +125,7 @@ def from_arrays(
     split: Sequence[str] | np.ndarray | None = None,
     names: Sequence[str] | None = None,
     size: int | tuple[int, int] | None = None,
-    fit: str = "letterbox",
+    fit: str = "stretch",
     channels: int | None = None,
     kind: str | None = None,
 ) -> Dataset:
@@ -162,13 +162,13 @@ def default_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
     """(height, width) for images of these (height, width).
 
     One size of at most 64 stays. Otherwise the longer side is the median's, rounded to a multiple of 32 and at most
-    128, and the shorter side keeps the median's proportions to a multiple of 16.
+    160, and the shorter side keeps the median's proportions to a multiple of 16.
     """
     sizes = np.array([shape[:2] for shape in shapes])
     if (sizes == sizes[0]).all() and sizes[0].max() <= 64:
         return int(sizes[0, 0]), int(sizes[0, 1])
     median = np.median(sizes, axis=0)
-    longer = min(128, max(32, 32 * round(median.max() / 32)))
+    longer = min(160, max(32, 32 * round(median.max() / 32)))
     height, width = (longer if side == median.max() else _shorter(side * longer / median.max()) for side in median)
     return height, width
 

@@ -32,7 +32,7 @@ READ_NOISE, SHOT_NOISE = 2.0, 0.2  # in levels of 255, and in levels per square 
 
 # The least visible defect: the length of its difference image, over the deviation of noise and texture in one pixel.
 # Where the light all but hides a defect the difference is amplified to this, because nobody could have labelled it.
-VISIBLE = 40.0
+VISIBLE = 45.0
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _scratch(rng: Generator, size: int) -> Defect:
     points = _walk(np.zeros(2), angle + bend, length / 80)
     points += rng.uniform(14, 50, 2) - points.mean(0)
     cover = _line(size, points, np.sin(np.linspace(0.4, np.pi - 0.4, 80)) ** 0.3, rng.uniform(0.8, 1.2))
-    return Defect(cover, rng.uniform(0.5, 0.9), rng.choice([0.15, 0.85]), 0.4, 0.8)
+    return Defect(cover, rng.uniform(1.0, 2.0), rng.choice([0.1, 0.9]), 0.7, 0.9)
 
 
 def _crack(rng: Generator, size: int) -> Defect:
@@ -240,7 +240,7 @@ def _crack(rng: Generator, size: int) -> Defect:
     points = np.concatenate([trunk, branch])
     points += rng.uniform(16, 48, 2) - points.mean(0)
     strength = np.concatenate([np.linspace(1, 0.6, steps), np.linspace(0.8, 0.55, len(branch))])
-    return Defect(_line(size, points, strength, rng.uniform(0.7, 1.0)), 0.8, 0.05, 0.7, 0.5)
+    return Defect(_line(size, points, strength, rng.uniform(0.8, 1.1)), 1.5, 0.05, 0.9, 0.7)
 
 
 def _hole(rng: Generator, size: int) -> Defect:
@@ -261,7 +261,7 @@ def _missing(rng: Generator, size: int) -> Defect:
     angles = 2 * np.pi * (np.arange(5) + rng.uniform(-0.3, 0.3, 5)) / 5
     sides = [rng.uniform(7, 12) - _turned(size, angle, centre)[0] for angle in angles]
     inside = np.min(sides, axis=0) + 0.5 * _grain(rng, size, 1.5)
-    return Defect(expit(inside / 0.25), 3.0, rng.choice([0.08, 0.2, 0.8]), 1.0, 1.0)
+    return Defect(expit(inside / 0.25), 3.0, rng.choice([0.05, 0.15, 1.0]), 1.0, 1.0)
 
 
 DEFECTS: dict[str, Callable[[Generator, int], Defect]] = {

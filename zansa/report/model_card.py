@@ -5,7 +5,7 @@ from typing import Any
 
 from . import cautions, results, setting
 from .facts import Facts, have, judged
-from .summary import summary
+from .gist import summary
 from .words import FINE, FULL, PLAIN, SPACE, STRONG, number, rate_text
 
 READ = {
@@ -21,7 +21,7 @@ def card(facts: Facts) -> str:
         ("What it is", _what), ("Data", _data), ("Figures", _figures), ("Limits", _limits), ("How to use", _use),
         ("Cost", _cost), ("Environment", _environment),
     )  # fmt: skip
-    texts = [f"# {plain(facts['name'])}", *_summary(facts)]
+    texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
         texts += [f"## {title}", *_lines(part, facts)]
     return "\n\n".join(texts).replace(SPACE, " ").replace("\u202f", " ") + "\n"
