@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from zansa.learn.data.augment import DEFAULTS, WARPED, Augment, augment, defaults
+from zansa.learn.data.augment import DEFAULTS, Augment, augment, defaults
 
 OPTIONS = {
     "flip_x": True, "flip_y": True, "quarter_turns": True, "shift": 0.2, "rotate": 20.0, "zoom": 0.3,
-    "contrast": 0.3, "brightness": 0.5, "noise": 0.2, "erase": 0.5,
+    "shear": 0.3, "contrast": 0.3, "brightness": 0.5, "noise": 0.2, "erase": 0.5,
 }  # fmt: skip
 ALL = Augment(**OPTIONS)
 OBLONG = ALL.model_copy(update={"quarter_turns": False})
@@ -109,7 +109,7 @@ def test_layout_stays_and_does_not_matter(settings):
 
 def test_half_precision_places_are_exact():
     images = spots(64, 15, 0, 64, 64)
-    settings = Augment(rotate=20)
+    settings = Augment(rotate=20, warped=1)
     exact, half = augment(images, settings, seeded()), augment(images.bfloat16(), settings, seeded())
     assert (half.float() - exact).abs().max() < 0.01
 
@@ -180,18 +180,19 @@ def test_whole_pixel_movements_keep_every_value():
     assert torch.equal(out[:, 1] - out[:, 0], torch.full((8, 6, 6), 36.0))  # channels move together
 
 
-# Turning and zooming
+# Turning, zooming and shearing
 
 
-def test_half_of_the_images_stay_sharp():
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_the_share_that_is_not_warped_stays_sharp(share):
     images = pictures(1000)
-    out = augment(images, Augment(rotate=10, zoom=0.1), seeded())
-    assert near(int(changed(images, out).sum()), 1000, WARPED)
+    out = augment(images, Augment(rotate=10, zoom=0.1, shear=0.1, warped=share), seeded())
+    assert near(int(changed(images, out).sum()), 1000, share)
 
 
 @pytest.mark.parametrize("size", [(48, 48), (40, 64), (64, 40)])
 def test_a_marker_turns_about_the_centre(size):
-    x, y = centroids(augment(spots(400, 12, 0, *size), Augment(rotate=30), seeded())).T
+    x, y = centroids(augment(spots(400, 12, 0, *size), Augment(rotate=30, warped=1), seeded())).T
     assert torch.allclose(torch.hypot(x, y), torch.tensor(12.0), atol=0.05)
     angles = torch.rad2deg(torch.atan2(y, x))
     assert angles.abs().max() <= 30.1
@@ -201,17 +202,28 @@ def test_a_marker_turns_about_the_centre(size):
 
 @pytest.mark.parametrize("size", [(48, 48), (40, 64)])
 def test_a_marker_zooms_from_the_centre(size):
-    x, y = centroids(augment(spots(400, 6, 6, *size), Augment(zoom=0.5), seeded())).T
+    x, y = centroids(augment(spots(400, 6, 6, *size), Augment(zoom=0.5, warped=1), seeded())).T
     assert torch.allclose(x, y, atol=0.05)
     assert 3.9 < x.min() < 4.3
     assert 8.5 < x.max() < 9.1
 
 
 def test_angles_and_proportions_stay():
-    settings, size = Augment(rotate=30, zoom=0.3), (40, 64)
-    right = centroids(augment(spots(200, 8, 0, *size), settings, seeded()))
-    below = centroids(augment(spots(200, 0, 8, *size), settings, seeded()))
-    assert torch.allclose(torch.stack([-right[:, 1], right[:, 0]], 1), below, atol=0.1)
+    settings, size = Augment(rotate=20, zoom=0.2, warped=1), (52, 72)  # so large that no reflection comes into sight
+    right = centroids(augment(spots(200, 5, 0, *size), settings, seeded()))
+    below = centroids(augment(spots(200, 0, 5, *size), settings, seeded()))
+    assert torch.allclose(torch.stack([-right[:, 1], right[:, 0]], 1), below, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (40, 64), (64, 40)])
+def test_shear_moves_sideways_in_proportion_to_the_height(size):
+    settings = Augment(shear=0.4, warped=1)
+    x, y = centroids(augment(spots(400, 0, 10, *size), settings, seeded())).T
+    assert torch.allclose(y, torch.tensor(10.0), atol=0.05)
+    assert -4.05 < x.min() < -3.9
+    assert 3.9 < x.max() < 4.05
+    beside = centroids(augment(spots(400, 10, 0, *size), settings, seeded()))
+    assert torch.allclose(beside, torch.tensor([10.0, 0.0]), atol=0.05)
 
 
 # Tone
@@ -259,7 +271,8 @@ def test_defaults_are_safe():
     symbol, surface, natural = defaults("symbol"), defaults("surface"), defaults("natural")
     assert (symbol.flip_x, symbol.flip_y, symbol.quarter_turns) == (False, False, False)
     assert (surface.flip_x, surface.flip_y) == (True, True)
-    assert 0 < surface.rotate <= 10
+    assert surface.rotate <= 10
+    assert symbol.rotate <= 15  # a 6 is no 9, a 1 no 7
     assert not surface.erase
     assert natural == Augment(flip_x=True, shift=4 / 32)
     with pytest.raises(ValueError, match=r"'X-ray'.*surface, symbol, natural"):
@@ -267,7 +280,8 @@ def test_defaults_are_safe():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rotate": -1}, {"rotate": 90}, {"shift": 0.6}, {"contrast": 1}, {"erase": 2}, {"flip": True}]
+    "wrong",
+    [{"rotate": -1}, {"rotate": 90}, {"shift": 0.6}, {"contrast": 1}, {"erase": 2}, {"warped": 2}, {"flip": True}],
 )
 def test_settings_are_checked(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

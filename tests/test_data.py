@@ -127,13 +127,13 @@ def test_mixed_sizes_colours_and_depths(tmp_path):
     picture(tmp_path / "a/deep.png", (210, 290), np.uint16)
     picture(tmp_path / "b/colour.png", (190, 310, 3))
     data = load(tmp_path)
-    assert data.images.shape == (3, 80, 128, 3)
+    assert data.images.shape == (3, 112, 160, 3)
     assert data.preprocess.depth == 16
     for image, path in zip(data.images, data.files, strict=True):
         assert np.array_equal(image, prepare(path, data.preprocess))
-    gray = load(tmp_path, size=(30, 40), channels=1, fit="stretch", kind="symbol")
+    gray = load(tmp_path, size=(30, 40), channels=1, fit="letterbox", kind="symbol")
     assert gray.images.shape == (3, 30, 40, 1)
-    assert gray.preprocess.fit == "stretch"
+    assert gray.preprocess.fit == "letterbox"
     assert gray.kind == "symbol"
     assert load(tmp_path, size=20).preprocess.size == (20, 20)
 
@@ -144,10 +144,10 @@ def test_mixed_sizes_colours_and_depths(tmp_path):
         ([(28, 28)] * 3, (28, 28)),
         ([(64, 48)] * 3, (64, 48)),
         ([(65, 65)], (64, 64)),
-        ([(480, 640)], (96, 128)),
-        ([(1000, 10)], (128, 16)),
+        ([(480, 640)], (128, 160)),
+        ([(1000, 10)], (160, 16)),
         ([(20, 20), (22, 21)], (32, 32)),
-        ([(99, 300), (100, 298), (4000, 4000)], (48, 128)),
+        ([(99, 300), (100, 298), (4000, 4000)], (48, 160)),
         ([(90, 100)], (80, 96)),
     ],
 )
@@ -334,6 +334,18 @@ def test_a_few_unreadable_files_are_left_out_and_told(tmp_path):
         assert "a/3.png" not in data.names
         for image, path in zip(data.images, data.files, strict=True):
             assert np.array_equal(image, prepare(path, data.preprocess))
+
+
+def test_what_is_known_of_the_others_stays_with_them(tmp_path):
+    rows = [(f"{i}.png", "ab"[i % 2], f"g{i}", "val" if i == 11 else "train") for i in range(12)]
+    for name, *_ in rows:
+        picture(tmp_path / name)
+    cut(tmp_path / "3.png")
+    data = load(write_manifest(tmp_path / "m.csv", rows))
+    assert data.groups.tolist() == [row[2] for i, row in enumerate(rows) if i != 3]
+    assert [data.classes[label] for label in data.labels] == [row[1] for i, row in enumerate(rows) if i != 3]
+    assert data.split.tolist() == ["train"] * 10 + ["val"]
+    assert data.files[3] == tmp_path / "4.png"
 
 
 def test_a_broken_link_is_unreadable(tmp_path):
@@ -620,6 +632,7 @@ def test_download_only_when_asked_and_only_what_is_published(tmp_path, served, c
     assert np.array_equal(content["images"][:2], images)
     count = len(asked)
     assert count
+    (root / "cifar-100-binary/cifar-100-binary.tar.gz").unlink()
     read_public("cifar100", root, download=True, sets=sets)
     assert len(asked) == count  # nothing is fetched twice
     changed = {"cifar100": replace(SETS["cifar100"], addresses=((url, "0" * 32),))}
@@ -652,7 +665,7 @@ def test_second_start_maps_what_the_first_decoded(tmp_path, place):
 
 def test_each_request_has_its_own_entry(tmp_path):
     folder_of(tmp_path, a=2, b=2)
-    for settings in ({}, {"size": 16}, {"size": 16, "fit": "stretch"}, {"channels": 3}):
+    for settings in ({}, {"fit": "letterbox"}, {"size": 16}, {"size": 16, "fit": "letterbox"}, {"channels": 3}):
         assert decoded(tmp_path, **settings)[0] == 4
     assert decoded(tmp_path, size=(16, 16))[0] == 0  # the same size, said in full
 
@@ -705,6 +718,7 @@ def test_two_folders_of_equal_files_are_not_mixed_up(tmp_path):
             os.utime(picture(tmp_path / name / path), ns=(0, 0))
     one, two = load(tmp_path / "one"), load(tmp_path / "two")
     assert not np.array_equal(one.images, two.images)
+    assert decoded(tmp_path / "one")[0] == 0  # nor does one take the other's place
 
 
 DAMAGE = {
@@ -832,7 +846,7 @@ def test_magnetic_tiles(tmp_path):
     index = (tmp_path / "index.csv").read_text().replace("file,class,", "path,label,", 1)
     (tmp_path / "index.csv").write_text(index)
     data = load(tmp_path / "index.csv", channels=1)
-    assert data.images.shape == (1344, 128, 112, 1)
+    assert data.images.shape == (1344, 160, 128, 1)
     assert dict(zip(data.classes, np.bincount(data.labels).tolist(), strict=True)) == {
         "Blowhole": 115, "Break": 85, "Crack": 57, "Fray": 32, "Free": 952, "Uneven": 103,
     }  # fmt: skip

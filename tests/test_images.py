@@ -313,7 +313,9 @@ def test_resize_agrees_with_an_independent_one(channels, size):
     image = RANDOM.integers(0, 256, (57, 83, channels), np.uint8)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].double()
     other = torch.nn.functional.interpolate(tensor, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
-    assert np.abs(fit_image(image, size, "stretch") - other).max() <= 1
+    found = fit_image(image, size, "stretch")
+    assert found.dtype == np.uint8
+    assert np.abs(found - other).max() <= 1
 
 
 def test_16_bit_resize_is_finer_than_8_bits():

@@ -58,6 +58,7 @@ def picture(seed, size=64):
 
 
 def train(run, count, of=30, resumed_at=None, done=True):
+    run.append("events.jsonl", {"event": "note", "text": "rare classes are made to count"})
     run.append("events.jsonl", {"event": "start"})
     for epoch in range(1, count + 1):
         if epoch == resumed_at:
@@ -91,7 +92,8 @@ def evaluated(classes, seed=0, test=420, validation=410, sharpness=4.0):
         row = p[each["index"]]
         label = classes[labels[each["index"]]]
         examples.append({
-            "image": f"parts/{label}/{each['index']:05d}.png", "label": label, "predicted": classes[row.argmax()], "probability": row.max(), "why": each["why"], "png": picture(place),
+            "image": f"parts/{label}/{each['index']:05d}.png", "label": label, "predicted": classes[row.argmax()],
+            "probability": row.max(), "why": each["why"], "png": picture(place),
             "score": 1 - row[classes.index(good)] if good else None,
         })  # fmt: skip
     return {"validation": before, "test": after}, examples, table
@@ -127,20 +129,13 @@ def whole_run(root, classes=DEFECTS, name="parts-1", net=None, data=None, **opti
     metrics, examples, table = evaluated(classes, **options)
     metrics["cost"] = priced(net)
     metrics["latency"] = [
-        {
-            "what": "ONNX Runtime",
-            "device": "cpu",
-            "threads": t,
-            "precision": "float32",
-            "batch": b,
-            "ms": ms,
-            "repeats": 50,
-        }
+        {"what": "ONNX Runtime", "device": "cpu", "size": [64, 64], "threads": t, "precision": "float32", "batch": b,
+         "ms": ms, "repeats": 50}
         for t, b, ms in ((1, 1, 4.31), (2, 1, 2.61), (2, 32, 71.4))
-    ]
+    ]  # fmt: skip
     metrics["training"] = {
-        "epochs": 30, "best_epoch": 27, "seconds": 371.5, "precision": "float32", "layout": "channels_last", "device": "cpu",
-        "threads": 2, "images_per_second": 1104.0, "average": "exponential", "notes": [],
+        "epochs": 30, "best_epoch": 27, "seconds": 371.5, "precision": "float32", "layout": "channels_last",
+        "device": "cpu", "threads": 2, "images_per_second": 1104.0, "average": "exponential", "notes": [],
     }  # fmt: skip
     metrics["export"] = {
         "file": "model.onnx",
@@ -259,6 +254,7 @@ def plain(text):
 
 def test_a_whole_run_has_every_section_in_order(whole):
     assert headings(whole[1]) == list(SECTIONS)
+    assert "rare classes are made to count" in whole[1].text
 
 
 def test_the_summary_counts_what_the_predictions_say(whole):
@@ -301,8 +297,10 @@ def test_pictures_are_drawn_in_the_colours_of_the_page(whole):
     assert not [drawing for drawing in drawings if re.search(r"#[0-9a-f]{6}\b|rgb\(", drawing)]
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
-    for colour in set(re.findall(r"var\((--[\w-]+)\)", text)) - {"--low", "--high", "--value"}:
-        assert f"{colour}:" in text, colour
+    light, dark = re.findall(r":root \{(.*?)\}", text, re.DOTALL)[:2]
+    for colour in set(re.findall(r"var\((--[\w-]+)\)", "".join(drawings))):
+        assert f"{colour}:" in light
+        assert f"{colour}:" in dark
 
 
 def test_the_same_run_gives_the_same_page(whole):
@@ -419,8 +417,8 @@ def test_synthetic_images_leaks_and_problems_are_said_on_page_and_card(tmp_path)
     )
     run = whole_run(tmp_path, data=data, sharpness=1.0, test=60)
     page, card = read_page(run), (run.path / "card.md").read_text(encoding="utf-8")
-    for said in ("Synthetic images", "Identical images in two parts of the data", "torn.png: truncated", "Wide intervals",
-                 "Split image by image", "No better than guessing", "a/0.png = b/0.png"):  # fmt: skip
+    for said in ("Synthetic images", "Identical images in two parts of the data", "torn.png: truncated",
+                 "Wide intervals", "Split image by image", "No better than guessing", "a/0.png = b/0.png"):  # fmt: skip
         assert said in page.text, said
         assert said in card.replace("\\", ""), said
     assert "30 pairs of identical images" in plain(page.text)
@@ -443,6 +441,17 @@ def test_worse_on_test_is_told_from_chance(whole, tmp_path):
     assert title not in {warning["title"] for warning in cautions.warnings(facts)}
     facts["metrics"]["test"]["accuracy"] = rate(300, 420)
     assert title in {warning["title"] for warning in cautions.warnings(facts)}
+
+
+def test_guessing_is_told_from_knowing(whole):
+    figures = read(whole[0])["metrics"]["test"]
+    assert cautions._guess(figures) == ""
+    figures["inspection"]["detection"] = rate(3, 100)
+    assert "are not clearly rejected more often than good parts" in cautions._guess(figures)
+    figures["inspection"] = None
+    assert cautions._guess(figures) == ""
+    figures["accuracy"] = rate(300, 420)
+    assert "would be right for 75.2" in cautions._guess(figures)
 
 
 def test_two_classes_without_a_good_one(tmp_path):
@@ -532,6 +541,12 @@ def test_the_drawn_network_adds_up_to_its_cost(net):
         *(s.width for s in net.stages),
         net.head.classes,
     ]
+
+
+def test_local_contrast_is_told():
+    net = grown_net()
+    net = net.model_copy(update={"stem": net.stem.model_copy(update={"contrast": 9})})
+    assert network(json.loads(net.to_json()))["parts"][0]["layers"].startswith("local contrast over 9 pixels, 3×3 conv")
 
 
 def test_the_grown_network_is_told_block_by_block():

@@ -83,6 +83,21 @@ def test_groups_stay_whole_and_classes_are_still_shared():
         assert (share > 0.04).all()
 
 
+def test_every_image_may_stand_anywhere():
+    data = dataset(["a", "b"] * 20, groups=np.arange(40) // 2)
+    found = np.stack([where(data, split(data, seed)) for seed in range(40)])
+    for part in PARTS:
+        assert (found == part).any(axis=0).all()
+
+
+def test_groups_of_several_classes_leave_every_class_in_train():
+    table = [[0, 1, 0, 1], [0, 3, 2, 0], [0, 2, 0, 2], [1, 0, 1, 0], [3, 0, 2, 2], [0, 1, 0, 3], [2, 0, 2, 0]]
+    rows = [(f"c{c}", g) for g, row in enumerate(table) for c, count in enumerate(row) for _ in range(count)]
+    data = dataset([label for label, _ in rows], groups=[group for _, group in rows])
+    for seed in range(60):
+        assert (counts(data, split(data, seed))[0] > 0).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(0, 9))
 def test_laws(draws, seed):

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -35,7 +37,7 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.predict import probabilities
+from .learn.predict import probabilities, to_tensor
 from .learn.train import Recipe, training
 from .nets.build import build
 from .nets.files import Model
@@ -328,7 +330,7 @@ def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray
                     *(f"{v:.6f}" for v in line),
                 ]
             )
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="surrogateescape")
 
 
 def costs(net: Net, batch: int) -> dict[str, Any]:
@@ -358,11 +360,24 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
     data = replace(data, preprocess=answer.preprocess)
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):
-        p = probabilities(answer.module, data, everything)
+        p, time = probabilities(answer.module, data, everything), eager_latency(answer.module, data)
     else:
-        p = answer.probabilities(originals(data, everything))
+        p, time = answer.probabilities(originals(data, everything)), latency(answer, threads=1, batch=1)
     labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
-    return figures(p, labels, answer.classes, answer.operating)
+    return figures(p, labels, answer.classes, answer.operating) | {"latency": [time]}
+
+
+def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[str, Any]:
+    """Milliseconds per image of the network in torch, prepared image to logits: the median behind a warm-up."""
+    images = to_tensor(data, np.array([0]), torch.device("cpu"), torch.contiguous_format)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 5):
+            began = perf_counter()
+            module(images)
+            seconds.append(perf_counter() - began)
+    return {"what": "torch", "device": "cpu", "threads": torch.get_num_threads(), "precision": "float32", "batch": 1,
+            "ms": 1e3 * median(seconds[5:]), "repeats": repeats}  # fmt: skip
 
 
 def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:

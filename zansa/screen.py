@@ -12,6 +12,8 @@ from .arch.cost import Cost, cost
 from .arch.zoo import ZOO
 from .record import Run
 
+MOST_CLASSES = 20  # listed one by one
+
 
 class Screen:
     """Shows a job's events. Everything but results goes to standard error, so that results can be piped."""
@@ -72,7 +74,7 @@ class Screen:
             print(json.dumps({"run": str(run.path), "report": str(run.path / "report.html"),
                               "exported": str(run.path / "model.onnx"), "metrics": metrics}))  # fmt: skip
             return
-        self.figures(metrics[part], f"{part} images")
+        self.figures(metrics[part] | {"latency": metrics["latency"]}, f"{part} images")
         console = Console(highlight=False)
         for label, name in (
             ("report", "report.html"),
@@ -91,29 +93,30 @@ class Screen:
 
 def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures that matter, as label and text."""
-    rows = []
-    inspection = found.get("inspection")
-    if inspection:
-        rows += [(label, rate_line(inspection[key])) for label, key in
-                 (("defects found", "detection"), ("false alarms", "false_alarms")) if inspection[key]]  # fmt: skip
-        rows.append(("line", f"reject where 1 - p({inspection['good']}) >= {inspection['threshold']:.4f}"))
-        rows.append(
-            (
-                "ROC area",
-                f"{inspection['roc_auc']:.4f} (defect against {inspection['good']})"
-                if inspection["roc_auc"] is not None
-                else "-",
-            )
-        )
-    rows.append(("accuracy", rate_line(found["accuracy"])))
     b = found["balanced_accuracy"]
-    rows.append(("balanced", f"{100 * b['value']:.1f} % (95 % CI {100 * b['low']:.1f}–{100 * b['high']:.1f} %)"))
-    rows += [
-        (f"  {c['class']}", rate_line(c["recall"]))
-        for c in found["per_class"]
-        if c["recall"] and len(found["per_class"]) <= 20
-    ]
+    rows = inspection_rows(found["inspection"]) if found["inspection"] else []
+    rows.append(("accuracy", rate_line(found["accuracy"])))
+    rows.append(("balanced", f"{100 * b['value']:5.1f} %  (95 % CI {100 * b['low']:.1f}–{100 * b['high']:.1f} %)"))
+    shown = [c for c in found["per_class"] if c["recall"]] if len(found["per_class"]) <= MOST_CLASSES else []
+    rows += [(f"  {c['class']}", rate_line(c["recall"])) for c in shown]
+    return rows + [("per image", time_line(time)) for time in found.get("latency", [])]
+
+
+def inspection_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What inspection comes to at its line."""
+    rates = (("defects found", found["detection"]), ("false alarms", found["false_alarms"]))
+    rows = [(label, rate_line(rate)) for label, rate in rates if rate]
+    rows.append(("line", f"reject where 1 - p({found['good']}) >= {found['threshold']:.4f}"))
+    if found["roc_auc"] is not None:
+        rows.append(("ROC area", f"{found['roc_auc']:.4f} (defect against {found['good']})"))
     return rows
+
+
+def time_line(time: dict[str, Any]) -> str:
+    """A time with all that it depends on."""
+    threads = f"{time['threads']} thread{'s' if time['threads'] > 1 else ''}"
+    where = f"{time['what']}, {time['device']}, {threads}, {time['precision']}, batch {time['batch']}"
+    return f"{time['ms']:.2f} ms  ({where})"
 
 
 def rate_line(rate: dict[str, Any]) -> str:

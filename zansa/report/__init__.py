@@ -8,8 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from zansa.record import Run
-
+from ..record import Run
 from . import cautions, results, setting
 from .facts import Facts, have, read
 from .gist import summary

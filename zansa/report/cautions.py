@@ -96,11 +96,8 @@ def _about_figures(facts: Facts) -> Iterable[Caution]:
     figures = judged(facts)[1]
     if wide := list(_wide(figures)):
         yield _warning("Wide intervals", TOO_FEW, wide)
-    right, commonest = figures["accuracy"]["value"], _commonest(figures)
-    if commonest >= right:
-        always = f"Always answering with the most frequent class would be right for {percent(commonest)}"
-        text = f"{always} of the images; this network is right for {percent(right)}."
-        yield _warning("No better than guessing", text, grave=True)
+    if guess := _guess(figures):
+        yield _warning("No better than guessing", guess, grave=True)
     if (gap := figures.get("calibration_error") or 0) > UNSURE:
         text = f"What the network calls its certainty is off by {percent(gap)} on average."
         text += " Rank by it, but do not read it as a probability."
@@ -122,8 +119,19 @@ def _wide(figures: dict[str, Any]) -> Iterable[str]:
     return (f"{name}: {rate_text(it)}" for name, it in heads.items() if it and it["high"] - it["low"] > WIDE)
 
 
-def _commonest(figures: dict[str, Any]) -> float:
-    return max((each["count"] for each in figures["per_class"]), default=0) / max(figures["count"], 1)
+def _guess(figures: dict[str, Any]) -> str:
+    """What shows that the answers are worth no more than a coin's, or a constant one's; "" when they are."""
+    inspection = figures.get("inspection") or {}
+    found, thrown = inspection.get("detection"), inspection.get("false_alarms")
+    if found and thrown:
+        said = (
+            f"Defects ({rate_text(found)}) are not clearly rejected more often than good parts ({rate_text(thrown)})."
+        )
+        return said if found["low"] <= thrown["high"] else ""
+    right = figures["accuracy"]["value"]
+    commonest = max((each["count"] for each in figures["per_class"]), default=0) / max(figures["count"], 1)
+    always = f"Always answering with the most frequent class would be right for {percent(commonest)}"
+    return f"{always} of the images; this network is right for {percent(right)}." if right <= commonest else ""
 
 
 def _never_named(figures: dict[str, Any]) -> Iterable[str]:

@@ -5,10 +5,9 @@ from itertools import groupby
 from math import log
 from typing import Any
 
-from zansa.arch.cost import cost, row_macs, row_params
-from zansa.arch.lower import Table, lower
-from zansa.arch.spec import Block, Net, Stage
-
+from ..arch.cost import cost, row_macs, row_params
+from ..arch.lower import Table, lower
+from ..arch.spec import Block, Net, Stage
 from .words import SPACE, amount, counted, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
@@ -59,7 +58,8 @@ def _part(name: str, path: str, width: int, size: str, stride: int, layers: str)
 def _stem(net: Net, table: Table) -> Part:
     stem = net.stem
     kernel = shape((stem.kernel,) * len(net.input.size))
-    layers = [f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
+    contrast = [f"local contrast over {stem.contrast} pixels"] if stem.contrast else []
+    layers = [*contrast, f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
     stride = stem.stride * (2 if stem.pool else 1)
     return _part("Stem", "stem", stem.width, _size_behind(table, "stem"), stride, ", ".join(layers)) | {
         "input": f"{net.input.channels} × {shape(net.input.size)}"

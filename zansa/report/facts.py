@@ -4,7 +4,7 @@ import csv
 from contextlib import suppress
 from typing import Any
 
-from zansa.record import Run
+from ..record import Run
 
 DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples")
 LISTS = ("events", "edits")

@@ -127,7 +127,7 @@ def _cost(facts: Facts) -> Iterable[str]:
     told = setting.cost(facts)
     yield table(("", ""), told["rows"])
     if told["latency"]:
-        names = ("what", "device", "threads", "precision", "batch", "ms")
+        names = ("what", "device", "size", "threads", "precision", "batch", "ms")
         yield table(names, (tuple(row[name] for name in names) for row in told["latency"]))
 
 

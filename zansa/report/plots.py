@@ -117,7 +117,8 @@ def _floor(points: Points, at: dict[str, Any], reach: float) -> float:
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(left=0.17, right=0.955, top=0.98, bottom=0.4 / height)
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
     axes = figure.add_subplot()

@@ -91,7 +91,7 @@ def training(facts: Facts) -> Section:
         "kept": kept,
         "resumed": sum(event.get("event") == "resumed" for event in facts["events"]),
         "facts": list(_training_facts(run, told, finished(facts))),
-        "notes": told.get("notes") or [],
+        "notes": [*(told.get("notes") or []), *(number(event.get("text")) for event in _notes(facts))],
         "recipe": list(flat(facts["recipe"] or {})),
     }
 
@@ -103,6 +103,10 @@ ACCURACY = (
 )
 RATE = (("rate", "", "--muted"),)
 CURVES = (("Loss", False, LOSS), ("Validation accuracy", True, ACCURACY), ("Learning rate", False, RATE))
+
+
+def _notes(facts: Facts) -> Iterable[Section]:
+    return (event for event in facts["events"] if event.get("event") == "note")
 
 
 def _curve(run: list[Section], kept: float | None, title: str, share: bool, lines: Any) -> Section | None:

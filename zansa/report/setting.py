@@ -47,8 +47,13 @@ def cost(facts: Facts) -> Section:
 
 def _latency_row(row: Section) -> Section:
     terms = {key: number(row.get(key)) for key in ("what", "device", "threads", "precision", "batch", "repeats")}
-    one = each_image(row)
-    return terms | {"ms": milliseconds(row["ms"]), "each": milliseconds(one), "rate": count(1000 / one)}
+    one, size = each_image(row), row.get("size")
+    return terms | {
+        "size": shape(size) if size else "–",
+        "ms": milliseconds(row["ms"]),
+        "each": milliseconds(one),
+        "rate": count(1000 / one),
+    }
 
 
 def data(facts: Facts) -> Section:

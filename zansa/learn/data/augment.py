@@ -1,8 +1,8 @@
 """Augmentation: one pure function on a whole batch, every random number from the generator it is given.
 
 Two kinds of movement. Flips, quarter turns and shifts are by whole pixels: an index along the rows and one along the
-columns, so every value survives as it was. Turning and zooming by small amounts must interpolate. Both reflect the
-image at its border, edge pixel included, because stretched border pixels look like scratches.
+columns, so every value survives as it was. Turning, zooming and shearing by small amounts must interpolate. Both
+reflect the image at its border, edge pixel included, because stretched border pixels look like scratches.
 """
 
 import math
@@ -12,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 from torch.nn import functional
+
 
 class Augment(BaseModel):
     """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1)."""
@@ -37,7 +38,9 @@ class Augment(BaseModel):
 DEFAULTS = {
     # A surface has no top, but it may have a grain and a light from one side: no quarter turns. A defect can be
     # small: nothing is erased and little is moved out of the picture.
-    "surface": Augment(flip_x=True, flip_y=True, shift=0.06, rotate=6, zoom=0.06, contrast=0.15, brightness=0.15, warped=0.25),
+    "surface": Augment(
+        flip_x=True, flip_y=True, shift=0.06, rotate=6, zoom=0.06, contrast=0.15, brightness=0.15, warped=0.25
+    ),
     # Digits and letters change their meaning when flipped or turned far.
     "symbol": Augment(shift=0.1, rotate=15, zoom=0.15, shear=0.2, warped=1),
     # He et al. 2015, section 4.2: a random crop of the image padded by 4 of 32 pixels, and its mirror image.
