@@ -182,8 +182,8 @@ def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
 
 def test_bad_folders(tmp_path, images):
     (tmp_path / "empty").mkdir()
-    assert "no image" in refused("train", tmp_path / "empty", "--out", tmp_path / "runs")
-    assert "there is no" in refused("train", tmp_path / "missing", "--out", tmp_path / "runs")
+    assert "no class folder with images" in refused("train", tmp_path / "empty", "--out", tmp_path / "runs")
+    assert "missing is not there; allowed:" in refused("train", tmp_path / "missing", "--out", tmp_path / "runs")
     one = tmp_path / "one" / "good"
     shutil.copytree(images / "good", one)
     assert "one class only" in refused("train", one.parent, "--out", tmp_path / "runs")

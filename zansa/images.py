@@ -273,14 +273,11 @@ def to_depth(image: np.ndarray, depth: int | None) -> np.ndarray:
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if image.dtype == np.uint8 and image.shape[2] == 3:
-        return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
     return np.stack([_resize_plane(image[..., c], size) for c in range(image.shape[2])], axis=-1)
 
 
 def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if plane.dtype == np.uint8:
-        return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
-    # float32 holds 16-bit levels exactly, and Pillow's weights there are not rounded to 8 bits
+    # in float32, rounded once: Pillow's 8-bit path rounds between its two passes too, in an order that changed between
+    # versions, and an exported graph could only follow it to a level
     smooth = np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
-    return np.clip(np.floor(smooth + 0.5), 0, 65535).astype(np.uint16)
+    return np.clip(np.floor(smooth + 0.5), 0, np.iinfo(plane.dtype).max).astype(plane.dtype)

@@ -206,7 +206,7 @@ def data_digest(data: Dataset, parts: Parts) -> str:
 
 def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, tell: Tell) -> Run:
     """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
-    module = build(net, torch.Generator().manual_seed(recipe.seed), identity_start=True)
+    module = build(net, torch.Generator().manual_seed(recipe.seed))
     checkpoint = run.path / "checkpoint.pt"
     facts: dict[str, Any] = {}
     with closing(training(module, data, parts, recipe, checkpoint)) as events:

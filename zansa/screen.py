@@ -27,7 +27,6 @@ class Screen:
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,6 +61,7 @@ class Screen:
 
     def _bar(self, name: str, done: int, total: int, figures: str = "") -> None:
         if name not in self.tasks:
+            self.progress.start()
             self.tasks[name] = self.progress.add_task(name, total=total, figures="")
         self.progress.update(self.tasks[name], completed=done, total=total, figures=figures, visible=done < total)
 

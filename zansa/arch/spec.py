@@ -12,6 +12,9 @@ FORMAT = 1
 Positive = Annotated[int, Field(ge=1)]
 
 
+Shortcut = Literal["identity", "pad", "project"]
+
+
 class Part(BaseModel):
     """A frozen, hashable part of a network; unknown fields are refused."""
 
@@ -83,7 +86,7 @@ class Stage(Part):
     width: Positive
     blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
     stride: Positive = 1
-    shortcut: Literal["identity", "pad", "project"] = "identity"
+    shortcut: Shortcut = "identity"
     step: Step = Step()
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spec import Block, Head, Input, Net, Stage, Stem
+from .spec import Block, Head, Input, Net, Shortcut, Stage, Stem
 
 IMAGENET_BLOCKS = {
     18: (2, 2, 2, 2),
@@ -36,7 +36,7 @@ def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, 
         inner = 64 * 2**i
         width, stride = inner * wide, 1 if i == 0 else 2
         block = Block(kind=kind, hidden=(inner,) * (2 if wide == 4 else 1))
-        shortcut = "identity" if width == stream and stride == 1 else "project"
+        shortcut: Shortcut = "identity" if width == stream and stride == 1 else "project"
         stages.append(Stage(width=width, stride=stride, shortcut=shortcut, blocks=(block,) * count))
         stream = width
     return Net(
@@ -53,7 +53,8 @@ def cifar_resnet(depth: int, classes: int = 10, channels: int = 3, size: tuple[i
     pre-activation form has projections (He et al. 2016, the authors' code)."""
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth {depth} is not 6n + 2; take 8, 14, 20, 26, 32, 38, 44, ...")
-    kind, shortcut = ("preact_basic", "project") if preact else ("basic", "pad")
+    kind = "preact_basic" if preact else "basic"
+    shortcut: Shortcut = "project" if preact else "pad"
     stages = tuple(
         Stage(width=w, stride=s, shortcut=shortcut if s == 2 else "identity",
               blocks=(Block(kind=kind, hidden=(w,)),) * ((depth - 2) // 6))

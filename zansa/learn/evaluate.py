@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from zansa.arch.use import OperatingPoint
+from ..arch.use import OperatingPoint
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
 CALIBRATION_BINS = 15

@@ -68,7 +68,7 @@ class Recipe(BaseModel):
 
 def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
     """Train a fresh network of description `net` on parts.train, keep the best average by parts.val."""
-    module = build(net, torch.Generator().manual_seed(recipe.seed), identity_start=True)
+    module = build(net, torch.Generator().manual_seed(recipe.seed))
     for _ in training(module, data, parts, recipe):
         pass
     return Model(net, module, data.classes, data.preprocess)

@@ -6,7 +6,6 @@ from .facts import Facts, confused_pairs, epochs, fastest, have, judged
 from .words import (
     count,
     counted,
-    each_image,
     fine,
     latency_terms,
     milliseconds,
@@ -104,7 +103,7 @@ def _outlook(inspection: Section) -> list[str]:
 
 def _speed(facts: Facts) -> list[str]:
     best = fastest(facts)
-    return [f"One image takes {milliseconds(each_image(best))} ({latency_terms(best)})."] if best else []
+    return [f"One image takes {milliseconds(best['ms'])} ({latency_terms(best)})."] if best else []
 
 
 def _inspection_panels(inspection: Section) -> list[Section]:

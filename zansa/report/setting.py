@@ -8,7 +8,7 @@ from typing import Any
 
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
-from .words import amount, count, counted, each_image, file_size, flat, milliseconds, number, shape, shown
+from .words import amount, count, counted, file_size, flat, milliseconds, number, shape, shown
 
 Section = dict[str, Any]
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
@@ -47,7 +47,7 @@ def cost(facts: Facts) -> Section:
 
 def _latency_row(row: Section) -> Section:
     terms = {key: number(row.get(key)) for key in ("what", "device", "threads", "precision", "batch", "repeats")}
-    one, size = each_image(row), row.get("size")
+    one, size = row["ms"], row.get("size")
     return terms | {
         "size": shape(size) if size else "–",
         "ms": milliseconds(row["ms"]),

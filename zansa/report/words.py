@@ -162,11 +162,6 @@ def flat(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
         yield path, number(value)
 
 
-def each_image(row: dict[str, Any]) -> float:
-    """Milliseconds per image of a measured latency."""
-    return row["ms"] / (row.get("batch") or 1)
-
-
 def latency_terms(row: dict[str, Any]) -> str:
     """What a latency was measured with: "ONNX Runtime on the processor, 2 threads, float32, batch 1"."""
     where = "on the processor" if row.get("device") == "cpu" else f"on {row.get('device')}"
