@@ -60,8 +60,8 @@ def run(images, tmp_path_factory):
 
 def test_train_leaves_a_whole_run(run):
     path, result = run
-    expected = """spec.json recipe.json edits.jsonl events.jsonl environment.json metrics.json data.json model.safetensors
-                  model.onnx report.html card.md predictions.csv examples.json"""
+    expected = """spec.json recipe.json edits.jsonl events.jsonl environment.json metrics.json data.json card.md
+                  model.safetensors model.onnx report.html predictions.csv examples.json"""
     assert set(expected.split()) <= {file.name for file in path.iterdir()}
     assert not (path / "checkpoint.pt").exists()
     for word in ("defects found", "false alarms", "balanced", "report", "exported file", str(path / "model.onnx")):

@@ -186,3 +186,15 @@ def test_identity_start_really_trains(net):
     edited.load_state_dict(transfer(module.state_dict(), net, edit))
     edited(x).square().sum().backward()
     assert max(float(p.grad.abs().max()) for p in edited.stages[0][1].parameters()) > 1e-6
+
+
+@every_net
+def test_an_identity_start_is_the_shortcuts_alone(net):
+    """With identity_start every block is what its shortcut (and the activation behind the sum) makes of the stream."""
+    module, x = build(net, identity_start=True).double().eval(), images_for(net)
+    stream = module.stem(x)
+    for stage in module.stages:
+        for block in stage:
+            expected = block.after(block.shortcut(block.shared(stream)))
+            assert torch.equal(block(stream), expected)
+            stream = expected
