@@ -7,7 +7,7 @@ import copy
 import math
 import pickle
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -276,37 +276,40 @@ def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe
 
 
 def choose_speed(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe with "auto" replaced by what is fastest here, measured on a copy of the network: bfloat16 or a
-    changed layout must win by a sixth, so that a near tie always falls the same way."""
+    """The recipe with "auto" replaced by what is fastest here, measured in turns on copies of the network."""
     precisions = ("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,)
     layouts = ("channels_first", "channels_last") if recipe.layout == "auto" else (recipe.layout,)
     options = [recipe.model_copy(update={"precision": p, "layout": x}) for p in precisions for x in layouts]
     if len(options) == 1:
         return options[0]
     index = parts.train[: recipe.batch]
-    seconds = [step_seconds(copy.deepcopy(module), data, index, option, device) for option in options]
+    steps = [trial_step(copy.deepcopy(module), data, index, option, device) for option in options]
+    rounds = [[step() for step in steps] for _ in range(6)][1:]  # the first warms up
+    seconds = [min(times) for times in zip(*rounds, strict=True)]
     best = 0
     for k in range(1, len(options)):
-        if seconds[k] < seconds[best] / 1.2:
+        if seconds[k] < 0.95 * seconds[best]:  # a near tie always falls the same way
             best = k
     return options[best]
 
 
-def step_seconds(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, device: torch.device) -> float:
-    """The fastest of three training steps behind a first one."""
-    layout = memory_format(recipe)
-    module.to(memory_format=layout)
-    images = to_tensor(data, index, device, layout)
-    seconds = []
-    for _ in range(4):
+def trial_step(
+    module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, device: torch.device
+) -> Callable[[], float]:
+    """A training step without an optimiser, which returns the seconds that it took."""
+    module.to(memory_format=memory_format(recipe))
+    images = to_tensor(data, index, device, memory_format(recipe))
+
+    def step() -> float:
         began = time.perf_counter()
         with autocast(device, recipe.precision):
             total = module(images).float().square().mean()
         total.backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+        return time.perf_counter() - began
+
+    return step
 
 
 def memory_format(recipe: Recipe) -> torch.memory_format:
