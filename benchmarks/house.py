@@ -45,10 +45,8 @@ def main() -> None:
     sizes, lengths = sorted(lines(package)), sorted(map(length, found))
     keywords = sum(function.args.kwarg is not None for function in found)
     tests = sum(lines(sorted((ROOT / "tests").glob("*.py"))))
-    print(
-        "| files | lines | file median / max | function median / p90 / max | annotated | `**kwargs` | hidden | tests per line |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    heads = "files|lines|file median / max|function median / p90 / max|annotated|`**kwargs`|hidden|tests per line"
+    print(f"| {heads.replace('|', ' | ')} |\n{'|---' * 8}|")
     print(
         f"| {len(package)} | {sum(sizes)} | {median(sizes):.0f} / {sizes[-1]} "
         f"| {median(lengths):.0f} / {lengths[int(0.9 * len(lengths))]} / {lengths[-1]} "
