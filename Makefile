@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
-THREADS := $(shell nproc)
 PARTS  ?= auto
+
+# the code of this folder, also in an environment that another clone has set up
+export PYTHONPATH := $(CURDIR)
 
 .PHONY: setup demo test check wheel clean
 
@@ -20,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(RUN)/zansa demo
+	$(RUN)/python -m zansa demo
 
 test: $(STAMP) check wheel
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -17,7 +17,7 @@ from statistics import median
 import packs
 import torch
 from baselines import BATCH, tutorial_loaders
-from real_images import SPLITS, Job, prepared
+from real_images import SPLITS, plan, prepared
 from torch import nn
 from torch.optim import SGD
 from torchvision import models
@@ -63,7 +63,7 @@ def rival(data: Dataset, parts: Parts, workers: int) -> float:
 
 def measure(name: str, out: Path, shared: Path, repeats: int) -> str:
     """One row of the table."""
-    job = Job(name, SPLITS[name], 0, {})
+    job = plan([name], 1, False)[0]
     request = job.request(prepared(job, out, shared))
     data, parts = door(request, silent)
     recipe = chosen_recipe(request, data, parts)

@@ -47,6 +47,13 @@ def shared_data(given: str | Path | None = None) -> Path:
     return folder
 
 
+def _gray_png(webp: bytes) -> bytes:
+    """The pack's gray images as PNG: WebP has no gray, and would make them colour."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(webp)).convert("L").save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
 def magnetic_tile(shared: Path, test_fold: str = "0") -> list[Picture]:
     """1,344 images, 6 classes. The test part is one fold of whole tiles, "0".."4"; or, to show what a leaking
     split claims, "random": a random fifth of each class, with no groups given.
@@ -58,8 +65,8 @@ def magnetic_tile(shared: Path, test_fold: str = "0") -> list[Picture]:
     held_out = "0" if leaking else test_fold
     return [
         Picture(
-            path=row["file"],
-            content=files[row["file"]],
+            path=str(Path(row["file"]).with_suffix(".png")),
+            content=_gray_png(files[row["file"]]),
             label=row["class"],
             group="" if leaking else row["group"],
             split="test" if fold == held_out else "train",

@@ -17,7 +17,7 @@ import argparse
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +40,15 @@ METHODS = ("zansa train", "ResNet-18, tutorial", "nearest neighbour", "commonest
 FALSE_ALARMS = "0.02"
 QUICK_EPOCHS, QUICK_EVERY = 2, 4  # of --quick: so many epochs, one image in so many
 Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """How the tutorial's loop runs: workers of its loader, torch's threads, and precision."""
+
+    workers: int
+    threads: int
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -132,19 +141,19 @@ def row(found: Figures) -> Figures:
     }
 
 
-def measure(job: Job, method: str, manifest: Path, out: Path, workers: int, threads: int) -> Figures:
+def measure(job: Job, method: str, manifest: Path, out: Path, tutorial: Tutorial) -> Figures:
     """One cell: one method on one data set with one seed."""
     if method == "zansa train":
         return ours(job, manifest, out)
     data, parts = door(job.request(manifest), silent)
     epochs = Run.open(out / "runs" / job.name).read_json("recipe.json")["epochs"]
     answer = {
-        "ResNet-18, tutorial": partial(resnet18, data, parts, epochs, job.seed, workers),
+        "ResNet-18, tutorial": partial(resnet18, data, parts, epochs, job.seed, tutorial.workers, tutorial.precision),
         "nearest neighbour": partial(nearest_neighbour, data, parts),
         "commonest class": partial(commonest_class, data, parts),
     }[method]
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(tutorial.threads)
     found = rival(answer(), data, parts)
     torch.set_num_threads(before)
     return found
@@ -197,7 +206,8 @@ def notes(cells: list[Figures]) -> str:
     return (
         f"{quick}Test images; mean ± standard deviation over runs. The line was drawn on validation images, with "
         f"at most 2 % of the good ones rejected. Training: from image files to a trained network, validation too. "
-        f"The tutorial's loader had {made['workers']} workers beside {made['threads']} threads.\n\n"
+        f"The tutorial had {made['tutorial']['workers']} workers beside {made['tutorial']['threads']} threads, in "
+        f"{made['tutorial']['precision']}.\n\n"
         f"{machine['cpu']}, {machine['cores']} cores; torch {machine['versions'].get('torch')}; commit {commits}."
     )
 
@@ -205,7 +215,7 @@ def notes(cells: list[Figures]) -> str:
 # ---- the run ---------------------------------------------------------------------------------------------
 
 
-def benchmark(jobs: list[Job], out: Path, shared: Path, quick: bool, workers: int, threads: int) -> None:
+def benchmark(jobs: list[Job], out: Path, shared: Path, quick: bool, tutorial: Tutorial) -> None:
     """Every cell that is not there yet, in order; each is written down as soon as it is known."""
     out.mkdir(parents=True, exist_ok=True)
     record = Run(out)
@@ -216,9 +226,9 @@ def benchmark(jobs: list[Job], out: Path, shared: Path, quick: bool, workers: in
         for method in METHODS:
             if (job.name, method) in done:
                 continue
-            found = measure(job, method, prepared(job, out, shared), out, workers, threads)
+            found = measure(job, method, prepared(job, out, shared), out, tutorial)
             cell = {"job": job.name, "data": job.data, "split": job.split, "seed": job.seed, "method": method}
-            where = {"quick": quick, "workers": workers, "threads": threads, "environment": environment()}
+            where = {"quick": quick, "tutorial": asdict(tutorial), "environment": environment()}
             record.append("cells.jsonl", cell | found | where)
             cells = record.lines("cells.jsonl")
             record.write_bytes("table.md", f"{table(cells)}\n\n{notes(cells)}\n".encode())
@@ -235,11 +245,13 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, help="folder of the packs")
     parser.add_argument("--workers", type=int, default=2, help="of the tutorial's loader")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, for the tutorial")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the tutorial")
     given = parser.parse_args()
     os.environ["ZANSA_CACHE"] = str(given.out / "cache")  # its own, so that nothing is decoded beforehand
     try:
+        tutorial = Tutorial(given.workers, given.threads, given.precision)
         jobs = plan(given.only, 1 if given.quick else given.seeds, given.quick)
-        benchmark(jobs, given.out, packs.shared_data(given.shared), given.quick, given.workers, given.threads)
+        benchmark(jobs, given.out, packs.shared_data(given.shared), given.quick, tutorial)
     except ValueError as error:
         parser.error(str(error))
 

@@ -16,7 +16,7 @@ import time
 from statistics import median
 
 COMMANDS = (("--help",), ("zoo",), ("cost", "cifar_resnet20"))
-LIMIT = 1.0  # seconds for --help
+LIMIT = 0.5  # seconds for --help
 RUN = "import sys; from zansa.cli import main; sys.argv[0] = 'zansa'; main()"
 
 

@@ -1,7 +1,9 @@
 """Every kind × every law: a new kind is tested by being in the dict."""
 
+import copy
 import json
 
+import numpy as np
 import pytest
 import torch
 from laws import KINDS, a_block, images_for, small_net, trained
@@ -12,9 +14,10 @@ from zansa.arch.edits import Delete, Insert, Remap, apply, edit_from_dict, prese
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
 from zansa.arch.use import Preprocess
+from zansa.deploy.export import export
 from zansa.nets.build import build
 from zansa.nets.files import Model, load, save
-from zansa.nets.transfer import transfer
+from zansa.nets.transfer import transfer, transfer_optimizer
 
 NETS = {
     f"{kind}{'-scaled' if scale else ''}-{dims}d": small_net(kind, scale, dims)
@@ -77,7 +80,7 @@ def test_cost_is_build(net):
 def test_rows_are_the_modules(net):
     module = build(net)
     for row in lower(net).rows:
-        if row.op not in ("add", "after"):
+        if row.op != "add":
             module.get_submodule(row.path)
 
 
@@ -149,6 +152,71 @@ def test_gradients_follow_a_remap_as_first_moments_do(net):
         assert all(torch.allclose(squared[name], second[name] ** 2, atol=1e-18) for name in second)
 
 
+@pytest.mark.parametrize("make", [torch.optim.AdamW, lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9, nesterov=True)])
+@pytest.mark.parametrize("name", ["basic-2d", "preact_bottleneck-scaled-2d"])
+def test_an_optimiser_goes_on_behind_a_permutation_as_if_nothing_had_been(name, make):
+    """Two steps, a permutation of every axis, two steps; against four steps and then the permutation."""
+    net = NETS[name]
+    x, target = images_for(net), torch.tensor([0, 1, 2])
+    edits = [Remap(axis=axis, index=tuple(reversed(range(width)))) for axis, width in remappable(net).items()]
+
+    def steps(module, optimizer, count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(module(x), target).backward()
+            optimizer.step()
+
+    module = trained(build(net))
+    optimizer = make(module.parameters(), lr=0.01)
+    steps(module, optimizer, 2)
+    state, held = copy.deepcopy((module.state_dict(), optimizer.state_dict()["state"]))
+    names = [key for key, _ in module.named_parameters()]
+    for edit in edits:
+        held = transfer_optimizer(held, names, net, edit, names)
+        state = transfer(state, net, edit)
+    edited = build(net).double().eval()
+    edited.load_state_dict(state)
+    other = make(edited.parameters(), lr=0.01)
+    other.load_state_dict({**other.state_dict(), "state": held})
+    steps(edited, other, 2)
+    steps(module, optimizer, 2)
+    expected = module.state_dict()
+    for edit in edits:
+        expected = transfer(expected, net, edit)
+    assert all(torch.allclose(value, expected[key], rtol=1e-10) for key, value in edited.state_dict().items())
+
+
+def test_an_inserted_block_has_an_optimiser_state_of_zeros():
+    net = NETS["basic-2d"]
+    module = build(net)
+    optimizer = torch.optim.AdamW(module.parameters())
+    module(images_for(net).float()).sum().backward()
+    optimizer.step()
+    edit = Insert(stage=0, at=1, block=a_block("basic"))
+    names = [key for key, _ in module.named_parameters()]
+    new_names = [key for key, _ in build(apply(net, edit)).named_parameters()]
+    held = transfer_optimizer(optimizer.state_dict()["state"], names, net, edit, new_names)
+    fresh = new_names.index("stages.0.1.branch.conv1.weight")
+    moved = held[new_names.index("stages.0.2.branch.conv1.weight")]
+    assert not held[fresh]["exp_avg"].any()
+    before = optimizer.state_dict()["state"][names.index("stages.0.1.branch.conv1.weight")]
+    assert torch.equal(moved["exp_avg_sq"], before["exp_avg_sq"])
+    assert held.keys() == set(range(len(new_names)))
+
+
+@pytest.mark.parametrize("name", [name for name in NETS if name.endswith("-2d") or "d" not in name[-2:]])
+def test_export_is_eager(name, tmp_path):
+    """The exported file answers as the module does; the gate inside compares them on these images."""
+    net = NETS[name]
+    preprocess = Preprocess(channels=1, size=net.input.size, mean=(120.0,), std=(60.0,))
+    net = Net(input=net.input.model_copy(update={"channels": 1}), stem=net.stem, stages=net.stages, head=net.head)
+    images = [np.random.default_rng(seed).integers(0, 256, (13, 17, 1), dtype=np.uint8) for seed in range(5)]
+    told = export(
+        Model(net, trained(build(net)).float(), ("a", "b", "c"), preprocess), tmp_path / "m.onnx", images, 1e-5
+    )
+    assert told["same_class"] == 5
+
+
 @every_net
 def test_delete_undoes_insert(net):
     module = trained(build(net))
@@ -186,15 +254,3 @@ def test_identity_start_really_trains(net):
     edited.load_state_dict(transfer(module.state_dict(), net, edit))
     edited(x).square().sum().backward()
     assert max(float(p.grad.abs().max()) for p in edited.stages[0][1].parameters()) > 1e-6
-
-
-@every_net
-def test_an_identity_start_is_the_shortcuts_alone(net):
-    """With identity_start every block is what its shortcut (and the activation behind the sum) makes of the stream."""
-    module, x = build(net, identity_start=True).double().eval(), images_for(net)
-    stream = module.stem(x)
-    for stage in module.stages:
-        for block in stage:
-            expected = block.after(block.shortcut(block.shared(stream)))
-            assert torch.equal(block(stream), expected)
-            stream = expected

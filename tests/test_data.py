@@ -554,6 +554,13 @@ def test_svhn(tmp_path):
     assert [data.classes[label] for label in data.labels[:10]] == list("1234567890")
 
 
+@pytest.mark.parametrize("source", ["./mnist", Path("mnist")])
+def test_a_folder_may_have_the_name_of_a_public_set(tmp_path, monkeypatch, source):
+    folder_of(tmp_path / "mnist", a=2, b=2)
+    monkeypatch.chdir(tmp_path)
+    assert len(load(source)) == 4
+
+
 def test_public_sets_that_are_not_there(tmp_path):
     with pytest.raises(ValueError, match="mnist is a public set: say in which folder"):
         load("mnist")
@@ -857,3 +864,6 @@ def test_magnetic_tiles(tmp_path):
     again = load(tmp_path / "index.csv", channels=1)
     assert time.perf_counter() - start < 5
     assert again.digests == data.digests
+    for i in range(0, 1344, 50):
+        assert np.array_equal(data.images[i], prepare(data.files[i], data.preprocess))
+        assert data.digests[i] == hashlib.sha256(data.files[i].read_bytes()).hexdigest()

@@ -90,6 +90,15 @@ def test_every_image_may_stand_anywhere():
         assert (found == part).any(axis=0).all()
 
 
+def test_groups_of_several_classes_are_shared_out_rarest_class_first():
+    random = np.random.default_rng(0)
+    labels = np.where(random.random(960) < 0.04, "rare", np.where(random.random(960) < 0.3, "mid", "common"))
+    data = dataset(labels, groups=np.repeat(np.arange(120), 8))
+    found = np.stack([counts(data, split(data, seed)) for seed in range(30)])
+    share = found / found.sum(axis=1, keepdims=True)
+    assert np.abs(share - np.array([[0.7], [0.15], [0.15]])).max() < 0.057  # 0.062 with the largest group first
+
+
 def test_groups_of_several_classes_leave_every_class_in_train():
     table = [[0, 1, 0, 1], [0, 3, 2, 0], [0, 2, 0, 2], [1, 0, 1, 0], [3, 0, 2, 2], [0, 1, 0, 3], [2, 0, 2, 0]]
     rows = [(f"c{c}", g) for g, row in enumerate(table) for c, count in enumerate(row) for _ in range(count)]
@@ -244,3 +253,14 @@ def test_magnetic_tiles_keep_their_tiles_whole():
         assert all(len(set(found[data.groups == g])) == 1 for g in set(data.groups))
         share = counts(data, parts) / counts(data, parts).sum(axis=0)
         assert np.abs(share - np.array([[0.7], [0.15], [0.15]])).max() < 0.12
+
+
+def test_a_group_in_two_given_parts_is_refused():
+    images = np.arange(12, dtype=np.uint8).reshape(12, 1, 1)
+    data = from_arrays(
+        images, ["a", "b"] * 6, groups=[f"part {i // 2}" for i in range(12)], split=["train"] * 9 + ["test"] * 3
+    )
+    with pytest.raises(
+        ValueError, match=r"pictures of group part 4 stand in train and in test.*remove the split column"
+    ):
+        split(data, seed=0)

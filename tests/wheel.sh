@@ -19,4 +19,4 @@ assert zansa.cost(zansa.zoo.resnet(18)).params == 11_689_512
 import zansa.report
 print("wheel: zansa", version("zansa"), "answers from the built package")
 PY
-PYTHONPATH="$work/site" "$python" -m zansa zoo resnet18 > /dev/null
+PYTHONPATH="$work/site" "$work/site/bin/zansa" zoo resnet18 > /dev/null

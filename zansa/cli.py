@@ -108,6 +108,7 @@ def train(
     augment: Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    layout: Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")] = None,
     val: Annotated[float, typer.Option(help="Share of the images for validation, when none is given.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share of the images for the test, when none is given.")] = 0.15,
     seed: Seed = 0,
@@ -120,7 +121,7 @@ def train(
     from . import jobs
 
     asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
-             "device": device, "precision": precision, "augment": switches(augment)}  # fmt: skip
+             "device": device, "precision": precision, "layout": layout, "augment": switches(augment)}  # fmt: skip
     request = jobs.Request.model_validate({
         "source": data, "net": net, "good": good, "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit,
         "channels": channels, "kind": kind, "val": val, "test": test, "seed": seed, "root": root,
@@ -170,10 +171,9 @@ def predict(
     from .images import image_files
 
     rows = runtime.predict(runtime.predictor(model), image_files(images))
-    if as_json:
-        runtime.write_jsonl(rows, sys.stdout)
-    else:
-        runtime.write_csv(rows, sys.stdout)
+    answered = runtime.write_jsonl(rows, sys.stdout) if as_json else runtime.write_csv(rows, sys.stdout)
+    if not answered:
+        raise ValueError("none of the images could be read; the column error says why")
 
 
 @app.command()

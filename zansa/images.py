@@ -256,8 +256,13 @@ def _over_grey(image: np.ndarray) -> np.ndarray:
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
     if channels is None or channels == image.shape[2]:
         return image
-    if channels == 3:
+    if channels == 3 and image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
+    if channels != 1 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"an image of {image.shape[2]} channels of {image.dtype} cannot be made one of {channels}; allowed: gray "
+            "to colour, and 8-bit colour to gray"
+        )
     return np.asarray(Image.fromarray(image).convert("L"))[..., None]
 
 

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import json
-import os
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -33,6 +33,7 @@ from .deploy.runtime import latency, predictor
 from .images import image_files, read_image
 from .learn.data import load
 from .learn.data.dataset import Dataset
+from .learn.data.public import SETS as PUBLIC_SETS
 from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe
@@ -43,7 +44,7 @@ from .nets.build import build
 from .nets.files import Model
 from .nets.files import load as load_model
 from .nets.files import save as save_model
-from .record import Run, new_name
+from .record import Run, held, new_name
 
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report
@@ -77,8 +78,9 @@ class Request(BaseModel):
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
     """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
+    request = request.model_copy(update={"source": absolute(request.source)})
     data, parts = door(request, tell)
-    good_of(request, data)  # before anything is written
+    refuse_blind_line(good_of(request, data), data, parts)  # before anything is written
     net = chosen_net(request, data)
     recipe = chosen_recipe(request, data, parts)
     run = begin(request, data, parts, net, recipe, out, name or new_name(out, _stem(request.source)))
@@ -89,12 +91,18 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     return finish(run, request, data, parts, net, recipe, tell)
 
 
+def absolute(source: str) -> str:
+    """A path that stays true from any folder; names of built-in and public sets as they are."""
+    return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).absolute())
+
+
 def resume(path: str | Path, tell: Tell = silent) -> Run:
     """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
     run = Run.open(path)
-    if "metrics.json" in run.files() and run.read_json("metrics.json").get("test"):
+    files = run.files()  # the checkpoint goes last
+    if "checkpoint.pt" not in files and "metrics.json" in files and run.read_json("metrics.json").get("test"):
         raise ValueError(f"{run.path} is finished; there is nothing to resume")
-    if "request.json" not in run.files():
+    if "request.json" not in files:
         raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
     request = Request.model_validate(run.read_json("request.json"))
     data, parts = door(request, tell)
@@ -208,33 +216,51 @@ def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, re
     """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
     module = build(net, torch.Generator().manual_seed(recipe.seed))
     checkpoint = run.path / "checkpoint.pt"
-    facts: dict[str, Any] = {}
-    with closing(training(module, data, parts, recipe, checkpoint)) as events:
+    facts = facts_of(run.lines("events.jsonl"))
+    with held(run), closing(training(module, data, parts, recipe, checkpoint)) as events:
         try:
             for event in events:
                 _note(run, recipe, event, facts)
                 tell(event)
+        except ValueError as error:
+            run.append("events.jsonl", {"event": "failed", "text": str(error)})
+            if "epochs" not in facts:
+                shutil.rmtree(run.path)  # nothing in it is worth keeping
+            raise
         except KeyboardInterrupt:
             facts["stopped"] = True
             run.append("events.jsonl", {"event": "stopped"})
             tell({"event": "warning", "text": f"stopped; `zansa resume {run.path}` goes on with the training"})
-    conclude(run, request, data, parts, net, module, facts, tell)
-    if "stopped" not in facts:
-        checkpoint.unlink(missing_ok=True)
+        conclude(run, request, data, parts, net, module, facts, tell)
+        if "stopped" not in facts:
+            checkpoint.unlink(missing_ok=True)
     return run
+
+
+def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the metrics say of the training, from the events so far."""
+    facts: dict[str, Any] = {}
+    for event in events:
+        _gather(event, facts)
+    return facts
 
 
 def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]) -> None:
     """Write an event to the run, and keep what the metrics need."""
+    _gather(event, facts)
     if event["event"] in ("start", "resumed"):
-        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads")})
         chosen = {key: event[key] for key in ("precision", "layout")}
         run.write_json("recipe.json", recipe.model_dump(mode="json") | chosen)
+    if event["event"] != "step":
+        run.append("events.jsonl", event)
+
+
+def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
+    if event["event"] in ("start", "resumed"):
+        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads")})
     if event["event"] == "epoch":
         facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
         facts["images_per_second"] = event["images_per_second"]
-    if event["event"] != "step":
-        run.append("events.jsonl", event)
 
 
 def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, module: nn.Module,
@@ -247,12 +273,12 @@ def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, 
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     tell({"event": "stage", "text": "exporting and checking the exported file on validation images"})
-    parity = export(model, run.path / "model.onnx", originals(data, parts.val[:PARITY_IMAGES]))
+    parity = export(model, run.path / "model.onnx", originals(data, evenly(parts.val, PARITY_IMAGES)))
     if not facts.get("stopped"):
         found["test"] = (parts.test, probabilities(module, data, parts.test))
     metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
     exported = predictor(run.path / "model.onnx")
-    times = [latency(exported, threads=n, batch=1) for n in sorted({1, os.cpu_count() or 1})]
+    times = [latency(exported, threads=n, batch=1) for n in sorted({1, torch.get_num_threads()})]
     run.write_json("metrics.json", metrics | {
         "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
     })  # fmt: skip
@@ -271,11 +297,22 @@ def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.nd
     return choose_threshold(p, data.labels[index], data.classes, good, request.max_false_alarms)
 
 
+def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
+    """ValueError when the line between good and defect could not be drawn after the training."""
+    if good is not None and not (data.labels[parts.val] == data.classes.index(good)).any():
+        raise ValueError(f"the validation part has no image of {good!r} to draw the line by; add some, or give a split")
+
+
 def good_of(request: Request, data: Dataset) -> str | None:
     """The class without a defect: as asked, or by its name."""
     if request.good is not None and request.good not in data.classes:
         raise ValueError(f"no class is called {request.good!r}; the classes: {', '.join(data.classes)}")
     return request.good or good_class(data.classes)
+
+
+def evenly(index: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of an index, spread over the whole of it: images are in the order of their classes."""
+    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
 
 
 def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
@@ -357,12 +394,20 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
         )
     for problem in data.problems:
         tell({"event": "warning", "text": problem})
+    if data.preprocess.depth != answer.preprocess.depth:
+        raise ValueError(
+            f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "
+            "give it images of the same camera settings"
+        )
     data = replace(data, preprocess=answer.preprocess)
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):
-        p, time = probabilities(answer.module, data, everything), eager_latency(answer.module, data)
+        p = probabilities(answer.module, data, everything)
+        time = eager_latency(answer.module, data)
     else:
-        p, time = answer.probabilities(originals(data, everything)), latency(answer, threads=1, batch=1)
+        chunks = np.array_split(everything, max(1, len(everything) // 64))
+        p = np.concatenate([answer.probabilities(originals(data, chunk)) for chunk in chunks])
+        time = latency(answer, threads=1, batch=1)
     labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
     return figures(p, labels, answer.classes, answer.operating) | {"latency": [time]}
 
@@ -385,8 +430,9 @@ def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict
     path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
     loaded = load_model(path)
     pre = loaded.preprocess
-    files = image_files(images)[:PARITY_IMAGES]
-    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in files])
+    files = image_files(images)
+    chosen = [files[i] for i in evenly(np.arange(len(files)), PARITY_IMAGES)]
+    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in chosen])
 
 
 def _stem(source: str) -> str:

@@ -6,6 +6,7 @@ read it.
 """
 
 import errno
+import fcntl
 import glob
 import json
 import math
@@ -132,6 +133,17 @@ def write_atomic(path: Path, data: bytes) -> Path:
             _remove_remnants(path)
         _settle(path.parent)
     return path
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """While it lasts no other process may work on the run; ValueError when one does already."""
+    with (run.path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is working on {run.path}; wait for it, or stop it first") from None
+        yield
 
 
 def new_name(root: str | Path, stem: str) -> str:

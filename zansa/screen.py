@@ -121,8 +121,9 @@ def time_line(time: dict[str, Any]) -> str:
 
 def rate_line(rate: dict[str, Any]) -> str:
     """A rate with its counts and interval."""
-    return (f"{100 * rate['value']:5.1f} %  ({rate['hits']}/{rate['count']}, "
-            f"95 % CI {100 * rate['low']:.1f}–{100 * rate['high']:.1f} %)")  # fmt: skip
+    digits = max(1, len(str(rate["count"])) - 2)  # one image more or less shows: 9998/10000 is not 100 %
+    value, low, high = (f"{100 * rate[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value:>5} %  ({rate['hits']}/{rate['count']}, 95 % CI {low}–{high} %)"
 
 
 def epoch_text(event: dict[str, Any]) -> str:

@@ -78,17 +78,17 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
             yield _row(name, error, None if image is None else next(answers), predictor)
 
 
-def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
-    """Rows of `predict` as CSV with a header; None is an empty field. Open `out` with newline=""."""
+def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
+    """Rows of `predict` as CSV with a header; None is an empty field. Open `out` with newline="". Returns how many
+    images were answered."""
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    return sum(bool(writer.writerow(row)) and row["error"] is None for row in rows)
 
 
-def write_jsonl(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
-    """Rows of `predict` as JSON, one object per line."""
-    for row in rows:
-        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+def write_jsonl(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
+    """Rows of `predict` as JSON, one object per line. Returns how many images were answered."""
+    return sum(bool(out.write(json.dumps(row, ensure_ascii=False) + "\n")) and row["error"] is None for row in rows)
 
 
 def latency(

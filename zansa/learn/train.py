@@ -259,7 +259,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:
-    """Loss and figures of the validation part, in the precision of the training."""
+    """Loss and figures of the validation part, in the precision of the training. Where the training is balanced the
+    loss is too: every class weighs the same, so that the best epoch is the best for what was trained."""
     dtype = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     found, labels = (
         logits(module, data, index, dtype=dtype, layout=layout),
@@ -268,8 +269,9 @@ def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe
     right = (found.argmax(1) == labels).double()
     counts = torch.bincount(labels, minlength=len(data.classes))
     recalls = torch.bincount(labels, right, minlength=len(data.classes))[counts > 0] / counts[counts > 0]
+    weight = None if recipe.balance == "none" else 1 / counts.clamp_min(1).float()
     return {
-        "val_loss": functional.cross_entropy(found, labels).item(),
+        "val_loss": functional.cross_entropy(found, labels, weight).item(),
         "val_accuracy": right.mean().item(),
         "val_balanced_accuracy": recalls.mean().item(),
     }

@@ -108,13 +108,12 @@ class Network(nn.Module):
         return self.head(x)
 
 
-def build(net: Net, generator: torch.Generator | None = None, identity_start: bool = False) -> Network:
+def build(net: Net, generator: torch.Generator | None = None) -> Network:
     """The module of a network, freshly initialised: convolutions normal with variance 2 / fan out (He et al. 2015,
     1502.01852), the linear layer uniform within 1 / sqrt(fan in), norms one and zero.
 
     Takes float images (N, channels, *size), of other sizes too, and gives logits (N, classes). All randomness comes
-    from `generator` (default: a new one of seed 0). With `identity_start` every block starts as its shortcut
-    (Goyal et al. 2017, 1706.02677, section 5.1), which makes the first steps safe at a high rate.
+    from `generator` (default: a new one of seed 0).
     """
     table = lower(net)
     stages = nn.ModuleList(
@@ -123,9 +122,6 @@ def build(net: Net, generator: torch.Generator | None = None, identity_start: bo
     )
     network = Network(net, _chain("stem", table), stages, _chain("head", table))
     initialise(network, generator or torch.Generator().manual_seed(0))
-    for i, stage in enumerate(net.stages if identity_start else ()):
-        for j in range(len(stage.blocks)):
-            start_as_identity(net, i, j, network.get_submodule(f"stages.{i}.{j}"))
     return network
 
 

@@ -11,15 +11,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TypeVar
 
 import numpy as np
 import PIL
-from joblib import Parallel, delayed
 
 from ...arch.use import Preprocess
 from ...images import image_header, prepare, printable
@@ -28,8 +29,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 
-_FORMAT = 1  # of an entry; another number makes every old entry unknown
-_MANY = 512  # images; starting processes takes about a second
+_FORMAT = 2  # of an entry and of the arithmetic in images.py: raise it when either changes, and old entries go
+_BATCH = 512  # images in flight: bounds memory, and how long an interrupt waits
 _ABANDONED = 60.0  # seconds without a sign of life; a builder gives one at least every few images
 
 
@@ -135,14 +136,15 @@ def _header(file: Path) -> tuple[int, int, int, int] | None:
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """`function` of every item, in order, on all cores.
 
-    Many items are worth processes. The 1,344 magnetic tiles (WebP, 108,000 pixels each), read, hashed and fitted on two
-    cores of a shared Xeon, medians of eight runs: 407 images/s one after the other, 487 with two threads, 646 with two
-    processes of joblib. Its processes start without a fork and without importing the caller's script again.
+    Threads: Pillow and hashlib decode, resize and hash outside the interpreter's lock. The first load of the 1,344
+    magnetic tiles (WebP, 108,000 pixels each) on two cores of a shared Xeon took 3.6 to 3.9 s with threads and 5.7 to
+    6.9 s with processes, four runs each: processes decode faster once they run (646 against 487 images/s, one thread
+    407), but take seconds to start, and after a kill they outlive their parent.
     """
-    backend = "loky" if len(items) >= _MANY else "threading"
-    yield from Parallel(_cores(), backend, return_as="generator", batch_size=16, pre_dispatch="8*n_jobs")(
-        delayed(function)(item) for item in items
-    )
+    waiting = iter(items)
+    with ThreadPoolExecutor(_cores()) as pool:
+        while batch := list(islice(waiting, _BATCH)):
+            yield from pool.map(function, batch)
 
 
 def _cores() -> int:

@@ -105,8 +105,8 @@ def load(
     Unreadable files are left out and told in `problems`, at most one in ten and never a whole class.
     """
     _refuse_settings(size, fit, channels, kind)
-    if str(source) in SETS:
-        content, kind = read_public(str(source), root, download), kind or SETS[str(source)].kind
+    if isinstance(source, str) and source in SETS:
+        content, kind = read_public(source, root, download), kind or SETS[source].kind
         return from_arrays(**content, size=size, fit=fit, channels=channels, kind=kind)
     if root is not None or download:
         raise ValueError(f"root and download are for public sets ({', '.join(sorted(SETS))}), not for {source}")

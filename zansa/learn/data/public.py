@@ -40,7 +40,8 @@ def read_public(
     chosen = (sets or SETS)[name]
     if root is None:
         raise ValueError(
-            f"{name} is a public set: say in which folder its files lie (root=...), or are to be put (download=True)"
+            f"{name} is a public set: say in which folder its files lie (root=...), or are to be put (download=True); "
+            f"a folder of your own with this name is written ./{name}"
         )
     if download and not _complete(chosen, root):
         _fetch(name, chosen, root)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -33,6 +34,7 @@ def split(dataset: Dataset, seed: int, val: float = 0.15, test: float = 0.15) ->
     _refuse_shares(val, test)
     _refuse_classes(dataset)
     parts = {"train": np.arange(len(dataset))} if dataset.split is None else _given(dataset.split)
+    _refuse_torn_groups(dataset, parts)
     shares = {name: share for name, share in (("val", val), ("test", test)) if name not in parts}
     if shares:
         parts |= _drawn(dataset, parts["train"], shares, np.random.default_rng(seed))
@@ -80,6 +82,19 @@ def _refuse_classes(dataset: Dataset) -> None:
             f"class {shortened(single)} has one image; at least two are needed, one to learn from and one to test. Add "
             "images, or leave the class out"
         )
+
+
+def _refuse_torn_groups(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
+    if dataset.groups is None:
+        return
+    groups = {name: set(dataset.groups[index].tolist()) for name, index in parts.items()}
+    for one, other in combinations(groups, 2):
+        torn = sorted(groups[one] & groups[other])
+        if torn:
+            raise ValueError(
+                f"pictures of group {shortened(torn)} stand in {one} and in {other}: what was learnt of a part would "
+                "be tested on the same part. Give each group one split, or remove the split column"
+            )
 
 
 def _refuse_parts(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
