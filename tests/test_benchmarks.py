@@ -208,7 +208,7 @@ def cell(method, seed, value, **more):
     return {
         "job": f"mnist-{seed}", "data": "mnist", "split": "official split", "seed": seed, "method": method,
         "balanced_accuracy": value, "roc_auc": 0.9, "detection_at_2": None, "detection": None, "false_alarms": None,
-        "seconds": 10.0, "macs": 5e6, "quick": False, "workers": 2, "threads": 2,
+        "seconds": 10.0, "macs": 5e6, "quick": False, "tutorial": {"workers": 2, "threads": 2, "precision": "float32"},
         "environment": {"cpu": "a CPU", "cores": 2, "versions": {}, "commit": "abc"},
     } | more  # fmt: skip
 
@@ -238,10 +238,12 @@ def test_finished_cells_are_not_measured_again(tmp_path, capsys):
     cells = [cell(method, 0, 0.5, job=jobs[0].name) for method in real_images.METHODS]
     (tmp_path / "cells.jsonl").write_text("".join(json.dumps(c) + "\n" for c in cells) + '{"torn')
     (tmp_path / "table.md").write_text("the table")
-    real_images.benchmark(jobs, tmp_path, tmp_path / "no packs", quick=False, workers=0, threads=1)
+    real_images.benchmark(
+        jobs, tmp_path, tmp_path / "no packs", quick=False, tutorial=real_images.Tutorial(0, 1, "float32")
+    )
     assert capsys.readouterr().out == "the table\n"
     with pytest.raises(ValueError, match="another folder"):
-        real_images.benchmark(jobs, tmp_path, tmp_path, quick=True, workers=0, threads=1)
+        real_images.benchmark(jobs, tmp_path, tmp_path, quick=True, tutorial=real_images.Tutorial(0, 1, "float32"))
 
 
 def test_a_row_takes_the_figures_of_inspection_where_there_is_a_good_class():

@@ -66,7 +66,7 @@ def test_train_leaves_a_whole_run(run):
                   model.safetensors model.onnx report.html predictions.csv examples.json"""
     assert set(expected.split()) <= {file.name for file in path.iterdir()}
     assert not (path / "checkpoint.pt").exists()
-    for word in ("defects found", "false alarms", "balanced", "report", "exported file", str(path / "model.onnx")):
+    for word in ("defects found", "false alarms", "balanced", "report", "exported", str(path / "model.onnx")):
         assert word in result.stdout
     metrics = json.loads((path / "metrics.json").read_text())
     data = json.loads((path / "data.json").read_text())
@@ -126,8 +126,9 @@ def test_export_again_and_report_again(run, images, tmp_path):
 
 def test_results_as_json(images, tmp_path):
     result = zansa("train", images, "--out", tmp_path, "--json", *SHORT)
-    assert json.loads(result.stdout)["metrics"]["test"]["count"] > 0
-    assert result.stderr == ""
+    found = json.loads(result.stdout)
+    assert found["metrics"]["test"]["count"] > 0
+    assert (found["stopped"], found["warnings"], result.stderr) == (False, [], "")
 
 
 def test_options_from_a_file(images, tmp_path):
@@ -164,6 +165,25 @@ def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
     assert "is finished" in refused("resume", tmp_path / "broken")
 
 
+def test_a_failed_resume_keeps_everything(images, tmp_path):
+    words = ["train", str(images), "--out", str(tmp_path), "--epochs", "50", "--batch", "16", *STEADY, "--name", "run"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zansa", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (tmp_path / "run" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert "another process is working on" in refused("resume", tmp_path / "run")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"damaged")
+    (tmp_path / "run" / "events.jsonl").write_text("")
+    assert "delete it to begin anew" in refused("resume", tmp_path / "run")
+    assert (tmp_path / "run" / "spec.json").exists()
+    assert "is not finished" in refused("evaluate", tmp_path / "run", images)
+
+
 def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
     command = [sys.executable, "-m", "zansa", "train", str(images), "--out", str(tmp_path), "--name", "stopped",
                "--epochs", "500", "--batch", "16", *STEADY]  # fmt: skip
@@ -174,12 +194,25 @@ def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    assert process.returncode == 130, errors
     assert b"zansa resume" in errors
     metrics = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert "test" not in metrics  # the test part is read once, at the end of the whole training
     assert zansa("predict", tmp_path / "stopped" / "model.onnx", images / "good").returncode == 0
     assert (tmp_path / "stopped" / "checkpoint.pt").exists()
+
+
+def test_classes_may_have_any_name(tmp_path):
+    made = surfaces(60, seed=1, size=24, good=0.5)
+    lines = ["path,label"]
+    for i, (image, label) in enumerate(zip(made.images, made.labels, strict=True)):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.png")
+        lines.append(f"{i}.png,{'[/x]' if made.classes[label] == 'good' else '<b>[red]'}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    result = zansa("train", tmp_path / "list.csv", "--out", tmp_path, "--name", "run", *SHORT)
+    assert result.returncode == 0, result.stderr
+    assert "[/x]" in result.stdout
+    assert "<b>[red]" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_bad_folders(tmp_path, images):
@@ -228,6 +261,8 @@ def test_bad_options(images, tmp_path):
     assert "no network and no file is called 'resnet19'" in refused("train", images, "--net", "resnet19")
     message = refused("train", images, "--good", "fine", "--out", tmp_path)
     assert "no class is called 'fine'; the classes: bad, good" in message
+    assert "no data was named" in refused("train", "")
+    assert "device" in refused("train", images, "--device", "meta")
     assert "size 'big' is not understood" in refused("train", images, "--size", "big")
     assert "rate" in refused("train", images, "--rate", "-1")
     assert "flip_z" in refused("train", images, "--augment", "flip_z=true")

@@ -249,7 +249,7 @@ def test_the_gate_closes_on_another_class_within_the_tolerance(model: Model, fil
     final.output[0] = "unmixed"
     proto.graph.initializer.append(numpy_helper.from_array(mixed, "mixed"))
     assert runtime.predictor(proto.SerializeToString()).probabilities([picture])[0].argmax() == second
-    with pytest.raises(ValueError, match=r"1 classes differ"):
+    with pytest.raises(ValueError, match=r"1 classes and 0 decisions differ"):
         compare(proto.SerializeToString(), model, [picture], tolerance=0.75 * margin)
 
 

@@ -192,7 +192,7 @@ def test_the_average_follows_its_half_life():
     state.average.state_dict()[name].zero_()
     module.state_dict()[name].fill_(1.0)
     for _ in range(20):
-        state.advance(module, 0.0, half_life=20)
+        state.advance(0.0, half_life=20)
     assert torch.allclose(state.average.state_dict()[name], torch.tensor(0.5), atol=1e-4)
 
 

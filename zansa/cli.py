@@ -6,12 +6,14 @@ Heavy imports stand in the commands, so that `zansa --help` answers at once.
 import json
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from . import screen
+from .record import Run
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -19,19 +21,37 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        print(f"zansa {version('zansa')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    ask: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Grow residual networks to fit: labelled images in, a proven network and one file that runs anywhere out."""
+
+
 def from_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take defaults of a command's options from a YAML or TOML file; an unknown name is an error."""
     if path is None:
         return None
     values = read_config(path)
-    known = {p.name for p in context.command.params} - {"config"}
-    values = {name.replace("-", "_"): value for name, value in values.items()}
-    unknown = sorted(set(values) - known)
+    names = {option.lstrip("-").replace("-", "_"): p.name for p in context.command.params for option in p.opts}
+    known = names.keys() - {"config"}
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    unknown = sorted(values.keys() - known)
     if unknown:
         raise typer.BadParameter(
             f"{path} sets {', '.join(unknown)}; {context.info_name} knows: {', '.join(sorted(known))}"
         )
-    context.default_map = {**(context.default_map or {}), **values}
+    given = {names[name]: value for name, value in values.items() if names[name]}
+    context.default_map = {**(context.default_map or {}), **given}
     return path
 
 
@@ -78,6 +98,7 @@ def demo(
             jobs.Request(source="synthetic", seed=seed), out, name or jobs.new_name(out, "demo"), view.tell
         )
         view.result(run, as_json)
+    end(run)
 
 
 @app.command()
@@ -128,7 +149,9 @@ def train(
         "download": download, "recipe": {key: value for key, value in asked.items() if value is not None},
     })  # fmt: skip
     with screen.Screen(quiet=as_json) as view:
-        view.result(jobs.train(request, out, name, view.tell), as_json)
+        run = jobs.train(request, out, name, view.tell)
+        view.result(run, as_json)
+    end(run)
 
 
 @app.command()
@@ -137,7 +160,9 @@ def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_js
     from . import jobs
 
     with screen.Screen(quiet=as_json) as view:
-        view.result(jobs.resume(run, view.tell), as_json)
+        resumed = jobs.resume(run, view.tell)
+        view.result(resumed, as_json)
+    end(resumed)
 
 
 @app.command()
@@ -162,15 +187,20 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
+    model: Annotated[Path, typer.Argument(help="An exported .onnx file, or a run's folder.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     as_json: Json = False,
 ) -> None:
-    """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed."""
+    """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed.
+
+    class is the most probable class; decision is "reject" where score = 1 - p(good) reaches the model's line, which
+    can differ from what the class alone would say.
+    """
     from .deploy import runtime
     from .images import image_files
 
-    rows = runtime.predict(runtime.predictor(model), image_files(images))
+    file = model / "model.onnx" if model.is_dir() else model
+    rows = runtime.predict(runtime.predictor(file), image_files(images))
     answered = runtime.write_jsonl(rows, sys.stdout) if as_json else runtime.write_csv(rows, sys.stdout)
     if not answered:
         raise ValueError("none of the images could be read; the column error says why")
@@ -230,12 +260,18 @@ def cost(
     print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
 
 
+def end(run: Run) -> None:
+    """Exit code 130 for a training that was interrupted."""
+    if run.read_json("metrics.json")["training"].get("stopped"):
+        raise typer.Exit(130)
+
+
 def pair(text: str | None) -> tuple[int, int] | None:
     """ "64" or "64x96" as (height, width)."""
     if text is None:
         return None
     parts = str(text).lower().split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError(f"size {text!r} is not understood; allowed: 64, or 64x96 (height x width)")
     return int(parts[0]), int(parts[-1])
 
@@ -254,10 +290,16 @@ def switches(text: str | None) -> dict[str, Any] | None:
 
 def main() -> None:
     """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
     except KeyboardInterrupt:
+        print("zansa: interrupted; `zansa resume RUN` goes on with a run that had begun", file=sys.stderr)
         sys.exit(130)
+    except MemoryError:
+        print("zansa: the memory is not enough; try a smaller --size or --batch, or fewer images", file=sys.stderr)
+        sys.exit(2)
     except (ValueError, OSError) as error:
         print(f"zansa: {screen.error_text(error)}", file=sys.stderr)
         sys.exit(2)

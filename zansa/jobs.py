@@ -39,7 +39,7 @@ from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
 from .learn.predict import probabilities, to_tensor
-from .learn.train import Recipe, training
+from .learn.train import Recipe, choose_device, training
 from .nets.build import build
 from .nets.files import Model
 from .nets.files import load as load_model
@@ -55,6 +55,9 @@ def silent(event: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
+Side = Annotated[int, Field(ge=8, le=2048)]
+
+
 class Request(BaseModel):
     """What was asked for; None leaves the choice to zansa. It stays in the run's folder, so that `resume` can go on."""
 
@@ -64,7 +67,7 @@ class Request(BaseModel):
     net: str | None = None
     good: str | None = None
     max_false_alarms: Annotated[float, Field(ge=0, lt=1)] = 0.02
-    size: tuple[int, int] | None = None
+    size: tuple[Side, Side] | None = None
     fit: Literal["letterbox", "stretch"] = "stretch"
     channels: Literal[1, 3] | None = None
     kind: Literal["surface", "symbol", "natural"] | None = None
@@ -72,27 +75,47 @@ class Request(BaseModel):
     download: bool = False
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     recipe: dict[str, Any] = {}
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
     """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
     request = request.model_copy(update={"source": absolute(request.source)})
+    check(request, Path(out), name)
     data, parts = door(request, tell)
     refuse_blind_line(good_of(request, data), data, parts)  # before anything is written
     net = chosen_net(request, data)
     recipe = chosen_recipe(request, data, parts)
-    run = begin(request, data, parts, net, recipe, out, name or new_name(out, _stem(request.source)))
+    run = begin(request, data, parts, net, recipe, out, new_name(out, _stem(request.source)) if name is None else name)
     for text in remarks(data, parts, recipe):
         tell({"event": "note", "text": text})
         run.append("events.jsonl", {"event": "note", "text": text})
     tell({"event": "run", "path": str(run.path), "net": str(net), "cost": costs(net, 1), "epochs": recipe.epochs})
-    return finish(run, request, data, parts, net, recipe, tell)
+    try:
+        return finish(run, request, data, parts, net, recipe, tell)
+    except ValueError:
+        if not any(event["event"] == "epoch" for event in run.lines("events.jsonl")):
+            shutil.rmtree(run.path)  # made by this call, and nothing in it is worth keeping
+        raise
+
+
+def check(request: Request, out: Path, name: str | None) -> None:
+    """Refuse what can be refused before any image is read."""
+    recipe = Recipe.model_validate(request.recipe)
+    choose_device(recipe.device)
+    if request.net is not None:
+        zoo.read(request.net)
+    if name is not None and (out / name).exists():
+        raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 
 
 def absolute(source: str) -> str:
     """A path that stays true from any folder; names of built-in and public sets as they are."""
+    if not source.strip():
+        raise ValueError("no data was named; name a folder, a manifest, an .npz or a public set ('.' is this folder)")
+    if source == "synthetic" and Path(source).exists():
+        raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
     return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).absolute())
 
 
@@ -126,10 +149,11 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     parts = split(data, request.seed, request.val, request.test)
     for problem in data.problems:
         tell({"event": "warning", "text": problem})
-    for pair in leaks(data, parts):
-        tell({"event": "warning", "text": f"the same image stands in two parts: {pair[0]} and {pair[1]}"})
-    for pair in contradictions(data):
-        tell({"event": "warning", "text": f"the same image has two labels: {pair[0]} and {pair[1]}"})
+    for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
+        if pairs:
+            shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
+            more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+            tell({"event": "warning", "text": f"the same image {fault}: {shown}{more}"})
     return data.normalised(parts.train), parts
 
 
@@ -224,8 +248,6 @@ def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, re
                 tell(event)
         except ValueError as error:
             run.append("events.jsonl", {"event": "failed", "text": str(error)})
-            if "epochs" not in facts:
-                shutil.rmtree(run.path)  # nothing in it is worth keeping
             raise
         except KeyboardInterrupt:
             facts["stopped"] = True
@@ -379,7 +401,7 @@ def costs(net: Net, batch: int) -> dict[str, Any]:
 
 def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[str, Any]:
     """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
-    path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
+    path = model_file(model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
         request.source, size=answer.preprocess.size, fit=answer.preprocess.fit, channels=answer.preprocess.channels,
@@ -425,10 +447,18 @@ def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[s
             "ms": 1e3 * median(seconds[5:]), "repeats": repeats}  # fmt: skip
 
 
+def model_file(model: str | Path) -> Path:
+    """The file that was named, or the model of the run that was."""
+    path = Path(model)
+    if path.is_dir() and not (path / "model.safetensors").exists():
+        Run.open(path)  # a folder that is no run says so
+        raise ValueError(f"{path} is not finished; `zansa resume {path}` goes on with it")
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:
     """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files."""
-    path = Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model)
-    loaded = load_model(path)
+    loaded = load_model(model_file(model))
     pre = loaded.preprocess
     files = image_files(images)
     chosen = [files[i] for i in evenly(np.arange(len(files)), PARITY_IMAGES)]

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from .arch.cost import Cost, cost
 from .arch.zoo import ZOO
@@ -20,6 +21,8 @@ class Screen:
 
     def __init__(self, quiet: bool = False):
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.errors = Console(stderr=True, highlight=False)
+        self.warnings: list[str] = []
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"), console=self.console, transient=True,
@@ -42,7 +45,8 @@ class Screen:
             case "read":
                 self._bar("reading images", event["done"], event["total"])
             case "warning":
-                self.say(f"warning: {event['text']}")
+                self.warnings.append(event["text"])
+                self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
             case "note" | "stage":
                 self.say(event["text"])
             case "run":
@@ -68,26 +72,24 @@ class Screen:
     def result(self, run: Run, as_json: bool) -> None:
         """The end of a job: its figures, and where everything lies."""
         metrics = run.read_json("metrics.json")
-        part = "test" if "test" in metrics else "validation"
+        places = {"report": run.path / "report.html", "exported": run.path / "model.onnx", "run": run.path}
         self.progress.stop()
         if as_json:
-            print(json.dumps({"run": str(run.path), "report": str(run.path / "report.html"),
-                              "exported": str(run.path / "model.onnx"), "metrics": metrics}))  # fmt: skip
+            stopped = bool(metrics["training"].get("stopped"))
+            texts = {key: str(path) for key, path in places.items()}
+            print(json.dumps({**texts, "stopped": stopped, "warnings": self.warnings, "metrics": metrics}))
             return
+        part = "test" if "test" in metrics else "validation"
         self.figures(metrics[part] | {"latency": metrics["latency"]}, f"{part} images")
         console = Console(highlight=False)
-        for label, name in (
-            ("report", "report.html"),
-            ("exported file", "model.onnx"),
-            ("model", "model.safetensors"),
-        ):
-            console.print(f"{label:14}{run.path / name}", markup=False, soft_wrap=True)
+        for label, path in places.items():
+            console.print(f"{label:10}{path}", markup=False, soft_wrap=True)
 
     def figures(self, found: dict[str, Any], where: str) -> None:
         """A table of figures."""
         table = Table(title=f"{found['count']} {where}", title_justify="left", show_header=False)
         for label, text in figure_rows(found):
-            table.add_row(label, text)
+            table.add_row(Text(label), Text(text))
         Console(highlight=False).print(table)
 
 

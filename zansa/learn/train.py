@@ -49,7 +49,7 @@ class Recipe(BaseModel):
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=2)] = 64
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    rate: Annotated[float, Field(gt=0)] = 0.1
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     momentum: Share = 0.9
     decay: Annotated[float, Field(ge=0)] = 5e-4
     warmup: Share = 0.05
@@ -61,8 +61,8 @@ class Recipe(BaseModel):
     augment: Augment = Augment()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_first", "channels_last"] = "auto"
-    device: str = "auto"
-    seed: int = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint: Annotated[float, Field(ge=0)] = 30.0
 
 
@@ -96,13 +96,15 @@ def training(
     state = State(module, optimizer)
     resumed = checkpoint is not None and state.read(checkpoint)
     saved = began = time.monotonic()
+    order = None
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
            "threads": torch.get_num_threads()}  # fmt: skip
     try:
         while state.step < steps and not out_of_patience(state, state.step // per_epoch, recipe):
             epoch, place = divmod(state.step, per_epoch)
-            order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
+            if place == 0 or order is None:
+                order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
             index = np.sort(order[place * batch : (place + 1) * batch])
             images = to_tensor(data, index, device, layout)
             draws = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
@@ -117,7 +119,7 @@ def training(
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
             optimizer.step()
-            state.advance(module, loss.item(), recipe.average * steps)
+            state.advance(loss.item(), recipe.average * steps)
             if not math.isfinite(state.loss):
                 raise ValueError(
                     f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
@@ -150,21 +152,18 @@ class State:
     def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer):
         self.module, self.optimizer = module, optimizer
         self.average = copy.deepcopy(module).eval().requires_grad_(False)
+        self.slow, self.fast = floats(self.average), floats(module)
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.best_epoch = math.inf, 0
         self.step, self.loss, self.seconds = 0, 0.0, 0.0
 
     @torch.no_grad()
-    def advance(self, module: nn.Module, loss: float, half_life: float) -> None:
+    def advance(self, loss: float, half_life: float) -> None:
         """One step further: count it and move the average; early steps move it faster, so that it forgets the start."""
         self.step += 1
         self.loss += loss
         decay = min(0.5 ** (1 / max(half_life, 1e-9)), (1 + self.step) / (10 + self.step))
-        for ours, theirs in zip(self.average.state_dict().values(), module.state_dict().values(), strict=True):
-            if ours.is_floating_point():
-                ours.lerp_(theirs, 1 - decay)
-            else:
-                ours.copy_(theirs)
+        torch._foreach_lerp_(self.slow, self.fast, 1 - decay)
 
     def keep_best(self, loss: float, epoch: int) -> None:
         """Keep the average when it is the best on validation so far."""
@@ -200,6 +199,11 @@ class State:
         self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
         self.step, self.loss, self.seconds = value["step"], value["loss"], value["seconds"]
         return True
+
+
+def floats(module: nn.Module) -> list[Tensor]:
+    """All floating-point tensors of a module's state, the very tensors."""
+    return [value for value in module.state_dict().values() if value.is_floating_point()]
 
 
 class Criterion:

@@ -68,10 +68,8 @@ def load(path: str | Path) -> Model:
     operating = OperatingPoint.model_validate_json(header["operating"]) if header.get("operating") else None
     preprocess = Preprocess.model_validate_json(header["preprocess"])
     classes = tuple(json.loads(header["classes"]))
-    if len(classes) != net.head.classes or (preprocess.channels, preprocess.size) != (
-        net.input.channels,
-        net.input.size,
-    ):
+    fits = len(net.input.size) != 2 or (preprocess.channels, preprocess.size) == (net.input.channels, net.input.size)
+    if len(classes) != net.head.classes or not fits:
         raise ValueError(f"{path} is damaged: its classes or its preprocessing do not fit its network")
     return Model(net, module.eval(), classes, preprocess, operating, header.get("notes", ""))
 
