@@ -12,8 +12,8 @@ export PYTHONPATH := $(CURDIR)
 
 setup: $(STAMP)
 
-# a change of the dependency files builds anew; an interrupted set-up leaves no stamp
-$(STAMP): pyproject.toml constraints.txt
+# the stamp has a hash of the dependency files in its name: a change builds anew, and an interrupted set-up leaves none
+$(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "zansa needs Python 3.11 to 3.13; name one with PYTHON=..."; exit 2; }
 	rm -rf $(VENV)
