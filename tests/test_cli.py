@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
 
 
 def test_a_failed_resume_keeps_everything(images, tmp_path):
-    words = ["train", str(images), "--out", str(tmp_path), "--epochs", "5000", "--batch", "16", *STEADY, "--name", "run"]
+    words = ["train", str(images), "--out", str(tmp_path), "--epochs", "5000", *SHORT[2:], "--name", "run"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "zansa", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
