@@ -4,29 +4,45 @@ import torch
 
 from zansa.arch.branches import BRANCHES
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
+from zansa.arch.steps import STEPS
 
-KINDS = [(branch, scale) for branch in BRANCHES for scale in (False, True)]
+NORMS = ("batch", "group", "none")
+# every branch in every step with every norm: what the grammar cannot carry is in REFUSED
+ALL = [(branch, step, norm) for branch in BRANCHES for step in STEPS for norm in NORMS]
+REFUSED = [(branch, step, norm) for branch, step, norm in ALL if BRANCHES[branch].after and not STEPS[step].after]
+KINDS = [kinds for kinds in ALL if kinds not in REFUSED]
 SIZES = {1: (19,), 2: (9, 11), 3: (5, 6, 7)}
 
 
-def a_block(kind: str, width: int = 4, groups: int = 1) -> Block:
-    return Block(kind=kind, hidden=(width,) * BRANCHES[kind].hidden, groups=groups)
+def a_block(kind: str, step: str = "plain", width: int = 4, groups: int = 1, mix: float | None = None) -> Block:
+    return Block(kind=kind, hidden=(width,) * BRANCHES[kind].hidden * STEPS[step].branches, groups=groups, mix=mix)
 
 
-def small_net(kind: str, scale: bool = False, dims: int = 2, shortcut: str = "project", groups: int = 1,
-              pool: str = "average", contrast: int = 0) -> Net:  # fmt: skip
+def another_block(net: Net, stage: int, mix: float | None = None) -> Block:
+    """A block that the stage can take."""
+    block = net.stages[stage].blocks[0]
+    return a_block(block.kind, net.stages[stage].step.kind, mix=mix)
+
+
+def small_net(kind: str, step: str = "plain", norm: str = "batch", dims: int = 2, *, scale: bool = False,
+              shortcut: str = "project", groups: int = 1, pool: str = "average", contrast: int = 0,
+              join: str = "sum", start: str = "random", act: str = "relu",
+              deep: tuple[int, ...] = ()) -> Net:  # fmt: skip
     """Two stages, three blocks: an identity stage, then one that changes width and size."""
-    act = BRANCHES[kind].after
-    step = Step(scale=scale)
-    block = a_block(kind, groups=groups)
+    preact = not BRANCHES[kind].after
+    how = Step(kind=step, scale=scale or (norm == "none" and start == "random"), start=start)
+    block = a_block(kind, step, groups=groups)
     return Net(
         input=Input(channels=2, size=SIZES[dims]),
-        stem=Stem(width=6, act=act, contrast=contrast),
+        stem=Stem(width=6, act=not preact, contrast=contrast, deep=deep),
         stages=(
-            Stage(width=6, blocks=(block, block), step=step),
-            Stage(width=8, stride=2, shortcut=shortcut, blocks=(block,), step=step),
+            Stage(width=6, blocks=(block, block), step=how),
+            Stage(width=8, stride=2, shortcut=shortcut, blocks=(block,), step=how),
         ),
-        head=Head(classes=3, act=not act, pool=pool),
+        head=Head(classes=3, act=preact and join == "sum", pool=pool, join=join),
+        norm=norm,
+        **({"group": 2} if norm == "group" else {}),
+        act=act,
     )
 
 

@@ -15,11 +15,37 @@ from zansa.nets.build import build
 def test_published_sizes(name):
     entry = zoo.ZOO[name]
     found = cost(entry.make())
-    exact = entry.params % 1000 != 0
-    # papers print two or three digits: 0.27 M, 1.7 M, 19.4 M
-    assert found.params == entry.params if exact else found.params == pytest.approx(entry.params, rel=0.07)
+    if entry.params % 1000:
+        assert found.params == entry.params
+    else:  # papers print one to three digits: 0.4 M, 1.7 M, 36.5 M; Zhao et al. one number for the three of a row
+        assert found.params == pytest.approx(entry.params, rel=UNEXPLAINED.get(name, 0.02), abs=0.08e6)
     if entry.macs:
-        assert found.macs == pytest.approx(entry.macs, rel=2e-3)
+        assert found.macs == pytest.approx(entry.macs, rel=2e-2 if name == "resnet50d" else 2e-3)
+
+
+# the paper prints 24.8 M; the network that it describes has 24.15 M, and nothing in it tells where the rest comes from
+UNEXPLAINED = {"dmrnet50_wide": 0.03}
+
+# counts of the networks of Zhao et al. 2017 by hand, to three digits: ResNet, DILNet, DMRNet for L residual branches
+BY_HAND = {
+    12: (0.370, 0.347, 0.349), 18: (0.564, 0.541, 0.544), 24: (0.759, 0.736, 0.738), 30: (0.953, 0.930, 0.933),
+    36: (1.147, 1.124, 1.127), 48: (1.536, 1.513, 1.516), 54: (1.731, 1.708, 1.710), 96: (3.092, 3.069, 3.071),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("half", BY_HAND)
+def test_merge_and_run_counts_by_hand(half):
+    nets = [zoo.merge_and_run(half, kind=kind) for kind in ("plain", "parallel", "merge_and_run")]
+    assert [round(cost(net).params / 1e6, 3) for net in nets] == list(BY_HAND[half])
+    assert [cost(net).depth for net in nets] == [2 * half + 2, half + 2, half + 2]
+
+
+def test_wide_merge_and_run_counts_by_hand():
+    assert cost(zoo.make("dmrnet32_wide")).params == pytest.approx(14.85e6, rel=5e-4)
+    assert cost(zoo.make("dmrnet50_wide")).params == pytest.approx(24.15e6, rel=5e-4)
+    # the authors' ImageNet code: streams side by side, no shortcuts where a stage begins
+    assert cost(zoo.make("merge_resnet98_imagenet")).params == pytest.approx(45.05e6, rel=5e-4)
+    assert cost(zoo.make("dmrnet50_imagenet")).params == pytest.approx(46.40e6, rel=5e-4)
 
 
 # torchvision counts its own modules; chenyaofo/pytorch-cifar-models prints 269.722 k and 853.018 k for depth 20 and 56

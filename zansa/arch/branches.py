@@ -36,7 +36,16 @@ class Act(NamedTuple):
     name: str
 
 
-Layers = tuple[Conv | Norm | Act, ...]
+class Gate(NamedTuple):
+    """Every channel of an axis times a number in (0, 1) that follows from the means of all channels, by way of a
+    `hidden` axis: squeeze and excitation."""
+
+    name: str
+    axis: str
+    hidden: str
+
+
+Layers = tuple[Conv | Norm | Act | Gate, ...]
 Hidden = tuple[str, ...]
 
 
@@ -59,6 +68,15 @@ def bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Laye
     )  # fmt: skip
 
 
+# Hu et al. 2018 (1709.01507), fig. 3, on both of He et al. 2015; the last hidden axis is that of the gate
+def se_basic(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    return (*basic(x, y, hidden[:1], stride, groups), Gate("se", y, hidden[1]))
+
+
+def se_bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    return (*bottleneck(x, y, hidden[:2], stride, groups), Gate("se", y, hidden[2]))
+
+
 # He et al. 2016 (1603.05027), fig. 4 e
 def preact_basic(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
     (h,) = hidden
@@ -78,21 +96,35 @@ def preact_bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) 
     )  # fmt: skip
 
 
+# Burghoff et al. 2023 (ResBuilder), the authors' code: the branch ends in an activation, so it can only add
+def resbuilder(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+    (h,) = hidden
+    return (
+        Norm("norm1", x), Conv("conv1", x, h, 3, stride), Act("act1"),
+        Norm("norm2", h), Conv("conv2", h, y, 3), Act("act2"),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Branch:
     """A kind of branch: its table, how many `hidden` axes it has, whether an activation follows the sum (`after`),
-    how many of its first layers a shape-changing shortcut reads behind (`shared`), and whether it takes groups."""
+    how many of its first layers a shape-changing shortcut reads behind (`shared`), whether it takes groups, and
+    whether its last hidden axis is that of a gate."""
 
     layers: Callable[[str, str, Hidden, int, int], Layers]
     hidden: int
     after: bool = True
     shared: int = 0
     grouped: bool = False
+    gated: bool = False
 
 
 BRANCHES = {
     "basic": Branch(basic, hidden=1),
     "bottleneck": Branch(bottleneck, hidden=2, grouped=True),
+    "se_basic": Branch(se_basic, hidden=2, gated=True),
+    "se_bottleneck": Branch(se_bottleneck, hidden=3, grouped=True, gated=True),
     "preact_basic": Branch(preact_basic, hidden=1, after=False, shared=2),
     "preact_bottleneck": Branch(preact_bottleneck, hidden=2, after=False, shared=2, grouped=True),
+    "resbuilder": Branch(resbuilder, hidden=1, after=False),
 }

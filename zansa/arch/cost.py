@@ -28,7 +28,7 @@ def cost(net: Net, batch: int = 1, bytes_per_value: int = 4) -> Cost:
     return Cost(
         macs=sum(row_macs(row, table) for row in table.rows),
         params=sum(row_params(row, table) for row in table.rows),
-        depth=sum(row.op in ("conv", "linear") and ".shortcut." not in row.path for row in table.rows),
+        depth=_depth(table),
         train_bytes=_kept_values(table) * each + _index_bytes(table) * batch,
         infer_bytes=_alive_values(table) * each,
         batch=batch,
@@ -40,55 +40,66 @@ def row_macs(row: Row, table: Table) -> int:
     x, y = table.width[row.x], table.width[row.y]
     if row.op == "conv":
         return _weights(row, x) * y * prod(row.size)
-    return _features(row, x) * y if row.op == "linear" else 0
+    return row.copies * x * y if row.op == "linear" else 0
 
 
 def row_params(row: Row, table: Table) -> int:
-    """Learned numbers of one layer."""
+    """Learned numbers of one layer; none where its module is another row's."""
     x, y = table.width[row.x], table.width[row.y]
-    if row.op == "conv":
-        return _weights(row, x) * y
-    if row.op == "linear":
-        return (_features(row, x) + 1) * y
-    return 2 * y if row.op == "norm" else int(row.scale)
+    if row.module:
+        return 0
+    match row.op:
+        case "conv":
+            return _weights(row, x) * y
+        case "linear":
+            return (row.copies * x + 1) * y
+        case "norm":
+            return 2 * y
+        case "bias":
+            return y
+    return int(row.op == "scale")
 
 
 def _weights(row: Row, width: int) -> int:
     return prod([row.kernel] * len(row.size)) * (width // row.groups)
 
 
-def _features(row: Row, width: int) -> int:
-    return 2 * width if row.pool == "both" else width
+def _depth(table: Table) -> int:
+    """Weighted layers on the longest path from the input."""
+    depth = {"input": 0}
+    for row in table.rows:
+        depth[row.path] = max(depth[path] for path in row.reads) + (row.op in ("conv", "linear"))
+    return max(depth.values())
 
 
 def _values(table: Table) -> dict[str, int]:
     """How many values each tensor has, by the path of the row that writes it."""
     first = table.rows[0]
-    values = {"input": table.width[first.x] * prod(first.size_in)}
-    for row in table.rows:
-        width = table.width[row.y]
-        values[row.path] = (_features(row, width) if row.op == "globalpool" else width) * prod(row.size)
-    return values
+    sizes = {row.path: row.copies * table.width[row.y] * prod(row.size) for row in table.rows if row.op != "linear"}
+    linear = {row.path: table.width[row.y] for row in table.rows if row.op == "linear"}
+    return {"input": table.width[first.x] * prod(first.size_in)} | sizes | linear
 
 
 def _kept_values(table: Table) -> int:
-    """Values that a backward pass needs, each tensor once: what weighted layers, norms and max pools read, what
-    activations write, and the branch output that a learned scalar multiplies."""
+    """Values that a backward pass needs, each tensor once: what weighted layers, norms, products and max pools read,
+    and what activations write (those that are no ReLU or sigmoid: what they read)."""
     kept: set[str] = set()
     for row in table.rows:
-        if row.op in ("conv", "norm", "pool", "linear") or (row.op == "globalpool" and row.pool != "average"):
-            kept.update(row.reads)
-        elif row.op == "act":
+        if row.op == "act" and row.kind in ("relu", "sigmoid"):
             kept.add(row.path)
-        elif row.op == "add" and row.scale:
-            kept.add(row.reads[1])
+        elif row.op in ("conv", "norm", "linear", "scale", "times", "act", "pool") or (
+            row.op == "globalpool" and row.kind != "average"
+        ):
+            kept.update(row.reads)
     values = _values(table)
-    return sum(values[path] for path in kept)
+    moments = sum(2 * row.groups for row in table.rows if row.kind == "group")  # of every group of every image
+    return sum(values[path] for path in kept) + moments
 
 
 def _index_bytes(table: Table) -> int:
     """A max pool keeps where each maximum stood, in 8 bytes."""
-    return sum(8 * table.width[row.y] * prod(row.size) for row in table.rows if row.op == "pool")
+    pools = [row for row in table.rows if row.op == "pool" and row.kind == "max"]
+    return sum(8 * table.width[row.y] * prod(row.size) for row in pools)
 
 
 def _alive_values(table: Table) -> int:

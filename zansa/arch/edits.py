@@ -3,20 +3,22 @@
 A run's history is its first network and a list of edits; replaying the list gives the last network.
 """
 
+from math import lcm
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from .branches import BRANCHES
-from .lower import Table, lower, stream_axes
-from .spec import Block, Net, Part, Stage
+from .lower import Table, joins, lower, stream_axes
+from .spec import Block, Net, Part, Stage, Stem
+from .steps import STEPS
 
 Index = Annotated[int, Field(ge=0)]
 
 
 class Insert(Part):
-    """A new block before position `at` of a stage, starting as the identity. The function is preserved, unless the
-    block ends in an activation and the stream it enters does not come from one."""
+    """A new block before position `at` of a stage, with branches that start at zero. Where the step, the branch and the
+    stream let such a block be the identity, the function is preserved; `inexact` says where not, and why."""
 
     kind: Literal["insert"] = "insert"
     stage: Index
@@ -60,30 +62,80 @@ class Remap(Part):
         return self
 
 
-Edit = Annotated[Insert | Delete | Remap, Field(discriminator="kind")]
-_EDIT: TypeAdapter[Insert | Delete | Remap] = TypeAdapter(Edit)
+class Mix(Part):
+    """Block `at` of a stage gets another mix: how much merge-and-run averages, how much momentum keeps. The function
+    changes a little for a little change, so that a block inserted at 0 can be led to 1."""
+
+    kind: Literal["mix"] = "mix"
+    stage: Index
+    at: Index
+    mix: Annotated[float, Field(ge=0, le=1)]
 
 
-def edit_from_dict(value: object) -> Insert | Delete | Remap:
+AnyEdit = Insert | Delete | Remap | Mix
+Edit = Annotated[AnyEdit, Field(discriminator="kind")]
+_EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Edit)
+
+
+def edit_from_dict(value: object) -> AnyEdit:
     """The edit of a parsed JSON line of a journal; ValueError when it is none."""
     return _EDIT.validate_python(value)
 
 
-def apply(net: Net, edit: Insert | Delete | Remap) -> Net:
+def apply(net: Net, edit: AnyEdit) -> Net:
     """The network behind an edit; ValueError with the reason when the network cannot carry it."""
-    if isinstance(edit, Insert):
-        return _insert(net, edit)
-    return _delete(net, edit) if isinstance(edit, Delete) else _remap(net, edit)
+    match edit:
+        case Insert():
+            return _insert(net, edit)
+        case Delete():
+            return _delete(net, edit)
+        case Remap():
+            return _remap(net, edit)
+    return _mix(net, edit)
 
 
-def preserves(net: Net, edit: Insert | Delete | Remap) -> bool:
+def preserves(net: Net, edit: AnyEdit) -> bool:
     """Whether the edit keeps the function of the network, to rounding, when the weights are transferred."""
-    if isinstance(edit, Remap):
-        return set(edit.index) == set(range(lower(net).width[edit.axis]))
-    if isinstance(edit, Delete):
-        return False
-    # relu(x + 0) is x only where x is already rectified
-    return not BRANCHES[edit.block.kind].after or _rectified(net, edit.stage, edit.at)
+    return not inexact(net, edit)
+
+
+def inexact(net: Net, edit: AnyEdit) -> str:
+    """Why the edit changes the function of the network; "" when it does not."""
+    match edit:
+        case Remap():
+            lost = set(range(lower(net).width[edit.axis])) - set(edit.index)
+            return f"{len(lost)} channel(s) of {edit.axis} are lost" if lost else ""
+        case Delete():
+            return "what the block adds is lost"
+        case Insert():
+            return _inexact_insert(net, edit)
+    old = _stage(net, edit.stage).blocks[edit.at].mix
+    return "" if old == edit.mix else f"the mix changes from {old} to {edit.mix}"
+
+
+def _inexact_insert(net: Net, edit: Insert) -> str:
+    stage, branch = _stage(net, edit.stage), BRANCHES[edit.block.kind]
+    step = STEPS[stage.step.kind]
+    path = f"stages.{edit.stage}.{edit.at}."
+    if not any(row.zero for row in lower(apply(net, edit)).rows if row.path.startswith(path)):
+        return f"a {edit.block.kind} branch cannot start at zero and learn; give the step a learned scale"
+    if branch.after and not (net.act == "relu" and _rectified(net, edit.stage, edit.at)):
+        # relu(x + 0) is x only where x is already rectified
+        return "the block ends in an activation, and the stream that enters it does not come from a ReLU"
+    if not step.whole:
+        return ""
+    mix = step.mix if edit.block.mix is None else edit.block.mix
+    if stage.step.kind == "merge_and_run" and (mix == 0 or _streams_equal(net, edit)):
+        ends = edit.at == len(stage.blocks) and joins(net, edit.stage)
+        return "the last block, which sums the streams, would no longer be the last" if ends else ""
+    hint = "; a mix of 0 is exact" if stage.step.kind == "merge_and_run" else ""
+    return f"a {stage.step.kind} block with a zero branch is not the identity: {step.whole}{hint}"
+
+
+def _streams_equal(net: Net, edit: Insert) -> bool:
+    """Whether both streams are the same where the block enters: at the beginning of their stage."""
+    before = net.stages[edit.stage - 1].step.kind if edit.stage else None
+    return edit.at == 0 and before != net.stages[edit.stage].step.kind
 
 
 def remappable(net: Net) -> dict[str, int]:
@@ -92,11 +144,20 @@ def remappable(net: Net) -> dict[str, int]:
     return {axis: width for axis, width in table.width.items() if axis not in _fixed(table)}
 
 
+def unit_of(table: Table, axis: str) -> int:
+    """How many channels of an axis can only be moved together: those of a group of a convolution or of a norm."""
+    groups, axes = group_of(table, axis)
+    norms = {row.y: table.width[row.y] // row.groups for row in table.rows if row.kind == "group"}
+    sizes = {name: table.width[name] // groups if groups > 1 else 1 for name in axes}
+    whole = lcm(*(lcm(size, norms.get(name, 1)) // size for name, size in sizes.items()))
+    return whole * sizes[axis]
+
+
 def group_of(table: Table, axis: str) -> tuple[int, tuple[str, ...]]:
     """Groups that a grouped convolution cuts this axis into, and the axes that follow a remapping of it:
     (1, (axis,)) for most."""
     for row in table.rows:
-        if row.groups > 1 and axis in (row.x, row.y):
+        if row.op == "conv" and row.groups > 1 and axis in (row.x, row.y):
             return row.groups, (row.x, row.y)
     return 1, (axis,)
 
@@ -135,6 +196,15 @@ def _delete(net: Net, edit: Delete) -> Net:
     return _with_stage(net, edit.stage, stage, stage.blocks[: edit.at] + stage.blocks[edit.at + 1 :])
 
 
+def _mix(net: Net, edit: Mix) -> Net:
+    stage = _stage(net, edit.stage)
+    if edit.at >= len(stage.blocks):
+        raise ValueError(f"there is no block {edit.at}; stage {edit.stage} has blocks 0..{len(stage.blocks) - 1}")
+    old = stage.blocks[edit.at]
+    block = Block(kind=old.kind, hidden=old.hidden, groups=old.groups, mix=edit.mix)
+    return _with_stage(net, edit.stage, stage, (*stage.blocks[: edit.at], block, *stage.blocks[edit.at + 1 :]))
+
+
 def _remap(net: Net, edit: Remap) -> Net:
     table = lower(net)
     if edit.axis not in table.width or edit.axis in _fixed(table):
@@ -142,15 +212,28 @@ def _remap(net: Net, edit: Remap) -> Net:
     width = table.width[edit.axis]
     if max(edit.index) >= width:
         raise ValueError(f"axis {edit.axis} has channels 0..{width - 1}; the index names {max(edit.index)}")
+    groups_of(edit.index, unit_of(table, edit.axis), edit.axis)
     groups, axes = group_of(table, edit.axis)
     if groups == 1:
         return _with_widths(net, {edit.axis: len(edit.index)})
     kept = groups_of(edit.index, width // groups, edit.axis)
+    _refuse_other_branch(net, edit.axis, groups, len(kept))
     return _with_widths(net, {axis: len(kept) * table.width[axis] // groups for axis in axes}, len(kept))
+
+
+def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
+    stage, block = (int("".join(c for c in part if c.isdigit())) for part in axis.split(".")[:2])
+    branches = STEPS[net.stages[stage].step.kind].branches
+    if branches > 1 and old != new:
+        raise ValueError(
+            f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of block {block} share the number"
+        )
 
 
 def groups_of(index: tuple[int, ...], size: int, axis: str) -> tuple[int, ...]:
     """The groups of `size` channels that an index is made of; ValueError when it cuts one."""
+    if size == 1:
+        return index
     kept = index[::size]
     whole = tuple(size * (first // size) + k for first in kept for k in range(size))
     if whole != index:
@@ -182,8 +265,11 @@ def _stage(net: Net, index: int) -> Stage:
 
 def _with_stage(net: Net, index: int, stage: Stage, blocks: tuple[Block, ...]) -> Net:
     changed = Stage(width=stage.width, blocks=blocks, stride=stage.stride, shortcut=stage.shortcut, step=stage.step)
-    stages = (*net.stages[:index], changed, *net.stages[index + 1 :])
-    return Net(input=net.input, stem=net.stem, stages=stages, head=net.head)
+    return _with_stages(net, net.stem, (*net.stages[:index], changed, *net.stages[index + 1 :]))
+
+
+def _with_stages(net: Net, stem: Stem, stages: tuple[Stage, ...]) -> Net:
+    return Net(input=net.input, stem=stem, stages=stages, head=net.head, norm=net.norm, group=net.group, act=net.act)
 
 
 def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) -> Net:
@@ -195,12 +281,13 @@ def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) ->
         )
         width = widths.get(streams[i + 1], stage.width)
         stages.append(Stage(width=width, blocks=blocks, stride=stage.stride, shortcut=stage.shortcut, step=stage.step))
-    stem = net.stem.model_copy(update={"width": widths.get("stem", net.stem.width)})
-    return Net(input=net.input, stem=stem, stages=tuple(stages), head=net.head)
+    deep = tuple(widths.get(f"stem.deep{k}", width) for k, width in enumerate(net.stem.deep))
+    stem = net.stem.model_copy(update={"width": widths.get("stem", net.stem.width), "deep": deep})
+    return _with_stages(net, stem, tuple(stages))
 
 
 def _block_with_widths(block: Block, name: str, widths: dict[str, int], groups: int | None) -> Block:
     hidden = tuple(widths.get(f"{name}.hidden{k}", width) for k, width in enumerate(block.hidden))
     if hidden == block.hidden:
         return block
-    return Block(kind=block.kind, hidden=hidden, groups=groups or block.groups)
+    return Block(kind=block.kind, hidden=hidden, groups=groups or block.groups, mix=block.mix)

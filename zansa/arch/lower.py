@@ -1,14 +1,15 @@
 """lower(net) -> the flat table of layers that cost, build, transfer and the drawings read. One row, one layer.
 
 Channel axes have names: "input", "stem", "stage1", "stage0.block2.hidden0", "classes". An identity shortcut makes
-the streams of two stages one axis, which then has the name of the first.
+the streams of two stages one axis, which then has the name of the first. The streams of one stage share an axis.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .branches import BRANCHES, Act, Conv, Layers, Norm
+from .branches import BRANCHES, Act, Conv, Gate, Layers, Norm
 from .spec import Block, Net, Stage
+from .steps import STEPS, Call, Program, StepKind, Sum
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,11 @@ class Row:
     """A layer: where its module stands (`path`), what it does (`op`), the paths of the rows that it reads, from
     axis x to axis y, and its sizes before and after.
 
-    op: contrast (local contrast normalisation), conv, norm, act, pool (max pool), pad (subsampling and zero channels),
-    add (the sum of a step; its learned scalar when `scale`), globalpool, linear.
+    op: contrast (local contrast normalisation), conv, norm (kind batch or group, of `groups` groups), bias, act (kind
+    relu, gelu, silu, sigmoid), scale (a learned scalar), pool (kind max or average), pad (subsampling and zero
+    channels), add (a sum of `reads` times `weights`), globalpool (kind average, max, both), linear, times (every
+    channel of the first by the second). `copies`: how often the channels of x stand side by side where positions are
+    pooled. `module`: the path of the module when it is another row's, which computes twice.
     """
 
     path: str
@@ -31,8 +35,10 @@ class Row:
     stride: int = 1
     groups: int = 1
     zero: bool = False
-    scale: bool = False
-    pool: str = ""
+    kind: str = ""
+    copies: int = 1
+    weights: tuple[float, ...] = ()
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class Table:
 
     rows: tuple[Row, ...]
     width: dict[str, int]
+
+
+Streams = dict[str, Row]  # a stream's letter -> the row that wrote it last
 
 
 def shrink(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
@@ -56,85 +65,247 @@ def stream_axes(net: Net) -> tuple[str, ...]:
     return tuple(names)
 
 
+def joins(net: Net, i: int) -> bool:
+    """Whether the streams become one in the last block of stage i."""
+    kind, following = net.stages[i].step.kind, net.stages[i + 1 : i + 2]
+    if not following:
+        return net.head.join == "sum"
+    restarts = STEPS[kind].start == "zero" and following[0].shortcut != "identity"
+    return following[0].step.kind != kind or restarts
+
+
 @lru_cache(maxsize=256)
 def lower(net: Net) -> Table:
     """The table of a network."""
-    streams = stream_axes(net)
+    axes = stream_axes(net)
     width = {"input": net.input.channels, "stem": net.stem.width, "classes": net.head.classes}
+    width |= {f"stem.deep{k}": w for k, w in enumerate(net.stem.deep)}
     rows = _stem(net)
+    streams = {"x": rows[-1]}
     for i, stage in enumerate(net.stages):
-        width[streams[i + 1]] = stage.width
+        width[axes[i + 1]] = stage.width
         for j, block in enumerate(stage.blocks):
             width |= {f"stage{i}.block{j}.hidden{k}": w for k, w in enumerate(block.hidden)}
-            rows += _block(i, j, stage, block, streams[i if j == 0 else i + 1], streams[i + 1], rows[-1])
-    return Table(tuple(rows + _head(net, rows[-1])), width)
+            found, streams = _block(_Place(net, i, j, axes[i + 1]), streams)
+            rows += found
+    rows += _head(net, streams)
+    return Table(tuple(_normed(row, net, width) for row in rows), width)
+
+
+def _normed(row: Row, net: Net, width: dict[str, int]) -> Row:
+    """A norm or an activation as the network wants it."""
+    if row.op == "act" and not row.kind:
+        return replace(row, kind=net.act)
+    if row.op != "norm":
+        return row
+    if net.norm == "none":
+        return replace(row, op="bias", zero=False)
+    return replace(row, kind=net.norm, groups=width[row.y] // net.group if net.norm == "group" else 1)
 
 
 def _stem(net: Net) -> list[Row]:
     stem = net.stem
-    layers: Layers = (Conv("conv", "input", "stem", stem.kernel, stem.stride),)
+    layers: list[Conv | Norm | Act | Gate] = []
+    source, stride = "input", stem.stride
+    for k in range(len(stem.deep)):
+        axis = f"stem.deep{k}"
+        layers += [Conv(f"conv{k}", source, axis, stem.kernel, stride), Norm(f"norm{k}", axis), Act(f"act{k}")]
+        source, stride = axis, 1
+    layers += [Conv("conv", source, "stem", stem.kernel, stride)]
     if stem.act:
-        layers += (Norm("norm", "stem"), Act("act"))
-    source = Row("input", "input", (), "input", "input", net.input.size, net.input.size)
+        layers += [Norm("norm", "stem"), Act("act")]
+    before = Row("input", "input", (), "input", "input", net.input.size, net.input.size)
     rows = []
     if stem.contrast:
-        source = _after(source, "stem.contrast", "contrast", net.input.size, kernel=stem.contrast)
-        rows.append(source)
-    rows += _chain("stem", layers, source)
+        before = _after(before, "stem.contrast", "contrast", kernel=stem.contrast)
+        rows.append(before)
+    rows += _chain("stem", tuple(layers), before)
     if stem.pool:
-        rows.append(_after(rows[-1], "stem.pool", "pool", shrink(rows[-1].size, 2), kernel=3, stride=2))
+        pool = _after(rows[-1], "stem.pool", "pool", kernel=3, stride=2, kind="max")
+        rows.append(replace(pool, size=shrink(pool.size_in, 2)))
     return rows
 
 
-def _head(net: Net, source: Row) -> list[Row]:
+def _head(net: Net, streams: Streams) -> list[Row]:
+    source = streams["x"]
     rows = _chain("head", (Norm("norm", source.y), Act("act")), source) if net.head.act else []
-    pool = _after((rows or [source])[-1], "head.pool", "globalpool", (), pool=net.head.pool)
-    linear = Row("head.linear", "linear", (pool.path,), pool.y, "classes", (), (), pool=net.head.pool)
-    return [*rows, pool, linear]
+    reads = (rows[-1].path,) if rows else tuple(row.path for row in streams.values())
+    copies = len(reads) * (2 if net.head.pool == "both" else 1)
+    pool = _after((rows or [source])[-1], "head.pool", "globalpool", kind=net.head.pool, copies=copies)
+    pool = replace(pool, reads=reads, size=())
+    return [*rows, pool, Row("head.linear", "linear", (pool.path,), pool.y, "classes", (), (), copies=copies)]
 
 
-def _block(i: int, j: int, stage: Stage, block: Block, x: str, y: str, source: Row) -> list[Row]:
-    kind, path = BRANCHES[block.kind], f"stages.{i}.{j}"
-    hidden = tuple(f"stage{i}.block{j}.hidden{k}" for k in range(len(block.hidden)))
-    enters = j == 0 and stage.shortcut != "identity"
-    layers = kind.layers(x, y, hidden, stage.stride if j == 0 else 1, block.groups)
-    cut = kind.shared if enters else 0
-    shared = _chain(f"{path}.shared", layers[:cut], source)
-    entry = shared[-1] if shared else source
-    branch = _chain(f"{path}.branch", layers[cut:], entry)
-    shortcut = _shortcut(f"{path}.shortcut", stage, y, entry) if enters else []
-    skip, out = (shortcut or [source])[-1], branch[-1]
-    add = Row(f"{path}.add", "add", (skip.path, out.path), y, y, out.size, out.size, scale=stage.step.scale)
-    after = [_after(add, f"{path}.after", "act", add.size)] if kind.after else []
-    return [*shared, *branch, *shortcut, add, *after]
+@dataclass(frozen=True)
+class _Place:
+    """A block with what its rows need to know of the network around it."""
+
+    net: Net
+    i: int
+    j: int
+    axis: str  # of the streams behind it
+
+    @property
+    def stage(self) -> Stage:
+        return self.net.stages[self.i]
+
+    @property
+    def block(self) -> Block:
+        return self.stage.blocks[self.j]
+
+    @property
+    def path(self) -> str:
+        return f"stages.{self.i}.{self.j}"
+
+    @property
+    def enters(self) -> bool:
+        return self.j == 0 and self.stage.shortcut != "identity"
+
+    @property
+    def leaves(self) -> bool:
+        return self.j == len(self.stage.blocks) - 1 and joins(self.net, self.i)
+
+    def layers(self, branch: int, x: str, stride: int) -> Layers:
+        """The table of one of the block's branches, with what makes it vanish marked as zero."""
+        kind, step = BRANCHES[self.block.kind], self.stage.step
+        names = [f"stage{self.i}.block{self.j}.hidden{k}" for k in range(len(self.block.hidden))]
+        hidden = tuple(names[branch * kind.hidden : (branch + 1) * kind.hidden])
+        layers = kind.layers(x, self.axis, hidden, stride, self.block.groups)
+        if step.scalar_vanishes:
+            return tuple(layer._replace(zero=False) if isinstance(layer, Conv | Norm) else layer for layer in layers)
+        return _last_conv_zero(layers) if self.net.norm == "none" else layers
+
+    def program(self) -> Program:
+        """What the step does here: in a block that enters a stage, in the last before the streams join, in others."""
+        kind, mix = STEPS[self.stage.step.kind], self.block.mix
+        special = kind.enter if self.enters and kind.enter else kind.last if self.leaves else None
+        return (special or kind.program)(self.stage.step.h, kind.mix or 0.0 if mix is None else mix)
 
 
-def _shortcut(path: str, stage: Stage, y: str, source: Row) -> list[Row]:
-    if stage.shortcut == "project":
-        return _chain(path, (Conv("conv", source.y, y, 1, stage.stride), Norm("norm", y)), source)
-    size = shrink(source.size, stage.stride)
-    return [Row(f"{path}.pad", "pad", (source.path,), source.y, y, source.size, size, stride=stage.stride)]
+def _last_conv_zero(layers: Layers) -> Layers:
+    """Without norms the last convolution makes a branch vanish, where anything can."""
+    if not any(isinstance(layer, Conv | Norm) and layer.zero for layer in layers):
+        return layers
+    last = max(k for k, layer in enumerate(layers) if isinstance(layer, Conv))
+    return tuple(layer._replace(zero=k == last) if isinstance(layer, Conv) else layer for k, layer in enumerate(layers))
+
+
+def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
+    """The rows of a block, and the streams behind it."""
+    kind, program = STEPS[place.stage.step.kind], place.program()
+    streams = _begun(streams, kind, place.enters)
+    rows, skips, shared = _entrance(place, streams, program) if place.enters else ([], streams, {})
+    made: Streams = {}  # by the lines so far
+    called: dict[int, str] = {}  # the path of every branch that has been called
+    for line in program:
+        if isinstance(line, Call):
+            source = streams[line.reads] if line.reads in streams else made[line.reads]
+            new = _call(place, line, source, shared.get(line), line.reads in streams, called)
+        else:
+            new = _sum(place, line, skips | made, kind.streams)
+        rows += new
+        made[line.out] = new[-1]
+    return rows, {name: made[name.upper()] for name in ("x" if place.leaves else kind.streams)}
+
+
+def _begun(streams: Streams, kind: StepKind, enters: bool) -> Streams:
+    """The streams of a kind of step where others, or fewer, come in; one that starts at zero is left out."""
+    if kind.start == "copy":
+        return {name: streams.get(name, streams["x"]) for name in kind.streams}
+    return {"x": streams["x"]} if enters else {name: streams[name] for name in kind.streams if name in streams}
+
+
+def _entrance(place: _Place, streams: Streams, program: Program) -> tuple[list[Row], Streams, dict[Call, Row]]:
+    """Rows that bring the streams into a stage: what branch and shortcut share, and the shortcuts. With them the
+    streams behind the shortcuts, and where the calls that share layers go on."""
+    rows, skips, shared = [], {}, {}
+    cut, stride = BRANCHES[place.block.kind].shared, place.stage.stride
+    for k, (name, source) in enumerate(streams.items()):
+        call = next((line for line in program if isinstance(line, Call) and line.reads == name), None)
+        if call is not None and cut:
+            layers = place.layers(call.branch, source.y, stride)[:cut]
+            rows += _chain(f"{place.path}.shared{k or ''}", layers, source)
+            shared[call] = source = rows[-1]
+        if place.stage.shortcut != "none":
+            rows += _shortcut(f"{place.path}.shortcut{k or ''}", place, source)
+            skips[name] = rows[-1]
+    return rows, skips, shared
+
+
+def _shortcut(path: str, place: _Place, source: Row) -> list[Row]:
+    kind, stride, axis = place.stage.shortcut, place.stage.stride, place.axis
+    size = shrink(source.size, stride)
+    if kind == "pad":
+        return [Row(f"{path}.pad", "pad", (source.path,), source.y, axis, source.size, size, stride=stride)]
+    rows: list[Row] = []
+    if kind == "average" and stride > 1:
+        pool = _after(source, f"{path}.pool", "pool", kernel=stride, stride=stride, kind="average")
+        rows, source, stride = [replace(pool, size=size)], replace(pool, size=size), 1
+    conv = Conv("conv", source.y, axis, 1, stride)
+    return rows + _chain(path, (conv,) if kind == "conv" else (conv, Norm("norm", axis)), source)
+
+
+def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str]) -> list[Row]:
+    """The rows of a branch: from the stage's entrance or from within it, and for the first time or once more."""
+    stride = place.stage.stride if raw and place.enters else 1
+    layers = place.layers(line.branch, source.y, stride)
+    if shared is not None:
+        layers, source = layers[BRANCHES[place.block.kind].shared :], shared
+    first = called.get(line.branch)
+    path = f"{place.path}.branch{line.branch or ''}" if first is None else f"{place.path}.{line.out}"
+    called.setdefault(line.branch, path)
+    rows = _chain(path, layers, source)
+    if place.stage.step.scale:
+        rows.append(_after(rows[-1], f"{path}.scale", "scale", zero=place.stage.step.scalar_vanishes))
+    return rows if first is None else [replace(row, module=first + row.path.removeprefix(path)) for row in rows]
+
+
+def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
+    """The row of a sum; where it is a new stream, with the activation behind it."""
+    terms = [(tensors[name], weight) for name, weight in line.terms if weight and name in tensors]
+    ends = line.out.lower() in streams and line.out.isupper()
+    mark = (streams.index(line.out.lower()) or "") if ends else ""
+    path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}", terms[-1][0].size
+    row = Row(path, "add", tuple(term.path for term, _ in terms), place.axis, place.axis, size, size,
+              weights=tuple(weight for _, weight in terms))  # fmt: skip
+    if not (ends and BRANCHES[place.block.kind].after):
+        return [row]
+    return [row, _after(row, f"{place.path}.after{mark}", "act")]
 
 
 def _chain(path: str, layers: Layers, source: Row) -> list[Row]:
     rows: list[Row] = []
     for layer in layers:
-        source = _layer_row(f"{path}.{layer.name}", layer, source)
-        rows.append(source)
+        rows += _layer_rows(f"{path}.{layer.name}", layer, source)
+        source = rows[-1]
     return rows
 
 
-def _layer_row(path: str, layer: Conv | Norm | Act, source: Row) -> Row:
+def _layer_rows(path: str, layer: Conv | Norm | Act | Gate, source: Row) -> list[Row]:
     if isinstance(layer, Act):
-        return _after(source, path, "act", source.size)
+        return [_after(source, path, "act")]
     if isinstance(layer, Norm):
-        return _after(source, path, "norm", source.size, zero=layer.zero)
+        return [_after(source, path, "norm", zero=layer.zero)]
+    if isinstance(layer, Gate):
+        return _gate(path, layer, source)
     size = shrink(source.size, layer.stride)
-    return Row(path, "conv", (source.path,), layer.x, layer.y, source.size, size, layer.kernel, layer.stride,
-               layer.groups, layer.zero)  # fmt: skip
+    return [Row(path, "conv", (source.path,), layer.x, layer.y, source.size, size, layer.kernel, layer.stride,
+                layer.groups, layer.zero)]  # fmt: skip
 
 
-def _after(source: Row, path: str, op: str, size: tuple[int, ...], kernel: int = 1, stride: int = 1,
-           zero: bool = False, pool: str = "") -> Row:  # fmt: skip
-    """A row behind `source` on the same channel axis."""
-    return Row(path, op, (source.path,), source.y, source.y, source.size, size, kernel, stride, zero=zero, pool=pool)
+def _gate(path: str, layer: Gate, source: Row) -> list[Row]:
+    x, h = layer.axis, layer.hidden
+    mean = Row(f"{path}.pool", "globalpool", (source.path,), x, x, source.size, (), kind="average")
+    down = Row(f"{path}.down", "linear", (mean.path,), x, h, (), ())
+    act = _after(down, f"{path}.act", "act")
+    up = Row(f"{path}.up", "linear", (act.path,), h, x, (), ())
+    gate = _after(up, f"{path}.gate", "act", kind="sigmoid")
+    return [mean, down, act, up, gate,
+            Row(path, "times", (source.path, gate.path), x, x, source.size, source.size)]  # fmt: skip
+
+
+def _after(source: Row, path: str, op: str, kernel: int = 1, stride: int = 1, zero: bool = False,
+           kind: str = "", copies: int = 1) -> Row:  # fmt: skip
+    """A row behind `source` on the same channel axis, of the same size."""
+    return Row(path, op, (source.path,), source.y, source.y, source.size, source.size, kernel, stride, zero=zero,
+               kind=kind, copies=copies)  # fmt: skip

@@ -12,7 +12,7 @@ FORMAT = 1
 Positive = Annotated[int, Field(ge=1)]
 
 
-Shortcut = Literal["identity", "pad", "project"]
+Shortcut = Literal["identity", "pad", "project", "conv", "average", "none"]
 
 
 class Part(BaseModel):
@@ -31,7 +31,8 @@ class Input(Part):
 class Stem(Part):
     """The first convolution; `act`: norm and activation follow it; `pool`: then a 3-wide max pool of stride 2.
     `contrast`: before it, every pixel is compared with its neighbourhood of about this width (local contrast
-    normalisation, Jarrett et al. 2009), so that light and shade do not matter; 0: not."""
+    normalisation, Jarrett et al. 2009), so that light and shade do not matter; 0: not. `deep`: widths of convolutions
+    of the same kernel before it, of which the first takes the stride (ResNet-D, He et al. 2018)."""
 
     width: Positive
     kernel: Literal[1, 3, 5, 7] = 3
@@ -39,13 +40,29 @@ class Stem(Part):
     pool: bool = False
     act: bool = True
     contrast: Annotated[int, Field(ge=0)] = 0
+    deep: tuple[Positive, ...] = ()
 
 
 class Step(Part):
-    """How a block's output joins the stream; `scale`: times a learned scalar per block."""
+    """How a block's output joins the stream.
+
+    h: the length of the step, by which every branch is multiplied. scale: and by a learned scalar. start: how fresh
+    blocks begin. "random": each layer for itself. "zero": as the identity; the scalar is zero where there is one
+    (SkipInit, De and Smith 2020, 2002.10444; ReZero), otherwise the branch's last scale (Goyal et al. 2017) or
+    convolution. "fixup" (Zhang et al. 2019, 1901.09321), for networks without norms: the branch's last convolution
+    and the classifier zero, the others scaled down with depth. "tied" (Marion et al. 2024, 2309.01213): zero as above,
+    and all blocks of a stage alike. "smooth" (there): each weight a Gaussian process over the blocks of a stage.
+    """
 
     kind: str = "plain"
     scale: bool = False
+    h: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    start: Literal["random", "zero", "fixup", "tied", "smooth"] = "random"
+
+    @property
+    def scalar_vanishes(self) -> bool:
+        """Whether it is the learned scalar that is zero where a block starts as the identity."""
+        return self.scale and self.start != "fixup"
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -55,33 +72,43 @@ class Step(Part):
 
 
 class Block(Part):
-    """One residual block: the kind of its branch, the widths of its inner axes, groups of its wide convolution."""
+    """One residual block: the kind of its branches, the widths of their inner axes (those of the second branch behind
+    those of the first), groups of the wide convolution. `mix`, for steps that have one: in merge_and_run the share a
+    of the averaging in the skip (1-a) I + a M; in momentum what is kept; None: the step's default."""
 
     kind: str
     hidden: tuple[Positive, ...]
     groups: Positive = 1
+    mix: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         if self.kind not in BRANCHES:
             raise ValueError(f"no branch is called {self.kind!r}; known: {', '.join(sorted(BRANCHES))}")
         branch = BRANCHES[self.kind]
-        if len(self.hidden) != branch.hidden:
-            raise ValueError(f"a {self.kind} block has {branch.hidden} hidden width(s); given: {self.hidden}")
+        if not self.hidden or len(self.hidden) % branch.hidden:
+            raise ValueError(f"a {self.kind} branch has {branch.hidden} hidden width(s); given: {self.hidden}")
         if self.groups > 1 and not branch.grouped:
             raise ValueError(f"a {self.kind} block has no groups; given: groups={self.groups}; allowed: 1")
-        uneven = [width for width in self.hidden if width % self.groups]
-        if uneven:
+        if any(width % self.groups for width in self.convolved):
             raise ValueError(
                 f"hidden {self.hidden} does not divide into groups={self.groups}; use multiples of {self.groups}"
             )
         return self
 
+    @property
+    def convolved(self) -> tuple[int, ...]:
+        """The hidden widths without those of gates."""
+        branch = BRANCHES[self.kind]
+        gate = branch.hidden - 1 if branch.gated else branch.hidden
+        return tuple(width for k, width in enumerate(self.hidden) if k % branch.hidden != gate)
+
 
 class Stage(Part):
     """Blocks of one stream width. The first takes the stride; `shortcut` says how the stream gets into the stage:
-    "identity" (same width, stride 1), "pad" (subsampled, zeros for new channels: option A of He et al. 2015) or
-    "project" (1x1 convolution and norm: option B)."""
+    "identity" (same width, stride 1), "pad" (subsampled, zeros for new channels: option A of He et al. 2015),
+    "project" (1x1 convolution and norm: option B), "conv" (1x1 convolution alone: He et al. 2016), "average" (mean
+    pool, 1x1 convolution and norm: ResNet-D of He et al. 2018, 1812.01187) or "none" (by the branches alone)."""
 
     width: Positive
     blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
@@ -93,27 +120,57 @@ class Stage(Part):
     def _identity_keeps_the_shape(self) -> Self:
         if self.shortcut == "identity" and self.stride != 1:
             raise ValueError(
-                f"shortcut 'identity' needs stride 1; given: stride={self.stride}; allowed: 'pad' or 'project'"
+                f"shortcut 'identity' needs stride 1; given: stride={self.stride}; allowed: 'pad', 'project', 'conv', "
+                "'average' or 'none'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_fit_the_step(self) -> Self:
+        kind, name = STEPS[self.step.kind], self.step.kind
+        for j, block in enumerate(self.blocks):
+            branch = BRANCHES[block.kind]
+            if len(block.hidden) != branch.hidden * kind.branches:
+                raise ValueError(
+                    f"blocks.{j}: {kind.branches} {block.kind} branch(es) of a {name} step have "
+                    f"{branch.hidden * kind.branches} hidden width(s); given: {block.hidden}"
+                )
+            if branch.after and not kind.after:
+                raise ValueError(
+                    f"blocks.{j}: a {block.kind} block has an activation behind the sum, which a {name} step cannot "
+                    f"carry; allowed: {', '.join(name for name, b in BRANCHES.items() if not b.after)}"
+                )
+            if block.mix is not None and kind.mix is None:
+                raise ValueError(f"blocks.{j}: a {name} step has no mix; given: mix={block.mix}; leave it out")
         return self
 
 
 class Head(Part):
     """Global pooling and a linear layer to `classes`; `act`: a norm and an activation stand before the pooling
-    (the end of pre-activation networks)."""
+    (the end of pre-activation networks). `join`: how the streams of a two-stream network end, as their sum or side by
+    side ("concat", the authors' ImageNet form of merge-and-run)."""
 
     classes: Positive
     pool: Literal["average", "max", "both"] = "average"
     act: bool = False
+    join: Literal["sum", "concat"] = "sum"
 
 
 class Net(Part):
-    """A whole network. Equal values are equal networks; `str(net)` shows it stage by stage."""
+    """A whole network. Equal values are equal networks; `str(net)` shows it stage by stage.
+
+    norm: batch normalisation, group normalisation (Wu and He 2018, 1803.08494) over groups of `group` channels, or
+    none (a bias in its place), which needs steps that tame the branches: a learned scalar, or a start of "fixup".
+    act: the activation.
+    """
 
     input: Input
     stem: Stem
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     head: Head
+    norm: Literal["batch", "group", "none"] = "batch"
+    group: Positive = 8
+    act: Literal["relu", "gelu", "silu"] = "relu"
 
     @model_validator(mode="after")
     def _streams_fit(self) -> Self:
@@ -129,6 +186,32 @@ class Net(Part):
                     f"stages.{i}: shortcut 'pad' can only add channels: {width} -> {stage.width}; use 'project'"
                 )
             width = stage.width
+        return self
+
+    @model_validator(mode="after")
+    def _norms_fit(self) -> Self:
+        for i, stage in enumerate(self.stages):
+            if self.norm == "none" and not (stage.step.scale or stage.step.start in ("zero", "fixup")):
+                raise ValueError(f"stages.{i}: norm 'none' needs a step with scale=True, or start 'zero' or 'fixup'")
+            if self.norm != "none" and stage.step.start == "fixup":
+                raise ValueError(f"stages.{i}: start 'fixup' is for networks without norms; use norm='none' or 'zero'")
+        if self.norm == "group":
+            widths = {self.stem.width, *self.stem.deep} | {stage.width for stage in self.stages}
+            widths |= {w for s in self.stages for b in s.blocks for w in b.convolved}
+            uneven = sorted(width for width in widths if width % self.group)
+            if uneven:
+                raise ValueError(
+                    f"widths {', '.join(map(str, uneven))} do not divide into norm groups of {self.group} channels; "
+                    "use multiples, or a smaller group"
+                )
+        elif self.group != type(self).model_fields["group"].default:
+            raise ValueError(f"group={self.group} has no effect with norm {self.norm!r}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _streams_join(self) -> Self:
+        if self.head.join == "concat" and (len(STEPS[self.stages[-1].step.kind].streams) < 2 or self.head.act):
+            raise ValueError("head.join 'concat' needs a last stage of two streams and a head without act; use 'sum'")
         return self
 
     def to_json(self, indent: int | None = 1) -> str:
@@ -158,7 +241,8 @@ class Net(Part):
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.input.size))
-        stem = f"{self.stem.kernel}-wide convolution to {self.stem.width}, stride {self.stem.stride}"
+        widths = " - ".join(map(str, (*self.stem.deep, self.stem.width)))
+        stem = f"{self.stem.kernel}-wide convolution to {widths}, stride {self.stem.stride}"
         if self.stem.contrast:
             stem = f"local contrast over {self.stem.contrast} pixels, {stem}"
         lines = [
@@ -166,7 +250,10 @@ class Net(Part):
             f"stem    {stem}{', max pool' if self.stem.pool else ''}",
         ]
         lines += [f"stage {i} {_stage_text(stage)}" for i, stage in enumerate(self.stages)]
-        return "\n".join([*lines, f"head    {self.head.pool} pool, {self.head.classes} classes"])
+        lines.append(f"head    {self.head.pool} pool, {self.head.classes} classes")
+        if (self.norm, self.act) != ("batch", "relu"):
+            lines.append(f"norm    {self.norm}{f' of {self.group}' if self.norm == 'group' else ''}, {self.act}")
+        return "\n".join(lines)
 
 
 def _stage_text(stage: Stage) -> str:
@@ -176,10 +263,17 @@ def _stage_text(stage: Stage) -> str:
             runs[-1] = (block, runs[-1][1] + 1)
         else:
             runs.append((block, 1))
-    blocks = " + ".join(
-        f"{count} x {b.kind}({', '.join(map(str, b.hidden))}{f', groups {b.groups}' if b.groups > 1 else ''})"
-        for b, count in runs
-    )
-    scale = ", learned scale" if stage.step.scale else ""
-    step = "" if stage.step.kind == "plain" else f", {stage.step.kind} step"
-    return f"width {stage.width}, stride {stage.stride}, {stage.shortcut} shortcut{step}{scale}: {blocks}"
+    blocks = " + ".join(f"{count} x {_block_text(block)}" for block, count in runs)
+    return f"width {stage.width}, stride {stage.stride}, {stage.shortcut} shortcut{_step_text(stage.step)}: {blocks}"
+
+
+def _block_text(block: Block) -> str:
+    groups = f", groups {block.groups}" if block.groups > 1 else ""
+    mix = "" if block.mix is None else f", mix {block.mix:g}"
+    return f"{block.kind}({', '.join(map(str, block.hidden))}{groups}{mix})"
+
+
+def _step_text(step: Step) -> str:
+    parts = ["" if step.kind == "plain" else f"{step.kind} step", "" if step.h == 1 else f"step length {step.h:g}"]
+    parts += ["learned scale" if step.scale else "", "" if step.start == "random" else f"{step.start} start"]
+    return "".join(f", {part}" for part in parts if part)

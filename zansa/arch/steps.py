@@ -1,20 +1,117 @@
-"""How a block's output joins the stream: each kind is a small table of weights.
+"""How a block's output joins the stream: each kind is a short program over named tensors, its paper in the line above.
 
-A row says what a stream becomes: weights of the old streams | weights of the branch outputs.
+Small letters are the streams that come in, capitals the same streams going out; `h` is the length of the step,
+`a` the block's mix. A program calls the block's branches and takes weighted sums. To add a kind: one entry in STEPS.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+
+class Call(NamedTuple):
+    """`out` is what branch number `branch` makes of tensor `reads`."""
+
+    out: str
+    branch: int
+    reads: str
+
+
+class Sum(NamedTuple):
+    """`out` is a sum of tensors times weights."""
+
+    out: str
+    terms: tuple[tuple[str, float], ...]
+
+
+Program = tuple[Call | Sum, ...]
+
+
+def total(out: str, /, **weights: float) -> Sum:
+    """A sum, written with the names of its terms."""
+    return Sum(out, tuple(weights.items()))
 
 
 @dataclass(frozen=True)
 class StepKind:
-    """`skip[i][j]`: weight of old stream j in new stream i; `branch[i][k]`: weight of branch output k in it."""
+    """A kind of step.
 
-    skip: tuple[tuple[float, ...], ...]
-    branch: tuple[tuple[float, ...], ...]
+    program: of (h, a). streams: the names of its streams, one letter each. start: where a second stream comes from
+    when one stream enters: a copy of the first, or zero. last: the program of the last block before the streams
+    become one (None: the first stream of `program` is taken). enter: the program of a block that changes the shape
+    (None: `program`). mix: the default of a block's mix; None when the kind has none. after: whether branches with an
+    activation behind the sum are allowed. whole: why a block with a zero branch is not the identity; "" when it is.
+    """
+
+    program: Callable[[float, float], Program]
+    streams: str = "x"
+    start: Literal["copy", "zero"] = "copy"
+    last: Callable[[float, float], Program] | None = None
+    enter: Callable[[float, float], Program] | None = None
+    mix: float | None = None
+    after: bool = True
+    whole: str = ""
+
+    @property
+    def branches(self) -> int:
+        """How many branches a block has."""
+        return 1 + max(line.branch for line in self.program(1.0, 0.5) if isinstance(line, Call))
+
+
+# He et al. 2015 (1512.03385), eq. 1; with h = 1/L Euler's step of dx/dt = f(x): Marion et al. 2024 (2309.01213), eq. 2
+def plain(h: float, a: float) -> Program:
+    return Call("f", 0, "x"), total("X", x=1, f=h)
+
+
+# Zhao et al. 2017 (1611.07718), fig. 1 b: two branches side by side, their plain sum
+def parallel(h: float, a: float) -> Program:
+    return Call("f", 0, "x"), Call("g", 1, "x"), total("X", x=1, f=h, g=h)
+
+
+# Zhao et al. 2017, eqs. 5 and 6, with the general skip (1-a) I + a M; M averages the streams
+def merge_and_run(h: float, a: float) -> Program:
+    return (
+        Call("f", 0, "x"), Call("g", 1, "y"),
+        total("X", x=1 - a / 2, y=a / 2, f=h), total("Y", x=a / 2, y=1 - a / 2, g=h),
+    )  # fmt: skip
+
+
+# Zhao et al. 2017, the authors' CIFAR code: the last block emits the mean and both branches
+def merge_and_end(h: float, a: float) -> Program:
+    return Call("f", 0, "x"), Call("g", 1, "y"), total("X", x=0.5, y=0.5, f=h, g=h)
+
+
+# Heun's method for dx/dt = f(x): the mean of the slopes at both ends of an Euler step
+def heun(h: float, a: float) -> Program:
+    return (
+        Call("f", 0, "x"), total("euler", x=1, f=h),
+        Call("g", 0, "euler"), total("X", x=1, f=h / 2, g=h / 2),
+    )  # fmt: skip
+
+
+# Sander et al. 2021 (2102.07870), eq. 4: v' = a v + (1-a) f(x), x' = x + v'
+def momentum(h: float, a: float) -> Program:
+    return Call("f", 0, "x"), total("V", v=a, f=(1 - a) * h), total("X", x=1, V=1)
+
+
+# Gomez et al. 2017 (1707.04585), eq. 6
+def reversible(h: float, a: float) -> Program:
+    return Call("f", 0, "y"), total("X", x=1, f=h), Call("g", 1, "X"), total("Y", y=1, g=h)
+
+
+def reversible_end(h: float, a: float) -> Program:
+    return Call("f", 0, "y"), total("left", x=1, f=h), Call("g", 1, "left"), total("X", left=0.5, y=0.5, g=h / 2)
 
 
 STEPS = {
-    # He et al. 2015 (1512.03385), eq. 1: x' = [1 | 1]; with a learned scalar s per block x' = [1 | s]
-    "plain": StepKind(skip=((1.0,),), branch=((1.0,),)),
+    "plain": StepKind(plain),
+    "parallel": StepKind(parallel),
+    "merge_and_run": StepKind(
+        merge_and_run, "xy", last=merge_and_end, mix=1.0, whole="its skip averages the two streams"
+    ),
+    "heun": StepKind(heun, enter=plain, after=False),
+    "momentum": StepKind(
+        momentum, "xv", start="zero", mix=0.9, after=False, whole="the stream goes on by its momentum"
+    ),
+    "reversible": StepKind(reversible, "xy", last=reversible_end, after=False),
 }

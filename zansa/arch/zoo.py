@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spec import Block, Head, Input, Net, Shortcut, Stage, Stem
+from .branches import BRANCHES
+from .spec import Block, Head, Input, Net, Shortcut, Stage, Stem, Step
+from .steps import STEPS
 
 IMAGENET_BLOCKS = {
     18: (2, 2, 2, 2),
@@ -23,28 +25,57 @@ def stem_for(size: tuple[int, ...], width: int, act: bool = True) -> Stem:
     return Stem(width=width, kernel=7, stride=2, pool=True, act=act)
 
 
-def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224),
-           preact: bool = False) -> Net:  # fmt: skip
-    """ResNet-18, -34, -50, -101, -152 (He et al. 2015, table 1; the stride in the 3x3), or their pre-activation
-    form (He et al. 2016). The stem follows the image size."""
+def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224), *,
+           preact: bool = False, wide: int = 1, groups: int = 1, group_width: int = 64, se: bool = False,
+           deep: bool = False) -> Net:  # fmt: skip
+    """ResNet-18, -34, -50, -101, -152 (He et al. 2015, table 1; stride in the 3x3). The stem follows the image size.
+
+    preact: the pre-activation form (He et al. 2016). wide: the 3x3 so many times as wide (Zagoruyko and Komodakis
+    2016, section 3.4). groups, group_width: ResNeXt (Xie et al. 2016, table 1). se: squeeze and excitation with a
+    reduction of 16 (Hu et al. 2018). deep: three 3x3 in the stem and shortcuts that average (ResNet-D, He et al. 2018).
+    """
     if depth not in IMAGENET_BLOCKS:
         raise ValueError(f"no ResNet of depth {depth}; known: {', '.join(map(str, IMAGENET_BLOCKS))}; see cifar_resnet")
-    wide = 4 if depth >= 50 else 1
-    kind = ("preact_" if preact else "") + ("bottleneck" if wide == 4 else "basic")
+    long = depth >= 50
+    kind = ("preact_" if preact else "se_" if se else "") + ("bottleneck" if long else "basic")
     stages, stream = [], 64
     for i, count in enumerate(IMAGENET_BLOCKS[depth]):
-        inner = 64 * 2**i
-        width, stride = inner * wide, 1 if i == 0 else 2
-        block = Block(kind=kind, hidden=(inner,) * (2 if wide == 4 else 1))
-        shortcut: Shortcut = "identity" if width == stream and stride == 1 else "project"
-        stages.append(Stage(width=width, stride=stride, shortcut=shortcut, blocks=(block,) * count))
+        width, stride = 64 * 2**i * (4 if long else 1), 1 if i == 0 else 2
+        inner = groups * group_width * 2**i * wide
+        hidden = (inner,) * (2 if long else 1) + ((width // 16,) if se else ())
+        change: Shortcut = "conv" if preact else "average" if deep else "project"
+        stages.append(Stage(
+            width=width, stride=stride, shortcut="identity" if width == stream and stride == 1 else change,
+            blocks=(Block(kind=kind, hidden=hidden, groups=groups),) * count,
+        ))  # fmt: skip
         stream = width
+    stem = stem_for(size, 64, act=not preact)
+    if deep:
+        stem = stem.model_copy(update={"kernel": 3, "deep": (32, 32)})
     return Net(
         input=Input(channels=channels, size=size),
-        stem=stem_for(size, 64, act=not preact),
+        stem=stem,
         stages=tuple(stages),
         head=Head(classes=classes, act=preact),
     )
+
+
+def cifar_net(block: Block, counts: tuple[int, ...], widths: tuple[int, ...], *, shortcut: Shortcut = "project",
+              step: Step | None = None, stem: int = 16, classes: int = 10, channels: int = 3,
+              size: tuple[int, ...] = (32, 32)) -> Net:  # fmt: skip
+    """Stages for small images, each half as large and wider than the one before; the first keeps the size. `block` is
+    that of the first stage; its hidden widths grow as the stages do."""
+    preact, stages, stream = not BRANCHES[block.kind].after, [], stem
+    for i, (count, width) in enumerate(zip(counts, widths, strict=True)):
+        grown = block.model_copy(update={"hidden": tuple(w * width // widths[0] for w in block.hidden)})
+        stays = i == 0 and width == stream and shortcut != "none"
+        stages.append(Stage(width=width, stride=1 if i == 0 else 2, shortcut="identity" if stays else shortcut,
+                            step=step or Step(), blocks=(grown,) * count))  # fmt: skip
+        stream = width
+    return Net(
+        input=Input(channels=channels, size=size), stem=Stem(width=stem, act=not preact), stages=tuple(stages),
+        head=Head(classes=classes, act=preact),
+    )  # fmt: skip
 
 
 def cifar_resnet(depth: int, classes: int = 10, channels: int = 3, size: tuple[int, ...] = (32, 32),
@@ -53,20 +84,10 @@ def cifar_resnet(depth: int, classes: int = 10, channels: int = 3, size: tuple[i
     pre-activation form has projections (He et al. 2016, the authors' code)."""
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth {depth} is not 6n + 2; take 8, 14, 20, 26, 32, 38, 44, ...")
-    kind = "preact_basic" if preact else "basic"
-    shortcut: Shortcut = "project" if preact else "pad"
-    stages = tuple(
-        Stage(width=w, stride=s, shortcut=shortcut if s == 2 else "identity",
-              blocks=(Block(kind=kind, hidden=(w,)),) * ((depth - 2) // 6))
-        for w, s in ((16, 1), (32, 2), (64, 2))
-    )  # fmt: skip
-    stem = Stem(width=16, act=not preact)
-    return Net(
-        input=Input(channels=channels, size=size),
-        stem=stem,
-        stages=stages,
-        head=Head(classes=classes, act=preact),
-    )
+    block = Block(kind="preact_basic" if preact else "basic", hidden=(16,))
+    counts = ((depth - 2) // 6,) * 3
+    return cifar_net(block, counts, (16, 32, 64), shortcut="conv" if preact else "pad", classes=classes,
+                     channels=channels, size=size)  # fmt: skip
 
 
 def cifar_bottleneck(depth: int, classes: int = 10, channels: int = 3, size: tuple[int, ...] = (32, 32),
@@ -75,23 +96,60 @@ def cifar_bottleneck(depth: int, classes: int = 10, channels: int = 3, size: tup
     preact=False is the original ResNet-164."""
     if depth < 11 or (depth - 2) % 9:
         raise ValueError(f"depth {depth} is not 9n + 2; take 11, 20, 29, ..., 164, ..., 1001")
-    kind = "preact_bottleneck" if preact else "bottleneck"
+    block = Block(kind="preact_bottleneck" if preact else "bottleneck", hidden=(16, 16))
+    counts = ((depth - 2) // 9,) * 3
+    return cifar_net(block, counts, (64, 128, 256), shortcut="conv" if preact else "project", classes=classes,
+                     channels=channels, size=size)  # fmt: skip
+
+
+def wide_resnet(depth: int, factor: int, classes: int = 10) -> Net:
+    """WRN-depth-factor: depth 6n + 4 (Zagoruyko and Komodakis 2016, 1605.07146, table 1)."""
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"depth {depth} is not 6n + 4; take 10, 16, 22, 28, 34, 40, ...")
+    widths = (16 * factor, 32 * factor, 64 * factor)
+    block = Block(kind="preact_basic", hidden=widths[:1])
+    return cifar_net(block, ((depth - 4) // 6,) * 3, widths, shortcut="conv", classes=classes)
+
+
+def merge_and_run(half: int, factor: int = 1, kind: str = "merge_and_run", classes: int = 10) -> Net:
+    """DMRNet, or with kind "parallel" DILNet, and with "plain" the ResNet beside them, of Zhao et al. 2017
+    (1611.07718), table 1: `half` is their L, the number of residual branches; depth L + 2, or 2L + 2 for the ResNet."""
+    branches = STEPS[kind].branches
+    if half < 6 or half % 6:
+        raise ValueError(f"L {half} is no multiple of 6; take 6, 12, 18, 24, 30, 36, 48, 54, 96")
+    widths = (16 * factor, 32 * factor, 64 * factor)
+    block = Block(kind="basic", hidden=widths[:1] * branches)
+    return cifar_net(
+        block, (half // (3 * branches),) * 3, widths, step=Step(kind=kind), stem=widths[0], classes=classes
+    )
+
+
+def merge_and_run_imagenet(counts: tuple[int, ...], kind: str = "merge_and_run", bare: bool = False) -> Net:
+    """Bottleneck networks of Zhao et al.: DMRNet-44 of table 4, with a projection for each stream and a summed end;
+    bare: the form of the authors' ImageNet code, without shortcuts where a stage begins, streams side by side at the
+    end, and nothing between the stem's convolution and its pool."""
+    branches = STEPS[kind].branches
     stages = tuple(
-        Stage(
-            width=4 * w,
-            stride=s,
-            shortcut="project",
-            blocks=(Block(kind=kind, hidden=(w, w)),) * ((depth - 2) // 9),
-        )
-        for w, s in ((16, 1), (32, 2), (64, 2))
-    )
-    stem = Stem(width=16, act=not preact)
+        Stage(width=256 * 2**i, stride=1 if i == 0 else 2, shortcut="none" if bare else "project", step=Step(kind=kind),
+              blocks=(Block(kind="bottleneck", hidden=(64 * 2**i,) * 2 * branches),) * count)
+        for i, count in enumerate(counts)
+    )  # fmt: skip
     return Net(
-        input=Input(channels=channels, size=size),
-        stem=stem,
+        input=Input(channels=3, size=(224, 224)),
+        stem=Stem(width=64, kernel=7, stride=2, pool=True, act=not bare),
         stages=stages,
-        head=Head(classes=classes, act=preact),
+        head=Head(classes=1000, join="concat" if bare and branches > 1 else "sum"),
     )
+
+
+def ode_net(blocks: int = 256) -> Net:
+    """Like the CIFAR-10 network of Marion et al. 2024 (2309.01213), section 5: one resolution behind a stem of stride
+    3, 16 channels, GELU, steps of length 1/L, blocks that begin alike. Theirs have biases and no activation behind
+    the sum, ours none and pre-activation; so no published count is held against it."""
+    stage = Stage(width=16, step=Step(h=1 / blocks, start="tied"),
+                  blocks=(Block(kind="preact_basic", hidden=(16,)),) * blocks)  # fmt: skip
+    return Net(input=Input(channels=3, size=(32, 32)), stem=Stem(width=16, stride=3), stages=(stage,),
+               head=Head(classes=10, act=True), act="gelu")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,27 +170,74 @@ class Entry:
 
 
 _2015, _2016 = "He et al. 2015, arXiv 1512.03385", "He et al. 2016, arXiv 1603.05027"
+_WIDE, _NEXT = "Zagoruyko and Komodakis 2016, arXiv 1605.07146", "Xie et al. 2016, arXiv 1611.05431"
+_SE, _MERGE = "Hu et al. 2018, arXiv 1709.01507", "Zhao et al. 2017, arXiv 1611.07718"
+_C10, _IN = "CIFAR-10", "ImageNet"
 
 ZOO = {
-    "resnet18": Entry(lambda: resnet(18), _2015, 11_689_512, 1.814e9, "ImageNet", 30.43),
-    "resnet34": Entry(lambda: resnet(34), _2015, 21_797_672, 3.664e9, "ImageNet", 26.73),
-    "resnet50": Entry(lambda: resnet(50), _2015, 25_557_032, 4.089e9, "ImageNet", 24.7),
-    "resnet101": Entry(lambda: resnet(101), _2015, 44_549_160, 7.801e9, "ImageNet", 23.6),
-    "resnet152": Entry(lambda: resnet(152), _2015, 60_192_808, 11.514e9, "ImageNet", 23.0),
-    "cifar_resnet8": Entry(lambda: cifar_resnet(8), _2015, 0.08e6, None, "CIFAR-10", None),
-    "cifar_resnet20": Entry(lambda: cifar_resnet(20), _2015, 0.27e6, 40.55e6, "CIFAR-10", 8.75),
-    "cifar_resnet32": Entry(lambda: cifar_resnet(32), _2015, 0.46e6, 68.86e6, "CIFAR-10", 7.51),
-    "cifar_resnet44": Entry(lambda: cifar_resnet(44), _2015, 0.66e6, 97.17e6, "CIFAR-10", 7.17),
-    "cifar_resnet56": Entry(lambda: cifar_resnet(56), _2015, 0.85e6, 125.5e6, "CIFAR-10", 6.97),
-    "cifar_resnet110": Entry(lambda: cifar_resnet(110), _2015, 1.7e6, 252.89e6, "CIFAR-10", 6.43),
-    "cifar_resnet164": Entry(lambda: cifar_bottleneck(164, preact=False), _2016, 1.7e6, None, "CIFAR-10", 5.93),
-    "cifar_resnet1202": Entry(lambda: cifar_resnet(1202), _2015, 19.4e6, None, "CIFAR-10", 7.93),
-    "preact_resnet18": Entry(lambda: resnet(18, preact=True), _2016, 11.69e6, 1.814e9, "ImageNet", None),
-    "preact_resnet50": Entry(lambda: resnet(50, preact=True), _2016, 25.55e6, 4.089e9, "ImageNet", None),
-    "cifar_preact_resnet20": Entry(lambda: cifar_resnet(20, preact=True), _2016, 0.27e6, None, "CIFAR-10", None),
-    "cifar_preact_resnet110": Entry(lambda: cifar_resnet(110, preact=True), _2016, 1.7e6, None, "CIFAR-10", 6.37),
-    "cifar_preact_resnet164": Entry(lambda: cifar_bottleneck(164), _2016, 1.7e6, None, "CIFAR-10", 5.46),
-    "cifar_preact_resnet1001": Entry(lambda: cifar_bottleneck(1001), _2016, 10.2e6, None, "CIFAR-10", 4.92),
+    "resnet18": Entry(lambda: resnet(18), _2015, 11_689_512, 1.814e9, _IN, 30.43),
+    "resnet34": Entry(lambda: resnet(34), _2015, 21_797_672, 3.664e9, _IN, 26.73),
+    "resnet50": Entry(lambda: resnet(50), _2015, 25_557_032, 4.089e9, _IN, 24.7),
+    "resnet101": Entry(lambda: resnet(101), _2015, 44_549_160, 7.801e9, _IN, 23.6),
+    "resnet152": Entry(lambda: resnet(152), _2015, 60_192_808, 11.514e9, _IN, 23.0),
+    "cifar_resnet8": Entry(lambda: cifar_resnet(8), _2015, 0.08e6, None, _C10, None),
+    "cifar_resnet20": Entry(lambda: cifar_resnet(20), _2015, 0.27e6, 40.55e6, _C10, 8.75),
+    "cifar_resnet32": Entry(lambda: cifar_resnet(32), _2015, 0.46e6, 68.86e6, _C10, 7.51),
+    "cifar_resnet44": Entry(lambda: cifar_resnet(44), _2015, 0.66e6, 97.17e6, _C10, 7.17),
+    "cifar_resnet56": Entry(lambda: cifar_resnet(56), _2015, 0.85e6, 125.5e6, _C10, 6.97),
+    "cifar_resnet110": Entry(lambda: cifar_resnet(110), _2015, 1.7e6, 252.89e6, _C10, 6.43),
+    "cifar_resnet164": Entry(lambda: cifar_bottleneck(164, preact=False), _2016, 1.7e6, None, _C10, 5.93),
+    "cifar_resnet1202": Entry(lambda: cifar_resnet(1202), _2015, 19.4e6, None, _C10, 7.93),
+    "preact_resnet18": Entry(lambda: resnet(18, preact=True), _2016, 11.69e6, 1.814e9, _IN, None),
+    "preact_resnet50": Entry(lambda: resnet(50, preact=True), _2016, 25.55e6, 4.089e9, _IN, None),
+    "cifar_preact_resnet20": Entry(lambda: cifar_resnet(20, preact=True), _2016, 0.27e6, None, _C10, None),
+    "cifar_preact_resnet110": Entry(lambda: cifar_resnet(110, preact=True), _2016, 1.7e6, None, _C10, 6.37),
+    "cifar_preact_resnet164": Entry(lambda: cifar_bottleneck(164), _2016, 1.7e6, None, _C10, 5.46),
+    "cifar_preact_resnet1001": Entry(lambda: cifar_bottleneck(1001), _2016, 10.2e6, None, _C10, 4.92),
+    "wide_resnet28_10": Entry(lambda: wide_resnet(28, 10), _WIDE, 36.5e6, None, _C10, 4.00),
+    "wide_resnet40_4": Entry(lambda: wide_resnet(40, 4), _WIDE, 8.9e6, None, _C10, 4.53),
+    "wide_resnet16_8": Entry(lambda: wide_resnet(16, 8), _WIDE, 11.0e6, None, _C10, 4.27),
+    "wide_resnet50_2": Entry(lambda: resnet(50, wide=2), _WIDE, 68_883_240, 11.398e9, _IN, 21.9),
+    "wide_resnet101_2": Entry(lambda: resnet(101, wide=2), _WIDE, 126_886_696, 22.753e9, _IN, None),
+    "resnext50_32x4d": Entry(lambda: resnet(50, groups=32, group_width=4), _NEXT, 25_028_904, 4.230e9, _IN, 22.2),
+    "resnext101_32x8d": Entry(lambda: resnet(101, groups=32, group_width=8), _NEXT, 88_791_336, 16.414e9, _IN, None),
+    "resnext101_64x4d": Entry(lambda: resnet(101, groups=64, group_width=4), _NEXT, 83_455_272, 15.46e9, _IN, 20.4),
+    "se_resnet50": Entry(lambda: resnet(50, se=True), _SE, 28.1e6, None, _IN, 23.29),
+    "se_resnet101": Entry(lambda: resnet(101, se=True), _SE, 49.3e6, None, _IN, 22.38),
+    "resnet50d": Entry(lambda: resnet(50, deep=True), "He et al. 2018, arXiv 1812.01187", 25.58e6, 4.3e9, _IN, 22.84),
+    "merge_resnet26": Entry(lambda: merge_and_run(12, kind="plain"), _MERGE, 0.4e6, None, _C10, 6.62),
+    "dilnet14": Entry(lambda: merge_and_run(12, kind="parallel"), _MERGE, 0.4e6, None, _C10, 6.53),
+    "dmrnet14": Entry(lambda: merge_and_run(12), _MERGE, 0.4e6, None, _C10, 6.48),
+    "merge_resnet38": Entry(lambda: merge_and_run(18, kind="plain"), _MERGE, 0.6e6, None, _C10, 5.93),
+    "dilnet20": Entry(lambda: merge_and_run(18, kind="parallel"), _MERGE, 0.6e6, None, _C10, 5.83),
+    "dmrnet20": Entry(lambda: merge_and_run(18), _MERGE, 0.6e6, None, _C10, 5.79),
+    "merge_resnet50": Entry(lambda: merge_and_run(24, kind="plain"), _MERGE, 0.8e6, None, _C10, 5.6),
+    "dilnet26": Entry(lambda: merge_and_run(24, kind="parallel"), _MERGE, 0.8e6, None, _C10, 5.59),
+    "dmrnet26": Entry(lambda: merge_and_run(24), _MERGE, 0.8e6, None, _C10, 5.47),
+    "merge_resnet62": Entry(lambda: merge_and_run(30, kind="plain"), _MERGE, 1.0e6, None, _C10, 5.5),
+    "dilnet32": Entry(lambda: merge_and_run(30, kind="parallel"), _MERGE, 1.0e6, None, _C10, 5.45),
+    "dmrnet32": Entry(lambda: merge_and_run(30), _MERGE, 1.0e6, None, _C10, 5.1),
+    "merge_resnet74": Entry(lambda: merge_and_run(36, kind="plain"), _MERGE, 1.2e6, None, _C10, 5.35),
+    "dilnet38": Entry(lambda: merge_and_run(36, kind="parallel"), _MERGE, 1.2e6, None, _C10, 5.26),
+    "dmrnet38": Entry(lambda: merge_and_run(36), _MERGE, 1.2e6, None, _C10, 5.18),
+    "merge_resnet98": Entry(lambda: merge_and_run(48, kind="plain"), _MERGE, 1.5e6, None, _C10, 5.26),
+    "dilnet50": Entry(lambda: merge_and_run(48, kind="parallel"), _MERGE, 1.5e6, None, _C10, 5.05),
+    "dmrnet50": Entry(lambda: merge_and_run(48), _MERGE, 1.5e6, None, _C10, 4.99),
+    "merge_resnet110": Entry(lambda: merge_and_run(54, kind="plain"), _MERGE, 1.7e6, None, _C10, 5.24),
+    "dilnet56": Entry(lambda: merge_and_run(54, kind="parallel"), _MERGE, 1.7e6, None, _C10, 5.02),
+    "dmrnet56": Entry(lambda: merge_and_run(54), _MERGE, 1.7e6, None, _C10, 4.96),
+    "merge_resnet194": Entry(lambda: merge_and_run(96, kind="plain"), _MERGE, 3.1e6, None, _C10, 5.47),
+    "dilnet98": Entry(lambda: merge_and_run(96, kind="parallel"), _MERGE, 3.1e6, None, _C10, 4.97),
+    "dmrnet98": Entry(lambda: merge_and_run(96), _MERGE, 3.1e6, None, _C10, 4.84),
+    "dmrnet32_wide": Entry(lambda: merge_and_run(30, 4), _MERGE, 14.9e6, None, _C10, 3.94),
+    "dmrnet50_wide": Entry(lambda: merge_and_run(48, 4), _MERGE, 24.8e6, None, _C10, 3.57),
+    "dmrnet44_imagenet": Entry(lambda: merge_and_run_imagenet((2, 2, 8, 2)), _MERGE, 43.3e6, None, _IN, 23.66),
+    "dmrnet50_imagenet": Entry(
+        lambda: merge_and_run_imagenet((1, 2, 11, 2), bare=True), _MERGE, 46.4e6, None, _IN, 23.16
+    ),
+    "merge_resnet98_imagenet": Entry(
+        lambda: merge_and_run_imagenet((2, 4, 22, 4), "plain", bare=True), _MERGE, 45.0e6, None, _IN, 23.38
+    ),
 }
 
 

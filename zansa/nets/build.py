@@ -1,15 +1,17 @@
 """build(net) -> the module. Modules are made from the rows of the lowered table; their paths are the rows' paths."""
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..arch.branches import BRANCHES
 from ..arch.lower import Row, Table, lower
-from ..arch.spec import Block, Net
+from ..arch.spec import Net
+from ..arch.steps import STEPS
+from .start import begin, initialise
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -20,6 +22,8 @@ MEAN: dict[int, Callable[..., Tensor]] = {
 }
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGE = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+ACT = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "sigmoid": nn.Sigmoid}
 
 
 class Contrast(nn.Module):
@@ -77,20 +81,75 @@ class GlobalPool(nn.Module):
         return x.amax(2) if self.kind == "max" else torch.cat([x.mean(2), x.amax(2)], 1)
 
 
-class Residual(nn.Module):
-    """One block: after(shortcut(x') + s branch(x')), where x' = shared(x)."""
+class Bias(nn.Module):
+    """A number added to every channel: what is left of a norm in a network without norms."""
 
-    def __init__(self, shared: nn.Module, branch: nn.Module, shortcut: nn.Module, scaled: bool, after: nn.Module):
+    def __init__(self, channels: int):
         super().__init__()
-        self.shared, self.branch, self.shortcut, self.after = shared, branch, shortcut, after
-        self.scale = nn.Parameter(torch.ones(())) if scaled else None
+        self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:  # N X *size -> N Y *size/stride
-        x = self.shared(x)
-        out = self.branch(x)
-        if self.scale is not None:
-            out = self.scale * out
-        return self.after(self.shortcut(x) + out)
+    def forward(self, x: Tensor) -> Tensor:  # N C *size -> N C *size
+        return x + self.bias.reshape(-1, *[1] * (x.ndim - 2))
+
+
+class Scale(nn.Module):
+    """Times one learned number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * x
+
+
+class Gate(nn.Sequential):
+    """Squeeze and excitation: every channel times what the layers make of the means of all channels."""
+
+    def forward(self, x: Tensor) -> Tensor:  # N C *size -> N C *size
+        gate = super().forward(x)
+        return x * gate.reshape(*gate.shape, *[1] * (x.ndim - 2))
+
+
+class Line(NamedTuple):
+    """One line of a block's program: tensor `out` is `part` of tensor reads[0], or the sum of `reads` by `weights`."""
+
+    out: str
+    part: str
+    reads: tuple[str, ...]
+    weights: tuple[float, ...]
+
+
+class Block(nn.Module):
+    """One block: its branches, shortcuts and activations, and the program that joins them to the streams."""
+
+    def __init__(self, parts: dict[str, nn.Module], lines: Sequence[Line], takes: Sequence[str], gives: Sequence[str]):
+        super().__init__()
+        for name in sorted(parts, key=_place_of):  # fresh weights are drawn in this order
+            self.add_module(name, parts[name])
+        self.lines, self.takes, self.gives = tuple(lines), tuple(takes), tuple(gives)
+
+    def forward(self, *streams: Tensor) -> tuple[Tensor, ...]:  # N X *size each -> N Y *size/stride each
+        tensors = dict(zip(self.takes, streams, strict=True))
+        for out, part, reads, weights in self.lines:
+            if part:
+                tensors[out] = self._modules[part](tensors[reads[0]])  # type: ignore[misc]
+            else:
+                tensors[out] = weighted_sum([tensors[name] for name in reads], weights)
+        return tuple(tensors[name] for name in self.gives)
+
+
+def _place_of(part: str) -> tuple[int, str]:
+    order = ("shared", "branch", "shortcut", "after")
+    return next(k for k, name in enumerate(order) if part.startswith(name)), part
+
+
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The sum of tensors of one shape times numbers."""
+    total = tensors[0] if weights[0] == 1 else weights[0] * tensors[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        total = total + tensor if weight == 1 else torch.add(total, tensor, alpha=weight)
+    return total
 
 
 class Network(nn.Module):
@@ -101,76 +160,105 @@ class Network(nn.Module):
         self.net, self.stem, self.stages, self.head = net, stem, stages, head
 
     def forward(self, x: Tensor) -> Tensor:  # N C *size -> N classes
-        x = self.stem(x)
+        streams: tuple[Tensor, ...] = (self.stem(x),)
         for stage in self.stages:
             for block in stage:  # type: ignore[attr-defined]
-                x = block(x)
-        return self.head(x)
+                streams = block(*streams)
+        if len(streams) == 1:
+            return self.head(streams[0])
+        pooled = [self.head.pool(stream) for stream in streams]  # type: ignore[operator, union-attr]
+        return self.head.linear(torch.cat(pooled, 1))  # type: ignore[operator, union-attr]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What leaves the stem before its pool (where it has one), the stem, and each stage: (N, C, *size) each; of
+        two streams that go on, their mean, or the first where the second is none of the picture (momentum)."""
+        found = []
+        for name, layer in self.stem.named_children():
+            if name == "pool":
+                found.append(x)
+            x = layer(x)
+        found.append(x)
+        streams: tuple[Tensor, ...] = (x,)
+        for stage, module in zip(self.net.stages, self.stages, strict=True):
+            for block in module:  # type: ignore[attr-defined]
+                streams = block(*streams)
+            alike = STEPS[stage.step.kind].start == "copy"
+            found.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
+        return found
 
 
 def build(net: Net, generator: torch.Generator | None = None) -> Network:
     """The module of a network, freshly initialised: convolutions normal with variance 2 / fan out (He et al. 2015,
-    1502.01852), the linear layer uniform within 1 / sqrt(fan in), norms one and zero.
+    1502.01852), linear layers uniform within 1 / sqrt(fan in), norms one and zero; then as each stage's step begins.
 
     Takes float images (N, channels, *size), of other sizes too, and gives logits (N, classes). All randomness comes
     from `generator` (default: a new one of seed 0).
     """
     table = lower(net)
-    stages = nn.ModuleList(
-        nn.ModuleList(_block(f"stages.{i}.{j}", block, table) for j, block in enumerate(stage.blocks))
-        for i, stage in enumerate(net.stages)
-    )
-    network = Network(net, _chain("stem", table), stages, _chain("head", table))
-    initialise(network, generator or torch.Generator().manual_seed(0))
+    paths = [[f"stages.{i}.{j}" for j in range(len(stage.blocks))] for i, stage in enumerate(net.stages)]
+    flows = _flows([path for stage in paths for path in stage], table)
+    stages = nn.ModuleList(nn.ModuleList(_block(path, table, *flows[path]) for path in stage) for stage in paths)
+    network = Network(net, _chain("stem", _rows_of("stem", table), table), stages,
+                      _chain("head", _rows_of("head", table), table))  # fmt: skip
+    generator = generator or torch.Generator().manual_seed(0)
+    initialise(network, generator)
+    begin(net, network, generator)
     return network
 
 
-@torch.no_grad()
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Fresh weights in place, drawn in the order of the module's layers."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            bound = 1 / math.sqrt(layer.in_features)
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
-        elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            fan_out = layer.weight[0, 0].numel() * layer.out_channels // layer.groups
-            layer.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
-
-
-@torch.no_grad()
-def start_as_identity(net: Net, stage: int, at: int, block: nn.Module) -> None:
-    """Zero what makes a block's branch vanish: its learned scalar, or else what the branch's table names."""
-    path = f"stages.{stage}.{at}."
-    rows = [row for row in lower(net).rows if row.path.startswith(path)]
-    zeros = (
-        ["scale"]
-        if any(row.scale for row in rows)
-        else [f"{row.path.removeprefix(path)}.weight" for row in rows if row.zero]
-    )
-    for name in zeros:
-        block.get_parameter(name).zero_()
-
-
-def build_block(net: Net, stage: int, at: int) -> Residual:
+def build_block(net: Net, stage: int, at: int) -> Block:
     """One block of a network, its weights not yet initialised."""
-    return _block(f"stages.{stage}.{at}", net.stages[stage].blocks[at], lower(net))
+    table, path = lower(net), f"stages.{stage}.{at}"
+    paths = [f"stages.{i}.{j}" for i, s in enumerate(net.stages) for j in range(len(s.blocks))]
+    return _block(path, table, *_flows(paths, table)[path])
 
 
-def _block(path: str, block: Block, table: Table) -> Residual:
-    (add,) = (row for row in table.rows if row.path == f"{path}.add")
-    shared, branch, shortcut = (_chain(f"{path}.{part}", table) for part in ("shared", "branch", "shortcut"))
-    after = nn.ReLU() if BRANCHES[block.kind].after else nn.Identity()
-    return Residual(shared, branch, shortcut, add.scale, after)
+def _flows(blocks: Sequence[str], table: Table) -> dict[str, tuple[list[str], list[str]]]:
+    """The tensors that each block takes, and those that it gives: what the next one, or the head, takes."""
+    takes = [_taken(_rows_of(part, table)) for part in (*blocks, "head")]
+    return {path: (takes[k], takes[k + 1]) for k, path in enumerate(blocks)}
 
 
-def _chain(path: str, table: Table) -> nn.Module:
-    rows = [row for row in table.rows if row.path.startswith(path + ".")]
-    return _named((row.path.removeprefix(path + "."), _layer(row, table)) for row in rows) if rows else nn.Identity()
+def _taken(rows: Sequence[Row]) -> list[str]:
+    """Paths of the tensors that rows read and do not write, in the order of reading."""
+    written = {row.path for row in rows}
+    return list(dict.fromkeys(path for row in rows for path in row.reads if path not in written))
 
 
-def _named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
-    sequence = nn.Sequential()
+def _rows_of(path: str, table: Table) -> list[Row]:
+    return [row for row in table.rows if row.path.startswith(path + ".")]
+
+
+def _block(path: str, table: Table, takes: Sequence[str], gives: Sequence[str]) -> Block:
+    parts: dict[str, nn.Module] = {}
+    lines = []
+    for name, group in groupby(_rows_of(path, table), key=lambda row: row.path.split(".")[3]):
+        rows = list(group)
+        if rows[0].op == "add":
+            lines += [Line(row.path, "", row.reads, row.weights) for row in rows]
+            continue
+        part = rows[0].module.split(".")[3] if rows[0].module else name
+        if not rows[0].module:
+            chain = len(rows) > 1 or len(rows[0].path.split(".")) > 4
+            parts[name] = _chain(f"{path}.{name}", rows, table) if chain else _layer(rows[0], table)
+        lines.append(Line(rows[-1].path, part, rows[0].reads, ()))
+    return Block(parts, lines, takes, gives)
+
+
+def _chain(path: str, rows: Sequence[Row], table: Table) -> nn.Module:
+    layers = [(row.path.removeprefix(path + "."), row) for row in rows]
+    gates = {name for name, row in layers if row.op == "times"}
+    named: list[tuple[str, nn.Module]] = []
+    for name, row in layers:
+        if row.op == "times":
+            inner = [(n.removeprefix(name + "."), r) for n, r in layers if n.startswith(name + ".")]
+            named.append((name, _named(((n, _layer(r, table)) for n, r in inner), Gate())))
+        elif name.partition(".")[0] not in gates:
+            named.append((name, _layer(row, table)))
+    return _named(named, nn.Sequential())
+
+
+def _named(layers: Iterable[tuple[str, nn.Module]], sequence: nn.Sequential) -> nn.Sequential:
     for name, layer in layers:
         sequence.add_module(name, layer)
     return sequence
@@ -185,15 +273,21 @@ def _layer(row: Row, table: Table) -> nn.Module:
             half = row.kernel // 2
             return CONV[dims](x, y, row.kernel, row.stride, half, groups=row.groups, bias=False)
         case "norm":
-            return NORM[dims](y)
+            return nn.GroupNorm(row.groups, y) if row.kind == "group" else NORM[dims](y)
+        case "bias":
+            return Bias(y)
         case "act":
-            return nn.ReLU()
+            return ACT[row.kind]()
+        case "scale":
+            return Scale()
+        case "pool" if row.kind == "average":
+            return AVERAGE[dims](row.kernel, row.stride, ceil_mode=True, count_include_pad=False)
         case "pool":
             return POOL[dims](row.kernel, row.stride, row.kernel // 2)
         case "pad":
             return Pad(row.stride, y - x)
         case "globalpool":
-            return GlobalPool(row.pool)
+            return GlobalPool(row.kind)
         case "linear":
-            return nn.Linear(2 * x if row.pool == "both" else x, y)
+            return nn.Linear(row.copies * x, y)
     raise AssertionError(row.op)

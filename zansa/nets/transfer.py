@@ -10,10 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..arch.edits import Delete, Insert, Remap, apply, group_of, groups_of
+from ..arch.edits import AnyEdit, Delete, Insert, Remap, apply, group_of, groups_of
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
-from .build import build_block, initialise, start_as_identity
+from .build import build_block
+from .start import initialise, start_as_identity
 
 State = dict[str, Tensor]
 Role = Literal["weights", "first moment", "second moment"]
@@ -25,7 +26,7 @@ MOMENTS: dict[str, Role] = {
 }
 
 
-def transfer(state: State, net: Net, edit: Insert | Delete | Remap, role: Role = "weights",
+def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",
              generator: torch.Generator | None = None) -> State:  # fmt: skip
     """The tensors of `net` (the state dict of build(net), or part of it) for apply(net, edit).
 
@@ -38,10 +39,12 @@ def transfer(state: State, net: Net, edit: Insert | Delete | Remap, role: Role =
         return _remapped(state, net, edit, role)
     if isinstance(edit, Delete):
         return _shifted(state, edit.stage, edit.at, -1)
-    return _shifted(state, edit.stage, edit.at, 1) | _fresh(state, after, edit, role, generator)
+    if isinstance(edit, Insert):
+        return _shifted(state, edit.stage, edit.at, 1) | _fresh(state, after, edit, role, generator)
+    return dict(state)
 
 
-def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net: Net, edit: Insert | Delete | Remap,
+def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net: Net, edit: AnyEdit,
                        new_names: list[str]) -> dict[int, dict[str, Tensor]]:  # fmt: skip
     """The "state" of an optimiser's state dict behind an edit; `names` and `new_names` are the parameters' names in
     the order in which the optimisers hold them. What is no moment (a step count) is copied."""
@@ -115,16 +118,13 @@ def _plan(table: Table, edit: Remap) -> Plan:
 def _gathered(value: Tensor, name: str, row: Row | None, plan: Plan, table: Table, role: Role) -> Tensor:
     if row is None or value.ndim == 0:
         return value
-    if row.op in ("conv", "norm") and row.y in plan:
+    if row.op in ("conv", "norm", "bias", "linear") and row.y in plan:
         index, shares = plan[row.y]
         value = _along(value, 0, index, shares ** POWER[role])
     if row.op == "linear" and row.x in plan and name.endswith("weight"):
         index, shares = plan[row.x]
-        copies = range(2 if row.pool == "both" else 1)
-        index, shares = (
-            torch.cat([index + k * table.width[row.x] for k in copies]),
-            torch.cat([shares for _ in copies]),
-        )
+        index = torch.cat([index + k * table.width[row.x] for k in range(row.copies)])
+        shares = shares.repeat(row.copies)
         return _along(value, 1, index, shares if role == "weights" else torch.ones_like(shares))
     if row.op == "conv" and row.x in plan and row.groups == 1:
         index, shares = plan[row.x]
