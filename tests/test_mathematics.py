@@ -168,7 +168,7 @@ def shares(net: Net) -> list[float]:
     x = module.stem(images_for(net))
     for block in module.stages[0]:
         (y,) = block(x)
-        found.append(float((y - x).norm() / x.norm()))
+        found.append(((y - x).norm() / x.norm()).item())
         x = y
     return found
 

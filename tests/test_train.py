@@ -79,10 +79,10 @@ def test_same_seed_same_result_and_another_seed_another():
     assert not torch.equal(states[0]["head.linear.weight"], states[2]["head.linear.weight"])
 
 
-@pytest.mark.parametrize("stop", [1, 7, 10, 25])
-def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, stop):
+@pytest.mark.parametrize(("stop", "chance"), [(1, 0.0), (7, 0.0), (10, 0.3), (25, 0.0)])
+def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, stop, chance):
     data, parts = ready()
-    recipe = RECIPE.model_copy(update={"checkpoint": 0.0})
+    recipe = RECIPE.model_copy(update={"checkpoint": 0.0, "dropout": chance, "stochastic_depth": chance})
 
     def run(path, steps=None):
         module = build(NET, torch.Generator().manual_seed(3))

@@ -40,7 +40,8 @@ class StepKind:
     when one stream enters: a copy of the first, or zero. last: the program of the last block before the streams
     become one (None: the first stream of `program` is taken). enter: the program of a block that changes the shape
     (None: `program`). mix: the default of a block's mix; None when the kind has none. after: whether branches with an
-    activation behind the sum are allowed. whole: why a block with a zero branch is not the identity; "" when it is.
+    activation behind the sum are allowed. inverse: the program back from the new streams to the old ones, where
+    there is one. whole: why a block with a zero branch is not the identity; "" when it is.
     """
 
     program: Callable[[float, float], Program]
@@ -50,6 +51,7 @@ class StepKind:
     enter: Callable[[float, float], Program] | None = None
     mix: float | None = None
     after: bool = True
+    inverse: Callable[[float, float], Program] | None = None
     whole: str = ""
 
     @property
@@ -103,6 +105,14 @@ def reversible_end(h: float, a: float) -> Program:
     return Call("f", 0, "y"), total("left", x=1, f=h), Call("g", 1, "left"), total("X", left=0.5, y=0.5, g=h / 2)
 
 
+def reversed_momentum(h: float, a: float) -> Program:
+    return total("x", X=1, V=-1), Call("f", 0, "x"), total("v", V=1 / a, f=-(1 - a) * h / a)
+
+
+def reversed_reversible(h: float, a: float) -> Program:
+    return Call("g", 1, "X"), total("y", Y=1, g=-h), Call("f", 0, "y"), total("x", X=1, f=-h)
+
+
 STEPS = {
     "plain": StepKind(plain),
     "parallel": StepKind(parallel),
@@ -111,7 +121,13 @@ STEPS = {
     ),
     "heun": StepKind(heun, enter=plain, after=False),
     "momentum": StepKind(
-        momentum, "xv", start="zero", mix=0.9, after=False, whole="the stream goes on by its momentum"
+        momentum,
+        "xv",
+        start="zero",
+        mix=0.9,
+        after=False,
+        inverse=reversed_momentum,
+        whole="the stream moves on by itself",
     ),
-    "reversible": StepKind(reversible, "xy", last=reversible_end, after=False),
+    "reversible": StepKind(reversible, "xy", last=reversible_end, after=False, inverse=reversed_reversible),
 }

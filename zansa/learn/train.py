@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..arch.spec import Net
-from ..nets.build import build
+from ..nets.build import Network, build
 from ..nets.files import Model
+from ..nets.noise import add_noise
 from ..record import write_atomic
 from .data.augment import Augment, augment
 from .data.dataset import Dataset
@@ -41,7 +42,8 @@ class Recipe(BaseModel):
     balance: "none"; "logit" adds the log of each class's share to the logits in training (Menon et al. 2020,
     2007.07314), so that rare classes count as much as common ones; "weights" divides each class's loss by the square
     root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
-    share of the training (0: never). checkpoint: seconds between two saved states.
+    share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). checkpoint: seconds between
+    two saved states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +60,8 @@ class Recipe(BaseModel):
     balance: Literal["none", "logit", "weights"] = "logit"
     clip: Annotated[float, Field(gt=0)] = 5.0
     patience: Share = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: Augment = Augment()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_first", "channels_last"] = "auto"
@@ -75,7 +79,7 @@ def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
 
 
 def training(
-    module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None
+    module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None
 ) -> Generator[Event]:
     """Train in place, yielding what happens: "start", "step", "epoch" and "done" events.
 
@@ -94,6 +98,8 @@ def training(
     optimizer = make_optimizer(module, recipe)
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
     state = State(module, optimizer)
+    chance = torch.Generator(device)
+    noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
     saved = began = time.monotonic()
     order = None
@@ -108,6 +114,7 @@ def training(
             index = np.sort(order[place * batch : (place + 1) * batch])
             images = to_tensor(data, index, device, layout)
             draws = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
+            chance.manual_seed(recipe.seed * 1_000_003 + state.step)
             images = augment(images, recipe.augment, draws)
             labels = torch.from_numpy(data.labels[index]).to(device)
             for group in optimizer.param_groups:
@@ -142,6 +149,8 @@ def training(
                 state.write(checkpoint, saved - began)
         yield {"event": "done", "step": state.step, "steps": steps, "best": state.best_epoch}
     finally:
+        for handle in noise:
+            handle.remove()
         module.load_state_dict(state.best or state.average.state_dict())
         module.cpu().to(memory_format=torch.contiguous_format).eval()
 
@@ -285,6 +294,8 @@ def choose_speed(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe,
     """The recipe with "auto" replaced by what is fastest here, measured in turns on copies of the network."""
     precisions = ("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,)
     layouts = ("channels_first", "channels_last") if recipe.layout == "auto" else (recipe.layout,)
+    if len(data.preprocess.size) != 2:
+        layouts = ("channels_first",)  # torch knows the other for images alone
     options = [recipe.model_copy(update={"precision": p, "layout": x}) for p in precisions for x in layouts]
     if len(options) == 1:
         return options[0]

@@ -166,8 +166,8 @@ class Network(nn.Module):
                 streams = block(*streams)
         if len(streams) == 1:
             return self.head(streams[0])
-        pooled = [self.head.pool(stream) for stream in streams]  # type: ignore[operator, union-attr]
-        return self.head.linear(torch.cat(pooled, 1))  # type: ignore[operator, union-attr]
+        pooled = [self.head.pool(stream) for stream in streams]  # type: ignore[operator]
+        return self.head.linear(torch.cat(pooled, 1))  # type: ignore[operator]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What leaves the stem before its pool (where it has one), the stem, and each stage: (N, C, *size) each; of
@@ -220,9 +220,9 @@ def _flows(blocks: Sequence[str], table: Table) -> dict[str, tuple[list[str], li
 
 
 def _taken(rows: Sequence[Row]) -> list[str]:
-    """Paths of the tensors that rows read and do not write, in the order of reading."""
+    """Paths of the tensors that rows read and do not write, in the order of the streams (add, add1)."""
     written = {row.path for row in rows}
-    return list(dict.fromkeys(path for row in rows for path in row.reads if path not in written))
+    return sorted({path for row in rows for path in row.reads} - written, key=lambda path: path.split(".")[-1])
 
 
 def _rows_of(path: str, table: Table) -> list[Row]:

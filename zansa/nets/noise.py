@@ -1,0 +1,64 @@
+"""Dropout and stochastic depth: choices of the training, so they stand beside the network and not in it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..arch.lower import lower
+from .build import Network
+
+
+def add_noise(
+    network: Network, dropout: float, stochastic_depth: float, generator: torch.Generator
+) -> list[RemovableHandle]:
+    """Let a network in training lose values and branches at random; the handles take the noise away again.
+
+    dropout: the chance of each value that a branch's last convolution reads (Zagoruyko and Komodakis 2016, 1605.07146,
+    section 2.4). stochastic_depth: the chance of the last block's branches, for each image; it rises evenly from zero
+    at the first (Huang et al. 2016, 1603.09382, section 3). What is left is scaled up, so that the mean stays. All
+    randomness comes from `generator`, on the device of the network.
+    """
+    handles: list[RemovableHandle] = []
+    branches = _branches(network)
+    for k, (branch, convolution) in enumerate(branches):
+        chance = stochastic_depth * (k + 1) / len(branches)
+        if dropout:
+            handles.append(convolution.register_forward_pre_hook(_dropping(dropout, generator)))
+        if chance:
+            handles.append(branch.register_forward_hook(_skipping(chance, generator)))
+    return handles
+
+
+def _branches(network: Network) -> list[tuple[nn.Module, nn.Module]]:
+    """Every branch with its last convolution, in the order of the blocks."""
+    last: dict[str, str] = {}
+    for row in lower(network.net).rows:
+        if row.op == "conv" and ".branch" in row.path and not row.module:
+            last[".".join(row.path.split(".")[:4])] = row.path
+    return [(network.get_submodule(branch), network.get_submodule(path)) for branch, path in last.items()]
+
+
+def _kept(shape: list[int], like: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """Zeros with this chance, and elsewhere what makes the mean 1."""
+    kept = torch.rand(shape, generator=generator, device=like.device) >= chance
+    return kept.to(like.dtype) / (1 - chance)
+
+
+def _dropping(chance: float, generator: torch.Generator) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor | None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        x = inputs[0]
+        return x * _kept(list(x.shape), x, chance, generator) if module.training else None
+
+    return hook
+
+
+def _skipping(
+    chance: float, generator: torch.Generator
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> Tensor | None:
+        each = [len(out)] + [1] * (out.ndim - 1)
+        return out * _kept(each, out, chance, generator) if module.training else None
+
+    return hook
