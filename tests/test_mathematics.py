@@ -214,7 +214,7 @@ def test_fixup_is_what_the_paper_says():
 
     def growth(module):
         first, *_, last = module.features(x)
-        return float(last.std() / first.std())
+        return (last.std() / first.std()).item()
 
     assert growth(ours) < 2 < 4 < growth(random)
 

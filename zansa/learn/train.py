@@ -28,6 +28,7 @@ from .data.augment import Augment, augment
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .predict import logits, to_tensor
+from .tune import Tuning, first_to_learn, let_learn, parts_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Event = dict[str, Any]
@@ -42,8 +43,8 @@ class Recipe(BaseModel):
     balance: "none"; "logit" adds the log of each class's share to the logits in training (Menon et al. 2020,
     2007.07314), so that rare classes count as much as common ones; "weights" divides each class's loss by the square
     root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
-    share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). checkpoint: seconds between
-    two saved states.
+    share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). tuning: which parts learn,
+    and how fast. checkpoint: seconds between two saved states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class Recipe(BaseModel):
     patience: Share = 0.5
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    tuning: Tuning = Tuning()
     augment: Augment = Augment()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_first", "channels_last"] = "auto"
@@ -102,7 +104,7 @@ def training(
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
     saved = began = time.monotonic()
-    order = None
+    order = first = None
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
            "threads": torch.get_num_threads()}  # fmt: skip
@@ -111,6 +113,8 @@ def training(
             epoch, place = divmod(state.step, per_epoch)
             if place == 0 or order is None:
                 order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
+            if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
+                let_learn(module, first)
             index = np.sort(order[place * batch : (place + 1) * batch])
             images = to_tensor(data, index, device, layout)
             draws = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
@@ -118,7 +122,7 @@ def training(
             images = augment(images, recipe.augment, draws)
             labels = torch.from_numpy(data.labels[index]).to(device)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup)
+                group["lr"] = recipe.rate * group["factor"] * warmup_cosine(state.step / steps, recipe.warmup)
             with autocast(device, recipe.precision):
                 found = module(images)
             loss = criterion(found.float(), labels)
@@ -152,7 +156,7 @@ def training(
         for handle in noise:
             handle.remove()
         module.load_state_dict(state.best or state.average.state_dict())
-        module.cpu().to(memory_format=torch.contiguous_format).eval()
+        module.cpu().to(memory_format=torch.contiguous_format).eval().requires_grad_(True)
 
 
 class State:
@@ -238,11 +242,16 @@ def warmup_cosine(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW; no decay on norms, biases and scalars."""
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
+def make_optimizer(module: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; no decay on norms, biases and scalars. Each group has the "factor" of its
+    parts' rates."""
+    held: dict[tuple[float, float], list[nn.Parameter]] = {}
+    parts = parts_of(module)
+    for k, part in enumerate(parts):
+        for parameter in part.parameters():
+            decay = recipe.decay if parameter.ndim > 1 else 0.0
+            held.setdefault((recipe.tuning.factor ** (len(parts) - 1 - k), decay), []).append(parameter)
+    groups = [{"params": params, "weight_decay": decay, "factor": factor} for (factor, decay), params in held.items()]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.rate)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)

@@ -1,0 +1,126 @@
+"""Weights from elsewhere: what learns and what rests; and a trained network under another light."""
+
+import numpy as np
+import pytest
+import torch
+from laws import small_net, trained
+from test_train import NET, RECIPE, ready
+
+from zansa.learn.adapt import align, batches_of, features, renormalise
+from zansa.learn.train import training
+from zansa.learn.tune import Tuning, default_tuning, first_to_learn, parts_of
+from zansa.nets.build import build
+
+
+def changed_parts(tuning: Tuning) -> list[bool]:
+    """Whether each part differs after training: weights and running statistics."""
+    data, parts = ready()
+    module = build(NET, torch.Generator().manual_seed(3))
+    before = [{name: value.clone() for name, value in part.state_dict().items()} for part in parts_of(module)]
+    for _ in training(module, data, parts, RECIPE.model_copy(update={"tuning": tuning})):
+        pass
+    assert all(p.requires_grad for p in module.parameters())
+    return [any(not torch.equal(value, old[name]) for name, value in part.state_dict().items())
+            for part, old in zip(parts_of(module), before, strict=True)]  # fmt: skip
+
+
+def test_frozen_parts_keep_weights_and_statistics():
+    count = 2 + len(NET.stages)
+    assert changed_parts(Tuning()) == [True] * count
+    assert changed_parts(Tuning(frozen=2)) == [False] * 2 + [True] * (count - 2)
+    assert changed_parts(Tuning(frozen=count - 1)) == [False] * (count - 1) + [True]
+    with pytest.raises(ValueError, match=f"frozen={count} was asked, but the network has {count} parts"):
+        changed_parts(Tuning(frozen=count))
+
+
+def test_parts_thaw_from_the_head_down():
+    tuning = Tuning(frozen=1, thaw=0.5)
+    first = [first_to_learn(tuning, 6, progress / 100) for progress in range(100)]
+    assert first == sorted(first, reverse=True)
+    assert (first[0], first[49], first[50], first[99]) == (5, 2, 1, 1)
+    assert first_to_learn(Tuning(), 6, 0.0) == 0
+
+
+def test_parts_near_the_input_learn_more_slowly():
+    """Distance gone by each part, relative to its size, with and without the factor."""
+
+    def gone(factor: float) -> list[float]:
+        data, parts = ready()
+        module = build(NET, torch.Generator().manual_seed(3))
+        before = [torch.cat([p.detach().flatten() for p in part.parameters()]).clone() for part in parts_of(module)]
+        for _ in training(
+            module, data, parts, RECIPE.model_copy(update={"tuning": Tuning(factor=factor), "epochs": 1})
+        ):
+            pass
+        after = [torch.cat([p.detach().flatten() for p in part.parameters()]) for part in parts_of(module)]
+        return [float((a - b).norm() / b.norm()) for a, b in zip(after, before, strict=True)]
+
+    slow, even = gone(0.1), gone(1.0)
+    assert slow[0] < 0.1 * even[0]
+    assert slow[-1] > 0.3 * even[-1]
+
+
+def test_the_default_follows_the_number_of_images():
+    few, some, many = (default_tuning(count, 6) for count in (10, 50, 500))
+    assert few.frozen > some.frozen > many.frozen == 0
+    assert few.factor <= some.factor <= many.factor
+
+
+# ---- another light ----------------------------------------------------------------------------------------
+
+
+def images(count: int, seed: int) -> torch.Tensor:
+    return torch.randn(count, 2, 9, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_renormalising_gives_the_statistics_of_the_new_images():
+    module, x = trained(build(small_net("basic"))), 3 + 2 * images(96, 0)
+    first = module.stem.norm
+    assert renormalise(module, [x], prior=0) == 96
+    seen = module.stem.conv(x)
+    assert torch.allclose(first.running_mean, seen.mean((0, 2, 3)))
+    assert torch.allclose(first.running_var, seen.var((0, 2, 3)))
+    assert not module.training
+    assert not first.training
+    assert first.momentum == 0.1
+
+
+def test_few_images_move_the_statistics_little():
+    module = trained(build(small_net("basic")))
+    old_mean, old_variance = module.stem.norm.running_mean.clone(), module.stem.norm.running_var.clone()
+    x = 3 + 2 * images(4, 0)
+    renormalise(module, [x], prior=12)
+    seen = module.stem.conv(x)
+    mean = 0.75 * old_mean + 0.25 * seen.mean((0, 2, 3))
+    assert torch.allclose(module.stem.norm.running_mean, mean)
+    gap = (old_mean - seen.mean((0, 2, 3))) ** 2
+    variance = 0.75 * old_variance + 0.25 * seen.var((0, 2, 3)) + 0.75 * 0.25 * gap  # of a mixture
+    assert torch.allclose(module.stem.norm.running_var, variance)
+
+
+def test_a_network_without_batch_norms_says_so():
+    with pytest.raises(ValueError, match="the network has norm 'group', and only batch norms keep statistics"):
+        renormalise(build(small_net("basic", norm="group")), [images(4, 0).float()])
+
+
+def test_aligned_features_have_the_old_moments():
+    """The answers to new images are those that features of the old mean and covariance would get."""
+    module, old, new = trained(build(small_net("basic"))), images(400, 0), 0.5 + 1.7 * images(400, 1)
+    weight, bias = module.head.linear.weight.detach().clone(), module.head.linear.bias.detach().clone()
+    source = features(module, batches_of(old))
+    align(module, batches_of(old), batches_of(new))
+    with torch.no_grad():
+        answers = torch.cat([module(x) for x in batches_of(new)]).numpy()
+        wanted = (torch.from_numpy(source) @ weight.T + bias).numpy()
+    assert np.allclose(answers.mean(0), wanted.mean(0), atol=1e-8)
+    assert np.allclose(np.cov(answers.T), np.cov(wanted.T), rtol=0.15, atol=0.02)
+
+
+def test_no_shift_no_change():
+    module, x = trained(build(small_net("basic"))), images(400, 0)
+    with torch.no_grad():
+        before = module(x[:5])
+        align(module, batches_of(x), batches_of(x))
+        assert torch.allclose(module(x[:5]), before, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="at least two images are needed on each side"):
+        align(module, batches_of(x), [x[:1]])

@@ -1,0 +1,59 @@
+"""Which parts of a network learn, and how fast: for weights that were learned elsewhere."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from ..nets.build import Network
+
+
+class Tuning(BaseModel):
+    """How the parts of a network learn: stem, stages and head, counted from the input.
+
+    frozen: so many parts from the input never learn. factor: each part nearer to the input learns at this multiple of
+    the rate of the next (discriminative rates, Howard and Ruder 2018, 1801.06146, section 3.2). thaw: over this share
+    of the training the parts begin to learn one after the other, from the head down (there, section 3.3). Norms of
+    parts that do not learn keep their statistics.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frozen: Annotated[int, Field(ge=0)] = 0
+    factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    thaw: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+def parts_of(network: Network) -> list[nn.Module]:
+    """Stem, stages and head."""
+    return [network.stem, *network.stages, network.head]
+
+
+def first_to_learn(tuning: Tuning, parts: int, progress: float) -> int:
+    """The part nearest to the input that learns at this progress in [0, 1); those behind it learn too.
+
+    ValueError when no part but the head could ever learn and even that is frozen.
+    """
+    if tuning.frozen >= parts:
+        raise ValueError(
+            f"frozen={tuning.frozen} was asked, but the network has {parts} parts; leave at least the head"
+        )
+    thawing = parts - tuning.frozen  # parts that will learn
+    thawed = thawing if progress >= tuning.thaw else 1 + int(progress / tuning.thaw * (thawing - 1))
+    return parts - thawed
+
+
+def let_learn(network: Network, first: int) -> None:
+    """Parts from `first` on learn; those before it rest, their norms too."""
+    for k, part in enumerate(parts_of(network)):
+        part.requires_grad_(k >= first).train(k >= first)
+
+
+def default_tuning(images_per_class: float, parts: int) -> Tuning:
+    """What to do with few or many images (docs/decisions/0008): up to 20 a class only the last stage and the head
+    learn; up to 200 the stem and the first stage rest; with more all learn. Always slower towards the input."""
+    if images_per_class <= 20:
+        return Tuning(frozen=max(0, parts - 2), factor=0.3)
+    if images_per_class <= 200:
+        return Tuning(frozen=min(2, parts - 1), factor=0.5)
+    return Tuning(factor=0.7)
