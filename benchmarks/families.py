@@ -5,8 +5,8 @@
 DATA is CIFAR-10 as any source that `zansa train` takes: a clone of its images as folders, or the .npz that packs.py
 makes of the shared copy (its training part is slightly lossy; say which was used). `--halves` are the L of Zhao et al.
 2017 (1611.07718): the number of residual branches; L = 12 is 0.35 M parameters, L = 54 1.7 M. `--images` takes so many
-training images (0: all). The recipe is the same for all; the average of weights that is best on validation images is evaluated, once, on the
-test part.
+training images (0: all). The recipe is the
+same for all; the average of weights that is best on validation images is evaluated, once, on the test part.
 
 OUT/cells.jsonl gets a line for each finished training, and a rerun goes on from there; OUT/table.md the table.
 """

@@ -71,9 +71,11 @@ def edits_of(net: Net) -> list:
     for axis, width in remappable(net).items():
         size = unit_of(lower(net), axis)
         count = width // size
-        # widen: three copies of one, one of the others; permute; narrow
-        for order in ((*range(count), 0, 0), tuple(reversed(range(count))), tuple(range(count - 1))):
-            if not order or (len(order) != count and _groups_are_shared(net, axis)):
+        backwards = tuple(reversed(range(count)))
+        widths_stay = _groups_are_shared(net, axis)
+        # permute and widen: three copies of one, one of the others; narrow
+        for order in (backwards,) if widths_stay else ((*backwards, 0, 0), tuple(range(count - 1))):
+            if not order:
                 continue
             edits.append(Remap(axis=axis, index=tuple(size * g + k for g in order for k in range(size))))
     return edits
