@@ -103,10 +103,10 @@ def by_arrays(data: Dataset, layout: torch.memory_format, bfloat16: bool) -> Ste
         yield running_loss
 
 
-def ours(data: Dataset) -> Steps:
+def ours(data: Dataset, compiled: bool = False) -> Steps:
     """zansa's own loop, with all that it does in a step: weight averages, clipping, balance, schedule."""
     parts = Parts(train=np.arange(len(data.images)), val=np.arange(BATCH), test=np.arange(BATCH))
-    recipe = Recipe(epochs=1, batch=BATCH, augment=defaults("natural"), device="cpu")
+    recipe = Recipe(epochs=1, batch=BATCH, augment=defaults("natural"), device="cpu", compile=compiled)
     events = training(build(cifar_resnet(20)), data, parts, recipe)
     for event in events:
         if event["event"] == "start":
@@ -141,6 +141,7 @@ def settings(data: Dataset, threads: int) -> dict[str, tuple[Callable[[], Steps]
         "the same, bfloat16": (partial(by_arrays, data, first, True), threads),
         "the same, channels last and bfloat16": (partial(by_arrays, data, last, True), threads),
         "zansa.learn.train": (partial(ours, data), threads),
+        "zansa.learn.train, compiled": (partial(ours, data, True), threads),
     }
 
 

@@ -1,4 +1,4 @@
-"""Published figures are the oracle of the tables; torchvision's logits and torch-pruning's groups of the rest."""
+"""Published figures are the oracle of the tables; torch-pruning's groups of the rest."""
 
 import pytest
 import torch
@@ -7,7 +7,6 @@ import torchvision
 from zansa.arch import zoo
 from zansa.arch.cost import cost
 from zansa.arch.lower import lower
-from zansa.nets.adopt import adopt, read_checkpoint
 from zansa.nets.build import build
 
 
@@ -59,47 +58,6 @@ def test_torchvision_has_as_many_parameters(depth):
     with torch.device("meta"):
         theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     assert cost(zoo.resnet(depth)).params == sum(p.numel() for p in theirs.parameters())
-
-
-@pytest.mark.parametrize("depth", [18, 50, 101])
-def test_adopted_weights_give_torchvisions_logits(depth):
-    torch.manual_seed(depth)
-    theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).eval()
-    with torch.no_grad():
-        for name, buffer in theirs.named_buffers():
-            if "running" in name:
-                buffer.uniform_(0.5, 1.5)
-        ours = adopt({f"module.{name}": value for name, value in theirs.state_dict().items()}, zoo.resnet(depth))
-        x = torch.randn(2, 3, 96, 96)
-        expected, found = theirs(x), ours(x)
-    assert float((expected - found).abs().max()) <= 1e-5 * float(expected.abs().max())
-
-
-def test_adopt_names_what_does_not_fit():
-    state = torchvision.models.resnet18(weights=None).state_dict()
-    lacking = r"stages\.0\.2\.branch\.conv1\.weight: expected \(64, 64, 3, 3\), found nothing"
-    with pytest.raises(ValueError, match=rf"does not fit its network: {lacking}"):
-        adopt(state, zoo.resnet(34))
-
-
-def test_checkpoints_are_never_executed(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "executed"), "w"))
-
-    torch.save({"state_dict": Bomb()}, tmp_path / "bomb.pt")
-    with pytest.raises(ValueError, match="never executes what a file contains"):
-        read_checkpoint(tmp_path / "bomb.pt")
-    assert not (tmp_path / "executed").exists()
-    state = build(zoo.cifar_resnet(8)).state_dict()
-    torch.save({"state_dict": state}, tmp_path / "good.pt")
-    assert read_checkpoint(tmp_path / "good.pt").keys() == state.keys()
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ValueError, match="holds no state dict"):
-        read_checkpoint(tmp_path / "list.pt")
-    (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ValueError, match="cannot be read as weights alone"):
-        read_checkpoint(tmp_path / "text.pt")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_preact_resnet20"])

@@ -44,7 +44,8 @@ class Recipe(BaseModel):
     2007.07314), so that rare classes count as much as common ones; "weights" divides each class's loss by the square
     root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
     share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). tuning: which parts learn,
-    and how fast. checkpoint: seconds between two saved states.
+    and how fast. compile: let torch write code for this network (torch.compile; needs a C++ compiler, and a minute
+    or two before the first step). checkpoint: seconds between two saved states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class Recipe(BaseModel):
     augment: Augment = Augment()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_first", "channels_last"] = "auto"
+    compile: bool = False
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint: Annotated[float, Field(ge=0)] = 30.0
@@ -101,6 +103,7 @@ def training(
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
     state = State(module, optimizer)
     chance = torch.Generator(device)
+    answer = torch.compile(module) if recipe.compile else module
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
     saved = began = time.monotonic()
@@ -124,7 +127,7 @@ def training(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate * group["factor"] * warmup_cosine(state.step / steps, recipe.warmup)
             with autocast(device, recipe.precision):
-                found = module(images)
+                found = answer(images)
             loss = criterion(found.float(), labels)
             optimizer.zero_grad()
             loss.backward()

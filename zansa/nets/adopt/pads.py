@@ -1,0 +1,40 @@
+"""Where padded shortcuts put their zero channels: behind the others here (He et al. 2015, the authors' code), half
+before and half behind in akamaster/pytorch_resnet_cifar10. A matter of the order of channels alone."""
+
+import torch
+from torch import Tensor
+
+from ...arch.lower import Row, lower
+from ...arch.spec import Net
+
+
+def widening(net: Net) -> list[Row]:
+    """The padded shortcuts that add channels."""
+    table = lower(net)
+    return [row for row in table.rows if row.op == "pad" and table.width[row.x] < table.width[row.y]]
+
+
+def recentred(tensors: dict[str, Tensor], net: Net) -> dict[str, Tensor]:
+    """A state dict whose author puts zero channels on both sides, with the channels in our order."""
+    table = lower(net)
+    order: dict[str, Tensor] = {}  # of an axis: the author's channel at each place of ours
+    for row in widening(net):
+        before = order.get(row.x, torch.arange(table.width[row.x]))
+        first = (table.width[row.y] - len(before)) // 2
+        new = torch.arange(table.width[row.y])
+        new = torch.cat([new[:first], new[first + len(before) :]])
+        order[row.y] = torch.cat([before + first, new])
+    found = dict(tensors)
+    for row in table.rows:
+        for name in [name for name in tensors if name.rpartition(".")[0] == row.path]:
+            found[name] = _reordered(found[name], row, order)
+    return found
+
+
+def _reordered(value: Tensor, row: Row, order: dict[str, Tensor]) -> Tensor:
+    if value.ndim and row.y in order:
+        value = value[order[row.y]]
+    if value.ndim > 1 and row.x in order:
+        width = len(order[row.x])  # a pooled axis can stand there several times
+        value = value[:, torch.cat([order[row.x] + k * width for k in range(row.copies)])]
+    return value
