@@ -12,7 +12,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def net_from(
-    state: dict[str, Tensor], size: tuple[int, int], classes: int | None = None, channels: int | None = None
+    state: dict[str, Tensor], size: tuple[int, ...], classes: int | None = None, channels: int | None = None
 ) -> Net:
     """The network, for images of `size` = (height, width), of torchvision's or timm's ResNet, Wide ResNet, ResNeXt,
     SE-ResNet or pre-activation ResNet, and of nets that go by their names.
