@@ -1,9 +1,10 @@
-"""Turn the packs of public data into what `zansa train` reads: image files with a manifest.csv, or one .npz.
+"""Turn the packs of public data into what `zansa train` reads: image files with a manifest.csv, one .npz, or a table.
 
     python benchmarks/packs.py magnetic_tile OUT [--test-fold 0|1|2|3|4|random]
     python benchmarks/packs.py deeppcb OUT
     python benchmarks/packs.py mnist OUT
     python benchmarks/packs.py cifar10 OUT
+    python benchmarks/packs.py heartbeats|splice|promoters|gunpoint|italy OUT
 
 The packs are looked for in --shared, else in $ZANSA_SHARED_DATA, else in ../shared/data of the repository.
 A manifest has the columns path,label[,group],split and is written last: where it stands, the folder is
@@ -25,6 +26,9 @@ import numpy as np
 from PIL import Image
 
 PCB = {1: "open", 2: "short", 3: "mousebite", 4: "spur", 5: "copper", 6: "pin-hole"}
+BEATS = ("N", "S", "V", "F")  # normal, supraventricular, ventricular, fusion: the classes of the AAMI
+UCR = {"gunpoint": "GunPoint", "italy": "ItalyPowerDemand"}
+SERIES = ("heartbeats", "splice", "promoters", *UCR)
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -129,6 +133,38 @@ def cifar10(shared: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, labels, np.array(["train"] * len(train) + ["test"] * len(test))
 
 
+def series(shared: Path, name: str) -> list[list[object]]:
+    """The header and the rows of a table of series: splice junctions and promoters as they are, without a split; of the
+    UCR sets and the heartbeats the given split, of the heartbeats the patient as group.
+
+    Heartbeats: 6,358 + 7,225 of 128 numbers; splice: 3,190 of 60 letters; promoters: 106 of 57; GunPoint: 50 + 150
+    of 150 numbers; ItalyPowerDemand: 67 + 1,029 of 24.
+    """
+    with tarfile.open(shared / "series" / "series.tar.xz") as archive:
+        files = {Path(member.name).name: _content(archive, member) for member in archive if member.isfile()}
+    if name in ("splice", "promoters"):
+        lines = list(csv.DictReader(io.StringIO(files[f"{name}.csv"].decode())))
+        return [["id", "label", "sequence"], *([line["name"], line["class"], line["sequence"]] for line in lines)]
+    rows: list[list[object]] = []
+    for split, part in (("train", "ds1"), ("test", "ds2")):
+        stem = f"mitbih_{part}" if name == "heartbeats" else f"{UCR[name]}_{split}"
+        x, y = (np.load(io.BytesIO(files[f"{stem}_{what}.npy"])) for what in "xy")
+        labels = [BEATS[k] for k in y] if name == "heartbeats" else y.tolist()
+        groups = np.load(io.BytesIO(files[f"{stem}_record.npy"])).tolist() if name == "heartbeats" else None
+        for i, (numbers, label) in enumerate(zip(x.tolist(), labels, strict=True)):
+            rows.append([label, split, *([groups[i]] if groups else []), *numbers])
+    known = ["label", "split", *(["group"] if name == "heartbeats" else [])]
+    return [[*known, *(f"t{i}" for i in range(len(rows[0]) - len(known)))], *rows]
+
+
+def write_table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
+    """A CSV file, whole or not at all; returns its path."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return unfinished.replace(path)
+
+
 def write(out: Path, pictures: list[Picture]) -> Path:
     """Write the image files and, last, the manifest; returns the manifest's path."""
     for folder in {(out / picture.path).parent for picture in pictures}:
@@ -152,6 +188,9 @@ def prepare(name: str, out: Path, shared: Path, test_fold: str = "0", every: int
         images, labels, split = (values[::every] for values in cifar10(shared))
         np.savez(out / "part.npz", images=images, labels=labels, split=split, classes=np.array(CIFAR))
         return (out / "part.npz").replace(out / "cifar10.npz")
+    if name in SERIES:
+        header, *rows = series(shared, name)
+        return write_table(out / f"{name}.csv", [header, *rows[::every]])
     if name == "magnetic_tile":
         return write(out, magnetic_tile(shared, test_fold)[::every])
     return write(out, {"deeppcb": deeppcb, "mnist": mnist}[name](shared)[::every])
@@ -189,7 +228,7 @@ def _cut(sheets: dict[str, bytes], part: str, count: int, rows: int, columns: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("magnetic_tile", "deeppcb", "mnist", "cifar10"))
+    parser.add_argument("name", choices=("magnetic_tile", "deeppcb", "mnist", "cifar10", *SERIES))
     parser.add_argument("out", type=Path, help="folder to write to; made when missing")
     parser.add_argument("--shared", type=Path, help="folder of the packs")
     parser.add_argument("--test-fold", choices=(*"01234", "random"), default="0", help="magnetic_tile only")

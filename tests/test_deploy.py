@@ -336,9 +336,9 @@ def test_other_images_are_refused(image: np.ndarray, file: bytes) -> None:
 
 
 def test_networks_of_other_dimensions_are_refused(model: Model) -> None:
-    line = Net.model_validate(model.net.model_dump() | {"input": {"channels": 1, "size": (40,)}})
-    with pytest.raises(ValueError, match=r"only networks of images .* size \(40,\)"):
-        to_onnx(replace(model, net=line))
+    box = Net.model_validate(model.net.model_dump() | {"input": {"channels": 1, "size": (8, 8, 8)}})
+    with pytest.raises(ValueError, match=r"networks of images and series are exported; .* \(8, 8, 8\)"):
+        to_onnx(replace(model, net=box))
 
 
 def test_numbers_arrive_exactly() -> None:

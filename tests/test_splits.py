@@ -260,7 +260,5 @@ def test_a_group_in_two_given_parts_is_refused():
     data = from_arrays(
         images, ["a", "b"] * 6, groups=[f"part {i // 2}" for i in range(12)], split=["train"] * 9 + ["test"] * 3
     )
-    with pytest.raises(
-        ValueError, match=r"pictures of group part 4 stand in train and in test.*remove the split column"
-    ):
+    with pytest.raises(ValueError, match=r"images of group part 4 stand in train and in test.*remove the split column"):
         split(data, seed=0)

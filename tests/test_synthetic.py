@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from zansa.learn.data import splits
+from zansa.learn.data import load, splits
 from zansa.learn.data import synthetic as module
-from zansa.learn.data.dataset import load
 from zansa.learn.data.synthetic import CLASSES, DEFECTS, LIGHTS, PICTURES, TEXTURES, builtin, surfaces, write
 
 GOOD = CLASSES.index("good")

@@ -17,7 +17,7 @@ from .record import Run
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-    help="Grow residual networks to fit: labelled images in, a proven network and one file that runs anywhere out.",
+    help="Grow residual networks to fit: labelled images or series in, one proven file that runs anywhere out.",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def common(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=show_version)
     ] = False,
 ) -> None:
-    """Grow residual networks to fit: labelled images in, a proven network and one file that runs anywhere out."""
+    """Grow residual networks to fit: labelled images or series in, one proven file that runs anywhere out."""
 
 
 def from_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -81,6 +81,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, no
 Out = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Name = Annotated[str | None, typer.Option(help="The run's name; by default the data's name and a number.")]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of the split and of the training.")]
+Data = Annotated[
+    str, typer.Argument(help="A folder, a manifest or table (.csv, .tsv, .parquet), an .npz, or a public set's name.")
+]
+Good = Annotated[str | None, typer.Option(help="The class without a defect; found by its name by default.")]
+FalseAlarms = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
+Size = Annotated[
+    str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width); length of its series.")
+]
+Fit = Annotated[str, typer.Option(help="letterbox keeps proportions, stretch does not; images are never cropped.")]
+Channels = Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")]
+Kind = Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation of images is safe.")]
+Epochs = Annotated[int | None, typer.Option(min=1)]
+Batch = Annotated[int | None, typer.Option(min=2)]
+Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
+Val = Annotated[float, typer.Option(help="Share of the data for validation, when none is given.")]
+Test = Annotated[float, typer.Option(help="Share of the data for the test, when none is given.")]
 Root = Annotated[str | None, typer.Option(help="Folder of the public data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a public data set that is not there yet.")]
 
@@ -103,46 +119,52 @@ def demo(
 
 @app.command()
 def train(
-    data: Annotated[
-        str, typer.Argument(help="A folder, a manifest (.csv, .parquet), an .npz, or a public set's name.")
-    ],
+    data: Data,
     out: Out = Path("runs"),
     name: Name = None,
     net: Annotated[
         str | None, typer.Option(help="A network of the zoo or a spec.json; by default one that suits.")
     ] = None,
-    good: Annotated[str | None, typer.Option(help="The class without a defect; found by its name by default.")] = None,
-    max_false_alarms: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.02,
-    size: Annotated[
-        str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width).")
-    ] = None,
-    fit: Annotated[str, typer.Option(help="letterbox keeps proportions, stretch does not; neither crops.")] = "stretch",
-    channels: Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")] = None,
-    kind: Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation is safe.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    batch: Annotated[int | None, typer.Option(min=2)] = None,
-    rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    good: Good = None,
+    max_false_alarms: FalseAlarms = 0.02,
+    size: Size = None,
+    fit: Fit = "stretch",
+    channels: Channels = None,
+    kind: Kind = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    rate: Rate = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
     balance: Annotated[
         str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")
     ] = None,
     augment: Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')] = None,
+    dropout: Annotated[float | None, typer.Option(help="Chance of a value inside a block to be left out.")] = None,
+    stochastic_depth: Annotated[float | None, typer.Option(help="Chance of the last block to be left out.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Let torch write code for the network: slow to begin, then faster.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
     layout: Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")] = None,
-    val: Annotated[float, typer.Option(help="Share of the images for validation, when none is given.")] = 0.15,
-    test: Annotated[float, typer.Option(help="Share of the images for the test, when none is given.")] = 0.15,
+    val: Val = 0.15,
+    test: Test = 0.15,
     seed: Seed = 0,
     root: Root = None,
     download: Download = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Train a network on labelled images; measure, export and report it."""
+    """Train a network on labelled images, or on rows of a table; measure, export and report it.
+
+    A table of series has a column `sequence` of letters, or columns of numbers, and a column `label`; optionally group,
+    split and id. An .npz of series has signals (N, length) or (N, channels, length) and labels.
+    """
     from . import jobs
 
     asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
-             "device": device, "precision": precision, "layout": layout, "augment": switches(augment)}  # fmt: skip
+             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
+             "dropout": dropout, "stochastic_depth": stochastic_depth, "compile": compiled or None}  # fmt: skip
     request = jobs.Request.model_validate({
         "source": data, "net": net, "good": good, "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit,
         "channels": channels, "kind": kind, "val": val, "test": test, "seed": seed, "root": root,
@@ -152,6 +174,81 @@ def train(
         run = jobs.train(request, out, name, view.tell)
         view.result(run, as_json)
     end(run)
+
+
+@app.command()
+def finetune(
+    data: Data,
+    weights: Annotated[
+        Path,
+        typer.Option(help="A run, a zansa model, or weights of torchvision, timm or others (.pth, .safetensors ...)."),
+    ],
+    out: Out = Path("runs"),
+    name: Name = None,
+    net: Annotated[
+        str | None, typer.Option(help="What the weights are of, where the file does not tell: zoo name or spec.json.")
+    ] = None,
+    frozen: Annotated[int | None, typer.Option(min=0, help="So many parts from the input keep their weights.")] = None,
+    factor: Annotated[float | None, typer.Option(help="Each part nearer to the input learns so much slower.")] = None,
+    thaw: Annotated[float | None, typer.Option(help="Share of the training in which parts begin to learn.")] = None,
+    good: Good = None,
+    max_false_alarms: FalseAlarms = 0.02,
+    size: Size = None,
+    fit: Fit = "stretch",
+    channels: Channels = None,
+    kind: Kind = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    rate: Rate = None,
+    val: Val = 0.15,
+    test: Test = 0.15,
+    seed: Seed = 0,
+    root: Root = None,
+    download: Download = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train from existing weights, with a new head: for few images, or to begin where others ended.
+
+    The parts of a network are its stem, its stages and its head. By default, with up to 20 images a class only the
+    last stage and the head learn, with up to 200 the stem and the first stage rest, with more all learn.
+    """
+    from . import jobs
+
+    tuning = {"frozen": frozen, "factor": factor, "thaw": thaw}
+    asked = {"epochs": epochs, "batch": batch, "rate": rate,
+             "tuning": {key: value for key, value in tuning.items() if value is not None} or None}  # fmt: skip
+    request = jobs.Request.model_validate({
+        "source": data, "weights": str(weights.absolute()), "net": net, "good": good,
+        "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit, "channels": channels, "kind": kind,
+        "val": val, "test": test, "seed": seed, "root": root, "download": download,
+        "recipe": {key: value for key, value in asked.items() if value is not None},
+    })  # fmt: skip
+    with screen.Screen(quiet=as_json) as view:
+        run = jobs.train(request, out, name, view.tell)
+        view.result(run, as_json)
+    end(run)
+
+
+@app.command()
+def adapt(
+    model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
+    images: Annotated[list[Path], typer.Argument(help="Unlabelled images of the new place: files or folders.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("adapted.safetensors"),
+    source: Annotated[
+        list[Path] | None, typer.Option(help="Images of the old place, to align features with; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a model ready for another camera or light, from unlabelled images alone.
+
+    Its norms get the statistics of the new images; with --source, its features are led back to where they were
+    (CORAL). What it is worth there only labelled images can tell: `zansa evaluate`.
+    """
+    from . import jobs
+
+    facts = jobs.adapt(model, images, out, source)
+    print(json.dumps(facts) if as_json else screen.adapted_text(out, facts))
 
 
 @app.command()
@@ -168,13 +265,13 @@ def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_js
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A run's folder, a .safetensors or an .onnx file.")],
-    data: Annotated[str, typer.Argument(help="Labelled images, as for train; every one is used.")],
+    data: Annotated[str, typer.Argument(help="Labelled data, as for train; all of it is used.")],
     root: Root = None,
     download: Download = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Figures with intervals of a model on labelled images, at its operating point."""
+    """Figures with intervals of a model on labelled data, at its operating point."""
     from . import jobs
 
     with screen.Screen(quiet=as_json) as view:
@@ -182,13 +279,15 @@ def evaluate(
         if as_json:
             print(json.dumps(found))
         else:
-            view.figures(found, "these images")
+            view.figures(found, f"{found['noun']}s")
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="An exported .onnx file, or a run's folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, or folders of them; tables (.csv, .tsv, .npz) of series.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed.
@@ -200,20 +299,23 @@ def predict(
     from .images import image_files
 
     file = model / "model.onnx" if model.is_dir() else model
-    rows = runtime.predict(runtime.predictor(file), image_files(images))
+    predictor = runtime.predictor(file)
+    rows = runtime.predict(predictor, images if predictor.preprocess.series else image_files(images))
     answered = runtime.write_jsonl(rows, sys.stdout) if as_json else runtime.write_csv(rows, sys.stdout)
     if not answered:
-        raise ValueError("none of the images could be read; the column error says why")
+        raise ValueError(f"none of the {predictor.preprocess.noun}s could be read; the column error says why")
 
 
 @app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
-    images: Annotated[list[Path], typer.Argument(help="Real images for the check that both answer alike.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Real images, or tables of series, for the check that both answer alike.")
+    ],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("model.onnx"),
     as_json: Json = False,
 ) -> None:
-    """Write one ONNX file, preprocessing inside, and prove on images that it answers as the network does."""
+    """Write one ONNX file, preprocessing inside, and prove on real data that it answers as the network does."""
     from . import jobs
 
     parity = jobs.export_model(model, images, out)

@@ -69,7 +69,7 @@ def image_header(path: Path) -> tuple[int, int, int, int]:
 
 
 def fit_image(
-    image: np.ndarray, size: tuple[int, int], fit: str = "letterbox", fill: tuple[int, ...] = (0,)
+    image: np.ndarray, size: tuple[int, ...], fit: str = "letterbox", fill: tuple[int, ...] = (0,)
 ) -> np.ndarray:
     """(H, W, C) to (*size, C) of the same type, bilinear with antialiasing, never a crop.
 

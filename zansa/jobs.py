@@ -4,6 +4,7 @@
 """
 
 import base64
+import copy
 import csv
 import hashlib
 import io
@@ -19,36 +20,45 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 
 from . import report
 from .arch import zoo
 from .arch.cost import cost
 from .arch.spec import Input, Net
-from .arch.use import OperatingPoint
+from .arch.use import OperatingPoint, Preprocess
 from .deploy.export import export
-from .deploy.runtime import latency, predictor
-from .images import image_files, read_image
+from .deploy.runtime import latency, predictor, samples
+from .images import fit_image, image_files, read_image
+from .learn.adapt import align, batches_of, renormalise
 from .learn.data import load
 from .learn.data.dataset import Dataset
 from .learn.data.public import SETS as PUBLIC_SETS
 from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
-from .learn.defaults import default_net, default_recipe
+from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.predict import probabilities, to_tensor
+from .learn.predict import normalised, probabilities, to_tensor
 from .learn.train import Recipe, choose_device, training
-from .nets.build import build
-from .nets.files import Model
+from .nets.build import Network, build
+from .nets.donor import Donor, read_donor
+from .nets.files import Model, read
 from .nets.files import load as load_model
 from .nets.files import save as save_model
+from .nets.start import initialise
+from .pictures import picture
 from .record import Run, held, new_name
+from .series import DNA
 
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
+NO_GROUPS = {
+    False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
+    True: "no groups are given: when several rows come from one person or machine, name it in a column group",
+}
 
 
 def silent(event: dict[str, Any]) -> None:
@@ -70,24 +80,29 @@ class Request(BaseModel):
     size: tuple[Side, Side] | None = None
     fit: Literal["letterbox", "stretch"] = "stretch"
     channels: Literal[1, 3] | None = None
-    kind: Literal["surface", "symbol", "natural"] | None = None
+    kind: Literal["surface", "symbol", "natural", "signal", "sequence"] | None = None
     root: str | None = None
     download: bool = False
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     recipe: dict[str, Any] = {}
+    weights: str | None = None
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
     """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
     request = request.model_copy(update={"source": absolute(request.source)})
     check(request, Path(out), name)
+    donor = None if request.weights is None else read_donor(request.weights)
     data, parts = door(request, tell)
     refuse_blind_line(good_of(request, data), data, parts)  # before anything is written
-    net = chosen_net(request, data)
-    recipe = chosen_recipe(request, data, parts)
-    run = begin(request, data, parts, net, recipe, out, new_name(out, _stem(request.source)) if name is None else name)
+    start = None if donor is None else adopted(donor, request, data)
+    net = chosen_net(request, data) if start is None else start.net
+    recipe = chosen_recipe(request, data, parts, len(net.stages) + 2)
+    run = begin(
+        request, data, parts, net, recipe, out, new_name(out, _stem(request.source)) if name is None else name, start
+    )
     for text in remarks(data, parts, recipe):
         tell({"event": "note", "text": text})
         run.append("events.jsonl", {"event": "note", "text": text})
@@ -101,7 +116,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
 
 
 def check(request: Request, out: Path, name: str | None) -> None:
-    """Refuse what can be refused before any image is read."""
+    """Refuse what can be refused before any data are read."""
     recipe = Recipe.model_validate(request.recipe)
     choose_device(recipe.device)
     if request.net is not None:
@@ -113,7 +128,7 @@ def check(request: Request, out: Path, name: str | None) -> None:
 def absolute(source: str) -> str:
     """A path that stays true from any folder; names of built-in and public sets as they are."""
     if not source.strip():
-        raise ValueError("no data was named; name a folder, a manifest, an .npz or a public set ('.' is this folder)")
+        raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
     if source == "synthetic" and Path(source).exists():
         raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
     return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).absolute())
@@ -130,7 +145,9 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     request = Request.model_validate(run.read_json("request.json"))
     data, parts = door(request, tell)
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
-        raise ValueError(f"the images of {request.source} have changed since {run.path} began; train anew")
+        raise ValueError(
+            f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
+        )
     net = Net.from_dict(run.read_json("spec.json"))
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
     return finish(run, request, data, parts, net, recipe, tell)
@@ -153,30 +170,40 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
         if pairs:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
-            tell({"event": "warning", "text": f"the same image {fault}: {shown}{more}"})
+            tell({"event": "warning", "text": f"the same {data.preprocess.noun} {fault}: {shown}{more}"})
     return data.normalised(parts.train), parts
 
 
-def chosen_recipe(request: Request, data: Dataset, parts: Parts) -> Recipe:
-    """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none."""
-    default, asked = default_recipe(data, parts, request.seed).model_dump(), dict(request.recipe)
-    if asked.get("augment"):
-        asked["augment"] = default["augment"] | asked["augment"]
-    return Recipe.model_validate(default | asked)
+def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6) -> Recipe:
+    """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none.
+    Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
+    recipe = default_recipe(data, parts, request.seed)
+    if request.weights is not None:
+        recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
+    default, asked = recipe.model_dump(), dict(request.recipe)
+    for name in ("augment", "tuning"):
+        if asked.get(name):
+            asked[name] = default[name] | asked[name]
+    recipe = Recipe.model_validate(default | asked)
+    if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
+        raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
+                         f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
+    return recipe
 
 
 def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
     """What was decided from the data alone, with its reason."""
     counts = np.bincount(data.labels[parts.train], minlength=len(data.classes))
-    few, many = int(counts.argmin()), int(counts.argmax())
-    texts = [f"{len(parts.train)} images to learn from, {len(parts.val)} to decide by, {len(parts.test)} to prove it"]
+    few, many, noun = int(counts.argmin()), int(counts.argmax()), data.preprocess.noun
+    sizes = f"{len(parts.train)} {noun}s to learn from, {len(parts.val)} to decide by, {len(parts.test)} to prove it"
+    texts = [*data.remarks, sizes]
     if recipe.balance != "none" and counts[many] > 2 * counts[few]:
         texts.append(
-            f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} images): "
+            f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
         )
     if data.groups is None and data.split is None:
-        texts.append("no groups are given: when several pictures show one part, name it in a manifest's group column")
+        texts.append(NO_GROUPS[data.preprocess.series])
     return texts
 
 
@@ -186,17 +213,26 @@ def chosen_net(request: Request, data: Dataset) -> Net:
     if request.net is None:
         return default_net(size, channels, len(data.classes), data.kind)
     net = zoo.read(request.net)
-    return Net(
-        input=Input(channels=channels, size=size),
-        stem=zoo.stem_for(size, net.stem.width, net.stem.act) if request.net in zoo.ZOO else net.stem,
-        stages=net.stages,
-        head=net.head.model_copy(update={"classes": len(data.classes)}),
-    )
+    suited = zoo.stem_for(size, net.stem.width, net.stem.act)
+    stem = suited if request.net in zoo.ZOO and suited.pool != net.stem.pool else net.stem
+    head = net.head.model_copy(update={"classes": len(data.classes)})
+    return net.model_copy(update={"input": Input(channels=channels, size=size), "stem": stem, "head": head})
 
 
-def begin(request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, out: str | Path, name: str) -> Run:
+def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
+    """The donor's network for these data, with a fresh classifier drawn by the request's seed."""
+    named = None if request.net is None else zoo.read(request.net)
+    module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
+    initialise(module.head, torch.Generator().manual_seed(request.seed))
+    return module
+
+
+def begin(request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, out: str | Path, name: str,
+          start: Network | None = None) -> Run:  # fmt: skip
     """The run's folder with all that `resume` needs; request.json is written last and says that it is whole."""
     run = Run.create(out, name)
+    if start is not None:
+        run.write_bytes("start.safetensors", to_bytes(start.state_dict()))
     run.write_json("data.json", describe(request, data, parts))
     run.write_json("spec.json", json.loads(net.to_json()))
     run.write_json("recipe.json", recipe.model_dump(mode="json"))
@@ -214,6 +250,7 @@ def describe(request: Request, data: Dataset, parts: Parts) -> dict[str, Any]:
         "source": request.source,
         "synthetic": request.source == "synthetic",
         "kind": data.kind,
+        "noun": data.preprocess.noun,
         "classes": data.classes,
         "counts": {part: dict(zip(data.classes, map(int, n), strict=True)) for part, n in counts.items()},
         "size": data.preprocess.size,
@@ -239,6 +276,8 @@ def data_digest(data: Dataset, parts: Parts) -> str:
 def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, tell: Tell) -> Run:
     """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
     module = build(net, torch.Generator().manual_seed(recipe.seed))
+    if (run.path / "start.safetensors").exists():
+        module.load_state_dict(read(run.path / "start.safetensors")[1])
     checkpoint = run.path / "checkpoint.pt"
     facts = facts_of(run.lines("events.jsonl"))
     with held(run), closing(training(module, data, parts, recipe, checkpoint)) as events:
@@ -285,7 +324,7 @@ def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
         facts["images_per_second"] = event["images_per_second"]
 
 
-def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, module: nn.Module,
+def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, module: Network,
              facts: dict[str, Any], tell: Tell) -> None:  # fmt: skip
     """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
     here, once, and only when the training was not stopped."""
@@ -294,7 +333,7 @@ def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, 
     notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
-    tell({"event": "stage", "text": "exporting and checking the exported file on validation images"})
+    tell({"event": "stage", "text": "exporting and checking the exported file on validation data"})
     parity = export(model, run.path / "model.onnx", originals(data, evenly(parts.val, PARITY_IMAGES)))
     if not facts.get("stopped"):
         found["test"] = (parts.test, probabilities(module, data, parts.test))
@@ -322,7 +361,10 @@ def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.nd
 def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
     """ValueError when the line between good and defect could not be drawn after the training."""
     if good is not None and not (data.labels[parts.val] == data.classes.index(good)).any():
-        raise ValueError(f"the validation part has no image of {good!r} to draw the line by; add some, or give a split")
+        raise ValueError(
+            f"the validation part has no {data.preprocess.noun} of {good!r} to draw the line by; add some, or give a "
+            "split"
+        )
 
 
 def good_of(request: Request, data: Dataset) -> str | None:
@@ -338,7 +380,7 @@ def evenly(index: np.ndarray, count: int) -> np.ndarray:
 
 
 def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
-    """Images as they came, before they were brought to the network's size."""
+    """Images as they came, before they were brought to the network's size; series at the network's length."""
     pre = data.preprocess
     if not data.files:
         return list(data.images[index])
@@ -354,19 +396,9 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: Operati
             "image": data.names[i], "label": data.classes[data.labels[i]], "predicted": data.classes[k],
             "probability": float(p[entry["index"], k]), "why": entry["why"],
             "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
-            "png": base64.b64encode(png(data.images[i])).decode(),
+            "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
         })  # fmt: skip
     return chosen
-
-
-def png(image: np.ndarray) -> bytes:
-    """An image (H, W, 1 or 3) as a PNG; 16-bit levels are shown from the image's lowest to its highest."""
-    if image.dtype == np.uint16:
-        low, high = int(image.min()), int(image.max())
-        image = ((image.astype(np.float32) - low) * (255 / max(high - low, 1))).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray]],
@@ -374,7 +406,9 @@ def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray
     """predictions.csv: every validation and test image with its probabilities."""
     text = io.StringIO()
     rows = csv.writer(text)
-    rows.writerow(["image", "part", "label", "predicted", "score", *data.classes])
+    rows.writerow(
+        ["sample" if data.preprocess.series else "image", "part", "label", "predicted", "score", *data.classes]
+    )
     for part, (index, p) in found.items():
         score = scores(p, data.classes, operating.good) if operating else p.max(1)
         for i, line, s in zip(index, p, score, strict=True):
@@ -404,14 +438,14 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
     path = model_file(model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
-        request.source, size=answer.preprocess.size, fit=answer.preprocess.fit, channels=answer.preprocess.channels,
+        request.source, like=answer.preprocess,
         root=Path(request.root) if request.root else None, download=request.download,
         progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
     )  # fmt: skip
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:
         raise ValueError(
-            f"the images have classes that the model does not know: {', '.join(unknown)}; "
+            f"the data have classes that the model does not know: {', '.join(unknown)}; "
             f"it knows {', '.join(answer.classes)}"
         )
     for problem in data.problems:
@@ -431,7 +465,7 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
         p = np.concatenate([answer.probabilities(originals(data, chunk)) for chunk in chunks])
         time = latency(answer, threads=1, batch=1)
     labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
-    return figures(p, labels, answer.classes, answer.operating) | {"latency": [time]}
+    return figures(p, labels, answer.classes, answer.operating) | {"latency": [time], "noun": data.preprocess.noun}
 
 
 def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[str, Any]:
@@ -457,12 +491,43 @@ def model_file(model: str | Path) -> Path:
 
 
 def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:
-    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files."""
+    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files or tables of series."""
     loaded = load_model(model_file(model))
     pre = loaded.preprocess
+    if pre.series:
+        series = [values for _, values, _, _ in samples(images, pre) if values is not None]
+        return export(loaded, out, [series[i] for i in evenly(np.arange(len(series)), PARITY_IMAGES)])
     files = image_files(images)
     chosen = [files[i] for i in evenly(np.arange(len(files)), PARITY_IMAGES)]
     return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in chosen])
+
+
+def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[Path] | None = None) -> dict[str, Any]:
+    """Write the model as it should be under another camera or light, from unlabelled images of there (or tables of
+    series): its norms get their statistics, and with `source`, images of the old place, its features their moments."""
+    loaded = load_model(model_file(model))
+    new, network = unlabelled(images, loaded.preprocess), copy.deepcopy(loaded.module)
+    renormalise(network, batches_of(new))
+    if source:
+        align(network, batches_of(unlabelled(source, loaded.preprocess)), batches_of(new), loaded.module)
+    with torch.inference_mode():
+        before, after = (torch.cat([m(x).argmax(1) for x in batches_of(new)]) for m in (loaded.module, network))
+    facts = {"images": len(new), "aligned": bool(source), "same_answer": int((before == after).sum())}
+    notes = json.dumps((json.loads(loaded.notes) if loaded.notes else {}) | {"adapted": facts})
+    save_model(out, replace(loaded, module=network, notes=notes))
+    return facts | {"noun": loaded.preprocess.noun}
+
+
+def unlabelled(files: list[Path], pre: Preprocess) -> Tensor:
+    """The samples of image files, folders or tables, as a network takes them: (N, C, *size), at least two."""
+    named = files if pre.series else image_files(files)
+    values = [value for _, value, _, _ in samples(named, pre) if value is not None]
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} {pre.noun}(s) could be read; at least 2 are needed, better 50 or more")
+    if not pre.series:
+        height, width = pre.size
+        values = [fit_image(value, (height, width), pre.fit, pre.fill) for value in values]
+    return normalised(np.stack(values), pre, torch.device("cpu"), torch.contiguous_format)
 
 
 def _stem(source: str) -> str:

@@ -80,7 +80,8 @@ class Screen:
             print(json.dumps({**texts, "stopped": stopped, "warnings": self.warnings, "metrics": metrics}))
             return
         part = "test" if "test" in metrics else "validation"
-        self.figures(metrics[part] | {"latency": metrics["latency"]}, f"{part} images")
+        noun = run.read_json("data.json").get("noun", "image")
+        self.figures(metrics[part] | {"latency": metrics["latency"], "noun": noun}, f"{part} {noun}s")
         console = Console(highlight=False)
         for label, path in places.items():
             console.print(f"{label:10}{path}", markup=False, soft_wrap=True)
@@ -101,7 +102,7 @@ def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("balanced", f"{100 * b['value']:5.1f} %  (95 % CI {100 * b['low']:.1f}–{100 * b['high']:.1f} %)"))
     shown = [c for c in found["per_class"] if c["recall"]] if len(found["per_class"]) <= MOST_CLASSES else []
     rows += [(f"  {c['class']}", rate_line(c["recall"])) for c in shown]
-    return rows + [("per image", time_line(time)) for time in found.get("latency", [])]
+    return rows + [(f"per {found.get('noun', 'image')}", time_line(time)) for time in found.get("latency", [])]
 
 
 def inspection_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -185,8 +186,16 @@ def entry_text(name: str) -> str:
 
 def parity_text(path: object, parity: dict[str, Any]) -> str:
     """What the export gate found."""
-    return (f"{path}: {parity['bytes']:,} bytes; on {parity['images']} images the largest difference of a probability "
-            f"is {parity['largest_difference']:.1e}")  # fmt: skip
+    return (f"{path}: {parity['bytes']:,} bytes; on {parity['images']} {parity['noun']}s the largest difference of a "
+            f"probability is {parity['largest_difference']:.1e}")  # fmt: skip
+
+
+def adapted_text(path: object, facts: dict[str, Any]) -> str:
+    """What became of an adapted model."""
+    aligned = " and features aligned with the old ones" if facts["aligned"] else ""
+    return (f"{path}: statistics from {facts['images']} new {facts['noun']}s{aligned}; {facts['same_answer']} of "
+            f"{facts['images']} answers stay the same. Whether it is better, and where its line should be, only "
+            f"labelled {facts['noun']}s can tell: zansa evaluate {path} DATA")  # fmt: skip
 
 
 def error_text(error: BaseException) -> str:

@@ -1,5 +1,5 @@
-"""Export to one ONNX file that takes decoded images of any size and gives probabilities, and prove that it answers
-as the network it was made from."""
+"""Export to one ONNX file that takes decoded images of any size, or series, and gives probabilities, and prove that it
+answers as the network it was made from."""
 
 import copy
 import json
@@ -62,6 +62,18 @@ prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {heigh
     pixels = Div (centred, std)
 }}
 """
+# From series as zansa.series.prepare_series gives them to the network's input.
+PREPARE_SERIES = """
+<ir_version: {ir}, opset_import: ["": {opset}]>
+prepare ({kind}[N, {length}, {channels}] series) => (float[N, {channels}, {length}] pixels)
+<float[{channels}, 1] mean = {{{mean}}}, float[{channels}, 1] std = {{{std}}}>
+{{
+    planes = Transpose <perm = [0, 2, 1]> (series)
+    levels = Cast <to = 1> (planes)
+    centred = Sub (levels, mean)
+    pixels = Div (centred, std)
+}}
+"""
 # (height, width) of the image within the target; for "letterbox" zansa.images.inner_size of both sides at once
 INNER = {
     "stretch": "inner = Identity (target)",
@@ -107,11 +119,12 @@ AXIS = """
 
 
 def export(model: Model, path: str | Path, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
-    """Write the model as ONNX: `image` (N, H, W, C) uint8 or uint16, any N, H and W -> `probability` (N, classes).
+    """Write the model as ONNX: `image` (N, H, W, C) uint8 or uint16, any N, H and W -> `probability` (N, classes); of a
+    model of series, `series` (N, length, channels) float32 or uint8 (twelfths of letters), any N.
 
-    `images` are decoded real images (H, W, C) in their native sizes. The file is run on them before it is kept:
-    ValueError, and nothing written, when a probability differs from the network's by more than `tolerance`, or a class
-    that the network prefers by more than that. Returns what was compared.
+    `images` are decoded real images (H, W, C) in their native sizes, or series at the model's length. The file is run
+    on them before it is kept: ValueError, and nothing written, when a probability differs from the network's by more
+    than `tolerance`, or a class that the network prefers by more than that. Returns what was compared.
     """
     file = to_onnx(model)
     told = compare(file, model, images, tolerance)
@@ -121,8 +134,8 @@ def export(model: Model, path: str | Path, images: Sequence[np.ndarray], toleran
 
 def to_onnx(model: Model) -> bytes:
     """The content of an ONNX file: preprocessing, network, softmax, and how its answers are read."""
-    if len(model.net.input.size) != 2:
-        raise ValueError(f"only networks of images are exported; this one takes inputs of size {model.net.input.size}")
+    if len(model.net.input.size) > 2:
+        raise ValueError(f"networks of images and series are exported; this one takes inputs of {model.net.input.size}")
     network = _strip(_network(model))
     prepare = preparation(model.preprocess, network.ir_version)
     graph = onnx.compose.merge_graphs(prepare.graph, network.graph, [("pixels", "pixels")], name="zansa")
@@ -144,7 +157,7 @@ def to_onnx(model: Model) -> bytes:
 def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
     """The gate: run an exported file and the network on the same images; ValueError when they answer differently."""
     if not len(images):
-        raise ValueError("an export is proven on real images, and none were given; give some validation images")
+        raise ValueError("an export is proven on real images or series, and none were given; give some of validation")
     found = runtime.predictor(file).probabilities(images)
     expected = _eager(model, images)
     difference = np.abs(found - expected).max(axis=1)
@@ -155,15 +168,16 @@ def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: 
     wrong = ~(difference <= tolerance) | (~same & clear) | turned  # not a number is wrong as well
     if wrong.any():
         raise ValueError(
-            f"the exported network answers differently on {wrong.sum()} of {len(images)} images: probabilities differ "
-            f"by up to {difference.max():.2g} (allowed: {tolerance:g}), {(~same & clear).sum()} classes and "
-            f"{turned.sum()} decisions differ; nothing was written"
+            f"the exported network answers differently on {wrong.sum()} of {len(images)} {model.preprocess.noun}s: "
+            f"probabilities differ by up to {difference.max():.2g} (allowed: {tolerance:g}), "
+            f"{(~same & clear).sum()} classes and {turned.sum()} decisions differ; nothing was written"
         )
     return {
         "images": len(images),
         "largest_difference": float(difference.max()),
         "same_class": int(same.sum()),
         "tolerance": tolerance,
+        "noun": model.preprocess.noun,
     }
 
 
@@ -200,12 +214,19 @@ def _on_cpu(model: Model) -> nn.Module:
 
 
 def preparation(preprocess: Preprocess, ir: int) -> onnx.ModelProto:
-    """The preprocessing alone, as an ONNX model of version `ir`: `image` (N, H, W, C) -> `pixels` (N, C, *size)."""
+    """The preprocessing alone, as an ONNX model of version `ir`: `image` (N, H, W, C) or `series` (N, L, C) -> `pixels`
+    (N, C, *size)."""
+    channels = preprocess.channels
+    mean, std = _numbers(preprocess.mean, channels), _numbers(preprocess.std, channels)
+    if preprocess.series:
+        kind, length = "uint8" if preprocess.alphabet else "float", preprocess.size[0]
+        return onnx.parser.parse_model(PREPARE_SERIES.format(
+            ir=ir, opset=OPSET, kind=kind, channels=channels, length=length, mean=mean, std=std,
+        ))  # fmt: skip
     height, width = preprocess.size
     text = PREPARE.format(
-        ir=ir, opset=OPSET, depth=preprocess.depth, channels=preprocess.channels, height=height, width=width,
-        fill=_numbers(preprocess.fill, preprocess.channels), mean=_numbers(preprocess.mean, preprocess.channels),
-        std=_numbers(preprocess.std, preprocess.channels),
+        ir=ir, opset=OPSET, depth=preprocess.depth, channels=channels, height=height, width=width,
+        fill=_numbers(preprocess.fill, channels), mean=mean, std=std,
         inner=INNER[preprocess.fit],
         rows=AXIS.format(axis="rows", at=0, size="height"), columns=AXIS.format(axis="columns", at=1, size="width"),
     )  # fmt: skip
@@ -230,11 +251,14 @@ def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
 def _eager(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
     """(N, classes) probabilities of the network itself, on images prepared as for training."""
     module, preprocess = _on_cpu(model), model.preprocess
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (preprocess.mean, preprocess.std))
+    ones = (1,) * len(preprocess.size)
+    mean, std = (torch.tensor(values).view(1, -1, *ones) for values in (preprocess.mean, preprocess.std))
     answers = []
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
-        fitted = [fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk]
-        pixels = torch.from_numpy(np.stack(fitted).astype(np.float32)).permute(0, 3, 1, 2)
+        fitted = chunk if preprocess.series else [
+            fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk
+        ]  # fmt: skip
+        pixels = torch.from_numpy(np.stack(fitted).astype(np.float32)).movedim(-1, 1)
         answers.append(module((pixels - mean) / std).softmax(1).numpy())
     return np.concatenate(answers)

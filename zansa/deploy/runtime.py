@@ -1,4 +1,4 @@
-"""Predict from an exported file: onnxruntime, numpy and Pillow, never torch."""
+"""Predict from an exported file, images or rows of a table: onnxruntime, numpy and Pillow, never torch."""
 
 import csv
 import json
@@ -7,6 +7,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any, TextIO
@@ -16,12 +18,16 @@ import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
 from ..images import printable, read_image
+from ..series import as_signal, columns, name_of, prepare_series, signals_of, value_of
+from ..tables import TABLES, open_npz, open_table
 
 FORMAT = "1"
 COLUMNS = ("image", "class", "probability", "decision", "score", "error")
+SERIES_COLUMNS = ("sample", "class", "probability", "decision", "score", "note", "error")
 BATCH = 32  # images in one run, at most
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
 WARM_UP = 5
+Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,14 @@ class Predictor:
     session: onnxruntime.InferenceSession
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Decoded images (H, W, C) of any sizes -> (N, classes) float32. Images of equal size run together."""
+        """Decoded images (H, W, C) of any sizes, or series as zansa.series.prepare_series gives them, -> (N, classes)
+        float32. Images of equal size run together."""
         for image in images:
             _check(image, self.preprocess)
         answers = np.empty((len(images), len(self.classes)), np.float32)
         for batch in _batches(images):
             stacked = np.stack([images[i] for i in batch])
-            answers[batch] = self.session.run(["probability"], {"image": stacked})[0]
+            answers[batch] = self.session.run(["probability"], {_input(self.preprocess): stacked})[0]
         return answers
 
 
@@ -67,27 +74,40 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
 
 
 def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
-    """One row per image file, in the given order, with the keys COLUMNS.
+    """One row per image file, in the given order, with the keys COLUMNS; of a model of series one per row of the .csv,
+    .tsv or .npz files, with the keys SERIES_COLUMNS, where `note` says what of a series was cut or not understood.
 
     `score` is 1 - p(good), and `decision` is "reject" when it reaches the threshold, else "accept"; both are None in
-    a model without operating point. A file that cannot be read has only `image` and `error`.
+    a model without operating point. An image or row that cannot be read has only its name and `error`; ValueError for
+    a table that is none.
     """
-    for chunk in _chunks(_read(file, predictor.preprocess) for file in files):
-        answers = iter(predictor.probabilities([image for _, image, _ in chunk if image is not None]))
-        for name, image, error in chunk:
-            yield _row(name, error, None if image is None else next(answers), predictor)
+    for chunk in _chunks(samples(files, predictor.preprocess)):
+        answers = iter(predictor.probabilities([values for _, values, _, _ in chunk if values is not None]))
+        for sample in chunk:
+            yield _row(sample, None if sample[1] is None else next(answers), predictor)
+
+
+def samples(files: Iterable[str | Path], preprocess: Preprocess) -> Iterator[Read]:
+    """Each sample's name, its values as `probabilities` takes them or None, a note and an error or None: image files
+    one by one, all rows of tables at once, so that a table that is none is told before anything is answered."""
+    if preprocess.series:
+        return iter([sample for file in files for sample in _series(Path(file), preprocess)])
+    return (_read(file, preprocess) for file in files)
 
 
 def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
     """Rows of `predict` as CSV with a header; None is an empty field. Open `out` with newline="". Returns how many
-    images were answered."""
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    samples were answered."""
+    rows = iter(rows)
+    first = list(islice(rows, 1))
+    writer = csv.DictWriter(out, first[0] if first else COLUMNS, lineterminator="\n")
     writer.writeheader()
+    rows = chain(first, rows)
     return sum(bool(writer.writerow(row)) and row["error"] is None for row in rows)
 
 
 def write_jsonl(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
-    """Rows of `predict` as JSON, one object per line. Returns how many images were answered."""
+    """Rows of `predict` as JSON, one object per line. Returns how many samples were answered."""
     return sum(bool(out.write(json.dumps(row, ensure_ascii=False) + "\n")) and row["error"] is None for row in rows)
 
 
@@ -101,13 +121,15 @@ def latency(
     """Milliseconds per image, from decoded pixels to probabilities: the median of `repeats` runs after a warm-up.
 
     `size` is the images' (height, width) before they are fitted; default: the network's own, so nothing is resized.
+    Series always have the network's length.
     """
     for name, value in (("threads", threads), ("batch", batch), ("repeats", repeats)):
         if value < 1:
             raise ValueError(f"{name} is {value}; allowed: 1 or more")
-    height, width = size or predictor.preprocess.size
-    levels = np.random.default_rng(0).integers(0, 256, (batch, height, width, predictor.preprocess.channels))
-    feed = {"image": levels.astype(_dtype(predictor.preprocess))}
+    preprocess = predictor.preprocess
+    shape = preprocess.size if size is None or preprocess.series else size
+    levels = np.random.default_rng(0).integers(0, 256, (batch, *shape, preprocess.channels))
+    feed = {_input(preprocess): levels.astype(preprocess.dtype)}
     session = _session(predictor.file, threads, "the model")
     seconds = [_seconds(session, feed) for _ in range(WARM_UP + repeats)][WARM_UP:]
     return {
@@ -116,7 +138,7 @@ def latency(
         "threads": threads,
         "precision": "float32",
         "batch": batch,
-        "size": [height, width],
+        "size": list(shape),
         "ms": 1e3 * median(seconds) / batch,
         "repeats": repeats,
     }
@@ -157,12 +179,19 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
     return Predictor(classes, preprocess, operating, file, session)
 
 
-def _dtype(preprocess: Preprocess) -> type[np.unsignedinteger]:
-    return np.uint16 if preprocess.depth == 16 else np.uint8
+def _input(preprocess: Preprocess) -> str:
+    return "series" if preprocess.series else "image"
 
 
 def _check(image: np.ndarray, preprocess: Preprocess) -> None:
-    dtype = np.dtype(_dtype(preprocess))
+    dtype, shape = np.dtype(preprocess.dtype), (*preprocess.size, preprocess.channels)
+    if preprocess.series:
+        if image.shape != shape or image.dtype != dtype:
+            raise ValueError(
+                f"a series is {image.dtype} {image.shape}; this model takes {dtype} {shape}: prepare it with "
+                "zansa.series.prepare_series"
+            )
+        return
     if image.ndim != 3 or image.shape[2] != preprocess.channels or image.dtype != dtype or not image.size:
         raise ValueError(
             f"an image is {image.dtype} {image.shape}; this model takes {dtype} (height, width, "
@@ -176,20 +205,53 @@ def _batches(images: Sequence[np.ndarray]) -> Iterator[list[int]]:
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for i, image in enumerate(images):
         by_shape[image.shape].append(i)
-    for (height, width, _), indices in by_shape.items():
-        count = max(1, min(BATCH, PIXELS // (height * width)))
+    for shape, indices in by_shape.items():
+        count = max(1, min(BATCH, PIXELS // prod(shape[:-1])))
         yield from (indices[i : i + count] for i in range(0, len(indices), count))
-
-
-Read = tuple[str, np.ndarray | None, str | None]  # name, image, error
 
 
 def _read(file: str | Path, preprocess: Preprocess) -> Read:
     name = printable(str(file))
     try:
-        return name, read_image(Path(file), preprocess.channels, preprocess.depth), None
+        return name, read_image(Path(file), preprocess.channels, preprocess.depth), "", None
     except ValueError as error:
-        return name, None, str(error)
+        return name, None, "", str(error)
+
+
+def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
+    """The samples of a table or an .npz; its labels, if it has any, are passed over."""
+    suffix, name = path.suffix.lower(), printable(str(path))
+    if not path.is_file() or suffix not in (*TABLES, ".npz"):
+        reason = "a file of another kind" if path.is_file() else "a folder" if path.is_dir() else "not there"
+        raise ValueError(f"{name} is {reason}; a model of {preprocess.noun}s takes {', '.join(TABLES)} and .npz files")
+    if suffix == ".npz":
+        arrays = open_npz(path)
+        if "signals" not in arrays:
+            raise ValueError(f"{name} has no array signals (it has: {', '.join(arrays)})")
+        for i, signal in enumerate(signals_of(path, arrays)):
+            yield _prepared(f"row {i}", signal, preprocess)
+        return
+    table = open_table(path)
+    found = columns(table, preprocess.size[0])
+    if (found.sequence is None) == bool(preprocess.alphabet):
+        has = "no column sequence" if found.sequence is None else "sequences of letters"
+        raise ValueError(f"{name} has {has}; this model takes {preprocess.noun}s")
+    for number, cells in table.rows():
+        called = name_of(number, cells, found)
+        try:
+            value = value_of(cells, found)
+        except ValueError as error:
+            yield called, None, "", str(error)
+        else:
+            yield _prepared(called, value, preprocess)
+
+
+def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess) -> Read:
+    try:
+        sample = as_signal(value) if not isinstance(value, str) else value
+        return name, *prepare_series(sample, preprocess), None
+    except ValueError as error:
+        return name, None, "", str(error)
 
 
 def _chunks(items: Iterable[Read]) -> Iterator[list[Read]]:
@@ -197,15 +259,19 @@ def _chunks(items: Iterable[Read]) -> Iterator[list[Read]]:
     chunk: list[Read] = []
     for item in items:
         chunk.append(item)
-        if len(chunk) == BATCH or sum(image.size for _, image, _ in chunk if image is not None) > PIXELS:
+        if len(chunk) == BATCH or sum(image.size for _, image, _, _ in chunk if image is not None) > PIXELS:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
 
 
-def _row(name: str, error: str | None, answer: np.ndarray | None, predictor: Predictor) -> dict[str, Any]:
-    row: dict[str, Any] = {**dict.fromkeys(COLUMNS), "image": name, "error": error}
+def _row(sample: Read, answer: np.ndarray | None, predictor: Predictor) -> dict[str, Any]:
+    name, _, note, error = sample
+    keys = SERIES_COLUMNS if predictor.preprocess.series else COLUMNS
+    row: dict[str, Any] = {**dict.fromkeys(keys), keys[0]: name, "error": error}
+    if note:
+        row["note"] = note
     if answer is None:
         return row
     best = int(answer.argmax())

@@ -34,8 +34,7 @@ def renormalise(network: Network, batches: Iterable[Tensor], prior: float = PRIO
         seen += len(images)
     share = seen / (seen + prior)
     for norm, (mean, variance, momentum) in zip(norms, old, strict=True):
-        spread = variance + (mean - norm.running_mean) ** 2 * share  # type: ignore[operator]  # of the mixture
-        norm.running_var.copy_((1 - share) * spread + share * norm.running_var)  # type: ignore[union-attr, operator]
+        norm.running_var.copy_((1 - share) * variance + share * norm.running_var)  # type: ignore[union-attr, operator]
         norm.running_mean.copy_((1 - share) * mean + share * norm.running_mean)  # type: ignore[union-attr, operator]
         norm.momentum = momentum
         norm.eval()

@@ -11,16 +11,46 @@ from .data.augment import defaults as augment_for
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .train import Recipe
+from .tune import default_tuning
 
 WIDTHS = (16, 32, 64, 128)
 MEDIUM, LARGE = 48, 112  # pixels of the shorter side from which the map is halved once more
+SERIES_WIDTHS = (32, 64, 128)  # of the stages; the last is that of all further ones
+FEWEST_PLACES = 4
+LONG = 256  # numbers or letters of a series
+SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # training series below which a batch is so large
 FEW = 3000  # training images below which a surface is varied strongly
 STRONG = Augment(
     flip_x=True, flip_y=True, shift=0.15, rotate=15, zoom=0.4, shear=0.2, warped=1, contrast=0.4, brightness=0.4,
 )  # fmt: skip
 
 
-def default_net(size: tuple[int, int], channels: int, classes: int, kind: str) -> Net:
+def default_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
+    """The network for data of this kind: series_net for series, image_net otherwise."""
+    make = series_net if len(size) == 1 else image_net
+    return make(size, channels, classes, kind)
+
+
+def series_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
+    """A small residual network, 32 to 128 wide, over a series, with as many stages as it takes to halve it to 4 places.
+
+    So each of these places has seen the whole series, and knows where it stands in it. The stem looks at 7 numbers or
+    letters at once, and halves what is longer than LONG once or twice.
+    """
+    stride = min(4, 2 ** max(0, math.ceil(math.log2(size[0] / LONG))))
+    stem, places, width = Stem(width=SERIES_WIDTHS[0], kernel=7, stride=stride), -(-size[0] // stride), SERIES_WIDTHS[0]
+    stages: list[Stage] = []
+    while not stages or places > FEWEST_PLACES:
+        wider, halved = SERIES_WIDTHS[min(len(stages), len(SERIES_WIDTHS) - 1)], 2 if stages else 1
+        stages.append(Stage(
+            width=wider, stride=halved, shortcut="identity" if (halved, wider) == (1, width) else "project",
+            blocks=(Block(kind="basic", hidden=(wider,)),),
+        ))  # fmt: skip
+        places, width = -(-places // halved), wider
+    return Net(input=Input(channels=channels, size=size), stem=stem, stages=tuple(stages), head=Head(classes=classes))
+
+
+def image_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
     """A small residual network of four stages, 16 to 128 wide, whose first stage sees maps of 24 to 56 pixels.
 
     Small images get one block a stage, others two from the second stage on. Large photographs of surfaces are first
@@ -50,9 +80,18 @@ def default_net(size: tuple[int, int], channels: int, classes: int, kind: str) -
 def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
     """The recipe for a set: few images are shown more often, in smaller batches, and varied more.
 
-    epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800.
+    epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800. Series are cheap,
+    and often very few: up to 200 epochs, in batches from 8 up.
     """
     count = len(parts.train)
+    if data.preprocess.series:
+        return Recipe(
+            epochs=max(10, min(200, round(1080 / math.sqrt(count)))),
+            batch=next((batch for most, batch in SERIES_BATCHES if count < most), 128),
+            augment=augment_for(data.kind),
+            layout="channels_first",
+            seed=seed,
+        )
     strong = data.kind == "surface" and count < FEW
     return Recipe(
         epochs=max(10, min(60, round(1080 / math.sqrt(count)))),
@@ -60,3 +99,9 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
         augment=STRONG if strong else augment_for(data.kind),
         seed=seed,
     )
+
+
+def gentler(recipe: Recipe, images_per_class: float, parts: int) -> Recipe:
+    """A recipe for weights that were learned elsewhere: a fifth of the rate, and what `default_tuning` says of the
+    network's parts (stem, stages, head)."""
+    return recipe.model_copy(update={"rate": recipe.rate / 5, "tuning": default_tuning(images_per_class, parts)})

@@ -4,17 +4,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..arch.use import Preprocess
 from .data.dataset import Dataset
 
 
 def to_tensor(data: Dataset, index: np.ndarray, device: torch.device, layout: torch.memory_format) -> Tensor:
-    """The images of an index, normalised: float32 (N, C, H, W)."""
-    raw = data.images[index]  # N H W C
+    """The samples of an index, normalised: float32 (N, C, H, W), or (N, C, L) of series, which have no other layout."""
+    return normalised(data.images[index], data.preprocess, device, layout)
+
+
+def normalised(raw: np.ndarray, preprocess: Preprocess, device: torch.device, layout: torch.memory_format) -> Tensor:
+    """Samples (N, *size, C) in raw levels as the network takes them: (N, C, *size), float32."""
     if raw.dtype == np.uint16:
         raw = raw.astype(np.int32)  # torch computes little in uint16
     images = torch.from_numpy(raw).to(device).movedim(-1, 1).to(torch.float32)
-    mean = torch.tensor(data.preprocess.mean, device=device).reshape(1, -1, 1, 1)
-    std = torch.tensor(data.preprocess.std, device=device).reshape(1, -1, 1, 1)
+    ones = (1,) * (images.ndim - 2)
+    mean = torch.tensor(preprocess.mean, device=device).reshape(1, -1, *ones)
+    std = torch.tensor(preprocess.std, device=device).reshape(1, -1, *ones)
+    layout = layout if images.ndim == 4 else torch.contiguous_format
     return ((images - mean) / std).contiguous(memory_format=layout)
 
 

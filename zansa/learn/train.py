@@ -32,6 +32,7 @@ from .tune import Tuning, first_to_learn, let_learn, parts_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Event = dict[str, Any]
+FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
 
 
 class Recipe(BaseModel):
@@ -142,7 +143,7 @@ def training(
             yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / (place + 1)}
             if state.step % per_epoch == 0:
                 measured = validate(state.average, data, parts.val, recipe, layout)
-                state.keep_best(measured["val_loss"], epoch + 1)
+                state.keep_best(measured["val_loss"] if len(parts.val) >= FEW else -epoch, epoch + 1)
                 seconds = state.seconds + time.monotonic() - began
                 yield {
                     "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..arch.spec import Net
 from ..arch.use import OperatingPoint, Preprocess
 from ..record import write_atomic
-from .build import build
+from .build import Network, build
 
 FORMAT = 1
 
@@ -26,7 +26,7 @@ class Model:
     (N, classes); it is in evaluation mode. `notes` are facts of its making, as text."""
 
     net: Net
-    module: nn.Module
+    module: Network
     classes: tuple[str, ...]
     preprocess: Preprocess
     operating: OperatingPoint | None = None

@@ -10,10 +10,10 @@ from markupsafe import Markup, escape
 
 from ..record import Run
 from . import cautions, results, setting
-from .facts import Facts, have, read
+from .facts import Facts, have, noun, read
 from .gist import summary
 from .model_card import card
-from .words import FINE, FULL, PLAIN, STRONG
+from .words import FINE, FULL, IMAGE, PLAIN, STRONG
 
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
 SECTIONS: dict[str, tuple[str, Callable[[Facts], Any]]] = {
@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Facts], Any]]] = {
     "operating": ("Where the line is drawn", results.operating),
     "confusion": ("Confusions", results.confusion),
     "classes": ("Class by class", results.classes),
-    "examples": ("Images worth a look", results.examples),
+    "examples": ("Worth a look", results.examples),
     "network": ("The network", setting.network),
     "cost": ("Cost", setting.cost),
     "data": ("Data", setting.data),
@@ -46,8 +46,9 @@ def write(run: Run) -> Path:
 def page(facts: Facts) -> str:
     """The page as HTML text."""
     built = {key: _built(section, facts) for key, (_, section) in SECTIONS.items()}
-    return _template().render(
+    text = _template().render(
         name=facts["name"],
+        image=noun(facts),
         date=str(have(facts, "environment", "date") or "")[:10],
         version=have(facts, "environment", "zansa") or "",
         synthetic=bool(have(facts, "data", "synthetic")),
@@ -57,6 +58,7 @@ def page(facts: Facts) -> str:
         headings={key: heading for key, (heading, _) in SECTIONS.items()},
         left_out={SECTIONS[key][0]: value for key, value in built.items() if isinstance(value, str)},
     )
+    return text.replace(IMAGE, noun(facts))
 
 
 def _built(section: Callable[[Facts], Any], facts: Facts) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .facts import Facts, both, epochs, finished, have, judged
-from .words import count, counted, percent, rate_text, short
+from .words import IMAGE, count, counted, percent, rate_text, short
 
 Caution = dict[str, Any]
 FEW_TRAINING, FEW_TEST = 20, 10  # images of a class
@@ -16,18 +16,20 @@ SYNTHETIC = (
     "nothing about real parts."
 )
 ON_VALIDATION = (
-    "All figures come from the validation images, on which the threshold and the stopping were chosen. Expect new "
-    "images to do worse."
+    f"All figures come from the validation {IMAGE}s, on which the threshold and the stopping were chosen. Expect new "
+    f"{IMAGE}s to do worse."
 )
-LEAKS = "of identical images stand in two of training, validation and test, so the figures look better than they are."
+LEAKS = (
+    f"of identical {IMAGE}s stand in two of training, validation and test, so the figures look better than they are."
+)
 UNGROUPED = (
     "No groups were given. If several images show the same part, they may stand in training and test, and the "
     "figures look better than they are."
 )
-TOO_FEW = "With so few images the true rates can lie anywhere in these ranges. More test images narrow them."
+TOO_FEW = f"With so few {IMAGE}s the true rates can lie anywhere in these ranges. More test {IMAGE}s narrow them."
 WORSE = (
-    "The difference is larger than chance explains: the validation images were too few or too like the training "
-    "images, or the test images differ."
+    f"The difference is larger than chance explains: the validation {IMAGE}s were too few or too like the training "
+    f"{IMAGE}s, or the test {IMAGE}s differ."
 )
 
 
@@ -68,17 +70,26 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if leaks := data.get("leaks"):
         lines = [f"{one} = {other}" for one, other in leaks]
         text = f"{counted(len(leaks), 'pair')} {LEAKS}"
-        yield _warning("Identical images in two parts of the data", text, lines, grave=True)
+        yield _warning(f"Identical {IMAGE}s in two parts of the data", text, lines, grave=True)
     if problems := data.get("problems"):
-        yield _warning("Remarks from reading the images", "Files with these problems were left out.", problems)
+        yield _warning(f"Remarks from reading the {IMAGE}s", _left_out(data), problems)
     if thin := _thin(data, "train", FEW_TRAINING):
-        text = f"Fewer than {FEW_TRAINING} images to learn from in {_classes(thin)}."
-        yield _warning("Few training images", text, thin)
+        text = f"Fewer than {FEW_TRAINING} {IMAGE}s to learn from in {_classes(thin)}."
+        yield _warning(f"Few training {IMAGE}s", text, thin)
     if thin := _thin(data, "test", FEW_TEST):
-        text = f"Fewer than {FEW_TEST} test images in {_classes(thin)}: their own figures say little."
-        yield _warning("Few test images", text, thin)
+        text = f"Fewer than {FEW_TEST} test {IMAGE}s in {_classes(thin)}: their own figures say little."
+        yield _warning(f"Few test {IMAGE}s", text, thin)
     if data.get("kind") == "surface" and data.get("split") == "random" and data.get("groups") is None:
         yield _warning("Split image by image", UNGROUPED)
+
+
+def _left_out(data: dict[str, Any]) -> str:
+    """What became of the samples with remarks: files are left out, series are read as far as they go."""
+    return (
+        "Files with these problems were left out."
+        if data.get("noun", "image") == "image"
+        else "They were used as told."
+    )
 
 
 def _thin(data: dict[str, Any], split: str, enough: int) -> list[str]:
@@ -103,7 +114,7 @@ def _about_figures(facts: Facts) -> Iterable[Caution]:
         text += " Rank by it, but do not read it as a probability."
         yield _warning("Certainty not to be taken literally", text)
     if never := list(_never_named(figures)):
-        text = f"Not one image was named correctly in {_classes(never)}."
+        text = f"Not one {IMAGE} was named correctly in {_classes(never)}."
         yield _warning("Classes never recognised", text, never)
     if worse := list(_worse(facts)):
         yield _warning("Worse on test than on validation", WORSE, worse)
@@ -114,7 +125,7 @@ def _wide(figures: dict[str, Any]) -> Iterable[str]:
     heads = {
         "defects found": inspection.get("detection"),
         "good parts thrown away": inspection.get("false_alarms"),
-        "images named correctly": figures["accuracy"],
+        f"{IMAGE}s named correctly": figures["accuracy"],
     }
     return (f"{name}: {rate_text(it)}" for name, it in heads.items() if it and it["high"] - it["low"] > WIDE)
 
@@ -131,7 +142,7 @@ def _guess(figures: dict[str, Any]) -> str:
     right = figures["accuracy"]["value"]
     commonest = max((each["count"] for each in figures["per_class"]), default=0) / max(figures["count"], 1)
     always = f"Always answering with the most frequent class would be right for {percent(commonest)}"
-    return f"{always} of the images; this network is right for {percent(right)}." if right <= commonest else ""
+    return f"{always} of the {IMAGE}s; this network is right for {percent(right)}." if right <= commonest else ""
 
 
 def _never_named(figures: dict[str, Any]) -> Iterable[str]:
@@ -149,5 +160,5 @@ def _about_export(facts: Facts) -> Iterable[Caution]:
     export = have(facts, "metrics", "export") or {}
     same, images = export.get("same_class"), export.get("images")
     if same is not None and same != images:
-        text = f"It names {same} of {images} images as the trained network does."
+        text = f"It names {same} of {images} {IMAGE}s as the trained network does."
         yield _warning("The exported file answers differently", text, grave=True)

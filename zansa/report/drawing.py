@@ -78,8 +78,8 @@ def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
     layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
     step = f"{stage.step.kind} step" + (" with a learned scale" if stage.step.scale else "")
     return _part(f"Stage {i}", path, stage.width, _size_behind(table, path), stage.stride, layers) | {
-        "joins": f"{SHORTCUTS[stage.shortcut]}, {step}",
-        "enters": {"identity": "", "pad": "pad", "project": "1×1"}[stage.shortcut],
+        "joins": f"{SHORTCUTS.get(stage.shortcut, f'{stage.shortcut} shortcut')}, {step}",
+        "enters": {"identity": "", "project": "1×1"}.get(stage.shortcut, stage.shortcut),
         "boxes": _boxes(net, i, macs),
     }
 

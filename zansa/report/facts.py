@@ -76,6 +76,11 @@ def have(facts: Facts, *path: str) -> Any:
         return None
 
 
+def noun(facts: Facts) -> str:
+    """What a sample is called: "image", "signal" or "sequence"."""
+    return str(have(facts, "data", "noun") or "image")
+
+
 def epochs(facts: Facts) -> list[dict[str, Any]]:
     """The epoch events in order, each epoch once: after a resumed run the later line counts."""
     found = {event["epoch"]: event for event in facts["events"] if event.get("event") == "epoch" and "epoch" in event}

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from .facts import Facts, confused_pairs, epochs, fastest, have, judged
+from .facts import Facts, confused_pairs, epochs, fastest, have, judged, noun
 from .words import (
+    IMAGE,
     count,
     counted,
     fine,
@@ -35,7 +36,7 @@ def summary(facts: Facts) -> Section:
     rows = max(4, round((dots / 7) ** 0.5))
     return {
         "sentences": told,
-        "outlook": [*(_outlook(inspection) if _speaks_for_parts(facts, split) else []), *_speed(facts)],
+        "outlook": [*(_outlook(inspection, noun(facts)) if _speaks_for_parts(facts, split) else []), *_speed(facts)],
         "panels": [panel | _dots(panel, rows) for panel in panels],
         "bars": dots > MANY_DOTS,
     }
@@ -43,7 +44,7 @@ def summary(facts: Facts) -> Section:
 
 def _where(facts: Facts, split: str) -> str:
     made = "synthetic " if have(facts, "data", "synthetic") else ""
-    return f" in the held-out {made}test images" if split == "test" else f" in the {made}validation images"
+    return f" in the held-out {made}test {IMAGE}s" if split == "test" else f" in the {made}validation {IMAGE}s"
 
 
 def _no_figures_yet(facts: Facts) -> str:
@@ -74,8 +75,8 @@ def _sentence(text: str, rate: Section) -> str:
 
 def _named(figures: Section, where: str) -> list[str]:
     right = figures["accuracy"]
-    noun = where.removeprefix(" in the ").removesuffix("s")
-    text = outcome(right["count"], noun, "", right["hits"], "was named correctly", "were named correctly")
+    what = where.removeprefix(" in the ").removesuffix("s")
+    text = outcome(right["count"], what, "", right["hits"], "was named correctly", "were named correctly")
     told = [_sentence(text, right)]
     worst = confused_pairs(figures)[:1]
     return told + [
@@ -89,21 +90,24 @@ def _speaks_for_parts(facts: Facts, split: str) -> bool:
     return split == "test" and not have(facts, "data", "synthetic") and not have(facts, "data", "leaks")
 
 
-def _outlook(inspection: Section) -> list[str]:
+def _outlook(inspection: Section, what: str) -> list[str]:
     found, alarms = inspection.get("detection"), inspection.get("false_alarms")
     if not found or not alarms:
         return []
     missed = per_thousand(1 - found["high"], 1 - found["low"])
     thrown = per_thousand(alarms["low"], alarms["high"])
+    same = (
+        "parts, camera and light stay as they were" if what == "image" else "what is measured, and how, stays as it was"
+    )
     return [
         f"In the long run, expect {missed} defects to slip through and {thrown} good parts to be thrown away, "
-        "as long as parts, camera and light stay as they were in these images."
+        f"as long as {same} in these {IMAGE}s."
     ]
 
 
 def _speed(facts: Facts) -> list[str]:
     best = fastest(facts)
-    return [f"One image takes {milliseconds(best['ms'])} ({latency_terms(best)})."] if best else []
+    return [f"One {IMAGE} takes {milliseconds(best['ms'])} ({latency_terms(best)})."] if best else []
 
 
 def _inspection_panels(inspection: Section) -> list[Section]:
@@ -120,7 +124,7 @@ def _inspection_panels(inspection: Section) -> list[Section]:
 
 def _named_panel(figures: Section) -> Section:
     right = figures["accuracy"]
-    return {"title": "Images", "total": right["count"], "wrong": right["count"] - right["hits"],
+    return {"title": f"All {IMAGE}s", "total": right["count"], "wrong": right["count"] - right["hits"],
             "right_word": "named correctly", "wrong_word": "named wrongly"}  # fmt: skip
 
 

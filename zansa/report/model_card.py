@@ -4,15 +4,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import cautions, results, setting
-from .facts import Facts, have, judged
+from .facts import Facts, have, judged, noun
 from .gist import summary
-from .words import FINE, FULL, PLAIN, SPACE, STRONG, number, rate_text
+from .words import FINE, FULL, IMAGE, PLAIN, SPACE, STRONG, number, rate_text
 
 READ = {
-    "test": "held-out test images, read once at the end",
-    "validation": "validation images, on which choices were made",
+    "test": f"held-out test {IMAGE}s, read once at the end",
+    "validation": f"validation {IMAGE}s, on which choices were made",
 }
-LOOP = 'for row in predict(predictor("{file}"), ["part.png"]):\n    print(row)'
+WORDS = {  # of images, and of series
+    True: {"files": "IMAGES", "sample": "part.png", "source": "parts, cameras and light",
+           "change": "product, camera or light"},
+    False: {"files": "TABLES", "sample": "new.csv", "source": "sources and instruments",
+            "change": "source or instrument"},
+}  # fmt: skip
+LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 
 def card(facts: Facts) -> str:
@@ -24,7 +30,7 @@ def card(facts: Facts) -> str:
     texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
         texts += [f"## {title}", *_lines(part, facts)]
-    return "\n\n".join(texts).replace(SPACE, " ").replace("\u202f", " ") + "\n"
+    return "\n\n".join(texts).replace(IMAGE, noun(facts)).replace(SPACE, " ").replace("\u202f", " ") + "\n"
 
 
 def _lines(part: Any, facts: Facts) -> list[str]:
@@ -62,9 +68,9 @@ def _summary(facts: Facts) -> Iterable[str]:
 
 def _what(facts: Facts) -> Iterable[str]:
     net = setting.network(facts)
-    size = f"{net['params']} parameters, {net['macs']} multiply-adds per image"
-    yield f"An image classifier: a residual network of {plain(net['blocks'])}, {net['depth']} layers deep, {size}."
-    yield "It gives each image one class, and is meant for images taken as those described under Data."
+    size = f"{net['params']} parameters, {net['macs']} multiply-adds per {IMAGE}"
+    yield f"A classifier of {IMAGE}s: a residual network of {plain(net['blocks'])}, {net['depth']} layers deep, {size}."
+    yield f"It gives each {IMAGE} one class, and is meant for {IMAGE}s taken as those described under Data."
     head = ("part", "channels", "size", "layers", "multiply-adds", "parameters")
     columns = ("name", "width", "size", "layers", "macs", "params")
     yield table(head, (tuple(part[column] or "–" for column in columns) for part in net["parts"]))
@@ -92,16 +98,16 @@ def _figures(facts: Facts) -> Iterable[str]:
     )
     told = figures["per_class"][: results.MANY_ROWS]
     rows = ((it["class"], it["count"], rate_text(it["recall"]), rate_text(it["precision"])) for it in told)
-    yield table(("class", "images", "named correctly", "right when named"), rows)
+    yield table(("class", f"{IMAGE}s", "named correctly", "right when named"), rows)
 
 
 def _limits(facts: Facts) -> Iterable[str]:
-    found = cautions.warnings(facts)
+    found, told = cautions.warnings(facts), WORDS[noun(facts) == "image"]
     yield "\n".join([
         *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in found),
-        "- The figures hold for parts, cameras and light like those of the test images, and for nothing else.",
+        f"- The figures hold for {told['source']} like those of the test {IMAGE}s, and for nothing else.",
         "- What is none of the known classes is still given one of them.",
-        "- A person should look at a sample of what passes, and at every change of product, camera or light.",
+        f"- A person should look at a sample of what passes, and at every change of {told['change']}.",
     ])  # fmt: skip
 
 
@@ -111,12 +117,13 @@ def _more(warning: dict[str, Any]) -> str:
 
 
 def _use(facts: Facts) -> Iterable[str]:
-    file = have(facts, "metrics", "export", "file")
+    file, told = have(facts, "metrics", "export", "file"), WORDS[noun(facts) == "image"]
     if not file:
         yield "There is no exported file yet."
         return
-    yield f"```sh\nzansa predict {file} IMAGES\n```"
-    yield f"```python\nfrom zansa.deploy.runtime import predict, predictor\n\n{LOOP.format(file=file)}\n```"
+    yield f"```sh\nzansa predict {file} {told['files']}\n```"
+    loop = LOOP.format(file=file, sample=told["sample"])
+    yield f"```python\nfrom zansa.deploy.runtime import predict, predictor\n\n{loop}\n```"
     inspection = have(facts, "metrics", "validation", "inspection")
     if inspection:
         rule = f"rejected when 1 − p({plain(inspection['good'])}) ≥ {inspection['threshold']:.4g}"

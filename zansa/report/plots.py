@@ -75,7 +75,7 @@ def scores(good: list[float], defects: list[float], threshold: float, name: str)
         _root_axis(axes)
         for place, edge, text in ((0.99, "top", "good parts"), (0.01, "bottom", "defects")):
             axes.text(0.01, place, text, transform=axes.transAxes, verticalalignment=edge)
-        return _svg(figure, name, "score: 1 − p(good)", "images")
+        return _svg(figure, name, "score: 1 − p(good)", "how many")
 
 
 def _bars(axes: Axes, values: NDArray[Any], up: int, line: float) -> None:

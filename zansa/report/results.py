@@ -12,6 +12,7 @@ from typing import Any
 from . import plots
 from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
 from .words import (
+    IMAGE,
     SPACE,
     amount,
     count,
@@ -55,7 +56,7 @@ def figures(facts: Facts) -> Section:
         *_cost_tiles(facts),
     ]
     filled = [tile for tile in tiles if tile["value"]]
-    return {"tiles": filled, "split": split, "count": counted(told["count"], "image")}
+    return {"tiles": filled, "split": split, "count": counted(told["count"], IMAGE)}
 
 
 def _tile(name: str, value: str | None, text: str) -> Section:
@@ -73,8 +74,8 @@ def _cost_tiles(facts: Facts) -> list[Section]:
     best, params = fastest(facts), have(facts, "metrics", "cost", "params")
     macs = have(facts, "metrics", "cost", "macs") or 0
     return [
-        _tile("Time per image", milliseconds(best["ms"]) if best else None, latency_terms(best) if best else ""),
-        _tile("Size", params and amount(params), f"parameters; {amount(macs)} multiply-adds per image"),
+        _tile(f"Time per {IMAGE}", milliseconds(best["ms"]) if best else None, latency_terms(best) if best else ""),
+        _tile("Size", params and amount(params), f"parameters; {amount(macs)} multiply-adds per {IMAGE}"),
     ]
 
 
@@ -97,7 +98,7 @@ def training(facts: Facts) -> Section:
 
 LOSS = (("loss", "training", "--muted"), ("val_loss", "validation", "--right"))
 ACCURACY = (
-    ("val_accuracy", "all images", "--right"),
+    ("val_accuracy", f"all {IMAGE}s", "--right"),
     ("val_balanced_accuracy", "mean over classes", "--wrong"),
 )
 RATE = (("rate", "", "--muted"),)
@@ -131,7 +132,7 @@ def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[t
     if seconds:
         yield "time", duration(seconds)
     if speed := told.get("images_per_second") or run[-1].get("images_per_second"):
-        yield "speed", f"{count(speed)} images per second"
+        yield "speed", f"{count(speed)} {IMAGE}s per second"
     for key in ("device", "threads", "precision", "layout"):
         if told.get(key) is not None:
             yield key, number(told[key])
@@ -144,7 +145,7 @@ def operating(facts: Facts) -> Section:
     if not inspection:
         raise LookupError("no class means “good”, so there is no line between good and defective")
     if not (inspection.get("detection") and inspection.get("false_alarms") and inspection.get("roc")):
-        raise LookupError(f"the {split} images are not both good and defective")
+        raise LookupError(f"the {split} {IMAGE}s are not both good and defective")
     areas = (("ROC", inspection.get("roc_auc")), ("precision and recall", inspection.get("pr_auc")))
     return {
         "plots": _roc_plots(inspection),
@@ -254,7 +255,7 @@ def examples(facts: Facts) -> Section:
     """The worst and the doubtful images, grouped by why they are shown."""
     given = need(facts, "examples")
     if not given:
-        raise LookupError("examples.json holds no images")
+        raise LookupError(f"examples.json holds no {IMAGE}s")
     groups: dict[str, list[Section]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
@@ -265,7 +266,7 @@ def examples(facts: Facts) -> Section:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
     filled = [{"title": titles[why][0], "text": titles[why][1], "images": each} for why, each in groups.items() if each]
-    return {"groups": filled, "left_out": counted(left_out, "image") if left_out else ""}
+    return {"groups": filled, "left_out": counted(left_out, IMAGE) if left_out else ""}
 
 
 def _example(each: Section) -> Section:

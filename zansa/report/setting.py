@@ -8,7 +8,7 @@ from typing import Any
 
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
-from .words import amount, count, counted, file_size, flat, milliseconds, number, shape, shown
+from .words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, shown
 
 Section = dict[str, Any]
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
@@ -36,7 +36,7 @@ def cost(facts: Facts) -> Section:
     memory, batch = price.get("activation_bytes") or {}, price.get("batch") or 1
     kept, alive = (file_size(memory[use]) if memory.get(use) else "–" for use in ("train", "infer"))
     rows = [
-        ("multiply-adds per image", amount(price["macs"])),
+        (f"multiply-adds per {IMAGE}", amount(price["macs"])),
         ("parameters", amount(price["params"])),
         ("layers on the longest path", number(price.get("depth"))),
         (f"activations while training, batch {batch}", kept),
@@ -83,11 +83,14 @@ def _data_facts(told: Section) -> Iterable[tuple[str, str]]:
     yield "source", number(told.get("source"))
     if told.get("size"):
         size, channels = shape(told["size"]), counted(told.get("channels", 1), "channel")
-        yield "brought to", f"{size} pixels (height × width), {channels}"
+        unit = {"signal": "numbers", "sequence": "letters"}.get(told.get("noun", ""), "pixels (height × width)")
+        yield "brought to", f"{size} {unit}, {channels}"
+        if letters := (told.get("preprocess") or {}).get("alphabet"):
+            yield "letters", " ".join(letters)
     yield "kind", number(told.get("kind"))
     yield "split", number(told.get("split"))
     yield "groups", count(told["groups"]) if told.get("groups") else "none given"
-    yield "identical images across parts", count(len(told.get("leaks") or []))
+    yield f"identical {IMAGE}s across parts", count(len(told.get("leaks") or []))
     yield "remarks from reading", count(len(told.get("problems") or []))
 
 
@@ -97,7 +100,7 @@ def export(facts: Facts) -> Section:
     return {
         "rows": [
             ("file", f"{told['file']}, {file_size(told['bytes'])}"),
-            ("compared on", counted(told["images"], "image")),
+            ("compared on", counted(told["images"], IMAGE)),
             ("largest difference of a probability", f"{told['largest_difference']:.2g}"),
             ("same class", f"{count(told['same_class'])} of {count(told['images'])}"),
         ],
@@ -116,8 +119,8 @@ def decided(facts: Facts) -> Section:
     inspection = validation.get("inspection") or {}
     test = have(facts, "metrics", "test")
     return {
-        "validation": counted(validation["count"], "image"),
-        "test": counted(test["count"], "image") if test else "",
+        "validation": counted(validation["count"], IMAGE),
+        "test": counted(test["count"], IMAGE) if test else "",
         "best": have(facts, "metrics", "training", "best_epoch"),
         "rule": inspection.get("rule") or "",
         "threshold": f"{inspection['threshold']:.4g}" if inspection else "",

@@ -1,6 +1,7 @@
 """Numbers and sentences as people read them: rates with counts and interval, amounts with units, plain summaries.
 
-Sentences mark what matters (STRONG ... PLAIN) and what is small print (FINE ... FULL); the page makes tags of these.
+Sentences mark what matters (STRONG ... PLAIN) and what is small print (FINE ... FULL), and where the word for a sample
+stands (IMAGE); the page makes tags and words of these.
 """
 
 from collections.abc import Iterable
@@ -8,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 STRONG, PLAIN, FINE, FULL = "\ue000", "\ue001", "\ue002", "\ue003"
+IMAGE = "\ue004"  # what a sample is called: "image", "signal" or "sequence"
 SPACE = "\u00a0"  # a number stays with its unit
 
 

@@ -1,6 +1,8 @@
 """The door for data: behind it there is one form of data set."""
 
-from .dataset import Dataset, from_arrays, load
+from .dataset import Dataset, from_arrays
+from .door import load
+from .series import from_series
 from .splits import Parts, contradictions, leaks, split
 
-__all__ = ["Dataset", "Parts", "contradictions", "from_arrays", "leaks", "load", "split"]
+__all__ = ["Dataset", "Parts", "contradictions", "from_arrays", "from_series", "leaks", "load", "split"]

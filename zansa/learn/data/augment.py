@@ -15,7 +15,11 @@ from torch.nn import functional
 
 
 class Augment(BaseModel):
-    """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1)."""
+    """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1).
+
+    A series is an image of one row: shift moves and zoom stretches it in time, flip_x reverses time, contrast scales
+    its amplitude, brightness its level, erase blanks a stretch of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +37,7 @@ class Augment(BaseModel):
     brightness: Annotated[float, Field(ge=0)] = 0.0  # up to so much added or taken away
     noise: Annotated[float, Field(ge=0)] = 0.0  # Gaussian, of a standard deviation up to this
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0  # a box set to 0, each side up to this fraction of the image's
+    reverse_complement: bool = False  # half of the DNA sequences are read from the other strand
 
 
 DEFAULTS = {
@@ -45,22 +50,32 @@ DEFAULTS = {
     "symbol": Augment(shift=0.1, rotate=15, zoom=0.15, shear=0.2, warped=1),
     # He et al. 2015, section 4.2: a random crop of the image padded by 4 of 32 pixels, and its mirror image.
     "natural": Augment(flip_x=True, shift=0.125),
+    # Signals of one class differ in strength, in pace and in where they begin; time does not run backwards.
+    "signal": Augment(shift=0.05, zoom=0.1, contrast=0.1, noise=0.05),
+    # Another letter can be another meaning, and so can another place.
+    "sequence": Augment(),
 }
+IMAGES_ONLY = ("flip_y", "quarter_turns", "rotate", "shear")
 
 
 def defaults(kind: str) -> Augment:
-    """What is safe for a kind of image: "surface", "symbol" or "natural"; ValueError for another."""
+    """What is safe for a kind of data: surface, symbol, natural, signal or sequence; ValueError for another."""
     if kind not in DEFAULTS:
-        raise ValueError(f"no kind of image {kind!r}; known: {', '.join(DEFAULTS)}")
+        raise ValueError(f"no kind of data {kind!r}; known: {', '.join(DEFAULTS)}")
     return DEFAULTS[kind]
 
 
 def augment(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
-    """A changed copy of normalised images (N, C, H, W), of their dtype, device and memory layout.
+    """A changed copy of normalised images (N, C, H, W) or series (N, C, L), of their dtype, device and memory layout.
 
     The generator lives on the CPU wherever the images are, and the layout does not matter: the same state gives the
-    same result. ValueError for quarter turns of images that are not square.
+    same result. ValueError for quarter turns of images that are not square, and for what series or images cannot do.
     """
+    _refuse_switches(images, settings)
+    if images.ndim == 3:
+        rows = augment(images[:, :, None], settings.model_copy(update={"reverse_complement": False}), generator)
+        series = rows[:, :, 0]
+        return _other_strand(series, generator) if settings.reverse_complement else series
     assert images.ndim == 4
     assert images.is_floating_point()
     last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
@@ -71,6 +86,21 @@ def augment(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
     if settings.erase:
         out = _erase(out, settings.erase, generator)
     return out.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def _refuse_switches(images: Tensor, settings: Augment) -> None:
+    switches = IMAGES_ONLY if images.ndim == 3 else ("reverse_complement",)
+    meant = [name for name in switches if getattr(settings, name)]
+    if meant:
+        raise ValueError(f"augmentation {', '.join(meant)} is not for {'series' if images.ndim == 3 else 'images'}")
+    if settings.reverse_complement and images.shape[1] != 4:
+        raise ValueError(f"reverse_complement needs the letters A, C, G and T; these series have {images.shape[1]}")
+
+
+def _other_strand(series: Tensor, generator: Generator) -> Tensor:
+    """Half of the series backwards, A and T, C and G exchanged: both axes of (N, ACGT, L) mirrored."""
+    chosen = _coin(len(series), generator).to(series.device)
+    return torch.where(chosen[:, None, None], series.flip(1, 2), series)
 
 
 def _move(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
@@ -159,7 +189,8 @@ def _per_image(values: Tensor, images: Tensor) -> Tensor:  # N -> N 1 1 1
 def _erase(images: Tensor, largest: float, generator: Generator) -> Tensor:
     """A box in each image set to 0, the mean of the training images. Its centre is anywhere, so it may be cut off."""
     count, _, height, width = images.shape
-    inside = _band(count, height, largest, generator)[:, :, None] & _band(count, width, largest, generator)[:, None, :]
+    rows = _band(count, height, largest, generator) if height > 1 else torch.ones(count, 1, dtype=torch.bool)
+    inside = rows[:, :, None] & _band(count, width, largest, generator)[:, None, :]
     return images.masked_fill(inside[:, None].to(images.device), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The one form of a data set behind this door, and the ways into it."""
+"""The one form of a data set behind this door, and the way into it for images."""
 
 import hashlib
 import re
@@ -10,20 +10,13 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...images import fit_image, printable, to_channels
+from ...images import fit_image, to_channels
+from ...series import WHOLE
 from . import cache as caching
-from .public import SETS, read_public
-from .sources import (
-    MANIFESTS,
-    Listing,
-    list_folder,
-    list_manifest,
-    read_npz,
-    shortened,
-    split_word,
-)
+from .sources import Listing, shortened, split_word
 
-KINDS = ("surface", "symbol", "natural")
+KINDS = ("surface", "symbol", "natural")  # of images
+SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
 
 # words in class names of visual inspection: one of them makes a colour set a surface
@@ -36,14 +29,14 @@ inclusion patches crazing scale burr bubble void short open spur mousebite
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images, all of one size, in memory or mapped read-only; all columns have one length N.
+    """Labelled images or series, all of one size, in memory or mapped read-only; all columns have one length N.
 
     `classes` are sorted by name (10 after 9) and labels index them; `digests` are SHA-256 of the file's bytes, or of
-    the pixels where there is no file; `preprocess.mean` and `std` are placeholders until `normalised`. `kind` says
-    which augmentations are safe. `problems` are sentences about what was left out.
+    the values where there is no file; `preprocess.mean` and `std` are placeholders until `normalised`. `kind` says
+    which augmentations are safe. `problems` are sentences about what was left out, `remarks` about what was decided.
     """
 
-    images: np.ndarray  # (N, H, W, C) uint8 | uint16
+    images: np.ndarray  # (N, H, W, C) uint8 | uint16; series: (N, L, C) float32, or uint8 twelfths of letters
     labels: np.ndarray  # (N,) int64
     classes: tuple[str, ...]
     names: tuple[str, ...]  # path relative to the source, or "row 17"
@@ -54,6 +47,7 @@ class Dataset:
     split: np.ndarray | None = None  # (N,) "train" | "val" | "test"
     files: tuple[Path, ...] = ()  # absolute
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns = (
@@ -66,54 +60,18 @@ class Dataset:
             self.files or None,
         )
         assert {len(column) for column in columns if column is not None} == {len(self.labels)}
-        assert self.kind in KINDS
+        assert self.kind in (SERIES_KINDS if self.preprocess.series else KINDS)
         assert self.images.shape[1:] == (*self.preprocess.size, self.preprocess.channels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def normalised(self, indices: np.ndarray) -> "Dataset":
-        """With mean and standard deviation, per channel in raw levels, of these images (those of the training part)."""
-        mean, std = _moments(self.images, indices)
+        """With mean and standard deviation, per channel in raw levels, of these images (those of the training part);
+        letters become shares of 1."""
+        mean, std = ((0.0,), (float(WHOLE),)) if self.preprocess.alphabet else _moments(self.images, indices)
         settings = self.preprocess.model_dump() | {"mean": mean, "std": std}
         return replace(self, preprocess=Preprocess.model_validate(settings))
-
-
-def load(
-    source: str | Path,
-    *,
-    size: int | tuple[int, int] | None = None,
-    fit: str = "stretch",
-    channels: int | None = None,
-    kind: str | None = None,
-    cache: Path | None = None,
-    root: Path | None = None,
-    download: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """A data set from a folder, a manifest, an .npz, or the name of a public set; ValueError for bad input.
-
-    - A folder holds one folder per class, or train/ val/ test/ folders of them.
-    - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split.
-    - An .npz holds images, labels and, optionally, classes, groups, split, names.
-    - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
-      `download`; a folder of such a name is written "./mnist".
-
-    `size` is (height, width), or one number for both; None takes default_size. `channels` None is 1 when every image
-    is gray, otherwise 3; 16-bit gray makes the set 16-bit. Files are decoded once, into `cache` (default
-    $ZANSA_CACHE or ~/.cache/zansa); `progress(done, total)` is called for each file that is decoded.
-    Unreadable files are left out and told in `problems`, at most one in ten and never a whole class.
-    """
-    _refuse_settings(size, fit, channels, kind)
-    if isinstance(source, str) and source in SETS:
-        content, kind = read_public(source, root, download), kind or SETS[source].kind
-        return from_arrays(**content, size=size, fit=fit, channels=channels, kind=kind)
-    if root is not None or download:
-        raise ValueError(f"root and download are for public sets ({', '.join(sorted(SETS))}), not for {source}")
-    path = Path(source)
-    if path.suffix.lower() == ".npz" and path.is_file():
-        return from_arrays(**read_npz(path), size=size, fit=fit, channels=channels, kind=kind)
-    return _from_listing(path, _listing(path), size, fit, channels, kind, cache, progress)
 
 
 def from_arrays(
@@ -137,13 +95,13 @@ def from_arrays(
     _refuse_settings(size, fit, channels, kind)
     pictures = _pictures(images, channels)
     count = len(pictures)
-    label_names = _label_names(labels, classes)
-    for what, column in (("labels", label_names), ("groups", groups), ("split", split), ("names", names)):
+    words = label_names(labels, classes)
+    for what, column in (("labels", words), ("groups", groups), ("split", split), ("names", names)):
         if column is not None and len(column) != count:
             raise ValueError(f"{count} images, but {len(column)} {what}; one for each is needed")
     target = _size(size) or default_size([picture.shape[:2] for picture in pictures])
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
-    numbers, found = _number(label_names)
+    numbers, found = number(words)
     depth = pictures[0].dtype.itemsize * 8
     return Dataset(
         images=_fitted(pictures, target, fit),
@@ -217,19 +175,7 @@ def _preprocess(channels: int, size: tuple[int, int], fit: str, depth: int) -> P
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _listing(path: Path) -> Listing:
-    if path.is_dir():
-        return list_folder(path)
-    if path.is_file() and path.suffix.lower() in MANIFESTS:
-        return list_manifest(path)
-    reason = "a file of another kind" if path.exists() else "not there"
-    raise ValueError(
-        f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
-        f"manifest, an .npz, or one of {', '.join(sorted(SETS))}"
-    )
-
-
-def _from_listing(
+def from_listing(
     source: Path,
     listing: Listing,
     size: int | tuple[int, int] | None,
@@ -239,9 +185,11 @@ def _from_listing(
     cache: Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> Dataset:
+    """A data set from image files; decoded once, into `cache`."""
+    _refuse_settings(size, fit, channels, kind)
     decoded = _decoded(source, listing, _size(size), fit, channels, cache, progress)
     _refuse_unreadable(listing, decoded)
-    labels, classes = _number([listing.labels[i] for i in decoded.kept])
+    labels, classes = number([listing.labels[i] for i in decoded.kept])
     return Dataset(
         images=decoded.images,
         labels=labels,
@@ -324,7 +272,8 @@ def _refuse_array(picture: np.ndarray, first: np.ndarray) -> None:
         )
 
 
-def _label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:
+def label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:
+    """The class of each sample by its name; ValueError for labels that name none."""
     array = np.asarray(list(labels))
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"labels are {array.dtype} of shape {array.shape}; allowed: N names or N whole numbers")
@@ -342,7 +291,7 @@ def _label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -
     return names
 
 
-def _number(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+def number(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels, and the classes they index in natural order."""
     classes = tuple(sorted(set(names), key=_natural))
     index = {name: i for i, name in enumerate(classes)}
@@ -365,8 +314,12 @@ def _digest(picture: np.ndarray) -> str:
 
 
 def _moments(images: np.ndarray, indices: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, from sums of whole numbers: exact, so the same in every order."""
-    channels = images.shape[3]
+    """Mean and standard deviation per channel; of images from sums of whole numbers: exact, so the same in every
+    order."""
+    channels = images.shape[-1]
+    if images.dtype == np.float32:
+        numbers = images[indices].reshape(-1, channels).astype(np.float64)
+        return tuple(numbers.mean(axis=0).tolist()), tuple(d or 1.0 for d in numbers.std(axis=0).tolist())
     total = [0] * channels
     square = [0] * channels
     for start in range(0, len(indices), 64):  # float64 holds the sums of 64 16-bit images of 180 x 180 exactly

@@ -1,7 +1,5 @@
 """Where labelled images come from: folders, manifests and array files, each read into one plain value."""
 
-import csv
-import io
 import os
 import stat
 from collections import Counter
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...images import EXTENSIONS, images_below, is_hidden, printable, walk
+from ...tables import Table, open_table
 
 SPLIT_WORDS = {
     "train": "train",
@@ -26,7 +25,11 @@ SPLIT_WORDS = {
 }
 MANIFESTS = (".csv", ".tsv", ".parquet")
 COLUMNS = ("path", "label", "group", "split")
-NEEDED = "needed: one row per image with the columns path, label and, when known, group and split"
+NEEDED = (
+    "needed: one row per image with the columns path, label and, when known, group and split; or, for series, a column "
+    "sequence or columns of numbers in place of path"
+)
+BESIDE = ("labels", "classes", "groups", "split", "names")  # what stands beside the samples in an .npz
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _no_classes(root: Path) -> str:
 def list_manifest(path: Path) -> Listing:
     """A .csv, .tsv or .parquet table with the columns path, label and, optionally, group and split; others are passed
     over. Relative paths start at the manifest's folder. ValueError names the row and what is wrong."""
-    columns = _parquet_columns(path) if path.suffix.lower() == ".parquet" else _csv_columns(path)
+    columns = _parquet_columns(path) if path.suffix.lower() == ".parquet" else _csv_columns(open_table(path))
     called = printable(path.name)
     if not columns["path"]:
         raise ValueError(f"{called} has no rows; {NEEDED}")
@@ -145,31 +148,9 @@ def list_manifest(path: Path) -> Listing:
     )
 
 
-def _csv_columns(path: Path) -> dict[str, tuple[str, ...]]:
-    text, called = _text(path), printable(path.name)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text.split("\n", 1)[0])
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise ValueError(f"{called} is no table of text: {error}") from error
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    body = [(number, row) for number, row in enumerate(rows[1:], start=2) if any(cell.strip() for cell in row)]
-    for number, row in body:
-        if len(row) != len(header):
-            raise ValueError(f"{called}, row {number}: {len(row)} cells; the header has {len(header)}")
-    return _needed(called, {name: [row[i].strip() for _, row in body] for i, name in enumerate(header)})
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    if b"\0" in data:
-        raise ValueError(f"{printable(path.name)} is no UTF-8 text; save it as 'CSV UTF-8'")
-    return data.decode("utf-8-sig", "surrogateescape")  # file names are bytes, and may be anything
-
-
-def _delimiter(header: str) -> str:
-    """Spreadsheets of half the world write semicolons."""
-    return max(",;\t", key=header.count)
+def _csv_columns(table: Table) -> dict[str, tuple[str, ...]]:
+    rows = [cells for _, cells in table.rows()]
+    return _needed(table.called, {name: [row[i] for row in rows] for i, name in enumerate(table.header or ())})
 
 
 def _parquet_columns(path: Path) -> dict[str, tuple[str, ...]]:
@@ -226,20 +207,13 @@ def _is_file(path: Path) -> bool:
 # --- array files ---------------------------------------------------------------------------------------------------
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def image_arrays(path: Path, found: dict[str, np.ndarray]) -> dict[str, Any]:
     """What from_arrays takes, out of an .npz with images, labels and, optionally, classes, groups, split, names."""
-    called = printable(path.name)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except Exception as error:  # zip, header and pickle faults are of many types
-        raise ValueError(
-            f"cannot read {called}: {error}; needed: an .npz of plain arrays (no Python objects)"
-        ) from error
     missing = [name for name in ("images", "labels") if name not in found]
     if missing:
         raise ValueError(
-            f"{called} has no array {' and no array '.join(missing)} (it has: {', '.join(found)}); needed: images "
-            "(N, H, W[, C]) and labels (N,), optional: classes, groups, split, names"
+            f"{printable(path.name)} has no array {' and no array '.join(missing)} (it has: {', '.join(found)}); "
+            "needed: images (N, H, W[, C]), or signals (N, length) or (N, channels, length), and labels (N,), "
+            "optional: classes, groups, split, names"
         )
-    return {name: found[name] for name in ("images", "labels", "classes", "groups", "split", "names") if name in found}
+    return {name: found[name] for name in ("images", *BESIDE) if name in found}

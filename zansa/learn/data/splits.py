@@ -33,7 +33,9 @@ def split(dataset: Dataset, seed: int, val: float = 0.15, test: float = 0.15) ->
     """
     _refuse_shares(val, test)
     _refuse_classes(dataset)
-    parts = {"train": np.arange(len(dataset))} if dataset.split is None else _given(dataset.split)
+    parts = (
+        {"train": np.arange(len(dataset))} if dataset.split is None else _given(dataset.split, dataset.preprocess.noun)
+    )
     _refuse_torn_groups(dataset, parts)
     shares = {name: share for name, share in (("val", val), ("test", test)) if name not in parts}
     if shares:
@@ -79,8 +81,8 @@ def _refuse_classes(dataset: Dataset) -> None:
     single = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 1]
     if single:
         raise ValueError(
-            f"class {shortened(single)} has one image; at least two are needed, one to learn from and one to test. Add "
-            "images, or leave the class out"
+            f"class {shortened(single)} has one {dataset.preprocess.noun}; at least two are needed, one to learn from "
+            f"and one to test. Add {dataset.preprocess.noun}s, or leave the class out"
         )
 
 
@@ -92,28 +94,31 @@ def _refuse_torn_groups(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
         torn = sorted(groups[one] & groups[other])
         if torn:
             raise ValueError(
-                f"pictures of group {shortened(torn)} stand in {one} and in {other}: what was learnt of a part would "
-                "be tested on the same part. Give each group one split, or remove the split column"
+                f"{dataset.preprocess.noun}s of group {shortened(torn)} stand in {one} and in {other}: what was learnt "
+                "of a part would be tested on the same part. Give each group one split, or remove the split column"
             )
 
 
 def _refuse_parts(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
     for name in PARTS:
         if not len(parts[name]):
-            raise ValueError(f"the {name} part is empty: {len(dataset)} images or their groups are too few; add some")
+            noun = dataset.preprocess.noun
+            raise ValueError(f"the {name} part is empty: {len(dataset)} {noun}s or their groups are too few; add some")
     absent = np.setdiff1d(np.arange(len(dataset.classes)), dataset.labels[parts["train"]])
     if len(absent):
         names = shortened([dataset.classes[i] for i in absent])
-        raise ValueError(f"class {names} has no image in the train part; a class must be there to be learnt")
+        raise ValueError(
+            f"class {names} has no {dataset.preprocess.noun} in the train part; a class must be there to be learnt"
+        )
 
 
 # --- given and drawn -----------------------------------------------------------------------------------------------
 
 
-def _given(column: np.ndarray) -> dict[str, np.ndarray]:
+def _given(column: np.ndarray, noun: str) -> dict[str, np.ndarray]:
     parts = {name: np.flatnonzero(column == name) for name in PARTS if name in column}
     if "train" not in parts:
-        raise ValueError(f"the source gives only {', '.join(parts)} images; needed: train images too")
+        raise ValueError(f"the source gives only {', '.join(parts)} {noun}s; needed: train {noun}s too")
     return parts
 
 
@@ -153,11 +158,11 @@ def _units(dataset: Dataset, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _refuse_units(dataset: Dataset, counts: np.ndarray) -> None:
-    single = [dataset.classes[i] for i in np.flatnonzero((counts > 0).sum(axis=0) == 1)]
+    single, noun = [dataset.classes[i] for i in np.flatnonzero((counts > 0).sum(axis=0) == 1)], dataset.preprocess.noun
     if single:
         raise ValueError(
-            f"all images of class {shortened(single)} are one group, or copies of one image; they cannot be learnt and "
-            "tested on different ones. Add others, leave the class out, or give the split yourself"
+            f"all {noun}s of class {shortened(single)} are one group, or copies of one {noun}; they cannot be learnt "
+            "and tested on different ones. Add others, leave the class out, or give the split yourself"
         )
 
 
