@@ -15,17 +15,14 @@ LEAVES = {"record", "arch"}
 ALLOWED = {
     "arch": set(),
     "record": set(),
-    "images": {"arch"},
-    "tables": {"images"},
-    "series": {"arch", "images", "tables"},
-    "pictures": {"arch", "series"},
+    "inputs": {"arch"},
     "nets": LEAVES,
-    "learn": LEAVES | {"images", "tables", "series", "nets"},
-    "deploy": LEAVES | {"images", "tables", "series", "nets"},
+    "learn": LEAVES | {"inputs", "nets"},
+    "deploy": LEAVES | {"inputs", "nets"},
     "report": LEAVES,
-    "jobs": LEAVES | {"images", "series", "pictures", "nets", "learn", "deploy", "report"},
+    "jobs": LEAVES | {"inputs", "nets", "learn", "deploy", "report"},
     "screen": LEAVES,
-    "cli": LEAVES | {"images", "nets", "learn", "deploy", "report", "jobs", "screen"},
+    "cli": LEAVES | {"inputs", "nets", "learn", "deploy", "report", "jobs", "screen"},
     "__main__": {"cli"},
     "__init__": {"arch", "nets", "learn", "deploy"},
 }
@@ -70,7 +67,7 @@ def test_public_surface():
 WITHOUT_TORCH = {
     "import zansa; zansa.cost(zansa.zoo.resnet(50))",
     "import zansa.cli",
-    "import zansa.images, zansa.record, zansa.report, zansa.deploy.runtime, zansa.learn.evaluate",
+    "import zansa.inputs.images, zansa.record, zansa.report, zansa.deploy.runtime, zansa.learn.evaluate",
     "import zansa.learn.data.sources, zansa.learn.data.cache, zansa.learn.data.splits, zansa.learn.data.synthetic",
 }
 

@@ -24,7 +24,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from zansa.images import prepare
+from zansa.inputs.images import prepare
 from zansa.learn.data import cache as caching
 from zansa.learn.data import from_arrays, load
 from zansa.learn.data.dataset import default_kind, default_size

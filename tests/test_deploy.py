@@ -24,7 +24,7 @@ from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.export import compare, export, preparation, to_onnx
-from zansa.images import fit_image
+from zansa.inputs.images import fit_image
 from zansa.nets.build import build
 from zansa.nets.files import Model
 

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zansa.arch.use import Preprocess
-from zansa.images import MAX_PIXELS, fit_image, image_files, image_header, inner_size, prepare, printable, read_image
+from zansa.inputs.images import (
+    MAX_PIXELS,
+    fit_image,
+    image_files,
+    image_header,
+    inner_size,
+    prepare,
+    printable,
+    read_image,
+)
 
 RANDOM = np.random.default_rng(7)
 RGB = RANDOM.integers(0, 256, (11, 7, 3), np.uint8)

@@ -16,6 +16,9 @@ from zansa import jobs
 from zansa.arch.lower import lower
 from zansa.arch.use import Preprocess
 from zansa.deploy import runtime
+from zansa.inputs.pictures import picture
+from zansa.inputs.series import columns, encode, fit_signal, prepare_series
+from zansa.inputs.tables import open_table
 from zansa.learn.data import contradictions, from_series, leaks, load, split
 from zansa.learn.data.augment import Augment, augment, defaults
 from zansa.learn.data.series import default_alphabet
@@ -23,9 +26,6 @@ from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
 from zansa.learn.predict import to_tensor
 from zansa.nets.build import build
-from zansa.pictures import picture
-from zansa.series import columns, encode, fit_signal, prepare_series
-from zansa.tables import open_table
 
 LENGTH = 24
 

@@ -296,7 +296,7 @@ def predict(
     can differ from what the class alone would say.
     """
     from .deploy import runtime
-    from .images import image_files
+    from .inputs.images import image_files
 
     file = model / "model.onnx" if model.is_dir() else model
     predictor = runtime.predictor(file)

@@ -31,7 +31,9 @@ from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
 from .deploy.export import export
 from .deploy.runtime import latency, predictor, samples
-from .images import fit_image, image_files, read_image
+from .inputs.images import fit_image, image_files, read_image
+from .inputs.pictures import picture
+from .inputs.series import DNA
 from .learn.adapt import align, batches_of, renormalise
 from .learn.data import load
 from .learn.data.dataset import Dataset
@@ -48,9 +50,7 @@ from .nets.files import Model, read
 from .nets.files import load as load_model
 from .nets.files import save as save_model
 from .nets.start import initialise
-from .pictures import picture
 from .record import Run, held, new_name
-from .series import DNA
 
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report

@@ -17,9 +17,9 @@ import numpy as np
 import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
-from ..images import printable, read_image
-from ..series import as_signal, columns, name_of, prepare_series, signals_of, value_of
-from ..tables import TABLES, open_npz, open_table
+from ..inputs.images import printable, read_image
+from ..inputs.series import as_signal, columns, name_of, prepare_series, signals_of, value_of
+from ..inputs.tables import TABLES, open_npz, open_table
 
 FORMAT = "1"
 COLUMNS = ("image", "class", "probability", "decision", "score", "error")

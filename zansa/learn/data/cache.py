@@ -23,7 +23,7 @@ import numpy as np
 import PIL
 
 from ...arch.use import Preprocess
-from ...images import image_header, prepare, printable
+from ...inputs.images import image_header, prepare, printable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

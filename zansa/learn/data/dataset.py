@@ -10,8 +10,8 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...images import fit_image, to_channels
-from ...series import WHOLE
+from ...inputs.images import fit_image, to_channels
+from ...inputs.series import WHOLE
 from . import cache as caching
 from .sources import Listing, shortened, split_word
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...arch.use import Preprocess
-from ...images import printable
-from ...tables import TABLES, open_npz
+from ...inputs.images import printable
+from ...inputs.tables import TABLES, open_npz
 from .dataset import Dataset, from_arrays, from_listing
 from .public import SETS, read_public
 from .series import from_series, list_arrays, list_tables, series_tables

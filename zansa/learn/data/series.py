@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...images import printable
-from ...series import (
+from ...inputs.images import printable
+from ...inputs.series import (
     AMBIGUOUS,
     DNA,
     LABELS,
@@ -25,7 +25,7 @@ from ...series import (
     signals_of,
     value_of,
 )
-from ...tables import TABLES, Table, is_number, open_table
+from ...inputs.tables import TABLES, Table, is_number, open_table
 from .dataset import Dataset, label_names, number
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...images import EXTENSIONS, images_below, is_hidden, printable, walk
-from ...tables import Table, open_table
+from ...inputs.images import EXTENSIONS, images_below, is_hidden, printable, walk
+from ...inputs.tables import Table, open_table
 
 SPLIT_WORDS = {
     "train": "train",

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .arch.use import Preprocess
+from ..arch.use import Preprocess
 from .series import WHOLE
 
 WIDTH, HEIGHT = 480, 320  # of a signal's picture, in pixels; the page shows it at about a third of that

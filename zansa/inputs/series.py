@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .arch.use import Preprocess
+from ..arch.use import Preprocess
 from .images import printable
 from .tables import Table, is_number
 

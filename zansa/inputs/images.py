@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from .arch.use import Preprocess
+from ..arch.use import Preprocess
 
 # Only decoders that read pixels: Pillow's full list holds formats that start other programs (EPS) or never end.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
