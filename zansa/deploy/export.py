@@ -24,7 +24,8 @@ OPSET = 18  # read by onnxruntime since 1.14
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
 CHUNK = 64  # images that the eager network takes at once
 
-# From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation, in ONNX's own text.
+# From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation,
+# in ONNX's own text.
 # The resize is two products with matrices of Pillow's triangle weights, in float64 until they are normalised. ONNX's
 # Resize with antialias is up to twice as fast on large colour images, but its float32 positions miss 16-bit levels by
 # two, and engines other than onnxruntime's CPU lack it or compute it differently.
