@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arch import zoo
 from .arch.cost import Cost, cost
-from .arch.edits import Delete, Insert, Remap, apply
+from .arch.edits import Delete, Insert, Mix, Remap, apply, inexact
 from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from .arch.use import OperatingPoint, Preprocess
 
@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     from .learn.data.splits import split
     from .learn.evaluate import figures
     from .learn.train import Recipe, fit
-    from .nets.adopt import adopt
+    from .nets.adopt import adopt, match, net_from, read_checkpoint
+    from .nets.backbone import Backbone
     from .nets.build import build
     from .nets.files import Model, load, save
     from .nets.transfer import transfer
 
 __all__ = [
-    "Block", "Cost", "Delete", "Head", "Input", "Insert", "Model", "Net", "OperatingPoint", "Preprocess", "Recipe",
-    "Remap", "Stage", "Stem", "Step", "adopt", "apply", "build", "cost", "export", "figures", "fit", "load",
-    "load_data", "predictor", "save", "split", "transfer", "zoo",
+    "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Mix", "Model", "Net", "OperatingPoint",
+    "Preprocess", "Recipe", "Remap", "Stage", "Stem", "Step", "adopt", "apply", "build", "cost", "export", "figures",
+    "fit", "inexact", "load", "load_data", "match", "net_from", "predictor", "read_checkpoint", "save", "split",
+    "transfer", "zoo",
 ]  # fmt: skip
 
 _HOMES = {
-    "Model": "nets.files", "Recipe": "learn.train", "adopt": "nets.adopt", "build": "nets.build",
-    "export": "deploy.export", "figures": "learn.evaluate", "fit": "learn.train", "load": "nets.files",
-    "load_data": "learn.data", "predictor": "deploy.runtime", "save": "nets.files", "split": "learn.data.splits",
+    "Backbone": "nets.backbone", "Model": "nets.files", "Recipe": "learn.train", "adopt": "nets.adopt",
+    "build": "nets.build", "export": "deploy.export", "figures": "learn.evaluate", "fit": "learn.train",
+    "load": "nets.files", "load_data": "learn.data", "match": "nets.adopt", "net_from": "nets.adopt",
+    "predictor": "deploy.runtime", "read_checkpoint": "nets.adopt", "save": "nets.files", "split": "learn.data.splits",
     "transfer": "nets.transfer",
 }  # fmt: skip
 
