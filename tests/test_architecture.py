@@ -60,7 +60,7 @@ def test_public_surface():
     assert zansa.__all__ == sorted(zansa.__all__)
     for name in zansa.__all__:
         assert getattr(zansa, name).__doc__ or name == "zoo", name
-    with pytest.raises(AttributeError, match="zansa has no 'nothing'; it has: Block"):
+    with pytest.raises(AttributeError, match="zansa has no 'nothing'; it has: Backbone"):
         zansa.nothing  # noqa: B018
 
 

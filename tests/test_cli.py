@@ -184,7 +184,8 @@ def test_a_failed_resume_keeps_everything(images, tmp_path):
     assert "is not finished" in refused("evaluate", tmp_path / "run", images)
 
 
-def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_a_usable_run(images, tmp_path, how):
     command = [sys.executable, "-m", "zansa", "train", str(images), "--out", str(tmp_path), "--name", "stopped",
                "--epochs", "500", "--batch", "16", *STEADY]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -192,7 +193,7 @@ def test_ctrl_c_leaves_a_usable_run(images, tmp_path):
     while not (tmp_path / "stopped" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert b"zansa resume" in errors

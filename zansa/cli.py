@@ -4,6 +4,7 @@ Heavy imports stand in the commands, so that `zansa --help` answers at once.
 """
 
 import json
+import signal
 import sys
 import tomllib
 from importlib.metadata import version
@@ -394,6 +395,7 @@ def main() -> None:
     """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done so far stays usable
     try:
         app()
     except KeyboardInterrupt:
