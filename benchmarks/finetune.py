@@ -31,7 +31,7 @@ from zansa.nets.build import build
 from zansa.record import Run, environment
 
 COUNTS = (10, 50, 500)
-STEPS = {10: 300, 50: 500, 500: 1000}
+STEPS = {10: 200, 50: 300, 500: 500}
 PARTS = 6  # stem, four stages, head
 WAYS: dict[str, Any] = {
     "from scratch": lambda count: None,

@@ -9,7 +9,11 @@ from zansa.arch.steps import STEPS
 NORMS = ("batch", "group", "none")
 # every branch in every step with every norm: what the grammar cannot carry is in REFUSED
 ALL = [(branch, step, norm) for branch in BRANCHES for step in STEPS for norm in NORMS]
-REFUSED = [(branch, step, norm) for branch, step, norm in ALL if BRANCHES[branch].after and not STEPS[step].after]
+REFUSED = [
+    (branch, step, norm)
+    for branch, step, norm in ALL
+    if (BRANCHES[branch].after and not STEPS[step].after) or (STEPS[step].repeats and norm == "batch")
+]
 KINDS = [kinds for kinds in ALL if kinds not in REFUSED]
 SIZES = {1: (19,), 2: (9, 11), 3: (5, 6, 7)}
 
@@ -30,7 +34,9 @@ def small_net(kind: str, step: str = "plain", norm: str = "batch", dims: int = 2
               deep: tuple[int, ...] = ()) -> Net:  # fmt: skip
     """Two stages, three blocks: an identity stage, then one that changes width and size."""
     preact = not BRANCHES[kind].after
-    how = Step(kind=step, scale=scale or (norm == "none" and start == "random"), start=start)
+    start = "zero" if norm == "none" and start == "random" else start
+    scale = scale or (start == "zero" and not BRANCHES[kind].vanishes)
+    how = Step(kind=step, scale=scale, start=start)
     block = a_block(kind, step, groups=groups)
     return Net(
         input=Input(channels=2, size=SIZES[dims]),

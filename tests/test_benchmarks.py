@@ -15,12 +15,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from torchvision import models
 
 from zansa.learn.data import load
+from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import Parts
 from zansa.learn.evaluate import choose_threshold, figures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import baselines
+import families
+import finetune
 import packs
 import real_images
 import start
@@ -283,3 +286,33 @@ def test_help_does_not_import_torch():
     assert "zansa.cli" in imported
     assert "torch" not in imported
     assert "ms" in start.slowest(imported)
+
+
+def test_families_are_trained_alike_and_the_table_has_a_row_for_each(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = rng.integers(0, 100, (60, 32, 32, 3)) + 80 * labels[:, None, None, None]
+    split = np.array(["train"] * 40 + ["val"] * 10 + ["test"] * 10)
+    np.savez(tmp_path / "images.npz", images=images.astype(np.uint8), labels=labels, split=split)
+    words = ["families", str(tmp_path / "out"), "--data", str(tmp_path / "images.npz"), "--epochs", "1", "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", words)
+    families.main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| 12")]
+    assert [row[1] for row in rows] == ["ResNet", "DILNet", "DMRNet"]
+    assert [row[2:4] for row in rows] == [["0.37", "26"], ["0.35", "14"], ["0.35", "14"]]
+    families.main()  # finished trainings are not repeated
+    assert "epoch" not in capsys.readouterr().out
+
+
+def test_a_finetuning_set_has_as_many_images_of_each_class_as_asked():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 30)
+    data = from_arrays(rng.integers(0, 256, (300, 8, 8, 1), dtype=np.uint8), labels, kind="natural")
+    order = rng.permutation(300)
+    parts = Parts(np.sort(order[:200]), np.sort(order[200:250]), np.sort(order[250:]))
+    first, _, other, other_parts = finetune.halves(data, parts)
+    assert (first.classes, other.classes) == (tuple("01234"), tuple("56789"))
+    chosen = finetune.few(other, other_parts, 10, seed=0)
+    assert Counter(other.labels[chosen.train].tolist()) == dict.fromkeys(range(5), 10)
+    assert not set(chosen.train) & set(chosen.val)
+    assert len(chosen.test) == (data.labels[parts.test] >= 5).sum()

@@ -9,7 +9,7 @@ from zansa.arch.spec import Step
 from zansa.nets.build import build
 from zansa.nets.continuous import continuous
 from zansa.nets.noise import add_noise
-from zansa.nets.reverse import forward, invert
+from zansa.nets.reverse import invert
 
 # ---- noise ------------------------------------------------------------------------------------------------
 
@@ -84,44 +84,6 @@ def test_a_step_without_an_inverse_says_so():
         invert(build(net).stages[0][0], net.stages[0].step, net.stages[0].blocks[0], images_for(net))
 
 
-@pytest.mark.parametrize("kind", ["reversible", "momentum"])
-def test_training_without_stored_activations_gives_the_same_gradients(kind):
-    net = one_stage(kind, Step(kind=kind), 6)
-    module, x = trained(build(net)).train(), images_for(net)
-    statistics = {name: value.clone() for name, value in module.named_buffers()}
-
-    def gradients(answer):
-        module.zero_grad()
-        for name, value in module.named_buffers():
-            value.copy_(statistics[name])
-        answer(x).square().sum().backward()
-        running = {name: value.clone() for name, value in module.named_buffers() if "running" in name}
-        return {name: p.grad.clone() for name, p in module.named_parameters()}, running
-
-    expected, statistics_once = gradients(module)
-    found, statistics_then = gradients(lambda x: forward(module, x))
-    assert all(torch.allclose(found[name], expected[name], rtol=1e-8, atol=1e-10) for name in expected)
-    assert all(torch.allclose(statistics_then[name], value) for name, value in statistics_once.items())
-
-
-def test_memory_of_a_reversible_run_does_not_grow_with_depth():
-    def kept(blocks: int, answer) -> int:
-        module = build(one_stage("reversible", Step(kind="reversible"), blocks)).train()
-        sizes = {}
-
-        def pack(tensor):
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            result = answer(module, torch.randn(8, 2, 32, 32))
-        assert result.requires_grad
-        return sum(sizes.values())
-
-    assert kept(20, lambda module, x: module(x)) > 3 * kept(5, lambda module, x: module(x))
-    assert kept(20, forward) < 1.05 * kept(5, forward)
-
-
 # ---- flows ------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +92,7 @@ def test_steps_come_near_the_flow_along_one_branch():
     errors = {}
     for kind in ("plain", "heun"):
         for steps in (16, 32):
-            module = trained(build(one_stage(kind, Step(kind=kind, h=1 / steps), steps)))
+            module = trained(build(one_stage(kind, Step(kind=kind, h=1 / steps), steps, norm="group")))
             for block in module.stages[0]:
                 block.load_state_dict(module.stages[0][0].state_dict())
             x = images_for(module.net, count=2)
@@ -160,3 +122,18 @@ def test_a_flow_learns(adjoint):
 def test_no_flow_along_two_streams():
     with pytest.raises(ValueError, match="stage 0 has merge_and_run steps of basic blocks; a flow needs plain or heun"):
         continuous(build(small_net("basic", "merge_and_run")), 0)
+
+
+def test_stochastic_depth_leaves_blocks_alone_that_nothing_leads_around():
+    net = small_net("basic", shortcut="none")
+    module = trained(build(net)).train()
+    handles = add_noise(module, 0.0, 0.9, torch.Generator())
+    hooked = [bool(block.branch._forward_hooks) for stage in module.stages for block in stage]
+    assert hooked == [True, True, False]
+    assert len(handles) == 2
+
+
+def test_a_block_that_nothing_leads_around_does_not_start_at_zero():
+    module = build(small_net("basic", shortcut="none", start="zero"))
+    assert not module.stages[0][0].branch.norm2.weight.any()
+    assert module.stages[1][0].branch.norm2.weight.all()

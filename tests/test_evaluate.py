@@ -402,9 +402,9 @@ def test_ten_good_images_allow_no_false_alarm_and_the_rule_says_what_that_is_wor
     assert point.threshold == pytest.approx((0.18 + 0.5) / 2)
     assert rejected(p, labels, point) == (0, 2)
     assert point.rule == (
-        "highest detection with at most 2 % of good images rejected; chosen on validation images, where 0 of "
-        "10 good ones and 2 of 3 defects are rejected; 10 good images cannot promise this for new ones (49 "
-        "are needed): expect up to 9.1 % of new good images rejected on average"
+        "highest detection with at most 2 % of good ones rejected; chosen on validation data, where 0 of "
+        "10 good ones and 2 of 3 defects are rejected; 10 good ones cannot promise this for new ones (49 "
+        "are needed): expect up to 9.1 % of new good ones rejected on average"
     )
 
 
@@ -470,7 +470,7 @@ def test_good_images_with_no_probability_left_break_the_share_and_the_rule_says_
     point = choose_threshold(p, labels, PAIR, "good")
     assert point.threshold == 1
     assert rejected(p, labels, point) == (2, 1)
-    assert point.rule.endswith("the share cannot be kept, because p(good) is 0 for 2 good images")
+    assert point.rule.endswith("the share cannot be kept, because p(good) is 0 for 2 good ones")
 
 
 def test_without_defects_the_line_keeps_to_the_good_images():

@@ -498,3 +498,10 @@ def test_the_preprocessing_stands_in_both_files(letters):
     assert (told["alphabet"], told["size"], told["std"]) == ("ACGT", [20], [12.0])
     levels, note = prepare_series("acgt".upper(), Preprocess.model_validate(told))
     assert (levels.shape, note) == ((20, 4), "")
+
+
+def test_a_first_row_with_a_word_as_its_label_is_data(tmp_path):
+    (tmp_path / "a.csv").write_text("good,0.1,0.2,0.3\nbad,0.4,0.5,0.6\n")
+    assert [cells[0] for _, cells in open_table(tmp_path / "a.csv").rows()] == ["good", "bad"]
+    (tmp_path / "b.csv").write_text("label,0,1,2\nbad,0.4,0.5,0.6\n")  # as pandas writes it
+    assert [cells[0] for _, cells in open_table(tmp_path / "b.csv").rows()] == ["bad"]

@@ -206,7 +206,8 @@ def test_weights_that_do_not_fit_are_named_before_anything_is_written(tmp_path):
 def test_adapt_undoes_another_light(tmp_path):
     """Images at a third of the light, where the model as it was is lost."""
     bright, dark = (pictures(tmp_path / f"{light}.npz", "abc", light=light, count=60) for light in (1.0, 0.35))
-    run = train(Request(source=str(bright), recipe={"epochs": 6}), tmp_path / "runs", "a")
+    steady = {"epochs": 15, "layout": "channels_first", "precision": "float32"}
+    run = train(Request(source=str(bright), recipe=steady), tmp_path / "runs", "a")
     folder = tmp_path / "new"
     folder.mkdir()
     for k, image in enumerate(np.load(dark)["images"]):
@@ -222,3 +223,14 @@ def test_adapt_undoes_another_light(tmp_path):
     with pytest.raises(ValueError, match=r"1 image\(s\) could be read; at least 2 are needed"):
         adapt(run.path, [folder / "0.png"], tmp_path / "one.safetensors")
     assert not (tmp_path / "one.safetensors").exists()
+
+
+def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
+    source = pictures(tmp_path / "a.npz", "ab")
+    donor = train(Request(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
+    run = tune(source, donor.path, tmp_path / "runs")
+    assert run.read_json("data.json")["weights"]["same_source"]
+    for page in ("report.html", "card.md"):
+        text = (run.path / page).read_text()
+        assert "were learned from the same source" in text
+        assert "donor/model.safetensors" in text

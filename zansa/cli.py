@@ -96,6 +96,17 @@ Kind = Annotated[str | None, typer.Option(help="surface, symbol or natural: whic
 Epochs = Annotated[int | None, typer.Option(min=1)]
 Batch = Annotated[int | None, typer.Option(min=2)]
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
+Optimizer = Annotated[str | None, typer.Option(help="sgd or adamw.")]
+Balance = Annotated[str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")]
+Switches = Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')]
+Dropout = Annotated[float | None, typer.Option(help="Chance of a value inside a block to be left out.")]
+Depth = Annotated[float | None, typer.Option(help="Chance of the last block's branches to be left out.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Let torch write code for the network: slow to begin, then faster.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
+Layout = Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")]
 Val = Annotated[float, typer.Option(help="Share of the data for validation, when none is given.")]
 Test = Annotated[float, typer.Option(help="Share of the data for the test, when none is given.")]
 Root = Annotated[str | None, typer.Option(help="Folder of the public data sets.")]
@@ -135,19 +146,15 @@ def train(
     epochs: Epochs = None,
     batch: Batch = None,
     rate: Rate = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
-    balance: Annotated[
-        str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")
-    ] = None,
-    augment: Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')] = None,
-    dropout: Annotated[float | None, typer.Option(help="Chance of a value inside a block to be left out.")] = None,
-    stochastic_depth: Annotated[float | None, typer.Option(help="Chance of the last block to be left out.")] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Let torch write code for the network: slow to begin, then faster.")
-    ] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
-    layout: Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")] = None,
+    optimizer: Optimizer = None,
+    balance: Balance = None,
+    augment: Switches = None,
+    dropout: Dropout = None,
+    stochastic_depth: Depth = None,
+    compiled: Compile = False,
+    device: Device = None,
+    precision: Precision = None,
+    layout: Layout = None,
     val: Val = 0.15,
     test: Test = 0.15,
     seed: Seed = 0,
@@ -201,6 +208,15 @@ def finetune(
     epochs: Epochs = None,
     batch: Batch = None,
     rate: Rate = None,
+    optimizer: Optimizer = None,
+    balance: Balance = None,
+    augment: Switches = None,
+    dropout: Dropout = None,
+    stochastic_depth: Depth = None,
+    compiled: Compile = False,
+    device: Device = None,
+    precision: Precision = None,
+    layout: Layout = None,
     val: Val = 0.15,
     test: Test = 0.15,
     seed: Seed = 0,
@@ -217,7 +233,9 @@ def finetune(
     from . import jobs
 
     tuning = {"frozen": frozen, "factor": factor, "thaw": thaw}
-    asked = {"epochs": epochs, "batch": batch, "rate": rate,
+    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
+             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
+             "dropout": dropout, "stochastic_depth": stochastic_depth, "compile": compiled or None,
              "tuning": {key: value for key, value in tuning.items() if value is not None} or None}  # fmt: skip
     request = jobs.Request.model_validate({
         "source": data, "weights": str(weights.absolute()), "net": net, "good": good,

@@ -181,6 +181,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     if request.weights is not None:
         recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
     default, asked = recipe.model_dump(), dict(request.recipe)
+    if asked.get("optimizer") == "adamw":
+        default["rate"] /= 50  # 0.002 for 0.1: steps of a size of their own
     for name in ("augment", "tuning"):
         if asked.get(name):
             asked[name] = default[name] | asked[name]
@@ -213,10 +215,9 @@ def chosen_net(request: Request, data: Dataset) -> Net:
     if request.net is None:
         return default_net(size, channels, len(data.classes), data.kind)
     net = zoo.read(request.net)
-    suited = zoo.stem_for(size, net.stem.width, net.stem.act)
-    stem = suited if request.net in zoo.ZOO and suited.pool != net.stem.pool else net.stem
-    head = net.head.model_copy(update={"classes": len(data.classes)})
-    return net.model_copy(update={"input": Input(channels=channels, size=size), "stem": stem, "head": head})
+    stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
+    head = net.head.but({"classes": len(data.classes)})
+    return net.but({"input": Input(channels=channels, size=size), "stem": stem, "head": head})
 
 
 def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
@@ -231,14 +232,26 @@ def begin(request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recip
           start: Network | None = None) -> Run:  # fmt: skip
     """The run's folder with all that `resume` needs; request.json is written last and says that it is whole."""
     run = Run.create(out, name)
+    weights = None
     if start is not None:
         run.write_bytes("start.safetensors", to_bytes(start.state_dict()))
-    run.write_json("data.json", describe(request, data, parts))
+        weights = provenance(request)
+    run.write_json("data.json", describe(request, data, parts) | {"weights": weights})
     run.write_json("spec.json", json.loads(net.to_json()))
     run.write_json("recipe.json", recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     run.write_json("request.json", request.model_dump(mode="json"))
     return run
+
+
+def provenance(request: Request) -> dict[str, Any]:
+    """Where the weights came from: file, SHA-256, and whether a run of the same source made them."""
+    assert request.weights is not None
+    file = model_file(request.weights)
+    made = file.parent / "request.json"
+    source = json.loads(made.read_bytes()).get("source") if made.exists() else None
+    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "same_source": source == request.source}  # fmt: skip
 
 
 def describe(request: Request, data: Dataset, parts: Parts) -> dict[str, Any]:
@@ -507,7 +520,8 @@ def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[P
     series): its norms get their statistics, and with `source`, images of the old place, its features their moments."""
     loaded = load_model(model_file(model))
     new, network = unlabelled(images, loaded.preprocess), copy.deepcopy(loaded.module)
-    renormalise(network, batches_of(new))
+    if loaded.net.norm == "batch" or not source:
+        renormalise(network, batches_of(new))
     if source:
         align(network, batches_of(unlabelled(source, loaded.preprocess)), batches_of(new), loaded.module)
     with torch.inference_mode():

@@ -131,7 +131,7 @@ def rate_line(rate: dict[str, Any]) -> str:
 
 def epoch_text(event: dict[str, Any]) -> str:
     """One line for an epoch."""
-    star = "  best" if event["best"] == event["epoch"] else ""
+    star = "  best" if event["best"] == event["epoch"] and not event.get("few") else ""
     validation = f"loss {event['val_loss']:.3f}, balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
     return f"{place}  loss {event['loss']:.3f}  validation {validation}  {event['seconds']:.0f} s{star}"

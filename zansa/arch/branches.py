@@ -118,6 +118,12 @@ class Branch:
     grouped: bool = False
     gated: bool = False
 
+    @property
+    def vanishes(self) -> bool:
+        """Whether the branch can be zero at the start and still learn, without a scalar."""
+        layers = self.layers("x", "y", ("hidden",) * self.hidden, 1, 1)
+        return any(isinstance(layer, Conv | Norm) and layer.zero for layer in layers)
+
 
 BRANCHES = {
     "basic": Branch(basic, hidden=1),

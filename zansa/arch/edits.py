@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from .branches import BRANCHES
 from .lower import Table, joins, lower, stream_axes
-from .spec import Block, Net, Part, Stage, Stem
+from .spec import Block, Net, Part, Stage
 from .steps import STEPS
 
 Index = Annotated[int, Field(ge=0)]
@@ -94,13 +94,10 @@ def apply(net: Net, edit: AnyEdit) -> Net:
     return _mix(net, edit)
 
 
-def preserves(net: Net, edit: AnyEdit) -> bool:
-    """Whether the edit keeps the function of the network, to rounding, when the weights are transferred."""
-    return not inexact(net, edit)
-
-
 def inexact(net: Net, edit: AnyEdit) -> str:
-    """Why the edit changes the function of the network; "" when it does not."""
+    """Why the edit changes the function of the network; "" when it keeps it, to rounding, with transferred weights.
+    ValueError when the network cannot carry it."""
+    after = apply(net, edit)
     match edit:
         case Remap():
             lost = set(range(lower(net).width[edit.axis])) - set(edit.index)
@@ -108,28 +105,27 @@ def inexact(net: Net, edit: AnyEdit) -> str:
         case Delete():
             return "what the block adds is lost"
         case Insert():
-            return _inexact_insert(net, edit)
-    old = _stage(net, edit.stage).blocks[edit.at].mix
-    return "" if old == edit.mix else f"the mix changes from {old} to {edit.mix}"
+            return _inexact_insert(net, edit, after)
+    return "" if lower(net) == lower(after) else "the streams are mixed in another way"
 
 
-def _inexact_insert(net: Net, edit: Insert) -> str:
+def _inexact_insert(net: Net, edit: Insert, after: Net) -> str:
     stage, branch = _stage(net, edit.stage), BRANCHES[edit.block.kind]
     step = STEPS[stage.step.kind]
     path = f"stages.{edit.stage}.{edit.at}."
-    if not any(row.zero for row in lower(apply(net, edit)).rows if row.path.startswith(path)):
+    if not any(row.zero for row in lower(after).rows if row.path.startswith(path)):
         return f"a {edit.block.kind} branch cannot start at zero and learn; give the step a learned scale"
     if branch.after and not (net.act == "relu" and _rectified(net, edit.stage, edit.at)):
         # relu(x + 0) is x only where x is already rectified
         return "the block ends in an activation, and the stream that enters it does not come from a ReLU"
-    if not step.whole:
+    if not step.moves:
         return ""
     mix = step.mix if edit.block.mix is None else edit.block.mix
     if stage.step.kind == "merge_and_run" and (mix == 0 or _streams_equal(net, edit)):
         ends = edit.at == len(stage.blocks) and joins(net, edit.stage)
         return "the last block, which sums the streams, would no longer be the last" if ends else ""
     hint = "; a mix of 0 is exact" if stage.step.kind == "merge_and_run" else ""
-    return f"a {stage.step.kind} block with a zero branch is not the identity: {step.whole}{hint}"
+    return f"a {stage.step.kind} block with a zero branch is not the identity: {step.moves}{hint}"
 
 
 def _streams_equal(net: Net, edit: Insert) -> bool:
@@ -200,8 +196,7 @@ def _mix(net: Net, edit: Mix) -> Net:
     stage = _stage(net, edit.stage)
     if edit.at >= len(stage.blocks):
         raise ValueError(f"there is no block {edit.at}; stage {edit.stage} has blocks 0..{len(stage.blocks) - 1}")
-    old = stage.blocks[edit.at]
-    block = Block(kind=old.kind, hidden=old.hidden, groups=old.groups, mix=edit.mix)
+    block = stage.blocks[edit.at].but({"mix": edit.mix})
     return _with_stage(net, edit.stage, stage, (*stage.blocks[: edit.at], block, *stage.blocks[edit.at + 1 :]))
 
 
@@ -264,12 +259,7 @@ def _stage(net: Net, index: int) -> Stage:
 
 
 def _with_stage(net: Net, index: int, stage: Stage, blocks: tuple[Block, ...]) -> Net:
-    changed = Stage(width=stage.width, blocks=blocks, stride=stage.stride, shortcut=stage.shortcut, step=stage.step)
-    return _with_stages(net, net.stem, (*net.stages[:index], changed, *net.stages[index + 1 :]))
-
-
-def _with_stages(net: Net, stem: Stem, stages: tuple[Stage, ...]) -> Net:
-    return Net(input=net.input, stem=stem, stages=stages, head=net.head, norm=net.norm, group=net.group, act=net.act)
+    return net.but({"stages": (*net.stages[:index], stage.but({"blocks": blocks}), *net.stages[index + 1 :])})
 
 
 def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) -> Net:
@@ -279,15 +269,12 @@ def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) ->
         blocks = tuple(
             _block_with_widths(block, f"stage{i}.block{j}", widths, groups) for j, block in enumerate(stage.blocks)
         )
-        width = widths.get(streams[i + 1], stage.width)
-        stages.append(Stage(width=width, blocks=blocks, stride=stage.stride, shortcut=stage.shortcut, step=stage.step))
+        stages.append(stage.but({"width": widths.get(streams[i + 1], stage.width), "blocks": blocks}))
     deep = tuple(widths.get(f"stem.deep{k}", width) for k, width in enumerate(net.stem.deep))
-    stem = net.stem.model_copy(update={"width": widths.get("stem", net.stem.width), "deep": deep})
-    return _with_stages(net, stem, tuple(stages))
+    stem = net.stem.but({"width": widths.get("stem", net.stem.width), "deep": deep})
+    return net.but({"stem": stem, "stages": tuple(stages)})
 
 
 def _block_with_widths(block: Block, name: str, widths: dict[str, int], groups: int | None) -> Block:
     hidden = tuple(widths.get(f"{name}.hidden{k}", width) for k, width in enumerate(block.hidden))
-    if hidden == block.hidden:
-        return block
-    return Block(kind=block.kind, hidden=hidden, groups=groups or block.groups, mix=block.mix)
+    return block if hidden == block.hidden else block.but({"hidden": hidden, "groups": groups or block.groups})

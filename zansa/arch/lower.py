@@ -70,7 +70,7 @@ def joins(net: Net, i: int) -> bool:
     kind, following = net.stages[i].step.kind, net.stages[i + 1 : i + 2]
     if not following:
         return net.head.join == "sum"
-    restarts = STEPS[kind].start == "zero" and following[0].shortcut != "identity"
+    restarts = STEPS[kind].fills == "zero" and following[0].shortcut != "identity"
     return following[0].step.kind != kind or restarts
 
 
@@ -162,6 +162,11 @@ class _Place:
         return self.j == 0 and self.stage.shortcut != "identity"
 
     @property
+    def bare(self) -> bool:
+        """Whether nothing but the branches leads through the block; were they zero, it would be dead."""
+        return self.enters and self.stage.shortcut == "none"
+
+    @property
     def leaves(self) -> bool:
         return self.j == len(self.stage.blocks) - 1 and joins(self.net, self.i)
 
@@ -171,9 +176,9 @@ class _Place:
         names = [f"stage{self.i}.block{self.j}.hidden{k}" for k in range(len(self.block.hidden))]
         hidden = tuple(names[branch * kind.hidden : (branch + 1) * kind.hidden])
         layers = kind.layers(x, self.axis, hidden, stride, self.block.groups)
-        if step.scalar_vanishes:
+        if step.scalar_vanishes or self.bare:
             return tuple(layer._replace(zero=False) if isinstance(layer, Conv | Norm) else layer for layer in layers)
-        return _last_conv_zero(layers) if self.net.norm == "none" else layers
+        return _last_conv_zero(layers) if self.net.norm == "none" and kind.vanishes else layers
 
     def program(self) -> Program:
         """What the step does here: in a block that enters a stage, in the last before the streams join, in others."""
@@ -183,9 +188,7 @@ class _Place:
 
 
 def _last_conv_zero(layers: Layers) -> Layers:
-    """Without norms the last convolution makes a branch vanish, where anything can."""
-    if not any(isinstance(layer, Conv | Norm) and layer.zero for layer in layers):
-        return layers
+    """Without norms it is the last convolution that makes a branch vanish."""
     last = max(k for k, layer in enumerate(layers) if isinstance(layer, Conv))
     return tuple(layer._replace(zero=k == last) if isinstance(layer, Conv) else layer for k, layer in enumerate(layers))
 
@@ -210,7 +213,7 @@ def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
 
 def _begun(streams: Streams, kind: StepKind, enters: bool) -> Streams:
     """The streams of a kind of step where others, or fewer, come in; one that starts at zero is left out."""
-    if kind.start == "copy":
+    if kind.fills == "copy":
         return {name: streams.get(name, streams["x"]) for name in kind.streams}
     return {"x": streams["x"]} if enters else {name: streams[name] for name in kind.streams if name in streams}
 
@@ -256,13 +259,15 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
     called.setdefault(line.branch, path)
     rows = _chain(path, layers, source)
     if place.stage.step.scale:
-        rows.append(_after(rows[-1], f"{path}.scale", "scale", zero=place.stage.step.scalar_vanishes))
+        rows.append(
+            _after(rows[-1], f"{path}.scale", "scale", zero=place.stage.step.scalar_vanishes and not place.bare)
+        )
     return rows if first is None else [replace(row, module=first + row.path.removeprefix(path)) for row in rows]
 
 
 def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
     """The row of a sum; where it is a new stream, with the activation behind it."""
-    terms = [(tensors[name], weight) for name, weight in line.terms if weight and name in tensors]
+    terms = [(tensors[name], weight) for name, weight in line.terms.items() if weight and name in tensors]
     ends = line.out.lower() in streams and line.out.isupper()
     mark = (streams.index(line.out.lower()) or "") if ends else ""
     path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}", terms[-1][0].size

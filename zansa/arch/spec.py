@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .branches import BRANCHES
 from .steps import STEPS
@@ -19,6 +19,10 @@ class Part(BaseModel):
     """A frozen, hashable part of a network; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def but(self, changes: dict[str, Any]) -> Self:
+        """The same with some fields changed, validated."""
+        return type(self)(**(dict(self) | changes))
 
 
 class Input(Part):
@@ -142,6 +146,12 @@ class Stage(Part):
                 )
             if block.mix is not None and kind.mix is None:
                 raise ValueError(f"blocks.{j}: a {name} step has no mix; given: mix={block.mix}; leave it out")
+            if block.mix == 1 and kind.fills == "zero":
+                raise ValueError(f"blocks.{j}: a {name} step of mix 1 never hears its branch; allowed: below 1")
+            if self.step.start in ("zero", "tied") and not (branch.vanishes or self.step.scale):
+                raise ValueError(
+                    f"blocks.{j}: a {block.kind} branch cannot start at zero and learn; use scale=True, or start random"
+                )
         return self
 
 
@@ -160,7 +170,7 @@ class Net(Part):
     """A whole network. Equal values are equal networks; `str(net)` shows it stage by stage.
 
     norm: batch normalisation, group normalisation (Wu and He 2018, 1803.08494) over groups of `group` channels, or
-    none (a bias in its place), which needs steps that tame the branches: a learned scalar, or a start of "fixup".
+    none (a bias in its place), which needs a start that tames the branches: "zero", "tied" or "fixup".
     act: the activation.
     """
 
@@ -191,8 +201,13 @@ class Net(Part):
     @model_validator(mode="after")
     def _norms_fit(self) -> Self:
         for i, stage in enumerate(self.stages):
-            if self.norm == "none" and not (stage.step.scale or stage.step.start in ("zero", "fixup")):
-                raise ValueError(f"stages.{i}: norm 'none' needs a step with scale=True, or start 'zero' or 'fixup'")
+            if self.norm == "none" and stage.step.start not in ("zero", "tied", "fixup"):
+                raise ValueError(f"stages.{i}: norm 'none' needs a start of 'zero', 'tied' or 'fixup': others blow up")
+            if self.norm == "batch" and STEPS[stage.step.kind].repeats:
+                raise ValueError(
+                    f"stages.{i}: a {stage.step.kind} step calls its branch twice, and a batch norm cannot keep the "
+                    "statistics of both; use norm 'group' or 'none'"
+                )
             if self.norm != "none" and stage.step.start == "fixup":
                 raise ValueError(f"stages.{i}: start 'fixup' is for networks without norms; use norm='none' or 'zero'")
         if self.norm == "group":
@@ -237,7 +252,10 @@ class Net(Part):
                 f"the network description has format {value['format']!r}; this version of zansa reads format "
                 f"{FORMAT}: update zansa, or write the description with this version"
             )
-        return cls.model_validate({key: part for key, part in value.items() if key != "format"})
+        try:
+            return cls.model_validate({key: part for key, part in value.items() if key != "format"})
+        except ValidationError as error:
+            raise ValueError(_faults(error)) from None
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.input.size))
@@ -254,6 +272,13 @@ class Net(Part):
         if (self.norm, self.act) != ("batch", "relu"):
             lines.append(f"norm    {self.norm}{f' of {self.group}' if self.norm == 'group' else ''}, {self.act}")
         return "\n".join(lines)
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong with a description, one sentence for each place; not what follows from another fault."""
+    faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
+    told = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
+    return "; ".join(dict.fromkeys(text.removeprefix(": ") for text in told))
 
 
 def _stage_text(stage: Stage) -> str:

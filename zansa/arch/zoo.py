@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .branches import BRANCHES
@@ -23,6 +24,15 @@ def stem_for(size: tuple[int, ...], width: int, act: bool = True) -> Stem:
     if min(size) <= 64:
         return Stem(width=width, kernel=3, act=act)
     return Stem(width=width, kernel=7, stride=2, pool=True, act=act)
+
+
+def suited(stem: Stem, size: tuple[int, ...]) -> Stem:
+    """A stem as it should be for images of this size: as it is, or with the kernel, stride and pool of `stem_for`."""
+    wanted = stem_for(size, stem.width)
+    if wanted.pool == stem.pool:
+        return stem
+    kernel = stem.kernel if stem.deep else wanted.kernel
+    return stem.but({"kernel": kernel, "stride": wanted.stride, "pool": wanted.pool})
 
 
 def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224), *,
@@ -51,7 +61,7 @@ def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, 
         stream = width
     stem = stem_for(size, 64, act=not preact)
     if deep:
-        stem = stem.model_copy(update={"kernel": 3, "deep": (32, 32)})
+        stem = stem.but({"kernel": 3, "deep": (32, 32)})
     return Net(
         input=Input(channels=channels, size=size),
         stem=stem,
@@ -67,7 +77,7 @@ def cifar_net(block: Block, counts: tuple[int, ...], widths: tuple[int, ...], *,
     that of the first stage; its hidden widths grow as the stages do."""
     preact, stages, stream = not BRANCHES[block.kind].after, [], stem
     for i, (count, width) in enumerate(zip(counts, widths, strict=True)):
-        grown = block.model_copy(update={"hidden": tuple(w * width // widths[0] for w in block.hidden)})
+        grown = block.but({"hidden": tuple(w * width // widths[0] for w in block.hidden)})
         stays = i == 0 and width == stream and shortcut != "none"
         stages.append(Stage(width=width, stride=1 if i == 0 else 2, shortcut="identity" if stays else shortcut,
                             step=step or Step(), blocks=(grown,) * count))  # fmt: skip
@@ -174,6 +184,24 @@ _WIDE, _NEXT = "Zagoruyko and Komodakis 2016, arXiv 1605.07146", "Xie et al. 201
 _SE, _MERGE = "Hu et al. 2018, arXiv 1709.01507", "Zhao et al. 2017, arXiv 1611.07718"
 _C10, _IN = "CIFAR-10", "ImageNet"
 
+# Zhao et al. 2017, table 2: L, millions of parameters, errors of the ResNet, the DILNet and the DMRNet
+_TABLE_2 = (
+    (12, 0.4, 6.62, 6.53, 6.48), (18, 0.6, 5.93, 5.83, 5.79), (24, 0.8, 5.60, 5.59, 5.47), (30, 1.0, 5.50, 5.45, 5.10),
+    (36, 1.2, 5.35, 5.26, 5.18), (48, 1.5, 5.26, 5.05, 4.99), (54, 1.7, 5.24, 5.02, 4.96), (96, 3.1, 5.47, 4.97, 4.84),
+)  # fmt: skip
+
+
+def _merge_and_run_entries() -> dict[str, Entry]:
+    kinds = {"merge_resnet": ("plain", 2), "dilnet": ("parallel", 1), "dmrnet": ("merge_and_run", 1)}
+    return {
+        f"{name}{factor * half + 2}": Entry(
+            partial(merge_and_run, half, kind=kind), _MERGE, 1e6 * params, None, _C10, error
+        )
+        for half, params, *errors in _TABLE_2
+        for (name, (kind, factor)), error in zip(kinds.items(), errors, strict=True)
+    }
+
+
 ZOO = {
     "resnet18": Entry(lambda: resnet(18), _2015, 11_689_512, 1.814e9, _IN, 30.43),
     "resnet34": Entry(lambda: resnet(34), _2015, 21_797_672, 3.664e9, _IN, 26.73),
@@ -205,30 +233,7 @@ ZOO = {
     "se_resnet50": Entry(lambda: resnet(50, se=True), _SE, 28.1e6, None, _IN, 23.29),
     "se_resnet101": Entry(lambda: resnet(101, se=True), _SE, 49.3e6, None, _IN, 22.38),
     "resnet50d": Entry(lambda: resnet(50, deep=True), "He et al. 2018, arXiv 1812.01187", 25.58e6, 4.3e9, _IN, 22.84),
-    "merge_resnet26": Entry(lambda: merge_and_run(12, kind="plain"), _MERGE, 0.4e6, None, _C10, 6.62),
-    "dilnet14": Entry(lambda: merge_and_run(12, kind="parallel"), _MERGE, 0.4e6, None, _C10, 6.53),
-    "dmrnet14": Entry(lambda: merge_and_run(12), _MERGE, 0.4e6, None, _C10, 6.48),
-    "merge_resnet38": Entry(lambda: merge_and_run(18, kind="plain"), _MERGE, 0.6e6, None, _C10, 5.93),
-    "dilnet20": Entry(lambda: merge_and_run(18, kind="parallel"), _MERGE, 0.6e6, None, _C10, 5.83),
-    "dmrnet20": Entry(lambda: merge_and_run(18), _MERGE, 0.6e6, None, _C10, 5.79),
-    "merge_resnet50": Entry(lambda: merge_and_run(24, kind="plain"), _MERGE, 0.8e6, None, _C10, 5.6),
-    "dilnet26": Entry(lambda: merge_and_run(24, kind="parallel"), _MERGE, 0.8e6, None, _C10, 5.59),
-    "dmrnet26": Entry(lambda: merge_and_run(24), _MERGE, 0.8e6, None, _C10, 5.47),
-    "merge_resnet62": Entry(lambda: merge_and_run(30, kind="plain"), _MERGE, 1.0e6, None, _C10, 5.5),
-    "dilnet32": Entry(lambda: merge_and_run(30, kind="parallel"), _MERGE, 1.0e6, None, _C10, 5.45),
-    "dmrnet32": Entry(lambda: merge_and_run(30), _MERGE, 1.0e6, None, _C10, 5.1),
-    "merge_resnet74": Entry(lambda: merge_and_run(36, kind="plain"), _MERGE, 1.2e6, None, _C10, 5.35),
-    "dilnet38": Entry(lambda: merge_and_run(36, kind="parallel"), _MERGE, 1.2e6, None, _C10, 5.26),
-    "dmrnet38": Entry(lambda: merge_and_run(36), _MERGE, 1.2e6, None, _C10, 5.18),
-    "merge_resnet98": Entry(lambda: merge_and_run(48, kind="plain"), _MERGE, 1.5e6, None, _C10, 5.26),
-    "dilnet50": Entry(lambda: merge_and_run(48, kind="parallel"), _MERGE, 1.5e6, None, _C10, 5.05),
-    "dmrnet50": Entry(lambda: merge_and_run(48), _MERGE, 1.5e6, None, _C10, 4.99),
-    "merge_resnet110": Entry(lambda: merge_and_run(54, kind="plain"), _MERGE, 1.7e6, None, _C10, 5.24),
-    "dilnet56": Entry(lambda: merge_and_run(54, kind="parallel"), _MERGE, 1.7e6, None, _C10, 5.02),
-    "dmrnet56": Entry(lambda: merge_and_run(54), _MERGE, 1.7e6, None, _C10, 4.96),
-    "merge_resnet194": Entry(lambda: merge_and_run(96, kind="plain"), _MERGE, 3.1e6, None, _C10, 5.47),
-    "dilnet98": Entry(lambda: merge_and_run(96, kind="parallel"), _MERGE, 3.1e6, None, _C10, 4.97),
-    "dmrnet98": Entry(lambda: merge_and_run(96), _MERGE, 3.1e6, None, _C10, 4.84),
+    **_merge_and_run_entries(),
     "dmrnet32_wide": Entry(lambda: merge_and_run(30, 4), _MERGE, 14.9e6, None, _C10, 3.94),
     "dmrnet50_wide": Entry(lambda: merge_and_run(48, 4), _MERGE, 24.8e6, None, _C10, 3.57),
     "dmrnet44_imagenet": Entry(lambda: merge_and_run_imagenet((2, 2, 8, 2)), _MERGE, 43.3e6, None, _IN, 23.66),

@@ -63,7 +63,7 @@ prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {heigh
     pixels = Div (centred, std)
 }}
 """
-# From series as zansa.series.prepare_series gives them to the network's input.
+# From series as zansa.inputs.series.prepare_series gives them to the network's input.
 PREPARE_SERIES = """
 <ir_version: {ir}, opset_import: ["": {opset}]>
 prepare ({kind}[N, {length}, {channels}] series) => (float[N, {channels}, {length}] pixels)

@@ -41,7 +41,7 @@ class Predictor:
     session: onnxruntime.InferenceSession
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Decoded images (H, W, C) of any sizes, or series as zansa.series.prepare_series gives them, -> (N, classes)
+        """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
         float32. Images of equal size run together."""
         for image in images:
             _check(image, self.preprocess)
@@ -189,7 +189,7 @@ def _check(image: np.ndarray, preprocess: Preprocess) -> None:
         if image.shape != shape or image.dtype != dtype:
             raise ValueError(
                 f"a series is {image.dtype} {image.shape}; this model takes {dtype} {shape}: prepare it with "
-                "zansa.series.prepare_series"
+                "zansa.inputs.series.prepare_series"
             )
         return
     if image.ndim != 3 or image.shape[2] != preprocess.channels or image.dtype != dtype or not image.size:

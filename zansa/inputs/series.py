@@ -62,7 +62,8 @@ def columns(table: Table, length: int | None = None) -> Columns:
     The label is in the column named label, class or target. Where none is, it is in the first or the last column,
     whichever holds words or whole numbers alone; when both or none do, there is none. `group` and `split` are optional,
     `id`, `name` or `index` names the rows, `sequence` holds letters; without it all other columns are the numbers of
-    one channel, in their order. A table with exactly `length` columns of numbers has no label among them.
+    one channel, in their order. Where the model's `length` is known, columns of numbers alone have no nameless label
+    among them, but for exactly one column more than that.
     """
     named = [name for name in LABELS if table.place(name) is not None]
     if len(named) > 1:
@@ -70,11 +71,8 @@ def columns(table: Table, length: int | None = None) -> Columns:
     sequence = table.place(*SEQUENCES)
     label = table.place(*named) if named else None
     rest = [] if sequence is not None else _unknown(table)
-    if (
-        label is None
-        and sequence is None
-        and not (len(rest) == length and all(is_number(table.first[i]) for i in rest))
-    ):
+    numbers_alone = all(is_number(table.first[i]) for i in rest)
+    if label is None and sequence is None and (length is None or len(rest) == length + 1 or not numbers_alone):
         label = _label_at_an_end(table, rest)
     return Columns(
         label, table.place("group"), table.place("split"), table.place(*NAMES), sequence,

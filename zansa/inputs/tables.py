@@ -18,7 +18,7 @@ HEAD = 1 << 16  # bytes that are looked at to tell a table from another file
 class Table:
     """A file of comma, semicolon or tabulator separated values; its rows are read when they are asked for.
 
-    `header` is in lower case, and None where all cells of the first row are numbers; `first` is the first row below it
+    `header` is in lower case, and None where the first row is one of data; `first` is the first row below it
     ([] in an empty table).
     """
 
@@ -50,9 +50,17 @@ def open_table(path: Path) -> Table:
     """The table of a .csv or .tsv file; ValueError when it is no table of text."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(path)
     top = [cells for _, cells in islice(_rows(path, delimiter), 2)]
-    named = bool(top) and not all(is_number(cell) for cell in top[0])
-    header = tuple(cell.lower() for cell in top.pop(0)) if named else None
+    header = tuple(cell.lower() for cell in top.pop(0)) if top and _is_header(top[0]) else None
     return Table(path, delimiter, header, top[0] if top else [])
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether a first row names the columns: not where all of it are numbers, nor where most are, unless these count
+    the columns (0, 1, 2 ... or 1, 2, 3 ...)."""
+    numbers = [float(cell) for cell in cells if is_number(cell)]
+    if 2 * len(numbers) <= len(cells):
+        return True
+    return len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)])
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:

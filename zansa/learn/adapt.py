@@ -47,7 +47,7 @@ def align(network: Network, source: Iterable[Tensor], target: Iterable[Tensor], 
     in place: the linear map is folded into the classifier, so the network stays as it is in shape and speed.
 
     `old`: the network that saw `source` (the same by default). Covariances are shrunk (Ledoit and Wolf 2004), so that
-    few images do no harm. ValueError when there are fewer than two images on a side.
+    few images do little harm. ValueError when there are fewer than two images on a side.
     """
     mean_s, cov_s = _moments(features(old or network, source))
     mean_t, cov_t = _moments(features(network, target))

@@ -330,19 +330,19 @@ def _middle(calm: np.ndarray, faulty: np.ndarray, highest: float) -> float:
 def _rule(calm: np.ndarray, faulty: np.ndarray, threshold: float, share: float) -> str:
     rejected, found = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
     said = (
-        f"highest detection with at most {100 * share:g} % of good images rejected; chosen on validation "
-        f"images, where {rejected} of {len(calm)} good ones and {found} of {len(faulty)} defects are rejected"
+        f"highest detection with at most {100 * share:g} % of good ones rejected; chosen on validation "
+        f"data, where {rejected} of {len(calm)} good ones and {found} of {len(faulty)} defects are rejected"
     )
     if rejected > share * len(calm) + 1e-9:
-        return f"{said}; the share cannot be kept, because p(good) is 0 for {rejected} good images"
+        return f"{said}; the share cannot be kept, because p(good) is 0 for {rejected} good ones"
     return said if _whole(share * (len(calm) + 1)) else f"{said}; {_too_few(len(calm), share)}"
 
 
 def _too_few(good_images: int, share: float) -> str:
     needed = f"{math.ceil(1 / share - 1e-9) - 1} are needed" if share else "no number is enough"
     return (
-        f"{good_images} good images cannot promise this for new ones ({needed}): "
-        f"expect up to {100 / (good_images + 1):.2g} % of new good images rejected on average"
+        f"{good_images} good ones cannot promise this for new ones ({needed}): "
+        f"expect up to {100 / (good_images + 1):.2g} % of new good ones rejected on average"
     )
 
 

@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
     share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). tuning: which parts learn,
     and how fast. compile: let torch write code for this network (torch.compile; needs a C++ compiler, and a minute
-    or two before the first step). checkpoint: seconds between two saved states.
+    or two before the first step; two runs may differ in the last bits). checkpoint: seconds between two saved states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,8 +125,9 @@ def training(
             chance.manual_seed(recipe.seed * 1_000_003 + state.step)
             images = augment(images, recipe.augment, draws)
             labels = torch.from_numpy(data.labels[index]).to(device)
+            rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * group["factor"] * warmup_cosine(state.step / steps, recipe.warmup)
+                group["lr"] = rate * group["factor"]
             with autocast(device, recipe.precision):
                 found = answer(images)
             loss = criterion(found.float(), labels)
@@ -147,8 +148,8 @@ def training(
                 seconds = state.seconds + time.monotonic() - began
                 yield {
                     "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
-                    "rate": optimizer.param_groups[0]["lr"], "loss": state.loss / per_epoch, **measured,
-                    "best": state.best_epoch, "seconds": round(seconds, 3),
+                    "rate": rate, "loss": state.loss / per_epoch, **measured,
+                    "best": state.best_epoch, "few": len(parts.val) < FEW, "seconds": round(seconds, 3),
                     "images_per_second": round(state.step * batch / seconds, 1),
                 }  # fmt: skip
                 state.loss = 0.0

@@ -50,7 +50,7 @@ def let_learn(network: Network, first: int) -> None:
 
 
 def default_tuning(images_per_class: float, parts: int) -> Tuning:
-    """What to do with few or many images (docs/decisions/0008): up to 20 a class only the last stage and the head
+    """What to do with few or many images (docs/decisions/0009): up to 20 a class only the last stage and the head
     learn; up to 200 the stem and the first stage rest; with more all learn. Always slower towards the input."""
     if images_per_class <= 20:
         return Tuning(frozen=max(0, parts - 2), factor=0.3)

@@ -22,7 +22,6 @@ MEAN: dict[int, Callable[..., Tensor]] = {
 }
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
-AVERAGE = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 ACT = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "sigmoid": nn.Sigmoid}
 
 
@@ -45,12 +44,29 @@ class Contrast(nn.Module):
     def smooth(self, x: Tensor, width: int) -> Tensor:
         """A box mean over `width` cells of the coarse grid, back at full size."""
         dims = x.ndim - 2
-        coarse = MEAN[dims](x, self.COARSE, ceil_mode=True)
+        coarse = coarse_mean(x, self.COARSE)
         for d in range(dims):  # one direction after the other
             odd = (coarse.shape[2 + d] - 1) | 1  # no wider than the grid
             kernel = [min(width, odd) if k == d else 1 for k in range(dims)]
             coarse = MEAN[dims](coarse, kernel, 1, [n // 2 for n in kernel], count_include_pad=False)
         return functional.interpolate(coarse, x.shape[2:], mode=LINEAR[dims], align_corners=False)
+
+
+def coarse_mean(x: Tensor, side: int) -> Tensor:  # N C *size -> N C *size/side
+    """Means over cells of so many positions in every direction; cells at the far edges are smaller."""
+    kernel = [min(side, n) for n in x.shape[2:]]
+    return MEAN[x.ndim - 2](x, kernel, side, ceil_mode=True, count_include_pad=False)
+
+
+class CoarseMean(nn.Module):
+    """See `coarse_mean`."""
+
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        return coarse_mean(x, self.side)
 
 
 class Pad(nn.Module):
@@ -182,7 +198,7 @@ class Network(nn.Module):
         for stage, module in zip(self.net.stages, self.stages, strict=True):
             for block in module:  # type: ignore[attr-defined]
                 streams = block(*streams)
-            alike = STEPS[stage.step.kind].start == "copy"
+            alike = STEPS[stage.step.kind].fills == "copy"
             found.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
         return found
 
@@ -281,7 +297,7 @@ def _layer(row: Row, table: Table) -> nn.Module:
         case "scale":
             return Scale()
         case "pool" if row.kind == "average":
-            return AVERAGE[dims](row.kernel, row.stride, ceil_mode=True, count_include_pad=False)
+            return CoarseMean(row.stride)
         case "pool":
             return POOL[dims](row.kernel, row.stride, row.kernel // 2)
         case "pad":

@@ -25,10 +25,12 @@ class Donor:
         `net`: what the weights are of, where the file does not tell. ValueError when they do not fit.
         """
         try:
+            if self.net is not None and net is not None:
+                raise ValueError("the file tells what its weights are of; leave the network out")
             found = self.net or net or net_from(self.state, size, classes, channels)
-            head = found.head.model_copy(update={"classes": classes})
-            fitted = found.model_copy(update={"input": Input(channels=channels, size=size), "head": head})
-            return adopt(self.state, Net.model_validate(fitted.model_dump()), head="fresh")
+            head = found.head.but({"classes": classes})
+            fitted = found.but({"input": Input(channels=channels, size=size), "head": head})
+            return adopt(self.state, fitted, head="fresh")
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None
 

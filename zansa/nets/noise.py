@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..arch.lower import lower
 from .build import Network
 
 
@@ -21,23 +20,21 @@ def add_noise(
     randomness comes from `generator`, on the device of the network.
     """
     handles: list[RemovableHandle] = []
-    branches = _branches(network)
-    for k, (branch, convolution) in enumerate(branches):
-        chance = stochastic_depth * (k + 1) / len(branches)
-        if dropout:
-            handles.append(convolution.register_forward_pre_hook(_dropping(dropout, generator)))
-        if chance:
-            handles.append(branch.register_forward_hook(_skipping(chance, generator)))
+    blocks = [(place, block) for stage in network.stages for place, block in enumerate(stage)]  # type: ignore[arg-type, var-annotated]
+    bare = [spec.shortcut == "none" for spec in network.net.stages for _ in spec.blocks]
+    for k, (place, block) in enumerate(blocks):
+        # where nothing leads around the branches, leaving them out would leave the image out
+        chance = 0.0 if bare[k] and place == 0 else stochastic_depth * (k + 1) / len(blocks)
+        for branch in (layer for name, layer in block.named_children() if name.startswith("branch")):
+            if dropout:
+                handles.append(_last_convolution(branch).register_forward_pre_hook(_dropping(dropout, generator)))
+            if chance:
+                handles.append(branch.register_forward_hook(_skipping(chance, generator)))
     return handles
 
 
-def _branches(network: Network) -> list[tuple[nn.Module, nn.Module]]:
-    """Every branch with its last convolution, in the order of the blocks."""
-    last: dict[str, str] = {}
-    for row in lower(network.net).rows:
-        if row.op == "conv" and ".branch" in row.path and not row.module:
-            last[".".join(row.path.split(".")[:4])] = row.path
-    return [(network.get_submodule(branch), network.get_submodule(path)) for branch, path in last.items()]
+def _last_convolution(branch: nn.Module) -> nn.Module:
+    return [layer for layer in branch.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)][-1]
 
 
 def _kept(shape: list[int], like: Tensor, chance: float, generator: torch.Generator) -> Tensor:

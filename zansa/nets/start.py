@@ -62,11 +62,11 @@ def _zero(rows: list[Row], module: nn.Module, prefix: str = "") -> None:
             module.get_parameter(f"{row.path.removeprefix(prefix)}.weight").zero_()
 
 
-def _convolutions(rows: list[Row]) -> list[list[Row]]:
-    """The convolutions of each branch; those of a branch's shared part with it."""
+def _weighted(rows: list[Row], ops: tuple[str, ...] = ("conv",)) -> list[list[Row]]:
+    """The convolutions of each branch, and what else is asked for."""
     branches: dict[str, list[Row]] = {}
     for row in rows:
-        if row.op == "conv" and ".branch" in row.path:
+        if row.op in ops and ".branch" in row.path:
             branches.setdefault(".".join(row.path.split(".")[:4]), []).append(row)
     return list(branches.values())
 
@@ -74,17 +74,17 @@ def _convolutions(rows: list[Row]) -> list[list[Row]]:
 def _fixup(rows: list[Row], module: nn.Module, blocks: int) -> None:
     """Zhang et al. 2019 (1901.09321), section 3: all but the last convolution of m in a branch times
     L^(-1 / (2m - 2)). The last becomes zero by its row."""
-    for convolutions in _convolutions(rows):
+    for convolutions in _weighted(rows):
         power = -1 / (2 * len(convolutions) - 2)
         for row in convolutions[:-1]:
             module.get_parameter(f"{row.path}.weight").mul_(blocks**power)
 
 
 def _alike(rows: list[Row], module: nn.Module) -> Iterator[list[Tensor]]:
-    """The weights of the blocks of a stage, one list for each convolution's place and shape."""
+    """The weights of the blocks of a stage, one list for each place and shape."""
     places: dict[tuple[str, torch.Size], list[Tensor]] = {}
-    for convolutions in _convolutions(rows):
-        for row in convolutions:
+    for branch in _weighted(rows, ("conv", "linear")):
+        for row in branch:
             weight = module.get_parameter(f"{row.path}.weight")
             places.setdefault((row.path.split(".", 3)[3], weight.shape), []).append(weight)
     yield from places.values()

@@ -46,7 +46,7 @@ def _model(net: Net, config: Any, num_classes: int) -> nn.Module:
     module: Any = _fresh(net)
     if num_classes == 0:
         module.head.linear = nn.Identity()
-    module.num_classes, module.num_features = num_classes, net.stages[-1].width
+    module.num_classes, module.num_features = num_classes, module.head.get_submodule("linear").in_features
     module.pretrained_cfg = module.default_cfg = config
     return module
 
@@ -67,9 +67,9 @@ def _entry(name: str) -> Callable[..., nn.Module]:
         if pretrained or pretrained_cfg or pretrained_cfg_overlay:
             raise ValueError(f"zansa publishes no weights of {name}; train it, or adopt torchvision's or timm's")
         net = zoo.make(name)
-        net = net.model_copy(update={
-            "input": net.input.model_copy(update={"channels": in_chans or net.input.channels}),
-            "head": net.head.model_copy(update={"classes": num_classes or net.head.classes}),
+        net = net.but({
+            "input": net.input.but({"channels": in_chans or net.input.channels}),
+            "head": net.head.but({"classes": num_classes or net.head.classes}),
         })  # fmt: skip
         if features_only:
             return _features(net, out_indices, output_stride)

@@ -48,18 +48,19 @@ def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net:
                        new_names: list[str]) -> dict[int, dict[str, Tensor]]:  # fmt: skip
     """The "state" of an optimiser's state dict behind an edit; `names` and `new_names` are the parameters' names in
     the order in which the optimisers hold them. What is no moment (a step count) is copied."""
-    slots = {slot for entry in old.values() for slot in entry}
     moved: dict[int, dict[str, Tensor]] = {}
-    for slot in sorted(slots):
+    counts: dict[str, Tensor] = {}
+    for slot in sorted({slot for entry in old.values() for slot in entry}):
         values = {names[k]: entry[slot] for k, entry in old.items() if slot in entry}
-        if slot in MOMENTS:
-            values = transfer(values, net, edit, MOMENTS[slot])
-        else:
-            common = next(iter(values.values()))
-            values = {name: common.clone() for name in new_names}
+        if slot not in MOMENTS:
+            counts[slot] = next(iter(values.values()))
+            continue
+        values = transfer(values, net, edit, MOMENTS[slot])
         for k, name in enumerate(new_names):
             if name in values:
                 moved.setdefault(k, {})[slot] = values[name]
+    for entry in moved.values():  # parameters that have not been learned yet have none
+        entry.update({slot: count.clone() for slot, count in counts.items()})
     return moved
 
 

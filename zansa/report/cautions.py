@@ -22,9 +22,18 @@ ON_VALIDATION = (
 LEAKS = (
     f"of identical {IMAGE}s stand in two of training, validation and test, so the figures look better than they are."
 )
+KINDS_OF_PARTS = ("surface", "signal", "sequence")  # of which several can be of one thing
 UNGROUPED = (
-    "No groups were given. If several images show the same part, they may stand in training and test, and the "
-    "figures look better than they are."
+    f"No groups were given. If several {IMAGE}s are of the same part, person or machine, they may stand in training "
+    "and test, and the figures look better than they are."
+)
+LEARNED = (
+    f"What the weights of {{file}} had seen is not known. If {IMAGE}s of the test part were among it, the figures look "
+    "better than they are."
+)
+SAME_SOURCE = (
+    f"The weights of {{file}} were learned from the same source, split in another way perhaps: they may have seen "
+    f"{IMAGE}s of the test part, and then the figures prove nothing."
 )
 TOO_FEW = f"With so few {IMAGE}s the true rates can lie anywhere in these ranges. More test {IMAGE}s narrow them."
 WORSE = (
@@ -79,8 +88,11 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if thin := _thin(data, "test", FEW_TEST):
         text = f"Fewer than {FEW_TEST} test {IMAGE}s in {_classes(thin)}: their own figures say little."
         yield _warning(f"Few test {IMAGE}s", text, thin)
-    if data.get("kind") == "surface" and data.get("split") == "random" and data.get("groups") is None:
-        yield _warning("Split image by image", UNGROUPED)
+    if weights := data.get("weights"):
+        told = SAME_SOURCE if weights["same_source"] else LEARNED
+        yield _warning("Learned weights", told.format(file=weights["file"]), grave=weights["same_source"])
+    if data.get("kind") in KINDS_OF_PARTS and data.get("split") == "random" and data.get("groups") is None:
+        yield _warning(f"Split {IMAGE} by {IMAGE}", UNGROUPED)
 
 
 def _left_out(data: dict[str, Any]) -> str:

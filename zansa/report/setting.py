@@ -90,6 +90,8 @@ def _data_facts(told: Section) -> Iterable[tuple[str, str]]:
     yield "kind", number(told.get("kind"))
     yield "split", number(told.get("split"))
     yield "groups", count(told["groups"]) if told.get("groups") else "none given"
+    if weights := told.get("weights"):
+        yield "weights began as", f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
     yield f"identical {IMAGE}s across parts", count(len(told.get("leaks") or []))
     yield "remarks from reading", count(len(told.get("problems") or []))
 

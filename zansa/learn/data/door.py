@@ -37,9 +37,9 @@ def load(
       `download`; a folder of such a name is written "./mnist".
 
     Series:
-    - A .csv or .tsv has one row per sample: a column `sequence` of letters, or columns of numbers (zansa.series.columns
-      says which of them is the label); optionally group, split and id. A folder may hold one such table per part, their
-      names ending in train, val or test, as in the UCR archive (GunPoint_TRAIN.tsv, GunPoint_TEST.tsv).
+    - A .csv or .tsv has one row per sample: a column `sequence` of letters, or columns of numbers
+      (inputs.series.columns says which of them is the label); optionally group, split and id. A folder may hold one
+      such table per part, their names ending in train, val or test, as in the UCR archive (GunPoint_TRAIN.tsv).
     - An .npz holds signals (N, length) or (N, channels, length), labels and, optionally, the same as for images.
 
     `size` is (height, width), or one number for both, and of series the length; None takes default_size or
