@@ -38,8 +38,6 @@ WAYS: dict[str, Any] = {
     "all parts, one rate": lambda count: Tuning(),
     "the head alone": lambda count: Tuning(frozen=PARTS - 1),
     "last stage and head": lambda count: Tuning(frozen=PARTS - 2, factor=0.3),
-    "all parts, slower towards the input": lambda count: Tuning(factor=0.5),
-    "thawing from the head down": lambda count: Tuning(factor=0.5, thaw=0.5),
     "zansa's default": lambda count: default_tuning(count, PARTS),
 }
 

@@ -234,3 +234,14 @@ def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
         text = (run.path / page).read_text()
         assert "were learned from the same source" in text
         assert "donor/model.safetensors" in text
+
+
+def test_wrong_places_are_named(tmp_path):
+    source = pictures(tmp_path / "a.npz", "ab")
+    with pytest.raises(ValueError, match=r"is no finished run: it has no model\.safetensors"):
+        tune(source, tmp_path, tmp_path / "runs")
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; make it, or choose another file"):
+        adapt(tmp_path / "m.safetensors", [tmp_path], tmp_path / "nowhere" / "x.safetensors")
+    donor = train(Request(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
+    with pytest.raises(ValueError, match="the file tells what its weights are of; leave the network out"):
+        tune(source, donor.path, tmp_path / "runs", net="resnet18")

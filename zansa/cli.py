@@ -318,6 +318,10 @@ def predict(
     from .inputs.images import image_files
 
     file = model / "model.onnx" if model.is_dir() else model
+    if file.suffix == ".safetensors":
+        raise ValueError(f"{file} is a network and no exported file; `zansa export {file} IMAGES` writes one")
+    if model.is_dir() and not file.exists():
+        raise ValueError(f"{model} has no model.onnx; where it is a run, `zansa resume {model}` goes on with it")
     predictor = runtime.predictor(file)
     rows = runtime.predict(predictor, images if predictor.preprocess.series else image_files(images))
     answered = runtime.write_jsonl(rows, sys.stdout) if as_json else runtime.write_csv(rows, sys.stdout)

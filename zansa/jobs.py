@@ -518,6 +518,8 @@ def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict
 def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[Path] | None = None) -> dict[str, Any]:
     """Write the model as it should be under another camera or light, from unlabelled images of there (or tables of
     series): its norms get their statistics, and with `source`, images of the old place, its features their moments."""
+    if not Path(out).parent.is_dir():
+        raise ValueError(f"there is no folder {Path(out).parent}; make it, or choose another file to write")
     loaded = load_model(model_file(model))
     new, network = unlabelled(images, loaded.preprocess), copy.deepcopy(loaded.module)
     if loaded.net.norm == "batch" or not source:

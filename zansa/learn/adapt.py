@@ -21,7 +21,7 @@ def renormalise(network: Network, batches: Iterable[Tensor], prior: float = PRIO
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
-        raise ValueError(f"the network has norm {network.net.norm!r}, and only batch norms keep statistics of images")
+        raise ValueError(f"the network has norm {network.net.norm!r}, and only batch norms keep statistics of samples")
     network.eval()
     old = [(norm.running_mean.clone(), norm.running_var.clone(), norm.momentum) for norm in norms]  # type: ignore[union-attr]
     for norm in norms:

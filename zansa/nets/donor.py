@@ -39,7 +39,10 @@ def read_donor(path: str | Path) -> Donor:
     """The weights of a file: of zansa (a model or a run's folder), of torchvision, timm or any author (.pt, .pth, .tar,
     .safetensors, .onnx). ValueError when they cannot be read; nothing in the file is executed."""
     path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
+    if path.is_dir():
+        path = path / "model.safetensors"
+        if not path.exists():
+            raise ValueError(f"{path.parent} is no finished run: it has no model.safetensors")
     if path.suffix == ".safetensors" and "zansa" in read(path)[0]:
         model = load(path)
         return Donor(path, model.module.state_dict(), model.net)
