@@ -40,10 +40,11 @@ def a_net(kind: str, form: str = "cifar", step: str = "plain", dims: int = 2, sh
         stem=Stem(width=6, kernel=7 if large else 3, stride=2 if large else 1, pool=large and pool, act=not preact),
         stages=tuple(
             Stage(width=6 + 2 * i, stride=2 if i else 1, shortcut=shortcut if i else "identity", blocks=(block, block),
-                  step=Step(kind=step))
+                  step=Step(kind=step, start="zero" if STEPS[step].repeats else "random"))
             for i in range(4 if large else 3)
         ),
         head=Head(classes=5, act=preact),
+        norm="none" if STEPS[step].repeats else "batch",
     )  # fmt: skip
 
 

@@ -55,6 +55,8 @@ NETS |= {
     "basic-contrast-2d": small_net("basic", contrast=9),
     "basic-contrast-3d": small_net("basic", dims=3, contrast=9),
 }
+# the slow law of moments is kept in one direction to one norm: norms and directions do not meet in it
+SOME = {name: net for name, net in NETS.items() if not re.search("-(group|none)-1d$", name)}
 every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 
 
@@ -156,7 +158,7 @@ def test_transfer_fits_strictly_and_edits_do_as_declared(net):
     assert any(change > 1e-6 for change, edit in changes if isinstance(edit, Remap))
 
 
-@every_net
+@pytest.mark.parametrize("net", SOME.values(), ids=SOME.keys())
 def test_gradients_follow_a_remap_as_first_moments_do(net):
     """The oracle of the transfer of moments: the gradient behind the edit is the edited gradient."""
     x, target = images_for(net), torch.tensor([0, 1, 2])

@@ -12,7 +12,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from ..arch.lower import Row, lower, shrink
 from ..arch.spec import Net
-from .build import Network
+from .build import CoarseMean, Network
 
 
 class Backbone(nn.Module):
@@ -192,7 +192,7 @@ def _open(network: Network, row: Row, dilation: int) -> None:
     """Stride 1 for one layer, and a window of every `dilation`-th value."""
     path = row.module or row.path
     layer: Any = network.get_submodule(path)
-    if isinstance(layer, nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d):
+    if isinstance(layer, CoarseMean):
         network.set_submodule(path, OpenMean(row.kernel, dilation))
         return
     layer.stride = 1

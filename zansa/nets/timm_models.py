@@ -44,9 +44,9 @@ def _fresh(net: Net) -> Network:
 def _model(net: Net, config: Any, num_classes: int) -> nn.Module:
     """A classifier with what timm's tools read of one; of features alone for num_classes=0."""
     module: Any = _fresh(net)
+    module.num_classes, module.num_features = num_classes, module.head.linear.in_features
     if num_classes == 0:
         module.head.linear = nn.Identity()
-    module.num_classes, module.num_features = num_classes, module.head.get_submodule("linear").in_features
     module.pretrained_cfg = module.default_cfg = config
     return module
 
