@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,10 @@ def test_a_stop_leaves_a_usable_run(images, tmp_path, how):
     command = [sys.executable, "-m", "zansa", "train", str(images), "--out", str(tmp_path), "--name", "stopped",
                "--epochs", "500", "--batch", "16", *STEADY]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard
+    )
     while not (tmp_path / "stopped" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.05)

@@ -55,8 +55,9 @@ NETS |= {
     "basic-contrast-2d": small_net("basic", contrast=9),
     "basic-contrast-3d": small_net("basic", dims=3, contrast=9),
 }
-# the slow law of moments is kept in one direction to one norm: norms and directions do not meet in it
+# slow laws are kept in one direction to one norm: norms and directions do not meet in them
 SOME = {name: net for name, net in NETS.items() if not re.search("-(group|none)-1d$", name)}
+some_nets = pytest.mark.parametrize("net", SOME.values(), ids=SOME.keys())
 every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 
 
@@ -158,7 +159,7 @@ def test_transfer_fits_strictly_and_edits_do_as_declared(net):
     assert any(change > 1e-6 for change, edit in changes if isinstance(edit, Remap))
 
 
-@pytest.mark.parametrize("net", SOME.values(), ids=SOME.keys())
+@some_nets
 def test_gradients_follow_a_remap_as_first_moments_do(net):
     """The oracle of the transfer of moments: the gradient behind the edit is the edited gradient."""
     x, target = images_for(net), torch.tensor([0, 1, 2])
@@ -275,7 +276,7 @@ def test_export_is_eager(name, tmp_path):
     assert told["same_class"] == 5
 
 
-@every_net
+@some_nets
 def test_delete_undoes_insert(net):
     module = trained(build(net))
     insert = Insert(stage=0, at=1, block=another_block(net, 0))
@@ -287,7 +288,7 @@ def test_delete_undoes_insert(net):
     assert all(torch.equal(back[name], value) for name, value in module.state_dict().items())
 
 
-@every_net
+@some_nets
 def test_replay_gives_the_final_net(net):
     journal, final = [], net
     for edit in edits_of(net):
