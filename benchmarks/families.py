@@ -13,6 +13,7 @@ OUT/cells.jsonl gets a line for each finished training, and a rerun goes on from
 
 import argparse
 import time
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -74,9 +75,10 @@ def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs:
             "test_images": found["count"], "device": device, "environment": environment()}  # fmt: skip
 
 
-def milliseconds(nets: dict[str, Net], device: str, batch: int = 128, repeats: int = 15) -> dict[str, float]:
-    """Milliseconds per image of the networks in evaluation, in turns: the median of `repeats` behind a warm-up."""
-    place = choose_device(device)
+@cache
+def milliseconds(half: int, device: str, batch: int = 128, repeats: int = 15) -> dict[str, float]:
+    """Milliseconds per image of the families in evaluation, in turns: the median of `repeats` behind a warm-up."""
+    nets, place = networks(half), choose_device(device)
     x = torch.randn(batch, 3, 32, 32, device=place)
     modules = {name: build(net).eval().to(place) for name, net in nets.items()}
     seconds: dict[str, list[float]] = {name: [] for name in modules}
@@ -91,6 +93,11 @@ def milliseconds(nets: dict[str, Net], device: str, batch: int = 128, repeats: i
     return {name: 1e3 * median(times[2:]) / batch for name, times in seconds.items()}
 
 
+def networks(half: int) -> dict[str, Net]:
+    """The network of each family at this L."""
+    return {name: merge_and_run(half, kind=kind) for name, kind in FAMILIES.items()}
+
+
 def table(cells: list[Cell], devices: list[str]) -> str:
     """Markdown: one row for each L and family."""
     times = [f"ms per image, {device}" for device in devices]
@@ -100,9 +107,8 @@ def table(cells: list[Cell], devices: list[str]) -> str:
     place = lambda c: (c["half"], order.index(c["family"]))  # noqa: E731
     for (half, k), group in groupby(sorted(cells, key=place), key=place):
         runs, family = list(group), order[k]
-        nets = {name: merge_and_run(half, kind=kind) for name, kind in FAMILIES.items()}
-        size = cost(nets[family])
-        speed = [f"{milliseconds(nets, device)[family]:.3f}" for device in devices]
+        size = cost(networks(half)[family])
+        speed = [f"{milliseconds(half, device)[family]:.3f}" for device in devices]
         error, loss = (
             spread([run[key] for run in runs], *form) for key, form in (("error", (100, ".2f")), ("loss", (1, ".3f")))
         )
