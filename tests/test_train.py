@@ -186,7 +186,7 @@ def test_weights_balance_by_the_square_root_of_the_shares():
 
 def test_the_average_follows_its_half_life():
     module = build(NET)
-    state = State(module, make_optimizer(module, RECIPE))
+    state = State(module, RECIPE)
     name = "head.linear.bias"
     state.step = 100_000  # far from the start
     state.average.state_dict()[name].zero_()

@@ -4,14 +4,15 @@ Every random number is a function of (seed, step), so a run that was killed goes
 """
 
 import copy
+import json
 import math
 import pickle
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..arch.edits import AnyEdit, apply
 from ..arch.spec import Net
 from ..nets.build import Network, build
 from ..nets.files import Model
 from ..nets.noise import add_noise
+from ..nets.transfer import transfer, transfer_optimizer
 from ..record import write_atomic
 from .data.augment import Augment, augment
 from .data.dataset import Dataset
@@ -35,10 +38,18 @@ Event = dict[str, Any]
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
 
 
+class Change(NamedTuple):
+    """A change of the network in the middle of its training, and what the journal says of it."""
+
+    edit: AnyEdit
+    why: Event
+
+
 class Recipe(BaseModel):
     """How to train. Rates are functions of progress in [0, 1); every share is of the whole training.
 
-    rate: the peak, for a batch of `batch`; warmup: share of the steps on the way up to it, then a cosine to zero.
+    rate: the peak, for a batch of `batch`; warmup: share of the steps on the way up to it, hold: share in which it
+    stays there, then a cosine to zero. keep: the weights of the epoch that was best on validation, or of the last.
     decay: weight decay, on weights of convolutions and linear layers only. smoothing: of the labels.
     average: half-life of the running average of weights that is evaluated and kept, as a share of the training.
     balance: "none"; "logit" adds the log of each class's share to the logits in training (Menon et al. 2020,
@@ -58,6 +69,8 @@ class Recipe(BaseModel):
     momentum: Share = 0.9
     decay: Annotated[float, Field(ge=0)] = 5e-4
     warmup: Share = 0.05
+    hold: Share = 0.0
+    keep: Literal["best", "last"] = "best"
     smoothing: Share = 0.05
     average: Share = 0.01
     balance: Literal["none", "logit", "weights"] = "logit"
@@ -83,14 +96,15 @@ def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
     return Model(net, module, data.classes, data.preprocess)
 
 
-def training(
-    module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None
-) -> Generator[Event]:
-    """Train in place, yielding what happens: "start", "step", "epoch" and "done" events.
+def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None,
+             policy: "Policy | None" = None, penalty: "Penalty | None" = None) -> Generator[Event]:  # fmt: skip
+    """Train in place, yielding what happens: "start", "edit", "step", "epoch" and "done" events.
 
     `data` must be normalised on parts.train. At the end, or when the caller stops, the module holds the best average
     of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
-    later call with the same arguments goes on from it. ValueError when the loss stops being a number.
+    later call with the same arguments goes on from it. `policy` is asked before every step which changes of the
+    structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
+    ValueError when the loss stops being a number.
     """
     device = choose_device(recipe.device)
     module.to(device).train()
@@ -100,9 +114,8 @@ def training(
     batch = min(recipe.batch, len(parts.train))
     per_epoch = len(parts.train) // batch
     steps = per_epoch * recipe.epochs
-    optimizer = make_optimizer(module, recipe)
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
-    state = State(module, optimizer)
+    state = State(module, recipe)
     chance = torch.Generator(device)
     answer = torch.compile(module) if recipe.compile else module
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
@@ -114,6 +127,12 @@ def training(
            "threads": torch.get_num_threads()}  # fmt: skip
     try:
         while state.step < steps and not out_of_patience(state, state.step // per_epoch, recipe):
+            for change in () if policy is None else policy(state, steps):
+                told = state.edit(change, device, layout)
+                for handle in noise:
+                    handle.remove()
+                noise, first = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance), None
+                yield told
             epoch, place = divmod(state.step, per_epoch)
             if place == 0 or order is None:
                 order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
@@ -125,16 +144,16 @@ def training(
             chance.manual_seed(recipe.seed * 1_000_003 + state.step)
             images = augment(images, recipe.augment, draws)
             labels = torch.from_numpy(data.labels[index]).to(device)
-            rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup)
-            for group in optimizer.param_groups:
+            rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
+            for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             with autocast(device, recipe.precision):
                 found = answer(images)
             loss = criterion(found.float(), labels)
-            optimizer.zero_grad()
-            loss.backward()
+            state.optimizer.zero_grad()
+            (loss if penalty is None else loss + penalty(module)).backward()
             nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
-            optimizer.step()
+            state.optimizer.step()
             state.advance(loss.item(), recipe.average * steps)
             if not math.isfinite(state.loss):
                 raise ValueError(
@@ -144,7 +163,8 @@ def training(
             yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / (place + 1)}
             if state.step % per_epoch == 0:
                 measured = validate(state.average, data, parts.val, recipe, layout)
-                state.keep_best(measured["val_loss"] if len(parts.val) >= FEW else -epoch, epoch + 1)
+                last = recipe.keep == "last" or len(parts.val) < FEW
+                state.keep_best(-epoch if last else measured["val_loss"], epoch + 1)
                 seconds = state.seconds + time.monotonic() - began
                 yield {
                     "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
@@ -165,12 +185,15 @@ def training(
 
 
 class State:
-    """All that a killed training needs to go on: weights, their average and the best one, the optimiser, counters."""
+    """All that a killed training needs to go on: weights, their average and the best one, the optimiser, counters, and
+    the journal of changes."""
 
-    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer):
-        self.module, self.optimizer = module, optimizer
+    def __init__(self, module: Network, recipe: Recipe):
+        self.module, self.recipe = module, recipe
         self.average = copy.deepcopy(module).eval().requires_grad_(False)
+        self.optimizer = make_optimizer(module, recipe)
         self.slow, self.fast = floats(self.average), floats(module)
+        self.journal: list[Event] = []
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.best_epoch = math.inf, 0
         self.step, self.loss, self.seconds = 0, 0.0, 0.0
@@ -183,6 +206,38 @@ class State:
         decay = min(0.5 ** (1 / max(half_life, 1e-9)), (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.slow, self.fast, 1 - decay)
 
+    def edit(self, change: Change, device: torch.device, layout: torch.memory_format) -> Event:
+        """Change the network; what was learned follows. Returns the journal's line. New weights are drawn by the
+        seed, the step and the line, so that a training that goes on draws the same."""
+        net, names = self.module.net, self._names()
+        seed = (self.recipe.seed * 1_000_003 + self.step) * 1009 + len(self.journal)
+        moments = self.optimizer.state_dict()["state"]
+        for module in (self.module, self.average):
+            fresh = torch.Generator().manual_seed(seed)
+            weights = transfer(module.state_dict(), net, change.edit, generator=fresh)
+            module.become(build(apply(net, change.edit)))
+            module.load_state_dict(weights)
+            module.to(device).to(memory_format=layout)
+        self._renew()
+        moments = transfer_optimizer(moments, names, net, change.edit, self._names())
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        told = {"event": "edit", "step": self.step, "edit": change.edit.model_dump(mode="json"), **change.why}
+        self.journal.append(told)
+        return told
+
+    def _renew(self) -> None:
+        """The optimiser and the lists of tensors of a network that has changed."""
+        self.module.train()
+        self.average.eval().requires_grad_(False)
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.slow, self.fast = floats(self.average), floats(self.module)
+        self.best, self.best_loss, self.best_epoch = None, math.inf, 0
+
+    def _names(self) -> list[str]:
+        """The names of the parameters in the order in which the optimiser holds them."""
+        name = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        return [name[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
+
     def keep_best(self, loss: float, epoch: int) -> None:
         """Keep the average when it is the best on validation so far."""
         if loss < self.best_loss:
@@ -192,6 +247,7 @@ class State:
     def write(self, path: Path, seconds: float) -> None:
         """Save everything to one file, whole or not at all."""
         value = {
+            "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
             "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
             "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss,
             "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.seconds + seconds,
@@ -206,6 +262,11 @@ class State:
             return False
         try:
             value = torch.load(path, map_location="cpu", weights_only=True)
+            if (net := Net.from_json(value["net"])) != self.module.net:
+                place = next(self.module.parameters()).device
+                self.module.become(build(net).to(place))
+                self.average.become(build(net).to(place))
+                self._renew()
             self.module.load_state_dict(value["module"])
             self.average.load_state_dict(value["average"])
             self.optimizer.load_state_dict(value["optimizer"])
@@ -216,7 +277,12 @@ class State:
             ) from None
         self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
         self.step, self.loss, self.seconds = value["step"], value["loss"], value["seconds"]
+        self.journal = json.loads(value["journal"])
         return True
+
+
+Policy = Callable[[State, int], Iterable[Change]]
+Penalty = Callable[[Network], Tensor]
 
 
 def floats(module: nn.Module) -> list[Tensor]:
@@ -240,11 +306,13 @@ class Criterion:
         return functional.cross_entropy(logits + self.shift, labels, self.weight, label_smoothing=self.smoothing)
 
 
-def warmup_cosine(progress: float, warmup: float) -> float:
-    """Factor of the rate at progress in [0, 1): linear up to 1 at `warmup`, then half a cosine down to 0."""
+def warmup_cosine(progress: float, warmup: float, hold: float = 0.0) -> float:
+    """Factor of the rate at progress in [0, 1): linear up to 1 at `warmup`, 1 for a share of `hold`, then half a
+    cosine down to 0."""
     if progress < warmup:
         return (progress + 0.01) / (warmup + 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))
+    falling = max(0.0, progress - warmup - hold) / max(1 - warmup - hold, 1e-9)
+    return 0.5 * (1 + math.cos(math.pi * falling))
 
 
 def make_optimizer(module: Network, recipe: Recipe) -> torch.optim.Optimizer:

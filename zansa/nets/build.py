@@ -185,6 +185,10 @@ class Network(nn.Module):
         pooled = [self.head.pool(stream) for stream in streams]  # type: ignore[operator]
         return self.head.linear(torch.cat(pooled, 1))  # type: ignore[operator]
 
+    def become(self, other: "Network") -> None:
+        """Take over another network's description and layers: whoever holds this one then holds those."""
+        self.net, self.stem, self.stages, self.head = other.net, other.stem, other.stages, other.head
+
     def features(self, x: Tensor) -> list[Tensor]:
         """What leaves the stem before its pool (where it has one), the stem, and each stage: (N, C, *size) each; of
         two streams that go on, their mean, or the first where the second is none of the picture (momentum)."""
