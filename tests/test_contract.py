@@ -13,10 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from zansa.arch.branches import BRANCHES
 from zansa.arch.cost import cost
 from zansa.arch.edits import (
+    GATED,
     Delete,
     Insert,
+    Merge,
     Mix,
+    Rekind,
     Remap,
+    Split,
+    Widen,
     apply,
     edit_from_dict,
     inexact,
@@ -24,7 +29,7 @@ from zansa.arch.edits import (
     unit_of,
 )
 from zansa.arch.lower import lower
-from zansa.arch.spec import Net
+from zansa.arch.spec import Block, Net
 from zansa.arch.steps import STEPS
 from zansa.arch.use import Preprocess
 from zansa.deploy.export import export
@@ -70,6 +75,7 @@ def edits_of(net: Net) -> list:
     mixes = STEPS[net.stages[0].step.kind].mix is not None
     if mixes:
         edits += [Insert(stage=0, at=1, block=another_block(net, 0, mix=0)), Mix(stage=0, at=1, mix=0.25)]
+    edits += _edits_of_blocks(net)
     for axis, width in remappable(net).items():
         size = unit_of(lower(net), axis)
         count = width // size
@@ -80,7 +86,33 @@ def edits_of(net: Net) -> list:
             if not order:
                 continue
             edits.append(Remap(axis=axis, index=tuple(size * g + k for g in order for k in range(size))))
+        if not widths_stay and "block1" not in axis:  # whose axes are as those of block 0
+            edits.append(Widen(axis=axis, count=2 * size))
     return edits
+
+
+def _edits_of_blocks(net: Net) -> list:
+    """Splits, merges and changes of kind, where the network can carry them."""
+    stage = net.stages[0]
+    block = stage.blocks[1]
+    branch, plain = BRANCHES[block.kind], stage.step.kind == "plain"
+    edits = [Rekind(stage=k, at=0, block=other) for k in (0, 1) if (other := _gated(net, k))]
+    if plain and (net.act == "relu" or not branch.after):
+        edits.append(Split(stage=0, at=1))
+    if plain and branch.after and not branch.gated and net.norm != "group":
+        edits.append(Merge(stage=0, at=0))
+    return edits
+
+
+def _gated(net: Net, stage: int) -> Block | None:
+    """The first block of a stage with its gates, or without."""
+    block = net.stages[stage].blocks[0]
+    if block.kind in GATED:
+        count = BRANCHES[block.kind].hidden
+        hidden = [(*block.hidden[k : k + count], 3) for k in range(0, len(block.hidden), count)]
+        return block.but({"kind": GATED[block.kind], "hidden": tuple(w for widths in hidden for w in widths)})
+    bare = {gated: kind for kind, gated in GATED.items()}.get(block.kind)
+    return block.but({"kind": bare, "hidden": block.convolved}) if bare else None
 
 
 def _groups_are_shared(net: Net, axis: str) -> bool:
@@ -153,15 +185,16 @@ def test_transfer_fits_strictly_and_edits_do_as_declared(net):
         edited.load_state_dict(transfer(module.state_dict(), net, edit), strict=True)
         if not inexact(net, edit):
             assert difference(before, edited(x)) <= 1e-12, edit
-        else:  # a channel may be dead, but not every one
+        else:  # a channel or a gate may be dead, but not every channel
             changes.append((difference(before, edited(x)), edit))
-    assert all(change > 1e-6 for change, edit in changes if not isinstance(edit, Remap)), changes
+    assert all(change > 1e-6 for change, edit in changes if not isinstance(edit, Remap | Rekind)), changes
     assert any(change > 1e-6 for change, edit in changes if isinstance(edit, Remap))
 
 
 @some_nets
-def test_gradients_follow_a_remap_as_first_moments_do(net):
-    """The oracle of the transfer of moments: the gradient behind the edit is the edited gradient."""
+def test_gradients_follow_an_exact_edit_of_channels_as_first_moments_do(net):
+    """The oracle of the transfer of moments: the gradient behind the edit is the edited gradient. Behind a Widen
+    only of the entries that were there: layers that read new channels with zeros begin to learn."""
     x, target = images_for(net), torch.tensor([0, 1, 2])
 
     def gradients(module):
@@ -171,13 +204,17 @@ def test_gradients_follow_a_remap_as_first_moments_do(net):
     module = trained(build(net))
     first = gradients(module)
     for edit in edits_of(net):
-        if not (isinstance(edit, Remap) and not inexact(net, edit)):
+        if not (isinstance(edit, Remap | Widen) and not inexact(net, edit)):
             continue
         edited = build(apply(net, edit)).double().eval()
         edited.load_state_dict(transfer(module.state_dict(), net, edit))
         moved, second = transfer(first, net, edit, "first moment"), gradients(edited)
+        scale = max(float(value.abs().max()) for value in second.values())
+        if isinstance(edit, Widen):
+            old = transfer({name: torch.ones_like(value) for name, value in first.items()}, net, edit, "first moment")
+            assert {float(value) for mask in old.values() for value in mask.unique()} == {0, 1}
+            second = {name: old[name] * value for name, value in second.items()}
         for name in second:
-            scale = max(float(value.abs().max()) for value in second.values())
             assert float((moved[name] - second[name]).abs().max()) <= 1e-11 * scale, (edit, name)
         squared = transfer({n: g**2 for n, g in first.items()}, net, edit, "second moment")
         assert all(torch.allclose(squared[name], second[name] ** 2, atol=1e-18) for name in second)

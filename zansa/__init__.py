@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arch import zoo
 from .arch.cost import Cost, cost
-from .arch.edits import Delete, Insert, Mix, Remap, apply, inexact
+from .arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, inexact
 from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from .arch.use import OperatingPoint, Preprocess
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from .nets.transfer import transfer
 
 __all__ = [
-    "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Mix", "Model", "Net", "OperatingPoint",
-    "Preprocess", "Recipe", "Remap", "Stage", "Stem", "Step", "adopt", "apply", "build", "cost", "export", "figures",
-    "fit", "inexact", "load", "load_data", "match", "net_from", "predictor", "read_checkpoint", "save", "split",
-    "transfer", "zoo",
+    "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Merge", "Mix", "Model", "Net", "OperatingPoint",
+    "Preprocess", "Recipe", "Rekind", "Remap", "Split", "Stage", "Stem", "Step", "Widen", "adopt", "apply", "build",
+    "cost", "export", "figures", "fit", "inexact", "load", "load_data", "match", "net_from", "predictor",
+    "read_checkpoint", "save", "split", "transfer", "zoo",
 ]  # fmt: skip
 
 _HOMES = {

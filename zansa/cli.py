@@ -250,6 +250,78 @@ def finetune(
 
 
 @app.command()
+def grow(
+    data: Annotated[str | None, typer.Argument(help="Labelled data, as for train.")] = None,
+    budget: Annotated[str | None, typer.Option(help="The limit: macs=20M, params=300k, bytes=1.2M or ms=2.5.")] = None,
+    method: Annotated[str, typer.Option(help="zansa, or resbuilder as published.")] = "zansa",
+    mend: Annotated[
+        str | None, typer.Option(help="Faults of resbuilder that are mended: all, or names with commas between them.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Begin with a trained network: a run, a model, or foreign weights.")
+    ] = None,
+    explain: Annotated[
+        tuple[Path, str] | None, typer.Option(help="Say why parts came and went: RUN STEP, or RUN last.")
+    ] = None,
+    out: Out = Path("runs"),
+    name: Name = None,
+    net: Annotated[str | None, typer.Option(help="Begin with a network of the zoo or a spec.json.")] = None,
+    good: Good = None,
+    max_false_alarms: FalseAlarms = 0.02,
+    size: Size = None,
+    fit: Fit = "stretch",
+    channels: Channels = None,
+    kind: Kind = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    rate: Rate = None,
+    optimizer: Optimizer = None,
+    balance: Balance = None,
+    augment: Switches = None,
+    dropout: Dropout = None,
+    stochastic_depth: Depth = None,
+    device: Device = None,
+    precision: Precision = None,
+    layout: Layout = None,
+    val: Val = 0.15,
+    test: Test = 0.15,
+    seed: Seed = 0,
+    root: Root = None,
+    download: Download = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a network whose depth and widths are found in the same training, under a budget.
+
+    It begins wider than the budget allows, and thins out where that costs the least on validation images; by the
+    middle of the training it keeps to the budget, and the rest of the training is for the network that is left.
+    """
+    if explain is not None:
+        from .report.growth import explain as explained
+
+        print(explained(Run.open(explain[0]), explain[1]))
+        return
+    if data is None or budget is None:
+        raise ValueError("name the data and a --budget: macs=20M, params=300k, bytes=1.2M or ms=2.5")
+    from . import jobs
+
+    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
+             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
+             "dropout": dropout, "stochastic_depth": stochastic_depth}  # fmt: skip
+    request = jobs.Request.model_validate({
+        "source": data, "weights": None if start is None else str(start.absolute()), "net": net, "good": good,
+        "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit, "channels": channels, "kind": kind,
+        "val": val, "test": test, "seed": seed, "root": root, "download": download, "budget": budget,
+        "method": method, "mend": tuple(mend.split(",")) if mend else (),
+        "recipe": {key: value for key, value in asked.items() if value is not None},
+    })  # fmt: skip
+    with screen.Screen(quiet=as_json) as view:
+        run = jobs.train(request, out, name, view.tell)
+        view.result(run, as_json)
+    end(run)
+
+
+@app.command()
 def adapt(
     model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
     images: Annotated[list[Path], typer.Argument(help="Unlabelled images of the new place: files or folders.")],

@@ -10,9 +10,10 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -38,12 +39,19 @@ from .learn.adapt import align, batches_of, renormalise
 from .learn.data import load
 from .learn.data.dataset import Dataset
 from .learn.data.public import SETS as PUBLIC_SETS
+from .learn.data.seal import sealed
 from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
+from .learn.grow.budget import parse, price
+from .learn.grow.policy import Fork, Plan, Policy
+from .learn.grow.resbuilder import Plan as Runs
+from .learn.grow.resbuilder import Switches, empty_net, resbuilder
+from .learn.grow.start import seed_net
 from .learn.predict import normalised, probabilities, to_tensor
 from .learn.train import Recipe, choose_device, training
+from .learn.tune import Tuning
 from .nets.build import Network, build
 from .nets.donor import Donor, read_donor
 from .nets.files import Model, read
@@ -88,36 +96,99 @@ class Request(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     recipe: dict[str, Any] = {}
     weights: str | None = None
+    budget: str | None = None
+    method: Literal["zansa", "resbuilder"] = "zansa"
+    mend: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request with all that follows from it: the data and their parts, the first network and, where its weights were
+    learned elsewhere, the network itself, and the recipe."""
+
+    request: Request
+    data: Dataset
+    parts: Parts
+    net: Net
+    recipe: Recipe
+    start: Network | None = None
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
-    """The main job: read, split, train, measure, export, report. Returns the run; ValueError for bad input."""
+    """The main job: read, split, train, measure, export, report; with a budget the network grows to it. Returns the
+    run; ValueError for bad input."""
     request = request.model_copy(update={"source": absolute(request.source)})
     check(request, Path(out), name)
-    donor = None if request.weights is None else read_donor(request.weights)
-    data, parts = door(request, tell)
-    refuse_blind_line(good_of(request, data), data, parts)  # before anything is written
-    start = None if donor is None else adopted(donor, request, data)
-    net = chosen_net(request, data) if start is None else start.net
-    recipe = chosen_recipe(request, data, parts, len(net.stages) + 2)
-    run = begin(
-        request, data, parts, net, recipe, out, new_name(out, _stem(request.source)) if name is None else name, start
-    )
-    for text in remarks(data, parts, recipe):
+    job = prepare(request, tell)
+    name = new_name(out, _stem(request.source)) if name is None else name
+    run = begin(job, out, name)
+    branches = [begin(branch, out, f"{name}-{written(branch.request.budget)}") for branch in larger(job)]
+    run.write_json("branches.json", [branch.path.name for branch in branches])
+    for text in remarks(job.data, job.parts, job.recipe):
         tell({"event": "note", "text": text})
         run.append("events.jsonl", {"event": "note", "text": text})
-    tell({"event": "run", "path": str(run.path), "net": str(net), "cost": costs(net, 1), "epochs": recipe.epochs})
+    tell({"event": "run", "path": str(run.path), "net": str(job.net), "cost": costs(job.net, 1),
+          "epochs": job.recipe.epochs})  # fmt: skip
     try:
-        return finish(run, request, data, parts, net, recipe, tell)
+        finish(run, job, tell)
     except ValueError:
         if not any(event["event"] == "epoch" for event in run.lines("events.jsonl")):
-            shutil.rmtree(run.path)  # made by this call, and nothing in it is worth keeping
+            for made in (run, *branches):  # by this call, and nothing in it is worth keeping
+                shutil.rmtree(made.path)
         raise
+    finish_branches(run, job, tell)
+    return run
+
+
+def larger(job: Job) -> list[Job]:
+    """The same job for each budget but the smallest."""
+    budgets = parse(job.request.budget)[1:] if job.request.budget else ()
+    requests = (job.request.model_copy(update={"budget": f"{b.unit}={b.limit:.12g}"}) for b in budgets)
+    return [replace(job, request=request) for request in requests]
+
+
+def written(budget: str | None) -> str:
+    """A budget as a part of a folder's name."""
+    return str(budget).replace("=", "-").replace("+", "")
+
+
+def finish_branches(run: Run, job: Job, tell: Tell) -> None:
+    """The runs of the larger budgets, which have left the growth of this one on its way, one after the other."""
+    if run.read_json("metrics.json")["training"].get("stopped") or "branches.json" not in run.files():
+        return
+    for name, branch in zip(run.read_json("branches.json"), larger(job), strict=True):
+        other = Run.open(run.path.parent / name)
+        if not finished(other):
+            tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
+            finish(other, branch, tell)
+
+
+def finished(run: Run) -> bool:
+    """Whether a run has come to its end."""
+    return (
+        "checkpoint.pt" not in run.files() and "metrics.json" in run.files() and "test" in run.read_json("metrics.json")
+    )
+
+
+def prepare(request: Request, tell: Tell) -> Job:
+    """All that can be known before anything is written."""
+    donor = None if request.weights is None else read_donor(request.weights)
+    data, parts = door(request, tell)
+    refuse_blind_line(good_of(request, data), data, parts)
+    start = None if donor is None else adopted(donor, request, data)
+    net = chosen_net(request, data) if start is None else start.net
+    return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
 
 
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
     recipe = Recipe.model_validate(request.recipe)
+    if request.budget is not None:
+        parse(request.budget)
+        if request.method == "resbuilder":
+            published(request)
+        if recipe.compile:
+            raise ValueError("a network that grows cannot be compiled: leave --compile out")
     choose_device(recipe.device)
     if request.net is not None:
         zoo.read(request.net)
@@ -137,8 +208,13 @@ def absolute(source: str) -> str:
 def resume(path: str | Path, tell: Tell = silent) -> Run:
     """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
     run = Run.open(path)
-    files = run.files()  # the checkpoint goes last
-    if "checkpoint.pt" not in files and "metrics.json" in files and run.read_json("metrics.json").get("test"):
+    files = run.files()
+    waiting = (
+        [name for name in run.read_json("branches.json") if not finished(Run.open(run.path.parent / name))]
+        if "branches.json" in files
+        else []
+    )
+    if finished(run) and not waiting:
         raise ValueError(f"{run.path} is finished; there is nothing to resume")
     if "request.json" not in files:
         raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
@@ -148,9 +224,12 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
         raise ValueError(
             f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
         )
-    net = Net.from_dict(run.read_json("spec.json"))
-    recipe = Recipe.model_validate(run.read_json("recipe.json"))
-    return finish(run, request, data, parts, net, recipe, tell)
+    net = Net.from_dict(run.read_json("start.json" if "start.json" in files else "spec.json"))
+    job = Job(request, data, parts, net, Recipe.model_validate(run.read_json("recipe.json")))
+    if not finished(run):
+        finish(run, job, tell)
+    finish_branches(run, job, tell)
+    return run
 
 
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
@@ -178,8 +257,12 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none.
     Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
     recipe = default_recipe(data, parts, request.seed)
+    if request.budget is not None:
+        recipe = recipe.model_copy(update={"patience": 0.0})  # what has just changed needs its time
     if request.weights is not None:
         recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
+        if request.budget is not None:
+            recipe = recipe.model_copy(update={"tuning": Tuning()})  # all that may change must learn
     default, asked = recipe.model_dump(), dict(request.recipe)
     if asked.get("optimizer") == "adamw":
         default["rate"] /= 50  # 0.002 for 0.1: steps of a size of their own
@@ -213,7 +296,13 @@ def chosen_net(request: Request, data: Dataset) -> Net:
     """The network that was named (a zoo entry, a JSON file), fitted to the data, or the default one."""
     channels, size = data.preprocess.channels, data.preprocess.size
     if request.net is None:
-        return default_net(size, channels, len(data.classes), data.kind)
+        net = default_net(size, channels, len(data.classes), data.kind)
+        if request.budget is None:
+            return net
+        if request.method == "resbuilder":
+            return empty_net(size, channels, len(data.classes), published(request)[1])
+        budget = parse(request.budget)[-1]
+        return seed_net(net, partial(price, unit=budget.unit), Plan().first * budget.limit)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
@@ -228,19 +317,19 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
     return module
 
 
-def begin(request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, out: str | Path, name: str,
-          start: Network | None = None) -> Run:  # fmt: skip
+def begin(job: Job, out: str | Path, name: str) -> Run:
     """The run's folder with all that `resume` needs; request.json is written last and says that it is whole."""
     run = Run.create(out, name)
     weights = None
-    if start is not None:
-        run.write_bytes("start.safetensors", to_bytes(start.state_dict()))
-        weights = provenance(request)
-    run.write_json("data.json", describe(request, data, parts) | {"weights": weights})
-    run.write_json("spec.json", json.loads(net.to_json()))
-    run.write_json("recipe.json", recipe.model_dump(mode="json"))
+    if job.start is not None:
+        run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
+        weights = provenance(job.request)
+    run.write_json("data.json", describe(job) | {"weights": weights})
+    for file in ("spec.json", *(["start.json"] if job.request.budget else [])):
+        run.write_json(file, json.loads(job.net.to_json()))
+    run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
-    run.write_json("request.json", request.model_dump(mode="json"))
+    run.write_json("request.json", job.request.model_dump(mode="json"))
     return run
 
 
@@ -254,8 +343,9 @@ def provenance(request: Request) -> dict[str, Any]:
             "same_source": source == request.source}  # fmt: skip
 
 
-def describe(request: Request, data: Dataset, parts: Parts) -> dict[str, Any]:
+def describe(job: Job) -> dict[str, Any]:
     """data.json: what the images are and which stand in which part."""
+    request, data, parts = job.request, job.data, job.parts
     named = {"train": parts.train, "val": parts.val, "test": parts.test}
     counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
     by_group = "random by group" if data.groups is not None else "random"
@@ -286,17 +376,16 @@ def data_digest(data: Dataset, parts: Parts) -> str:
     return digest.hexdigest()
 
 
-def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, recipe: Recipe, tell: Tell) -> Run:
+def finish(run: Run, job: Job, tell: Tell) -> Run:
     """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
-    module = build(net, torch.Generator().manual_seed(recipe.seed))
+    module = build(job.net, torch.Generator().manual_seed(job.recipe.seed))
     if (run.path / "start.safetensors").exists():
         module.load_state_dict(read(run.path / "start.safetensors")[1])
-    checkpoint = run.path / "checkpoint.pt"
     facts = facts_of(run.lines("events.jsonl"))
-    with held(run), closing(training(module, data, parts, recipe, checkpoint)) as events:
+    with held(run), closing(learning(module, job, run)) as events:
         try:
             for event in events:
-                _note(run, recipe, event, facts)
+                _note(run, job.recipe, event, facts)
                 tell(event)
         except ValueError as error:
             run.append("events.jsonl", {"event": "failed", "text": str(error)})
@@ -305,10 +394,44 @@ def finish(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, re
             facts["stopped"] = True
             run.append("events.jsonl", {"event": "stopped"})
             tell({"event": "warning", "text": f"stopped; `zansa resume {run.path}` goes on with the training"})
-        conclude(run, request, data, parts, net, module, facts, tell)
+        conclude(run, job, module, facts, tell)
         if "stopped" not in facts:
-            checkpoint.unlink(missing_ok=True)
+            for saved in run.path.glob("checkpoint*"):
+                saved.unlink()
     return run
+
+
+def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
+    """The training, with what changes the network on its way to a budget. No test image has a part in it."""
+    data, parts = sealed(job.data, job.parts)
+    checkpoint = run.path / "checkpoint.pt"
+    if job.request.method == "resbuilder":
+        return resbuilder(module, data, parts, job.recipe, *published(job.request), checkpoint)
+    policy = growth(replace(job, data=data, parts=parts), run) if job.request.budget else None
+    return training(module, data, parts, job.recipe, checkpoint, policy)
+
+
+def published(request: Request) -> tuple[int, Switches, Runs]:
+    """Multiply-adds, mended faults and length of a search by ResBuilder."""
+    budget = parse(request.budget or "")[0]
+    if budget.unit != "macs":
+        raise ValueError(f"resbuilder was asked for {budget}; allowed: macs, the only price that it knows")
+    mended = Switches.model_fields if request.mend == ("all",) else request.mend
+    unknown = sorted(set(mended) - Switches.model_fields.keys())
+    if unknown:
+        known = ", ".join(Switches.model_fields)
+        raise ValueError(f"resbuilder has no fault {', '.join(unknown)} to mend; allowed: all, or some of {known}")
+    runs = Runs(epochs=request.recipe["epochs"]) if "epochs" in request.recipe else Runs()
+    return int(budget.limit), Switches(**dict.fromkeys(mended, True)), runs
+
+
+def growth(job: Job, run: Run) -> Policy:
+    """What changes the network of a run on its way to the budget, and where the larger budgets leave it."""
+    budget, *others = parse(job.request.budget or "")
+    forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
+             for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
+    return Policy(partial(price, unit=budget.unit), budget.limit, budget.unit, Plan(), job.data, job.parts, job.recipe,
+                  tuple(forks))  # fmt: skip
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -323,24 +446,30 @@ def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]
     """Write an event to the run, and keep what the metrics need."""
     _gather(event, facts)
     if event["event"] in ("start", "resumed"):
-        chosen = {key: event[key] for key in ("precision", "layout")}
+        chosen = {key: event[key] for key in ("precision", "layout") if key in event}
         run.write_json("recipe.json", recipe.model_dump(mode="json") | chosen)
-    if event["event"] != "step":
+    if "journal" in event:  # what came behind the saved state will come again
+        lines = event.pop("journal")
+        run.write_bytes("edits.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    if event["event"] == "edit":
+        run.append("edits.jsonl", event)
+    elif event["event"] != "step":
         run.append("events.jsonl", event)
 
 
 def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
     if event["event"] in ("start", "resumed"):
-        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads")})
+        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads") if key in event})
     if event["event"] == "epoch":
         facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
         facts["images_per_second"] = event["images_per_second"]
 
 
-def conclude(run: Run, request: Request, data: Dataset, parts: Parts, net: Net, module: Network,
-             facts: dict[str, Any], tell: Tell) -> None:  # fmt: skip
+def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: Tell) -> None:
     """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
     here, once, and only when the training was not stopped."""
+    request, data, parts, net = job.request, job.data, job.parts, module.net
+    run.write_json("spec.json", json.loads(net.to_json()))
     found = {"validation": (parts.val, probabilities(module, data, parts.val))}
     operating = operating_point(request, data, *found["validation"])
     notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})

@@ -60,6 +60,8 @@ class Screen:
                          f"{event['threads']} threads, {event['precision']}, {event['layout']}")  # fmt: skip
             case "step":
                 self._bar("training", event["step"], event["steps"], f"loss {event['loss']:.3f}")
+            case "edit" if event.get("last"):
+                self.say(growth_text(event))
             case "epoch":
                 self.say(epoch_text(event))
 
@@ -135,6 +137,12 @@ def epoch_text(event: dict[str, Any]) -> str:
     validation = f"loss {event['val_loss']:.3f}, balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
     return f"{place}  loss {event['loss']:.3f}  validation {validation}  {event['seconds']:.0f} s{star}"
+
+
+def growth_text(event: dict[str, Any]) -> str:
+    """One line for the changes of one moment: what the network is now, and what it costs."""
+    return (f"{100 * event['progress']:3.0f} %  {event['structure']}  {quantity(event['price_after'])} of "
+            f"{quantity(event['limit'])} {event['unit']}  validation {100 * event['val_accuracy']:.1f} %")  # fmt: skip
 
 
 def quantity(value: float) -> str:

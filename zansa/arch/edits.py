@@ -72,7 +72,49 @@ class Mix(Part):
     mix: Annotated[float, Field(ge=0, le=1)]
 
 
-AnyEdit = Insert | Delete | Remap | Mix
+class Widen(Part):
+    """`count` fresh channels at the end of an axis: written by fresh weights and read with zeros, so the function is
+    preserved (as Net2Net of Chen et al. 2016, 1511.05641, with zeros for copies)."""
+
+    kind: Literal["widen"] = "widen"
+    axis: str
+    count: Annotated[int, Field(ge=1)]
+
+
+class Split(Part):
+    """Block `at` of a stage of plain steps becomes two equal copies in a row, each of half the step: what the branch
+    gives is halved. The function changes by a term of second order in the branch: the step of a flow is refined (Chang
+    et al. 2018, 1710.10348)."""
+
+    kind: Literal["split"] = "split"
+    stage: Index
+    at: Index
+
+
+class Merge(Part):
+    """Blocks `at` and `at` + 1 of a stage of plain steps become one, in which their branches f and g run side by side:
+    x + f(x) + g(x), exactly so in evaluation mode, with the inner widths added. For branches that read the stream
+    itself and end in a batch norm, or without norms."""
+
+    kind: Literal["merge"] = "merge"
+    stage: Index
+    at: Index
+
+
+class Rekind(Part):
+    """Block `at` of a stage becomes `block`: the same with a squeeze-and-excitation gate, or without its gate. A gate
+    that comes is one half everywhere and the layer before it twice as large, so the function is preserved; a gate that
+    goes leaves its value for the mean image."""
+
+    kind: Literal["rekind"] = "rekind"
+    stage: Index
+    at: Index
+    block: Block
+
+
+GATED = {"basic": "se_basic", "bottleneck": "se_bottleneck"}
+
+AnyEdit = Insert | Delete | Remap | Widen | Split | Merge | Rekind | Mix
 Edit = Annotated[AnyEdit, Field(discriminator="kind")]
 _EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Edit)
 
@@ -91,6 +133,14 @@ def apply(net: Net, edit: AnyEdit) -> Net:
             return _delete(net, edit)
         case Remap():
             return _remap(net, edit)
+        case Widen():
+            return _widen(net, edit)
+        case Split():
+            return _split(net, edit)
+        case Merge():
+            return _merge(net, edit)
+        case Rekind():
+            return _rekind(net, edit)
     return _mix(net, edit)
 
 
@@ -106,6 +156,14 @@ def inexact(net: Net, edit: AnyEdit) -> str:
             return "what the block adds is lost"
         case Insert():
             return _inexact_insert(net, edit, after)
+        case Widen():
+            return ""
+        case Split():
+            return "two half steps differ from a whole one by a term of second order in the branch"
+        case Merge():
+            return f"block {edit.at + 1} no longer sees what block {edit.at} adds"
+        case Rekind():
+            return "" if BRANCHES[edit.block.kind].gated else "the gate no longer follows the image"
     return "" if lower(net) == lower(after) else "the streams are mixed in another way"
 
 
@@ -135,7 +193,7 @@ def _streams_equal(net: Net, edit: Insert) -> bool:
 
 
 def remappable(net: Net) -> dict[str, int]:
-    """The axes that a Remap may name, with their widths."""
+    """The axes that a Remap or a Widen may name, with their widths."""
     table = lower(net)
     return {axis: width for axis, width in table.width.items() if axis not in _fixed(table)}
 
@@ -168,52 +226,121 @@ def _rectified(net: Net, stage: int, at: int) -> bool:
 
 def _insert(net: Net, edit: Insert) -> Net:
     stage = _stage(net, edit.stage)
-    first = 0 if stage.shortcut == "identity" else 1
-    if not first <= edit.at <= len(stage.blocks):
-        why = "" if edit.at or not first else f": the first block of stage {edit.stage} sets its shape"
-        raise ValueError(
-            f"cannot insert at {edit.at}{why}; stage {edit.stage} takes insertions at {first}..{len(stage.blocks)}"
-        )
-    blocks = (*stage.blocks[: edit.at], edit.block, *stage.blocks[edit.at :])
-    return _with_stage(net, edit.stage, stage, blocks)
+    _refuse_place(stage, edit, len(stage.blocks), "insert at")
+    return _with_blocks(net, edit, 0, edit.block)
 
 
 def _delete(net: Net, edit: Delete) -> Net:
     stage = _stage(net, edit.stage)
-    first = 0 if stage.shortcut == "identity" else 1
-    last = len(stage.blocks) - 1
     if len(stage.blocks) == 1:
         raise ValueError(
             f"cannot delete block {edit.at}: it is the only one of stage {edit.stage}; a stage keeps at least one"
         )
-    if not first <= edit.at <= last:
-        why = "" if edit.at or not first else f": the first block of stage {edit.stage} sets its shape"
-        raise ValueError(f"cannot delete block {edit.at}{why}; stage {edit.stage} can lose blocks {first}..{last}")
-    return _with_stage(net, edit.stage, stage, stage.blocks[: edit.at] + stage.blocks[edit.at + 1 :])
+    _refuse_place(stage, edit, len(stage.blocks) - 1, "delete block")
+    return _with_blocks(net, edit, 1)
+
+
+def _split(net: Net, edit: Split) -> Net:
+    stage = _stage(net, edit.stage)
+    _refuse_step(stage, edit, "split")
+    _refuse_place(stage, edit, len(stage.blocks) - 1, "split block")
+    block = stage.blocks[edit.at]
+    if BRANCHES[block.kind].after and not (net.act == "relu" and _rectified(net, edit.stage, edit.at)):
+        raise ValueError(
+            f"cannot split block {edit.at} of stage {edit.stage}: it ends in an activation, and the stream that enters "
+            "it does not come from a ReLU, so that two half steps are no whole one; insert a block instead"
+        )
+    if not (BRANCHES[block.kind].vanishes or stage.step.scale or net.act == "relu"):
+        raise ValueError(
+            f"cannot split block {edit.at} of stage {edit.stage}: half a {block.kind} branch ends in half a {net.act}, "
+            "which no weights give; give the step a learned scale"
+        )
+    return _with_blocks(net, edit, 1, block, block)
+
+
+def _merge(net: Net, edit: Merge) -> Net:
+    stage = _stage(net, edit.stage)
+    _refuse_step(stage, edit, "merge")
+    _refuse_place(stage, edit, len(stage.blocks) - 2, "merge with the next block")
+    first, second = stage.blocks[edit.at : edit.at + 2]
+    if why := _unmergeable(net, first, second):
+        raise ValueError(f"cannot merge blocks {edit.at} and {edit.at + 1} of stage {edit.stage}: {why}")
+    hidden = tuple(a + b for a, b in zip(first.hidden, second.hidden, strict=True))
+    groups = 1 if first.groups == second.groups == 1 else first.groups + second.groups
+    return _with_blocks(net, edit, 2, first.but({"hidden": hidden, "groups": groups}))
+
+
+def _unmergeable(net: Net, first: Block, second: Block) -> str:
+    """Why two blocks cannot become one that computes the sum of their branches; "" when they can."""
+    if first.kind != second.kind:
+        return f"one is {first.kind}, the other {second.kind}; they must be of one kind"
+    branch = BRANCHES[first.kind]
+    if not branch.after:
+        return f"each {first.kind} branch reads the stream through a norm of its own, and no one norm is both"
+    if branch.gated:
+        return "each gate follows from its own branch alone"
+    if net.norm == "group":
+        return "the statistics of their last group norms follow the image, so that no weights replace them"
+    sizes = [[width // block.groups for width in block.hidden] for block in (first, second)]
+    if first.groups + second.groups > 2 and sizes[0] != sizes[1]:
+        return f"their groups have {sizes[0]} and {sizes[1]} channels; they must have equally many"
+    return ""
+
+
+def _rekind(net: Net, edit: Rekind) -> Net:
+    stage = _stage(net, edit.stage)
+    _refuse_missing(stage, edit)
+    old, new = stage.blocks[edit.at], edit.block
+    if new.kind != GATED.get(old.kind) and old.kind != GATED.get(new.kind):
+        raise ValueError(
+            f"cannot turn a {old.kind} block into a {new.kind} block and keep what it computes; possible, in both "
+            f"directions: {', '.join(f'{bare} to {gated}' for bare, gated in GATED.items())}"
+        )
+    if (old.convolved, old.groups, old.mix) != (new.convolved, new.groups, new.mix):
+        raise ValueError(
+            f"a change of kind keeps the widths {old.convolved}, groups={old.groups} and mix={old.mix}; given: "
+            f"{new.convolved}, groups={new.groups} and mix={new.mix}; change one after the other"
+        )
+    return _with_blocks(net, edit, 1, new)
 
 
 def _mix(net: Net, edit: Mix) -> Net:
     stage = _stage(net, edit.stage)
-    if edit.at >= len(stage.blocks):
-        raise ValueError(f"there is no block {edit.at}; stage {edit.stage} has blocks 0..{len(stage.blocks) - 1}")
-    block = stage.blocks[edit.at].but({"mix": edit.mix})
-    return _with_stage(net, edit.stage, stage, (*stage.blocks[: edit.at], block, *stage.blocks[edit.at + 1 :]))
+    _refuse_missing(stage, edit)
+    return _with_blocks(net, edit, 1, stage.blocks[edit.at].but({"mix": edit.mix}))
 
 
 def _remap(net: Net, edit: Remap) -> Net:
     table = lower(net)
-    if edit.axis not in table.width or edit.axis in _fixed(table):
-        raise ValueError(_refusal(edit.axis, table))
+    _refuse_fixed(edit.axis, table, "remap")
     width = table.width[edit.axis]
     if max(edit.index) >= width:
         raise ValueError(f"axis {edit.axis} has channels 0..{width - 1}; the index names {max(edit.index)}")
     groups_of(edit.index, unit_of(table, edit.axis), edit.axis)
-    groups, axes = group_of(table, edit.axis)
+    return _resized(net, edit.axis, len(edit.index))
+
+
+def _widen(net: Net, edit: Widen) -> Net:
+    table = lower(net)
+    _refuse_fixed(edit.axis, table, "widen")
+    unit = unit_of(table, edit.axis)
+    if edit.count % unit:
+        raise ValueError(
+            f"axis {edit.axis} is cut into groups of {unit} channels; it cannot be widened by {edit.count}: "
+            f"use a multiple of {unit}"
+        )
+    return _resized(net, edit.axis, table.width[edit.axis] + edit.count)
+
+
+def _resized(net: Net, axis: str, width: int) -> Net:
+    """The network with another width of an axis; the groups of a grouped convolution keep their sizes."""
+    table = lower(net)
+    groups, axes = group_of(table, axis)
     if groups == 1:
-        return _with_widths(net, {edit.axis: len(edit.index)})
-    kept = groups_of(edit.index, width // groups, edit.axis)
-    _refuse_other_branch(net, edit.axis, groups, len(kept))
-    return _with_widths(net, {axis: len(kept) * table.width[axis] // groups for axis in axes}, len(kept))
+        return _with_widths(net, {axis: width})
+    count = width * groups // table.width[axis]
+    _refuse_other_branch(net, axis, groups, count)
+    return _with_widths(net, {name: count * table.width[name] // groups for name in axes}, count)
 
 
 def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
@@ -237,19 +364,21 @@ def groups_of(index: tuple[int, ...], size: int, axis: str) -> tuple[int, ...]:
 
 
 def _fixed(table: Table) -> set[str]:
-    """Axes that no Remap may change: the input, the classes, and streams that a padded shortcut ties together."""
+    """Axes that no edit may change: the input, the classes, and streams that a padded shortcut ties together."""
     tied = {axis for row in table.rows if row.op == "pad" for axis in (row.x, row.y)}
     return {"input", "classes"} | tied
 
 
-def _refusal(axis: str, table: Table) -> str:
-    free = [name for name in table.width if name not in _fixed(table)]
-    if axis in table.width and axis not in ("input", "classes"):
-        return (
-            f"cannot remap {axis}: a padded shortcut ties it to a part of another stream; "
-            f"use shortcut 'project', or remap one of: {', '.join(free)}"
+def _refuse_fixed(axis: str, table: Table, verb: str) -> None:
+    fixed = _fixed(table)
+    free = ", ".join(name for name in table.width if name not in fixed)
+    if axis in fixed - {"input", "classes"}:
+        raise ValueError(
+            f"cannot {verb} {axis}: a padded shortcut ties it to a part of another stream; "
+            f"use shortcut 'project', or {verb} one of: {free}"
         )
-    return f"cannot remap {axis!r}; the axes that can be remapped: {', '.join(free)}"
+    if axis in fixed or axis not in table.width:
+        raise ValueError(f"cannot {verb} {axis!r}; the axes whose channels can change: {free}")
 
 
 def _stage(net: Net, index: int) -> Stage:
@@ -258,8 +387,32 @@ def _stage(net: Net, index: int) -> Stage:
     return net.stages[index]
 
 
-def _with_stage(net: Net, index: int, stage: Stage, blocks: tuple[Block, ...]) -> Net:
-    return net.but({"stages": (*net.stages[:index], stage.but({"blocks": blocks}), *net.stages[index + 1 :])})
+def _refuse_missing(stage: Stage, edit: Mix | Rekind) -> None:
+    if edit.at >= len(stage.blocks):
+        raise ValueError(f"there is no block {edit.at}; stage {edit.stage} has blocks 0..{len(stage.blocks) - 1}")
+
+
+def _refuse_place(stage: Stage, edit: Insert | Delete | Split | Merge, last: int, verb: str) -> None:
+    """Blocks of a stage that changes the shape of its stream begin behind the first."""
+    first = 0 if stage.shortcut == "identity" else 1
+    if not first <= edit.at <= last:
+        why = "" if edit.at or not first else f": the first block of stage {edit.stage} sets its shape"
+        places = f"{first}..{last}" if first <= last else "none"
+        raise ValueError(f"cannot {verb} {edit.at}{why}; possible in stage {edit.stage}: {places}")
+
+
+def _refuse_step(stage: Stage, edit: Split | Merge, verb: str) -> None:
+    if stage.step.kind != "plain":
+        raise ValueError(
+            f"cannot {verb} blocks of stage {edit.stage}: its step is {stage.step.kind}; possible in plain steps"
+        )
+
+
+def _with_blocks(net: Net, edit: Insert | Delete | Split | Merge | Rekind | Mix, gone: int, *blocks: Block) -> Net:
+    """The network with `blocks` in the place of so many blocks of the edit's stage, from the edit's place on."""
+    stage = net.stages[edit.stage]
+    changed = stage.but({"blocks": (*stage.blocks[: edit.at], *blocks, *stage.blocks[edit.at + gone :])})
+    return net.but({"stages": (*net.stages[: edit.stage], changed, *net.stages[edit.stage + 1 :])})
 
 
 def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) -> Net:

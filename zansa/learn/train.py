@@ -118,11 +118,13 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     state = State(module, recipe)
     chance = torch.Generator(device)
     answer = torch.compile(module) if recipe.compile else module
-    noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
+    module.to(memory_format=layout)  # it may have become another
+    noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     saved = began = time.monotonic()
     order = first = None
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
+           "journal": list(state.journal),
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
            "threads": torch.get_num_threads()}  # fmt: skip
     try:
@@ -255,6 +257,13 @@ class State:
         buffer = BytesIO()
         torch.save(value, buffer)
         write_atomic(path, buffer.getvalue())
+
+    def fork(self, path: Path, step: int) -> None:
+        """Leave the state in a file for another training that goes on from it, at a later step."""
+        now, loss = self.step, self.loss
+        self.step, self.loss = step, 0.0
+        self.write(path, 0.0)
+        self.step, self.loss = now, loss
 
     def read(self, path: Path) -> bool:
         """Take up a saved state; False when there is none."""

@@ -2,21 +2,26 @@
 
 Weights, weight averages and optimiser moments follow an edit differently: when a channel is copied with share a,
 layers that write the channel keep their weights, and their gradients are multiplied by a; layers that read it
-multiply their weights by a, and their gradients are copied. A norm on the channel counts as a writer.
+multiply their weights by a, and their gradients are copied. A norm on the channel counts as a writer. When weights are
+multiplied by c and what their branch adds by q, their gradients are multiplied by q / c.
 """
 
+from itertools import groupby
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from ..arch.edits import AnyEdit, Delete, Insert, Remap, apply, group_of, groups_of
+from ..arch.branches import BRANCHES
+from ..arch.edits import AnyEdit, Delete, Insert, Merge, Rekind, Remap, Split, Widen, apply, group_of, groups_of
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
-from .build import build_block
+from .build import CONV, build_block
 from .start import initialise, start_as_identity
 
 State = dict[str, Tensor]
+EPS = nn.BatchNorm2d(1).eps  # of every batch norm that is built
 Role = Literal["weights", "first moment", "second moment"]
 POWER = {"weights": 0, "first moment": 1, "second moment": 2}
 MOMENTS: dict[str, Role] = {
@@ -32,15 +37,25 @@ def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",
 
     role: "weights" for weights and their averages; "first moment" or "second moment" for an optimiser's running mean
     of gradients or of their squares (a buffer into which weight decay was mixed follows as a gradient does: close,
-    not exact). A new block's weights come from `generator` (default: a new one of seed 0); its moments are zero.
+    not exact). Weights of new blocks and channels come from `generator` (default: a new one of seed 0); their moments
+    are zero.
     """
     after = apply(net, edit)
-    if isinstance(edit, Remap):
-        return _remapped(state, net, edit, role)
-    if isinstance(edit, Delete):
-        return _shifted(state, edit.stage, edit.at, -1)
-    if isinstance(edit, Insert):
-        return _shifted(state, edit.stage, edit.at, 1) | _fresh(state, after, edit, role, generator)
+    match edit:
+        case Remap():
+            return _remapped(state, net, edit, role)
+        case Widen():
+            return _widened(state, lower(net), lower(after), role, generator)
+        case Delete():
+            return _shifted(state, edit.stage, edit.at, -1)
+        case Insert():
+            return _shifted(state, edit.stage, edit.at, 1) | _fresh(state, after, edit, role, generator)
+        case Split():
+            return _split(state, net, edit, role)
+        case Merge():
+            return _merged(state, net, after, edit, role)
+        case Rekind():
+            return _rekinded(state, net, after, edit, role, generator)
     return dict(state)
 
 
@@ -77,8 +92,8 @@ def _shifted(state: State, stage: int, at: int, step: int) -> State:
     return moved
 
 
-def _fresh(state: State, after: Net, edit: Insert, role: Role, generator: torch.Generator | None) -> State:
-    """The tensors of an inserted block that starts as the identity."""
+def _fresh(state: State, after: Net, edit: Insert | Rekind, role: Role, generator: torch.Generator | None) -> State:
+    """The tensors of a fresh block that starts as the identity."""
     block = build_block(after, edit.stage, edit.at)
     initialise(block, generator or torch.Generator().manual_seed(0))
     start_as_identity(after, edit.stage, edit.at, block)
@@ -139,3 +154,191 @@ def _along(value: Tensor, dim: int, index: Tensor, factor: Tensor) -> Tensor:
     if bool((factor == 1).all()):
         return taken
     return taken * factor.to(value.device, value.dtype).reshape(shape)
+
+
+def _widened(state: State, old: Table, new: Table, role: Role, generator: torch.Generator | None) -> State:
+    """The tensors of layers that write or read a wider axis, with fresh entries that write and zeros that read."""
+    generator = generator or torch.Generator().manual_seed(0)
+    wide = dict(state)
+    for row in new.rows:
+        if row.module or (old.width[row.x], old.width[row.y]) == (new.width[row.x], new.width[row.y]):
+            continue
+        for name, fresh in _fresh_layer(row, new, generator).items():
+            if (key := f"{row.path}.{name}") in state:
+                value = state[key]
+                fresh = fresh.to(value.device, value.dtype) * (role == "weights")
+                wide[key] = _grown(value, fresh, row, old.width[row.x], new.width[row.x])
+    return wide
+
+
+def _fresh_layer(row: Row, table: Table, generator: torch.Generator) -> State:
+    """The tensors of a layer as they are built; none where the row has no entry for every channel."""
+    x, y = table.width[row.x], table.width[row.y]
+    if row.op in ("norm", "bias"):
+        one, zero = torch.ones(y), torch.zeros(y)
+        return {"weight": one, "bias": zero, "running_mean": zero, "running_var": one}
+    if row.op not in ("conv", "linear"):
+        return {}
+    layer = (nn.Linear(row.copies * x, y) if row.op == "linear" else
+             CONV[len(row.size)](x, y, row.kernel, groups=row.groups, bias=False))  # fmt: skip
+    initialise(layer, generator)
+    return {name: value.detach() for name, value in layer.named_parameters()}
+
+
+def _grown(value: Tensor, fresh: Tensor, row: Row, old: int, new: int) -> Tensor:
+    """`fresh` with the old entries in their places; zeros where it reads what is new of the axis x, old -> new."""
+    if value.ndim > 1 and row.groups == 1 and new > old:
+        columns = torch.cat([torch.arange(old) + k * new for k in range(row.copies)]).to(value.device)
+        return torch.zeros_like(fresh).index_copy_(1, columns, value)
+    return torch.cat([value, fresh[len(value) :]])
+
+
+def _rows(net: Net, edit: Split | Merge | Rekind) -> list[Row]:
+    """The layers of the branches of the edit's block."""
+    path = f"stages.{edit.stage}.{edit.at}.branch"
+    return [row for row in lower(net).rows if row.path.startswith(path)]
+
+
+def _last(rows: list[Row]) -> list[Row]:
+    """The layers that a branch's values are in proportion to: its last norm, or its last convolution with the bias
+    behind it. What may follow them, a ReLU or a gate, keeps the proportion."""
+    layers = [row for row in rows if row.op in ("conv", "norm", "bias")]
+    return layers[-2:] if layers[-1].op == "bias" else layers[-1:]
+
+
+Factors = dict[str, Tensor | float]
+
+
+def _scaled(state: State, factors: Factors, share: float, role: Role) -> State:
+    """Weights times their factors (one, or one for each channel), where what their branch adds becomes `share` of it;
+    moments as their gradients."""
+    scaled = {}
+    for name, value in state.items():
+        factor = torch.as_tensor(factors.get(name, 1.0), dtype=torch.float64, device=value.device)
+        factor = factor if role == "weights" else (share / factor) ** POWER[role]
+        scaled[name] = value if bool((factor == 1).all()) else value * _of_channels(factor, value)
+    return scaled
+
+
+def _of_channels(factor: Tensor, value: Tensor) -> Tensor:
+    """A factor, or one for each output channel, in the shape that multiplies `value`."""
+    return factor.to(value.dtype).reshape(-1, *[1] * (value.ndim - 1)) if factor.ndim else factor.to(value.dtype)
+
+
+def _split(state: State, net: Net, edit: Split, role: Role) -> State:
+    """Two copies of a block whose branch gives half; a gate, which reads what is halved, reads it twice as large."""
+    rows = _rows(net, edit)
+    scalars = [row for row in rows if row.op == "scale"]
+    factors = _named(scalars or _last(rows), 0.5)
+    if not scalars:
+        factors |= {f"{row.path}.weight": 2.0 for row in rows if row.op == "linear" and row.x == rows[-1].y}
+    path, next_path = (f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1))
+    half = _scaled({name: value for name, value in state.items() if name.startswith(path)}, factors, 0.5, role)
+    copy = {next_path + name.removeprefix(path): value.clone() for name, value in half.items()}
+    return _shifted(state, edit.stage, edit.at + 1, 1) | half | copy
+
+
+def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role,
+              generator: torch.Generator | None) -> State:  # fmt: skip
+    """A gate of one half comes behind a layer that gives twice as much, its last weights zero and the others fresh; or
+    a gate goes, and the layer before it is multiplied by what the gate makes of that layer's shift, which is the mean
+    behind a batch norm. Moments follow as if every gate were one half."""
+    comes = BRANCHES[edit.block.kind].gated
+    factors: Factors = {}
+    for rows in _branches(_rows(net, edit)):
+        factor = 2.0 if comes else _gate(state, rows, net.act) if role == "weights" else 0.5
+        factors |= _named(_last(rows), factor)
+    gone = _named([row for row in _rows(net, edit) if row.op == "linear"])
+    kept = _scaled({name: value for name, value in state.items() if name not in gone}, factors, 1.0, role)
+    if not comes:
+        return kept
+    fresh = _fresh(state, after, edit, role, generator)
+    for rows in _branches(_rows(after, edit)):
+        layers = [row for row in rows if row.op == "linear"]
+        kept |= {name: fresh[name] for name in _named(layers)}
+        kept |= {name: torch.zeros_like(fresh[name]) for name in _named(layers[-1:])}
+    return kept
+
+
+def _gate(state: State, rows: list[Row], act: str) -> Tensor:
+    """What a branch's gate is where the means that it reads are the shift of the layer before it."""
+    value = state[f"{_last(rows)[-1].path}.bias"]
+    down, up = (row.path for row in rows if row.op == "linear")
+    value = getattr(functional, act)(functional.linear(value, state[f"{down}.weight"], state[f"{down}.bias"]))
+    return torch.sigmoid(functional.linear(value, state[f"{up}.weight"], state[f"{up}.bias"]))
+
+
+def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> State:
+    """Two blocks as one whose branch is the sum of theirs (in evaluation mode, exactly). Moments of inner layers are
+    copied, those of the last norm and scalar averaged: as gradients would be, were the last layers not folded."""
+    paths = [f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1)]
+    first, second = ({name.removeprefix(path): value for name, value in state.items() if name.startswith(path)}
+                     for path in paths)  # fmt: skip
+    rows = {row.path.removeprefix(paths[0]): row for row in _rows(net, edit)}
+    groups = after.stages[edit.stage].blocks[edit.at].groups
+    joined = {name: _joined(value, second[name], rows[name.rpartition(".")[0]], groups)
+              for name, value in first.items() if name in second}  # fmt: skip
+    if role == "weights" and joined:
+        joined |= _folded((first, second), list(rows.values()), paths[0])
+    rest = {name: value for name, value in _shifted(state, edit.stage, edit.at + 1, -1).items()
+            if not name.startswith(paths[0])}  # fmt: skip
+    return rest | {paths[0] + name: value for name, value in joined.items()}
+
+
+def _joined(first: Tensor, second: Tensor, row: Row, groups: int) -> Tensor:
+    """A layer of two branches side by side: outputs behind one another where they are hidden, inputs where those are;
+    the mean of what each branch has for the stream."""
+    reads, writes = ("hidden" in axis for axis in (row.x, row.y))
+    if not first.is_floating_point():
+        return first  # a count
+    if not writes:
+        return torch.cat([first, second], 1) if row.op == "conv" else (first + second) / 2
+    if not (row.op == "conv" and reads and groups == 1):
+        return torch.cat([first, second])
+    (n, m), (k, p) = first.shape[:2], second.shape[:2]
+    wide = first.new_zeros(n + k, m + p, *first.shape[2:])
+    wide[:n, :m], wide[n:, m:] = first, second
+    return wide
+
+
+def _folded(blocks: tuple[State, State], rows: list[Row], prefix: str) -> State:
+    """The last layers of merged branches. Norms are folded into the last convolutions as they are in evaluation mode,
+    in each channel in proportion to the larger one, so that one of the two keeps the size of its weights; the new norm
+    has the statistics that the sum of two independent branches has. Scalars are folded likewise."""
+    conv, last = ([row for row in rows if row.op in ops][-1].path.removeprefix(prefix)
+                  for ops in (("conv",), ("norm", "bias")))  # fmt: skip
+
+    def both(name: str) -> Tensor:
+        return torch.stack([block[name].double() for block in blocks])
+
+    scalars = both("branch.scale.weight") if rows[-1].op == "scale" else both(f"{last}.bias").new_ones(2)
+    shares, scalar = _in_proportion(scalars)
+    ratios = shares[:, None].expand_as(both(f"{last}.bias"))
+    folded = {"branch.scale.weight": scalar, f"{last}.bias": (ratios * both(f"{last}.bias")).sum(0)}
+    if f"{last}.running_var" in blocks[0]:
+        ratios, gain = _in_proportion(ratios * both(f"{last}.weight") / (both(f"{last}.running_var") + EPS).sqrt())
+        variance = (ratios**2 * both(f"{last}.running_var")).sum(0)
+        folded |= {
+            f"{last}.running_mean": (ratios * both(f"{last}.running_mean")).sum(0),
+            f"{last}.running_var": variance,
+            f"{last}.weight": gain * (variance + EPS).sqrt(),
+        }
+    weights = [block[f"{conv}.weight"] for block in blocks]
+    folded[f"{conv}.weight"] = torch.cat([w * _of_channels(r, w) for w, r in zip(weights, ratios, strict=True)], 1)
+    return {name: value.to(blocks[0][name].dtype) for name, value in folded.items() if name in blocks[0]}
+
+
+def _in_proportion(values: Tensor) -> tuple[Tensor, Tensor]:  # 2 ... -> 2 ..., ...
+    """Two values as shares of the larger size, and that size; both shares are one where both values are zero."""
+    largest = values.abs().amax(0)
+    return torch.where(largest > 0, values / largest, 1.0), largest
+
+
+def _branches(rows: list[Row]) -> list[list[Row]]:
+    """Rows by the branch that they belong to."""
+    return [list(group) for _, group in groupby(rows, key=lambda row: row.path.split(".")[3])]
+
+
+def _named(rows: list[Row], factor: Tensor | float = 1.0) -> Factors:
+    """The factor by the names of the weights and shifts of these layers."""
+    return {f"{row.path}.{name}": factor for row in rows for name in ("weight", "bias")}

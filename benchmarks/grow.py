@@ -1,0 +1,272 @@
+"""The benchmark of growing: networks of equal price, found in five ways, on the same data with the same recipe.
+
+    python benchmarks/grow.py OUT --data cifar10=FILE.npz --budget macs=10M [--seeds 0 1 2] [--epochs 10] [--images N]
+    python benchmarks/grow.py OUT --data mnist --data deeppcb --data magnetic_tile --data synthetic
+
+uniform:    ResNet-20, all widths scaled alike to the budget, for as many epochs as the compute of `zansa` pays
+shape:      zansa's own default network scaled alike, in the same way: what the start gives without any search
+chance:     zansa's growth with what goes and comes drawn by lot
+resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts)
+zansa:      `zansa grow`
+retrained:  the network that zansa found, trained from scratch for the same number of epochs
+
+Compute is counted in multiply-adds: three forward passes for each image and step, and for each image that a decision
+looked at. Nothing but the last line of a cell reads a test image (learn.data.seal).
+OUT/cells.jsonl gets a line for each finished cell, and a rerun goes on from there; OUT/table.md the table.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import packs
+import torch
+from real_images import spread
+
+from zansa.arch.cost import cost
+from zansa.arch.spec import Net
+from zansa.arch.zoo import cifar_resnet, suited
+from zansa.jobs import Request, door, good_of, silent
+from zansa.learn.data.dataset import Dataset
+from zansa.learn.data.seal import sealed
+from zansa.learn.data.splits import Parts
+from zansa.learn.defaults import default_net, default_recipe
+from zansa.learn.evaluate import choose_threshold, figures
+from zansa.learn.grow.budget import parse, price
+from zansa.learn.grow.policy import Plan, Policy
+from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, resbuilder
+from zansa.learn.grow.resbuilder import Plan as Runs
+from zansa.learn.grow.start import seed_net
+from zansa.learn.predict import probabilities
+from zansa.learn.train import Recipe, training
+from zansa.nets.build import Network, build
+from zansa.record import Run, environment
+
+METHODS = ("zansa", "retrained", "uniform", "shape", "chance", "resbuilder", "mended")
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data without their test part, a recipe, a limit in multiply-adds, and how long ResBuilder may search."""
+
+    data: Dataset
+    parts: Parts
+    recipe: Recipe
+    limit: float
+    runs: Runs
+
+
+@dataclass
+class Ledger:
+    """What has been spent, in multiply-adds."""
+
+    spent: float = 0.0
+
+
+def macs(net: Net) -> float:
+    """The price of all networks here."""
+    return price(net, "macs")
+
+
+def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy: Policy | None = None) -> Network:
+    """A training, and its price in the ledger."""
+    batch = min(recipe.batch, len(task.parts.train))
+    plan = policy.plan if policy else None
+    looked = min(plan.samples, len(task.parts.val)) if plan else 0
+    for event in training(module, task.data, task.parts, recipe, policy=policy):
+        if event["event"] == "step":
+            ledger.spent += 3 * batch * cost(module.net).macs
+        if event["event"] == "edit" and event["last"]:
+            ledger.spent += 3 * looked * event["macs"]
+    return module
+
+
+def fresh(net: Net, recipe: Recipe) -> Network:
+    """A network of this description with the recipe's seed."""
+    return build(net, torch.Generator().manual_seed(recipe.seed))
+
+
+def usual(data: Dataset) -> Net:
+    """zansa's default network."""
+    pre = data.preprocess
+    return default_net(pre.size, pre.channels, len(data.classes), data.kind)
+
+
+def hand_designed(data: Dataset) -> Net:
+    """ResNet-20 with projections, whose widths can be scaled, and a stem that suits the images."""
+    pre = data.preprocess
+    net = cifar_resnet(20, len(data.classes), pre.channels, pre.size)
+    stages = tuple(stage.but({"shortcut": "project" if stage.stride > 1 else stage.shortcut}) for stage in net.stages)
+    return net.but({"stages": stages, "stem": suited(net.stem, pre.size)})
+
+
+def grown(task: Task, ledger: Ledger, guide: str) -> Network:
+    """zansa's growth."""
+    plan = replace(Plan(), guide=guide)
+    module = fresh(seed_net(usual(task.data), macs, plan.first * task.limit), task.recipe)
+    policy = Policy(macs, task.limit, "macs", plan, task.data, task.parts, task.recipe)
+    return counted(module, task, task.recipe, ledger, policy)
+
+
+def fixed(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
+    """A fixed shape scaled to the limit, trained for so much compute."""
+    net = seed_net(net, macs, task.limit)
+    epoch = 3 * macs(net) * (len(task.parts.train) // task.recipe.batch * task.recipe.batch)
+    longer = task.recipe.model_copy(update={"epochs": max(1, round(compute / epoch))})
+    return counted(fresh(net, longer), task, longer, ledger)
+
+
+def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
+    """ResBuilder's search; what it ends with may cost more than the limit."""
+    pre = task.data.preprocess
+    module = fresh(empty_net(pre.size, pre.channels, len(task.data.classes), switches), task.recipe)
+    for event in resbuilder(module, task.data, task.parts, task.recipe, int(task.limit), switches, task.runs):
+        if event["event"] in ("run", "done"):
+            ledger.spent = float(event["work"])
+    return module
+
+
+def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: list[str], told: Cell,
+          done: dict[str, Cell], found: Net | None) -> Any:  # fmt: skip
+    """Every method that is not done yet, each with its test figures."""
+    compute = done["zansa"]["compute"] if "zansa" in done else None
+    for method in METHODS:
+        if method in done or method not in methods:
+            continue
+        ledger, began = Ledger(), time.perf_counter()
+        match method:
+            case "zansa":
+                module = grown(task, ledger, Plan().guide)
+                found, compute = module.net, ledger.spent
+            case "chance":
+                module = grown(task, ledger, "chance")
+            case "retrained":
+                assert found is not None
+                module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
+            case "uniform":
+                module = fixed(task, ledger, hand_designed(task.data), compute or 0)
+            case "shape":
+                module = fixed(task, ledger, usual(task.data), compute or 0)
+            case _:
+                module = published(task, ledger, MENDED if method == "mended" else PUBLISHED)
+        yield told | {"method": method, "net": module.net.to_json(None), "macs": cost(module.net).macs,
+                      "params": cost(module.net).params, "compute": ledger.spent,
+                      "seconds": time.perf_counter() - began, **answers(module, *full, request)}  # fmt: skip
+
+
+def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> Cell:
+    """Figures on the test part, read here once for each cell."""
+    good, point = good_of(request, data), None
+    if good is not None:
+        p = probabilities(module, data, parts.val)
+        point = choose_threshold(p, data.labels[parts.val], data.classes, good, request.max_false_alarms)
+    found = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
+    seen = found["inspection"]
+    return {
+        "accuracy": found["accuracy"]["value"], "balanced": found["balanced_accuracy"]["value"],
+        "roc_auc": seen["roc_auc"] if seen else None, "detection": seen["detection"]["value"] if seen else None,
+        "false_alarms": seen["false_alarms"]["value"] if seen else None, "test_images": found["count"],
+    }  # fmt: skip
+
+
+def table(found: list[Cell]) -> str:
+    """Markdown: one row for each data set, budget and method."""
+    heads = ["data", "budget", "method", "runs", "multiply-adds, M", "parameters, k", "balanced accuracy, %",
+             "accuracy, %", "ROC area", "compute, times that of zansa"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    place = lambda c: (c["data"], c["limit"], METHODS.index(c["method"]))  # noqa: E731
+    compute = {(c["data"], c["limit"], c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
+    for (data, limit, k), group in groupby(sorted(found, key=place), key=place):
+        runs = list(group)
+        share = [
+            run["compute"] / compute[data, limit, run["seed"]] for run in runs if (data, limit, run["seed"]) in compute
+        ]
+        form = {
+            "macs": (1e-6, ".2f"),
+            "params": (1e-3, ".0f"),
+            "balanced": (100, ".2f"),
+            "accuracy": (100, ".2f"),
+            "roc_auc": (1, ".4f"),
+        }
+        row = [
+            data,
+            f"{limit / 1e6:g}M",
+            METHODS[k],
+            len(runs),
+            *(spread([run[key] for run in runs], *f) for key, f in form.items()),
+        ]
+        lines.append(f"| {' | '.join(map(str, [*row, spread(list(share), 1, '.2f')]))} |")
+    return "\n".join(lines)
+
+
+def chosen(name: str, out: Path, images: int, seed: int) -> tuple[Request, Dataset, Parts]:
+    """The data of a name (a pack's, "synthetic", or NAME=FILE), at most so many training images."""
+    label, _, file = name.partition("=")
+    if label == "synthetic":
+        request = Request(source=label, seed=seed)
+    elif file:
+        request = Request(source=file, seed=seed, val=0.05, kind="natural")
+    else:
+        folder = out / "data" / label
+        ready = folder / "manifest.csv"
+        request = Request(
+            source=str(ready if ready.exists() else packs.prepare(label, folder, packs.shared_data())), seed=seed
+        )
+    data, parts = door(request, silent)
+    if images and len(parts.train) > images:
+        some = np.random.default_rng(0).permutation(parts.train)[:images]
+        parts = Parts(np.sort(some), parts.val, parts.test)
+    return request, data, parts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the results; a rerun goes on there")
+    parser.add_argument(
+        "--data", action="append", required=True, help="mnist, deeppcb, magnetic_tile, synthetic, or NAME=FILE"
+    )
+    parser.add_argument("--budget", default="macs=10M", help="in multiply-adds, one or several")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="of every training but ResBuilder's; zansa's default by default")
+    parser.add_argument("--images", type=int, default=0, help="take so many training images; 0: all")
+    parser.add_argument("--cycles", type=int, default=7)
+    parser.add_argument("--inserts", type=int, default=3)
+    parser.add_argument("--run-epochs", type=int, default=20, help="of each of ResBuilder's trainings")
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    record, runs = Run(given.out), Runs(cycles=given.cycles, inserts=given.inserts, epochs=given.run_epochs)
+    for seed in given.seeds:
+        for name in given.data:
+            request, data, parts = chosen(name, given.out, given.images, seed)
+            recipe = default_recipe(data, parts, seed).model_copy(update={"patience": 0.0, "device": given.device})
+            if given.epochs:
+                recipe = recipe.model_copy(update={"epochs": given.epochs})
+            for budget in parse(given.budget):
+                told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
+                        "images": len(parts.train), "environment": environment()}  # fmt: skip
+                done = {c["method"]: c for c in record.lines("cells.jsonl")
+                        if all(c[key] == told[key] for key in ("data", "limit", "seed"))}  # fmt: skip
+                net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
+                task = Task(*sealed(data, parts), recipe, budget.limit, runs)
+                for cell in cells(task, (data, parts), request, given.methods, told, done, net):
+                    record.append("cells.jsonl", cell)
+                    print(
+                        {
+                            key: cell[key]
+                            for key in ("data", "method", "seed", "macs", "balanced", "compute", "seconds")
+                        },
+                        flush=True,
+                    )
+    record.write_bytes("table.md", (table(record.lines("cells.jsonl")) + "\n").encode())
+    print((given.out / "table.md").read_text())
+
+
+if __name__ == "__main__":
+    main()

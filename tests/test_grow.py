@@ -1,0 +1,335 @@
+"""Growing: worth and promise against what really happens, moves, the exact budget, the journal, kill and resume."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from laws import small_net, trained
+from sklearn.linear_model import LinearRegression
+from torch.nn import functional
+
+from zansa.arch.cost import cost
+from zansa.arch.edits import Insert, Remap, Widen, apply, edit_from_dict, remappable, unit_of
+from zansa.arch.lower import lower
+from zansa.arch.spec import Net
+from zansa.arch.use import Preprocess
+from zansa.learn.data.dataset import Dataset
+from zansa.learn.data.seal import sealed
+from zansa.learn.data.splits import Parts
+from zansa.learn.defaults import default_net
+from zansa.learn.grow.moves import Move, enrich, lighten, rise
+from zansa.learn.grow.policy import Plan, Policy, edited
+from zansa.learn.grow.promise import Promise, passes, promise, promises, weight_slope, widened
+from zansa.learn.grow.signals import branches, gates, held_out, writers
+from zansa.learn.grow.start import seed_net
+from zansa.learn.predict import to_tensor
+from zansa.learn.train import Recipe, training
+from zansa.nets.build import build
+
+KINDS = {
+    "basic": small_net("basic"),
+    "preact": small_net("preact_basic"),
+    "bottleneck-grouped": small_net("bottleneck", groups=2),
+    "se": small_net("se_basic"),
+    "merge-and-run": small_net("bottleneck", "merge_and_run"),
+    "group-norm": small_net("basic", norm="group"),
+    "scaled": small_net("resbuilder", scale=True),
+    "1d": small_net("basic", dims=1),
+}
+every_kind = pytest.mark.parametrize("net", KINDS.values(), ids=KINDS.keys())
+
+
+def macs(net: Net) -> float:
+    return float(cost(net).macs)
+
+
+def a_set(net: Net, count: int = 60):
+    """Samples of three classes that differ in brightness, normalised, and their parts."""
+    rng = np.random.default_rng(0)
+    labels, size, names = np.arange(count) % 3, net.input.size, tuple(map(str, range(count)))
+    images = rng.integers(0, 120, (count, *size, 2)) + 60 * labels.reshape(-1, *[1] * (len(size) + 1))
+    series = len(size) == 1
+    data = Dataset(images.astype(np.float32 if series else np.uint8), labels, ("a", "b", "c"),
+                   names, names, Preprocess(channels=2, size=size, depth=32 if series else 8),
+                   "signal" if series else "surface")  # fmt: skip
+    parts = Parts(*(np.sort(part) for part in np.split(rng.permutation(count), [count // 2, 3 * count // 4])))
+    return data.normalised(parts.train), parts
+
+
+def losses(module, data, index):
+    """The loss of every sample (N,), in float64."""
+    x = to_tensor(data, index, torch.device("cpu"), torch.contiguous_format).double()
+    return functional.cross_entropy(module(x), torch.from_numpy(data.labels[index]), reduction="none")
+
+
+# --- worth -----------------------------------------------------------------------------------------------------------
+
+
+@every_kind
+def test_gate_derivatives_are_what_a_small_gate_does(net):
+    """Against differences: a channel, or a block, times 1 - e."""
+    data, parts = a_set(net)
+    module = trained(build(net)).float()
+    found = gates(module, held_out(data, parts.val, False))
+    precise, table, step = module.double(), lower(net), 1e-5
+    paths = {
+        axis: (where, found.channels[axis][:, 0], 0) for axis, where in writers(table).items() if axis in found.channels
+    }
+    paths |= {place: (where, found.blocks[place], None) for place, where in branches(table).items()}
+    for name, (where, expected, channel) in paths.items():
+        changed = []
+        for gate in (1 + step, 1 - step):
+            handles = [precise.get_submodule(path).register_forward_hook(_gated(gate, channel)) for path in where]
+            changed.append(losses(precise, data, parts.val))
+            for handle in handles:
+                handle.remove()
+        slope = ((changed[0] - changed[1]) / (2 * step)).detach()
+        close = torch.isclose(slope.float(), expected, atol=2e-3 * float(slope.abs().max()) + 1e-5)
+        assert close.float().mean() >= 0.8, name  # a ReLU may stand just at its kink
+
+
+def _gated(gate, channel):
+    def hook(layer, given, out):
+        if channel is None:
+            return out * gate
+        scale = torch.ones(out.shape[1], dtype=out.dtype)
+        scale[channel] = gate
+        return out * scale.reshape(1, -1, *[1] * (out.ndim - 2))
+
+    return hook
+
+
+def test_the_module_is_left_as_it_was():
+    net = KINDS["basic"]
+    data, parts = a_set(net)
+    module = trained(build(net)).float().train()
+    module.stem.requires_grad_(False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    held = held_out(data, parts.val, True)
+    gates(module, held)
+    promises(module, [Widen(axis="stem", count=2), Insert(stage=0, at=1, block=net.stages[0].blocks[0])], held, held, 0)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert module.training
+    assert not any(p.requires_grad for p in module.stem.parameters())
+    assert all(p.grad is None for p in module.parameters())
+
+
+def test_rare_classes_weigh_as_much_as_common_ones():
+    net = KINDS["basic"]
+    data, parts = a_set(net)
+    index = parts.val[np.argsort(data.labels[parts.val])][:12]
+    held = held_out(data, index, True)
+    weights = [held.weight[data.labels[held.index] == k].sum() for k in np.unique(data.labels[index])]
+    assert np.allclose(weights, weights[0])
+    assert held.weight.mean() == pytest.approx(1)
+
+
+def test_the_rise_of_a_set_is_that_of_the_set():
+    slopes = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    lost = torch.zeros(50)
+    total = 0.0
+    for k in range(3):
+        total += rise(slopes[:, k], lost)
+        lost = lost + slopes[:, k]
+    assert total == pytest.approx(float(slopes.sum(1).square().mean() / 2), rel=1e-5)
+
+
+# --- promise ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_promise_is_half_the_rise_of_r_squared():
+    """Against scikit-learn's regression, without intercept as in the formula."""
+    rng = np.random.default_rng(0)
+    known, fall = rng.normal(0.3, 1, (200, 4)), rng.normal(0.2, 1, 200)
+    ones = np.ones(200)
+
+    def r2(x):
+        fitted = LinearRegression(fit_intercept=False).fit(x, ones)
+        return 1 - ((ones - fitted.predict(x)) ** 2).sum() / 200
+
+    expected = (r2(np.column_stack([known, fall])) - r2(known)) / 2
+    found = promise(torch.from_numpy(fall), torch.from_numpy(known))
+    assert found.gain == pytest.approx(expected if found.gain else 0, rel=1e-9)
+    assert found.gain > 0
+    assert promise(torch.from_numpy(-fall), torch.from_numpy(known)).gain == 0
+    assert promise(torch.from_numpy(known[:, 0]), torch.from_numpy(known)).gain < 1e-12  # nothing new
+
+
+def test_a_promise_of_noise_is_within_its_error():
+    rng = np.random.default_rng(1)
+    certain = [
+        found.gain > found.error  # two standard errors
+        for _ in range(300)
+        for found in [promise(torch.from_numpy(rng.normal(0, 1, 100)), torch.from_numpy(rng.normal(0.5, 1, (100, 5))))]
+    ]
+    assert np.mean(certain) < 0.06
+
+
+@every_kind
+def test_what_a_network_lacks_is_promised_most(net):
+    """Slopes along a candidate's direction are those of the loss: against a step of the extended network."""
+    data, parts = a_set(net)
+    module = trained(build(net)).float()
+    unit = {axis: unit_of(lower(net), axis) for axis in remappable(net)}
+    offered = [Widen(axis=axis, count=unit[axis]) for axis in remappable(net) if "merge" not in axis]
+    train, held = held_out(data, parts.train, False), held_out(data, parts.val, False)
+    extended, readers = widened(module, offered, 3)
+    assert torch.allclose(module(_x(data, parts)), extended.eval()(_x(data, parts)), atol=1e-5)
+    (pairs,) = passes(extended, readers[: len(offered)], train)
+    for (k, j), calls in pairs.items():
+        reader = readers[k][j]
+        slope = sum(weight_slope(reader.row, x, s) for x, s in calls)
+        weight = extended.get_submodule(reader.row.path).weight
+        channels = list(reader.channels)
+        for parameter in extended.parameters():
+            parameter.grad = None
+        extended.requires_grad_(True)
+        sum_of = functional.cross_entropy(
+            extended(_x(data, parts, "train")), torch.from_numpy(data.labels[parts.train]), reduction="sum"
+        )
+        sum_of.backward()
+        assert torch.allclose(weight.grad[:, channels], slope, atol=1e-3 * float(slope.abs().max()) + 1e-4)
+    assert len(promises(module, offered, train, held, 3)) == len(offered)
+
+
+def _x(data, parts, part="val"):
+    return to_tensor(data, getattr(parts, part), torch.device("cpu"), torch.contiguous_format)
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+@every_kind
+@pytest.mark.parametrize("share", [0.9, 0.6])
+def test_a_lighter_network_keeps_to_its_limit_and_uses_it(net, share):
+    data, parts = a_set(net)
+    module = trained(build(net)).float()
+    wide = edited(module, [Move(Widen(axis=a, count=2 * unit_of(lower(net), a)), 0, 0, 0) for a in ("stem", "stage1")])
+    found = gates(wide, held_out(data, parts.val, False))
+    limit, wide_axes = share * macs(wide.net), remappable(wide.net)
+    moves = lighten(wide.net, found, macs, limit)
+    after = wide.net
+    for move in moves:
+        before, after = after, apply(after, move.edit)
+        assert move.spent == macs(after) - macs(before)
+    assert macs(after) <= limit
+    for axis, width in remappable(after).items():  # nothing that went would find room
+        if axis in wide_axes and width < wide_axes[axis]:
+            assert macs(apply(after, Widen(axis=axis, count=unit_of(lower(after), axis)))) > limit
+    thinner = edited(wide, moves)
+    assert thinner.net == after
+    assert torch.isfinite(thinner(_x(data, parts))).all()
+
+
+def test_what_does_nothing_goes_first():
+    """Channels whose weights are zero, and a block that adds nothing, cost no loss: they go, and nothing changes."""
+    net = small_net("basic")
+    data, parts = a_set(net)
+    module = trained(build(net)).float()
+    with torch.no_grad():
+        module.stages[1][0].branch.conv2.weight[:, 1:3] = 0  # nobody reads inner channels 1 and 2
+    found = gates(module, held_out(data, parts.val, False))
+    saved = macs(net) - macs(apply(net, Remap(axis="stage1.block0.hidden0", index=(0, 3))))
+    import zansa.learn.grow.moves as moves_module
+
+    moves_module.FEWEST, kept = 1, moves_module.FEWEST
+    try:
+        moves = lighten(net, found, macs, macs(net) - saved)
+    finally:
+        moves_module.FEWEST = kept
+    assert [move.edit for move in moves] == [Remap(axis="stage1.block0.hidden0", index=(0, 3))]
+    assert torch.allclose(module(_x(data, parts)), edited(module, moves)(_x(data, parts)), atol=1e-5)
+
+
+def test_an_impossible_limit_is_refused():
+    net = small_net("basic")
+    data, parts = a_set(net)
+    found = gates(trained(build(net)).float(), held_out(data, parts.val, False))
+    with pytest.raises(ValueError, match="as thin as it can be"):
+        lighten(net, found, macs, 10.0)
+
+
+def test_the_best_promise_per_price_comes_first_and_noise_never():
+    net = small_net("basic")
+    wide, dear, noise = (
+        Widen(axis="stage1", count=1),
+        Insert(stage=0, at=1, block=net.stages[0].blocks[0]),
+        Widen(axis="stem", count=1),
+    )
+    offered = [(dear, Promise(0.02, 0.001)), (noise, Promise(0.5, 0.6)), (wide, Promise(0.02, 0.001))]
+    only_one = macs(apply(net, wide))
+    assert [move.edit for move in enrich(net, offered, macs, only_one)] == [wide]
+    assert {move.edit for move in enrich(net, offered, macs, 1e9)} == {wide, dear}
+
+
+def test_a_seed_costs_nearly_what_it_may():
+    net = builtin_net()
+    for limit in (1e6, 5e6, 40e6, 300e6):
+        assert 0.8 * limit <= macs(seed_net(net, macs, limit)) <= limit
+    assert len(seed_net(net, macs, 300e6).stages[1].blocks) > len(net.stages[1].blocks)
+    with pytest.raises(ValueError, match="the thinnest network"):
+        seed_net(net, macs, 1e4)
+
+
+def builtin_net():
+    return default_net((64, 64), 1, 6, "surface")
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first", patience=0.0, checkpoint=0.0)
+PLAN = Plan(first=1.4, turnover=0.15, events=3, samples=64)
+
+
+def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0):
+    """A short growth; the module, its journal."""
+    net = small_net("basic")
+    data, parts = a_set(net, 160)
+    data, parts = sealed(data, parts)
+    policy = Policy(macs, limit, "macs", dataclasses.replace(PLAN, guide=guide), data, parts, RECIPE)
+    module = build(seed_net(net, macs, PLAN.first * limit), torch.Generator().manual_seed(0))
+    journal, first = [], module.net
+    for event in training(module, data, parts, RECIPE, tmp_path and tmp_path / "checkpoint.pt", policy):
+        if "journal" in event:
+            journal = list(event["journal"])
+        if event["event"] == "edit":
+            journal.append(event)
+        if stop_after is not None and event["event"] == "step" and event["step"] == stop_after:
+            break
+    return module, journal, first
+
+
+@pytest.mark.parametrize("guide", ["worth", "chance"])
+def test_the_budget_is_met_and_the_journal_replays(guide):
+    module, journal, net = a_run(guide=guide)
+    assert len(journal) >= 3
+    for line in journal:
+        line = json.loads(json.dumps(line))
+        assert line["price_before"] == macs(net)
+        net = apply(net, edit_from_dict(line["edit"]))
+        assert line["price_after"] == macs(net) == line["macs"]
+    assert net == module.net
+    assert 0.6 * 200_000 <= macs(module.net) <= 200_000
+
+
+@pytest.mark.parametrize("step", [1, 13, 20, 26])
+def test_a_stopped_growth_goes_on_to_the_same_network(tmp_path, step):
+    whole, journal, _ = a_run()
+    a_run(tmp_path, stop_after=step)
+    again, told, _ = a_run(tmp_path)
+    assert again.net == whole.net
+    assert told == journal
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_no_test_image_can_be_read_in_a_search():
+    data, parts = a_set(small_net("basic"))
+    closed, open_parts = sealed(data, parts)
+    assert len(open_parts.test) == 0
+    assert np.array_equal(closed.images[parts.train], data.images[parts.train])
+    for index in (parts.test, int(parts.test[0]), slice(None), np.arange(len(data))):
+        with pytest.raises(AssertionError, match="test image"):
+            closed.images[index]
+    assert set(closed.labels[parts.test]) == {-1}

@@ -1,0 +1,264 @@
+"""From worths to moves: what goes when a network costs too much, what comes when there is room."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...arch.edits import AnyEdit, Delete, Insert, Remap, Widen, apply, group_of, remappable, unit_of
+from ...arch.lower import lower
+from ...arch.spec import Net
+from .promise import Promise
+from .signals import Gates
+
+Price = Callable[[Net], float]
+FEWEST = 4  # channels that an axis keeps
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Move:
+    """An edit of the network as it is when its turn comes, with what it is expected to do: `gain` is the fall of the
+    loss in nats (negative where it rises), `error` its standard error, `spent` the change of the price."""
+
+    edit: AnyEdit
+    gain: float
+    error: float
+    spent: float
+
+
+# --- lighter ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Thinning:
+    """A network on its way to a lower price: the channels that each axis still has, the blocks that have gone, the sum
+    of the gate derivatives (N,) of all that has gone, and of what each axis has lost, and the lots of channels in the
+    order in which they went. Axes and blocks have the names that they have in the network at the beginning."""
+
+    net: Net
+    kept: dict[str, list[int]]
+    lost: Tensor
+    lost_of: dict[str, Tensor]
+    gone: list[Place] = field(default_factory=list)
+    lots: list[tuple[str, list[int]]] = field(default_factory=list)
+
+    def name(self, axis: str) -> str:
+        """What an axis is called now that blocks have gone."""
+        if ".block" not in axis:
+            return axis
+        place = block_of(axis)
+        return axis.replace(f"block{place[1]}", f"block{self.moved(place)[1]}")
+
+    def moved(self, place: Place) -> Place:
+        """Where a block stands now."""
+        return place[0], place[1] - sum(stage == place[0] and at < place[1] for stage, at in self.gone)
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that could go, a lot of channels of an axis or a block: the derivative by a gate on it (N,), what it is
+    worth among its like (the share of an axis that a lot is; 0 for a block), the network without it, and what is saved.
+    """
+
+    axis: str
+    lot: list[int]
+    place: Place | None
+    slope: Tensor
+    share: float
+    net: Net
+    saved: float
+
+
+def block_of(axis: str) -> Place:
+    """The block whose inner axis this is."""
+    stage, block = (int("".join(c for c in part if c.isdigit())) for part in axis.split(".")[:2])
+    return stage, block
+
+
+def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1,
+            chance: np.random.Generator | None = None) -> list[Move]:  # fmt: skip
+    """The moves that bring the price down to the limit, greedily.
+
+    The loss rises more when a part of an early layer goes than when one of a late layer goes, but it recovers more too:
+    so a lot of channels counts by its share of its axis, per price that it saves (docs/decisions/0010). A block goes
+    where the loss would rise less, per price, than with that lot. Channels go in lots of `quantum`, or of what groups
+    ask for. With `chance` what goes is drawn instead (a control). ValueError when the limit is below the least that the
+    network can be.
+    """
+    kept = {axis: list(range(width)) for axis, width in remappable(net).items() if axis in gates.channels}
+    nothing = torch.zeros(next(iter(gates.channels.values())).shape[0])
+    thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
+    while (now := price(thin.net)) > limit:
+        found = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]
+        if not found:
+            raise ValueError(f"the network costs {now:g} when it is as thin as it can be; {limit:g} was asked")
+        take(thin, least(found, thin) if chance is None else found[chance.integers(len(found))])
+    give_back(thin, price, limit)
+    return lightening(net, thin, gates, price)
+
+
+def least(found: list[Option], thin: Thinning) -> Option:
+    """The lot with the least share of its axis per price; or a block with which the loss would rise less per price."""
+    lots = [option for option in found if option.place is None]
+    density = [rise(option.slope, thin.lost) / option.saved for option in found]
+    if not lots:
+        return found[density.index(min(density))]
+    lot = min(lots, key=lambda option: option.share / option.saved)
+    blocks = [
+        k for k, option in enumerate(found) if option.place is not None and density[k] < density[found.index(lot)]
+    ]
+    return found[min(blocks, key=lambda k: density[k])] if blocks else lot
+
+
+def rise(slope: Tensor, lost: Tensor) -> float:
+    """How much more the loss rises when this goes too: E[(lost + slope)^2 - lost^2] / 2."""
+    return float((lost * slope + slope.square() / 2).mean())
+
+
+def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int) -> list[Option]:
+    """All that could go next."""
+    table, found = lower(thin.net), []
+    for axis, left in thin.kept.items():
+        if ".block" in axis and block_of(axis) in thin.gone:
+            continue
+        unit = unit_of(table, thin.name(axis))
+        size = unit * max(1, -(-quantum // unit))
+        if len(left) - size >= max(FEWEST, unit):
+            slopes = gates.channels[axis]
+            lot = lightest(slopes[:, left], thin.lost_of[axis], left, unit, size)
+            slope, whole = slopes[:, lot].sum(1), float(slopes.square().mean(0).sum() / 2)
+            slim = apply(thin.net, Remap(axis=thin.name(axis), index=tuple(range(len(left) - size))))
+            share = rise(slope, thin.lost_of[axis]) / max(whole, 1e-30)
+            found.append(Option(axis, lot, None, slope, share, slim, now - price(slim)))
+    for place, slope in gates.blocks.items():
+        if place not in thin.gone and deletable(thin.net, thin.moved(place)):
+            stage, at = thin.moved(place)
+            slim = apply(thin.net, Delete(stage=stage, at=at))
+            found.append(Option("", [], place, slope - already_lost(thin, gates, place), 0.0, slim, now - price(slim)))
+    return found
+
+
+def lightest(slopes: Tensor, lost: Tensor, left: list[int], unit: int, size: int) -> list[int]:
+    """The channels, whole units of them, whose going raises the loss least."""
+    each = (lost[:, None] * slopes + slopes.square() / 2).mean(0)
+    units = each.reshape(-1, unit).sum(1).argsort()[: size // unit]
+    return [left[int(u) * unit + k] for u in sorted(units.tolist()) for k in range(unit)]
+
+
+def deletable(net: Net, place: Place) -> bool:
+    """Whether the grammar lets the block go."""
+    stage = net.stages[place[0]]
+    return len(stage.blocks) > 1 and (place[1] > 0 or stage.shortcut == "identity")
+
+
+def already_lost(thin: Thinning, gates: Gates, place: Place) -> Tensor:
+    """What has gone of a block's output with the channels that its last convolutions read."""
+    lost = torch.zeros_like(thin.lost)
+    for axis, channels in thin.lots:
+        if ".block" in axis and block_of(axis) == place and axis.endswith("hidden0"):
+            lost += gates.channels[axis][:, channels].sum(1)
+    return lost
+
+
+def take(thin: Thinning, option: Option) -> None:
+    """Let an option go."""
+    thin.net, thin.lost = option.net, thin.lost + option.slope
+    if option.place is not None:
+        thin.gone.append(option.place)
+        return
+    thin.kept[option.axis] = [k for k in thin.kept[option.axis] if k not in option.lot]
+    thin.lost_of[option.axis] = thin.lost_of[option.axis] + option.slope
+    thin.lots.append((option.axis, option.lot))
+
+
+def give_back(thin: Thinning, price: Price, limit: float) -> None:
+    """The last lot made the network lighter than asked, perhaps by much: lots come back, the last to go first, where
+    there is room."""
+    for axis, lot in reversed(thin.lots):
+        if ".block" in axis and block_of(axis) in thin.gone:
+            continue
+        wider = apply(thin.net, Widen(axis=thin.name(axis), count=len(lot)))
+        if price(wider) <= limit:
+            thin.net, thin.kept[axis] = wider, sorted([*thin.kept[axis], *lot])
+
+
+def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Move]:
+    """The edits, channels first, then blocks from the back."""
+    moves: list[tuple[AnyEdit, Tensor]] = []
+    lost = torch.zeros_like(thin.lost)
+    for axis, left in thin.kept.items():
+        width = gates.channels[axis].shape[1]
+        if len(left) == width or (".block" in axis and block_of(axis) in thin.gone):
+            continue
+        away = [k for k in range(width) if k not in left]
+        moves.append((Remap(axis=axis, index=tuple(left)), gates.channels[axis][:, away].sum(1)))
+    moves += [(Delete(stage=stage, at=at), gates.blocks[stage, at]) for stage, at in sorted(thin.gone, reverse=True)]
+    found = []
+    for edit, slope in moves:
+        each, after = lost * slope + slope.square() / 2, apply(net, edit)
+        found.append(Move(edit, -float(each.mean()), float(each.std() / len(each) ** 0.5), price(after) - price(net)))
+        net, lost = after, lost + slope
+    return found
+
+
+# --- richer ----------------------------------------------------------------------------------------------------------
+
+
+def candidates(net: Net, share: float, quantum: int) -> list[Widen | Insert]:
+    """What could be added: each axis wider by a share, a block like the one before it at every place."""
+    found: list[Widen | Insert] = list(widenings(net, share, quantum))
+    for i, stage in enumerate(net.stages):
+        first = 0 if stage.shortcut == "identity" else 1
+        for at in range(first, len(stage.blocks) + 1):
+            found.append(Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)]))
+    return found
+
+
+def enrich(net: Net, offered: Sequence[tuple[Widen | Insert, Promise]], price: Price, limit: float,
+           certain: float = 2.0) -> list[Move]:  # fmt: skip
+    """The additions that promise most per price, as long as they fit the limit and their promise is no noise."""
+    now = price(net)
+    real = [(edit, p, price(apply(net, edit)) - now) for edit, p in offered if p.gain > certain * p.error / 2]
+    real.sort(key=lambda entry: -entry[1].gain / max(entry[2], 1e-12))
+    chosen: list[tuple[Widen | Insert, Promise]] = []
+    for edit, promise, _ in real:
+        if isinstance(edit, Insert) and any(isinstance(e, Insert) and e.stage == edit.stage for e, _ in chosen):
+            continue
+        if price(after_all(net, [*(e for e, _ in chosen), edit])) <= limit:
+            chosen.append((edit, promise))
+    moves = []
+    for edit, promise in in_order(chosen):
+        after = apply(net, edit)
+        moves.append(Move(edit, promise.gain, promise.error, price(after) - price(net)))
+        net = after
+    return moves
+
+
+def in_order(chosen: Sequence[tuple[Widen | Insert, Promise]]) -> list[tuple[Widen | Insert, Promise]]:
+    """Wider axes first, then blocks: their coming changes the names of axes."""
+    return sorted(chosen, key=lambda entry: isinstance(entry[0], Insert))
+
+
+def after_all(net: Net, edits: Sequence[Widen | Insert]) -> Net:
+    """The network behind all of them."""
+    for edit in sorted(edits, key=lambda edit: isinstance(edit, Insert)):
+        net = apply(net, edit)
+    return net
+
+
+def widenings(net: Net, share: float, quantum: int) -> list[Widen]:
+    """Each axis wider by a share, in whole lots."""
+    table, seen = lower(net), set[str]()
+    found = []
+    for axis, width in remappable(net).items():
+        if axis in seen:
+            continue
+        seen.update(group_of(table, axis)[1])
+        unit = unit_of(table, axis)
+        lot = unit * max(1, -(-quantum // unit))
+        if round(width * share / lot):
+            found.append(Widen(axis=axis, count=lot * round(width * share / lot)))
+    return found

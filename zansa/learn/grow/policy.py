@@ -1,0 +1,145 @@
+"""zansa's policy: when the structure of a network in training changes, and by which moves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...arch.cost import cost
+from ...arch.edits import apply
+from ...arch.spec import Net
+from ...nets.build import Network, build
+from ...nets.transfer import transfer
+from ..data.dataset import Dataset
+from ..data.splits import Parts
+from ..train import Change, Recipe, State
+from .moves import Move, Price, candidates, enrich, lighten
+from .promise import Promise, promises
+from .signals import Gates, gates, held_out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When and how much: `events` times between progress `begin` and `end` the network may change. The allowance goes
+    evenly, by factors, from `first` times the largest budget to the smallest, which the last event meets. At every
+    event but the last, what is worth least goes until a share of `turnover` is free for what promises most. New parts
+    are lots of `share` of a width. Channels come and go in lots of `quantum`. At most `samples` tell of worth and
+    promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
+
+    first: float = 1.4
+    begin: float = 0.08
+    end: float = 0.5
+    events: int = 6
+    turnover: float = 0.0
+    share: float = 0.25
+    quantum: int = 1
+    samples: int = 500
+    guide: Literal["worth", "chance"] = "worth"
+
+    def step(self, k: int, steps: int) -> int:
+        """The step before which event k is due, k from 1 on."""
+        return round(steps * (self.begin + (self.end - self.begin) * (k - 1) / max(1, self.events - 1)))
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A larger budget on the way to the smallest: where the state is left from which its own training goes on."""
+
+    limit: float
+    path: Path
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Asked before every step (see train.training). `price` is in the unit of the `limit`; `forks` are the larger
+    budgets of the same growth."""
+
+    price: Price
+    limit: float
+    unit: str
+    plan: Plan
+    data: Dataset
+    parts: Parts
+    recipe: Recipe
+    forks: tuple[Fork, ...] = ()
+
+    def __call__(self, state: State, steps: int) -> list[Change]:
+        due = [k for k in range(1, self.plan.events + 1) if self.plan.step(k, steps) == state.step]
+        if not due:
+            return []
+        k = due[-1]
+        for fork in self.forks:
+            if self.allowance(k) < fork.limit <= self.allowance(k - 1):
+                state.fork(fork.path, self.plan.step(self.plan.events, steps))
+        return self.changes(state, steps, k)
+
+    def allowance(self, k: int) -> float:
+        """What the network may cost behind event k; before the first for k = 0."""
+        largest = max([self.limit, *(fork.limit for fork in self.forks)])
+        return self.limit * (self.plan.first * largest / self.limit) ** (1 - k / self.plan.events)
+
+    def changes(self, state: State, steps: int, k: int) -> list[Change]:
+        """What the event does: first what goes, then what comes."""
+        plan, net = self.plan, state.module.net
+        balanced = self.recipe.balance != "none"
+        held = held_out(self.data, self.parts.val, balanced, plan.samples)
+        found = gates(state.average, held)
+        allowed = self.allowance(k)
+        last = k == plan.events
+        aim = allowed if last else (1 - plan.turnover) * min(allowed, self.price(net))
+        random = np.random.default_rng([self.recipe.seed, k]) if plan.guide == "chance" else None
+        moves = lighten(net, found, self.price, aim, plan.quantum, random) if self.price(net) > aim else []
+        average = edited(state.average, moves)
+        if self.price(average.net) < allowed:
+            moves += self.additions(average, allowed, k)
+        return self.told(moves, net, state, steps, allowed, found)
+
+    def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
+        """What comes when all that goes has gone."""
+        net, balanced, plan = module.net, self.recipe.balance != "none", self.plan
+        offered = candidates(net, plan.share, plan.quantum)
+        random = np.random.default_rng([self.recipe.seed, k, 1])
+        if plan.guide == "chance":
+            found = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
+        else:
+            index = np.sort(random.permutation(self.parts.train)[: plan.samples])
+            train = held_out(self.data, index, balanced, plan.samples)
+            held = held_out(self.data, self.parts.val, balanced, plan.samples)
+            found = promises(module, offered, train, held, self.recipe.seed + k)
+        return enrich(net, list(zip(offered, found, strict=True)), self.price, allowed)
+
+    def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
+        """The moves as changes, each with what the journal says of it."""
+        changes = []
+        for number, move in enumerate(moves, 1):
+            after = apply(net, move.edit)
+            size = cost(after)
+            why: dict[str, Any] = {
+                "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
+                "spent": move.spent, "price_before": self.price(net), "price_after": self.price(after),
+                "allowance": allowed, "limit": self.limit, "unit": self.unit, "macs": size.macs, "params": size.params,
+                "val_loss": found.loss, "val_accuracy": found.accuracy, "seed": self.recipe.seed,
+                "structure": in_short(after), "last": number == len(moves),
+            }  # fmt: skip
+            changes.append(Change(move.edit, why))
+            net = after
+        return changes
+
+
+def edited(module: Network, moves: list[Move]) -> Network:
+    """A copy of a network behind these moves."""
+    net, state = module.net, module.state_dict()
+    for move in moves:
+        net, state = apply(net, move.edit), transfer(state, net, move.edit)
+    changed = build(net)
+    changed.load_state_dict(state)
+    return changed.to(next(module.parameters()).device).eval()
+
+
+def in_short(net: Net) -> str:
+    """A network in one line: the stream's width of each stage, and its blocks' inner widths."""
+    return " | ".join(
+        f"{stage.width}({', '.join('-'.join(map(str, block.hidden)) for block in stage.blocks)})"
+        for stage in net.stages
+    )

@@ -1,0 +1,185 @@
+"""What a new part of a network promises: see `signals` for the currency.
+
+Candidates of one kind (wider axes, or new blocks) are put into one extended network together. All of them are read
+with zeros, so the function stays what it was and no candidate knows of another. One backward pass over training samples
+gives each its direction, the steepest for the zeros (as in GradMax, Evci et al. 2022, 2201.05125); one over held-out
+samples tells how far each sample's loss would fall along it.
+
+What the network could learn with the layers that it has is no merit of a candidate. With X the falls of the present
+layers along their own directions and f that of the candidate, the quadratic model's best step gains half the R^2 of the
+regression of 1 on (X, f); the candidate's promise is what f adds to it (the expansion score of Mitchell et al. 2023,
+2307.04526, in one direction per layer).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional, grad
+
+from ...arch.edits import Insert, Widen, apply, group_of
+from ...arch.lower import Row, Table, lower
+from ...nets.build import Network, build
+from ...nets.transfer import transfer
+from .signals import Held, batches, branches, recorded
+
+WEIGHT_GRADIENT: dict[int, Callable[..., Tensor]] = {
+    1: grad.conv1d_weight,
+    2: grad.conv2d_weight,
+    3: grad.conv3d_weight,
+}
+CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The fall of the loss that a candidate promises, and the standard error of it."""
+
+    gain: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layer that reads what a candidate writes: its row, the row at whose output its slope is taken (its own, or the
+    end of a branch whose last norm is zero), and which channels of its input are the candidate's."""
+
+    row: Row
+    end: str
+    channels: tuple[int, ...]
+
+
+def promises(
+    module: Network, candidates: Sequence[Widen | Insert], train: Held, held: Held, seed: int
+) -> list[Promise]:
+    """What each candidate promises: `train` gives the directions, `held` measures them. The module stays as it is."""
+    found: dict[int, Promise] = {}
+    for kind, extend in ((Widen, widened), (Insert, inserted)):
+        places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
+        if places:
+            extended, readers = extend(module, [candidates[k] for k in places], seed)
+            found |= zip(places, measured(extended, readers, len(places), train, held), strict=True)
+    return [found[k] for k in range(len(candidates))]
+
+
+def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
+    """The network with every axis as wide as its candidate says, and the layers that read the new channels."""
+    net, state, before = module.net, module.state_dict(), lower(module.net)
+    for edit in candidates:
+        generator = torch.Generator().manual_seed(seed)
+        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
+    extended, table = build(net), lower(net)
+    extended.load_state_dict(state)
+    rows, fresh = weighted(table), {axis: range(before.width[axis], width) for axis, width in table.width.items()}
+    readers = [[Reader(row, row.path, of_copies(row, table, fresh[row.x])) for row in rows
+                if row.x in group_of(before, edit.axis)[1]] for edit in candidates]  # fmt: skip
+    old = [Reader(row, row.path, of_copies(row, table, range(before.width[row.x]))) for row in rows]
+    return extended.to(next(module.parameters()).device), [*readers, *([reader] for reader in old)]
+
+
+def weighted(table: Table) -> list[Row]:
+    """The layers whose every output reads every input."""
+    return [row for row in table.rows if row.op in ("conv", "linear") and row.groups == 1 and not row.module]
+
+
+def of_copies(row: Row, table: Table, channels: range) -> tuple[int, ...]:
+    """The places of channels in what a layer reads, where they stand several times side by side."""
+    return tuple(copy * table.width[row.x] + channel for copy in range(row.copies) for channel in channels)
+
+
+def inserted(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
+    """The network with all new blocks, and the last convolution of each of their branches."""
+    net, state = module.net, module.state_dict()
+    for edit in sorted(candidates, key=lambda edit: (edit.stage, -edit.at)):
+        generator = torch.Generator().manual_seed(seed)
+        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
+    extended = build(net)
+    extended.load_state_dict(state)
+    table = lower(net)
+    old = [Reader(row, row.path, tuple(range(row.copies * table.width[row.x]))) for row in weighted(table)]
+    readers = [_ends(edit, candidates, extended) for edit in candidates]
+    return extended.to(next(module.parameters()).device), [*readers, *([reader] for reader in old)]
+
+
+def _ends(edit: Insert, others: Sequence[Insert], extended: Network) -> list[Reader]:
+    table = lower(extended.net)
+    at = edit.at + sum(other.stage == edit.stage and other.at < edit.at for other in others)
+    readers = []
+    for end in branches(table)[edit.stage, at]:
+        branch = ".".join(end.split(".")[:4]) + "."
+        row = [row for row in table.rows if row.path.startswith(branch) and row.op == "conv"][-1]
+        readers.append(Reader(row, end, tuple(range(table.width[row.x]))))
+    return readers
+
+
+Pairs = dict[
+    tuple[int, int], list[tuple[Tensor, Tensor]]
+]  # candidate and reader -> (what it reads, slope) of each call
+
+
+def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held, held: Held) -> list[Promise]:
+    """The promise of the first `count` entries, each given by its readers, beyond what the other entries can do."""
+    directions: dict[tuple[int, int], Tensor] = {}
+    for pairs in passes(extended, readers, train):
+        for place, calls in pairs.items():
+            for x, slope in calls:
+                step = -weight_slope(readers[place[0]][place[1]].row, x, slope)
+                directions[place] = directions[place] + step if place in directions else step
+    falls: list[list[Tensor]] = [[] for _ in readers]
+    for pairs in passes(extended, readers, held):
+        total = [torch.zeros(()) for _ in readers]
+        for place, calls in pairs.items():
+            for x, slope in calls:
+                total[place[0]] = total[place[0]] - along(readers[place[0]][place[1]].row, directions[place], x, slope)
+        for each, fall in zip(falls, total, strict=True):
+            each.append(fall)
+    columns = torch.stack([torch.cat(each) for each in falls], 1).double()
+    return [promise(columns[:, k], columns[:, count:]) for k in range(count)]
+
+
+def promise(fall: Tensor, known: Tensor) -> Promise:
+    """What a fall (N,) adds to the known ones (N, L): half the rise of R^2; none where the best step is backwards."""
+    scale = known.square().mean(0).sqrt()
+    known = known[:, scale > 0] / scale[scale > 0]
+    ones = torch.ones(len(fall), 1, dtype=fall.dtype)
+    projector = torch.linalg.pinv(known, rtol=1e-6)
+    rest = (ones - known @ (projector @ ones))[:, 0]  # what no present layer explains
+    own = fall - known @ (projector @ fall)
+    square = own.square().mean().clamp_min(1e-30)
+    mean = (own * rest).mean()
+    error = (own * rest).std() / len(fall) ** 0.5
+    return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / square))
+
+
+def passes(extended: Network, readers: list[list[Reader]], held: Held) -> Iterator[Pairs]:
+    """Forward and backward over all batches: what every reader read, and the slope of the loss at its end."""
+    device = next(extended.parameters()).device
+    rows = {reader.row.path for each in readers for reader in each}
+    ends = {reader.end for each in readers for reader in each}
+    for images, labels, weight in batches(held, device):
+        with recorded(extended, rows, inputs=True) as read, recorded(extended, ends) as ended, torch.enable_grad():
+            losses = functional.cross_entropy(extended(images.requires_grad_()), labels, reduction="none")
+            (losses * weight).sum().backward()
+        yield {
+            (k, j): [(x[:, list(reader.channels)], slope)
+                     for (x, _), (_, slope) in zip(read[reader.row.path], ended[reader.end], strict=True)]
+            for k, each in enumerate(readers) for j, reader in enumerate(each)
+        }  # fmt: skip
+
+
+def weight_slope(row: Row, x: Tensor, slope: Tensor) -> Tensor:
+    """The gradient of the columns of a layer's weight that read x (N, C, *size)."""
+    if row.op == "linear":
+        return slope.T @ x
+    shape = (slope.shape[1], x.shape[1], *[row.kernel] * (x.ndim - 2))
+    return WEIGHT_GRADIENT[x.ndim - 2](x, shape, slope, row.stride, row.kernel // 2)
+
+
+def along(row: Row, direction: Tensor, x: Tensor, slope: Tensor) -> Tensor:
+    """The derivative of every sample's loss (N,) as these columns go in a direction."""
+    if row.op == "linear":
+        return ((x @ direction.T) * slope).sum(1)
+    out = CONVOLVE[x.ndim - 2](x, direction, None, row.stride, row.kernel // 2)
+    return (out * slope).flatten(1).sum(1)

@@ -1,0 +1,48 @@
+"""Where growth begins: a network of the usual shape, thin enough to leave room."""
+
+from ...arch.edits import Remap, Widen, apply, group_of, remappable, unit_of
+from ...arch.lower import lower
+from ...arch.spec import Net
+from .moves import FEWEST, Price
+
+WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
+
+
+def seed_net(net: Net, price: Price, limit: float) -> Net:
+    """The network with all its widths scaled alike, so that it costs at most the limit, and nearly that. Where it would
+    become more than WIDEST times as wide, it becomes deeper first. ValueError when the thinnest costs more."""
+    if price(scaled(net, 0.0)) > limit:
+        raise ValueError(
+            f"the thinnest network of this shape costs {price(scaled(net, 0.0)):g}, and growth would begin at "
+            f"{limit:g}; allow more, or name a smaller --net"
+        )
+    while price(scaled(net, WIDEST)) < limit and price(deeper(net)) <= price(scaled(net, WIDEST)):
+        net = deeper(net)
+    low, high = 0.0, 2 * WIDEST
+    for _ in range(16):
+        factor = (low + high) / 2
+        low, high = (factor, high) if price(scaled(net, factor)) <= limit else (low, factor)
+    return scaled(net, low)
+
+
+def deeper(net: Net) -> Net:
+    """Every stage with twice as many blocks: its last one repeated."""
+    stages = tuple(
+        stage.but({"blocks": (*stage.blocks, *[stage.blocks[-1]] * len(stage.blocks))}) for stage in net.stages
+    )
+    return net.but({"stages": stages})
+
+
+def scaled(net: Net, factor: float) -> Net:
+    """All widths times a factor, in whole units, none thinner than FEWEST."""
+    for axis, width in remappable(net).items():
+        table = lower(net)
+        unit, now = unit_of(table, axis), table.width[axis]
+        if now != width or axis != group_of(table, axis)[1][0]:
+            continue  # it has followed another
+        wanted = max(-(-FEWEST // unit), round(width * factor / unit)) * unit
+        if wanted > now:
+            net = apply(net, Widen(axis=axis, count=wanted - now))
+        elif wanted < now:
+            net = apply(net, Remap(axis=axis, index=tuple(range(wanted))))
+    return net
