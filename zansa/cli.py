@@ -317,7 +317,11 @@ def grow(
     })  # fmt: skip
     with screen.Screen(quiet=as_json) as view:
         run = jobs.train(request, out, name, view.tell)
-        view.result(run, as_json)
+        rows = jobs.frontier(run) if "," in budget else []
+        if rows:
+            view.frontier(rows, as_json)
+        else:
+            view.result(run, as_json)
     end(run)
 
 

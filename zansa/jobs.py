@@ -163,6 +163,23 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
             finish(other, branch, tell)
 
 
+def frontier(run: Run) -> list[dict[str, Any]]:
+    """A row for each budget of a growth, the smallest first: what its network costs, and its figures."""
+    names = [run.path.name, *(run.read_json("branches.json") if "branches.json" in run.files() else [])]
+    runs = [Run.open(run.path.parent / name) for name in names]
+    rows = []
+    for each in runs:
+        if not finished(each):
+            continue
+        metrics = each.read_json("metrics.json")
+        budget = parse(each.read_json("request.json")["budget"])[0]
+        rows.append({
+            "budget": f"{budget.unit}={budget.limit:.12g}", "run": str(each.path), "macs": metrics["cost"]["macs"],
+            "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
+        })  # fmt: skip
+    return rows
+
+
 def finished(run: Run) -> bool:
     """Whether a run has come to its end."""
     return (

@@ -88,6 +88,26 @@ class Screen:
         for label, path in places.items():
             console.print(f"{label:10}{path}", markup=False, soft_wrap=True)
 
+    def frontier(self, rows: list[dict[str, Any]], as_json: bool) -> None:
+        """A table of the networks of several budgets."""
+        self.progress.stop()
+        if as_json:
+            print(json.dumps({"frontier": rows, "warnings": self.warnings}))
+            return
+        inspected = all(row["test"]["inspection"] for row in rows)
+        table = Table(title=f"{rows[0]['test']['count']} test {rows[0]['test'].get('noun', 'image')}s",
+                      title_justify="left")  # fmt: skip
+        rates = ["defects found", "false alarms"] if inspected else []
+        for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates, "run"):
+            table.add_column(head)
+        for row in rows:
+            found, seen = row["test"], row["test"]["inspection"]
+            shares = [seen[key] for key in ("detection", "false_alarms")] if inspected else []
+            table.add_row(row["budget"], quantity(row["macs"]), quantity(row["params"]), f"{row['ms']:.2f}",
+                          f"{100 * found['balanced_accuracy']['value']:.1f} %",
+                          *(f"{s['hits']}/{s['count']}" if s else "–" for s in shares), row["run"])  # fmt: skip
+        Console(highlight=False).print(table)
+
     def figures(self, found: dict[str, Any], where: str) -> None:
         """A table of figures."""
         table = Table(title=f"{found['count']} {where}", title_justify="left", show_header=False)
@@ -142,7 +162,7 @@ def epoch_text(event: dict[str, Any]) -> str:
 def growth_text(event: dict[str, Any]) -> str:
     """One line for the changes of one moment: what the network is now, and what it costs."""
     return (f"{100 * event['progress']:3.0f} %  {event['structure']}  {quantity(event['price_after'])} of "
-            f"{quantity(event['limit'])} {event['unit']}  validation {100 * event['val_accuracy']:.1f} %")  # fmt: skip
+            f"{quantity(event['limit'])} {event['unit']}")  # fmt: skip
 
 
 def quantity(value: float) -> str:

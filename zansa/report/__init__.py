@@ -9,14 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from ..record import Run
-from . import cautions, results, setting
-from .facts import Facts, have, noun, read
+from . import cautions, growth, results, setting
+from .facts import Facts, have, noun
 from .gist import summary
 from .model_card import card
 from .words import FINE, FULL, IMAGE, PLAIN, STRONG
 
+Section = Callable[[Facts], Any]
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
-SECTIONS: dict[str, tuple[str, Callable[[Facts], Any]]] = {
+SECTIONS: dict[str, tuple[str, Section]] = {
     "figures": ("Key figures", results.figures),
     "training": ("Training", results.training),
     "operating": ("Where the line is drawn", results.operating),
@@ -37,7 +38,7 @@ def write(run: Run) -> Path:
 
     A file that is absent or broken costs the sections that read it, and the page says which and why.
     """
-    facts = read(run)
+    facts = growth.read(run)
     run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
     run.write_bytes("report.html", page(facts).encode("utf-8", "replace"))
     return run.path / "report.html"
@@ -45,7 +46,8 @@ def write(run: Run) -> Path:
 
 def page(facts: Facts) -> str:
     """The page as HTML text."""
-    built = {key: _built(section, facts) for key, (_, section) in SECTIONS.items()}
+    shown = _sections(facts)
+    built = {key: _built(section, facts) for key, (_, section) in shown.items()}
     text = _template().render(
         name=facts["name"],
         image=noun(facts),
@@ -55,13 +57,22 @@ def page(facts: Facts) -> str:
         summary=_built(summary, facts),
         warnings=_built(cautions.warnings, facts),
         sections={key: value for key, value in built.items() if not isinstance(value, str)},
-        headings={key: heading for key, (heading, _) in SECTIONS.items()},
-        left_out={SECTIONS[key][0]: value for key, value in built.items() if isinstance(value, str)},
+        headings={key: heading for key, (heading, _) in shown.items()},
+        left_out={shown[key][0]: value for key, value in built.items() if isinstance(value, str)},
     )
     return text.replace(IMAGE, noun(facts))
 
 
-def _built(section: Callable[[Facts], Any], facts: Facts) -> Any:
+def _sections(facts: Facts) -> dict[str, tuple[str, Section]]:
+    """The sections that can be of this run: only one that grew tells how, before what it became."""
+    if have(facts, "start") is None:
+        return SECTIONS
+    entries = list(SECTIONS.items())
+    place = list(SECTIONS).index("network")
+    return dict([*entries[:place], ("growth", ("How it grew", growth.section)), *entries[place:]])
+
+
+def _built(section: Section, facts: Facts) -> Any:
     """What a section has to show, or the reason, a str, why it has nothing. Records come from other versions and
     from people's editors too: one that is broken must not cost the whole page."""
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from . import cautions, results, setting
+from . import cautions, growth, results, setting
 from .facts import Facts, have, judged, noun
 from .gist import summary
 from .words import FINE, FULL, IMAGE, PLAIN, SPACE, STRONG, number, rate_text
@@ -23,9 +23,10 @@ LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 def card(facts: Facts) -> str:
     """The card as Markdown text; parts whose files are absent say so."""
+    grown = [("How it grew", _growth)] if have(facts, "start") is not None else []
     parts = (
-        ("What it is", _what), ("Data", _data), ("Figures", _figures), ("Limits", _limits), ("How to use", _use),
-        ("Cost", _cost), ("Environment", _environment),
+        ("What it is", _what), *grown, ("Data", _data), ("Figures", _figures), ("Limits", _limits),
+        ("How to use", _use), ("Cost", _cost), ("Environment", _environment),
     )  # fmt: skip
     texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
@@ -74,6 +75,25 @@ def _what(facts: Facts) -> Iterable[str]:
     head = ("part", "channels", "size", "layers", "multiply-adds", "parameters")
     columns = ("name", "width", "size", "layers", "macs", "params")
     yield table(head, (tuple(part[column] or "–" for column in columns) for part in net["parts"]))
+
+
+def _growth(facts: Facts) -> Iterable[str]:
+    told = growth.told(facts)
+    yield plain(told["lead"])
+    yield table(("", ""), told["facts"])
+    columns = ("name", "blocks", "width", "inner")
+    yield table(
+        ("", "blocks", "channels", "inner widths"), (tuple(row[key] for key in columns) for row in told["stages"])
+    )
+    if told["events"]:
+        names = ("when", growth.CAME, growth.WENT, "cost", "before it")
+        yield table(names, (_growth_row(event) for event in told["events"]))
+        yield "What came and went each time, and why: report.html, and `zansa grow --explain RUN STEP`."
+
+
+def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:
+    counts = event["counts"]
+    return event["when"], counts[growth.CAME], counts[growth.WENT], event["price"], event["known"] or "–"
 
 
 def _data(facts: Facts) -> Iterable[str]:

@@ -111,7 +111,7 @@ class Policy:
 
     def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
-        changes = []
+        changes, balanced = [], self.recipe.balance != "none"
         for number, move in enumerate(moves, 1):
             after = apply(net, move.edit)
             size = cost(after)
@@ -119,7 +119,7 @@ class Policy:
                 "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
                 "spent": move.spent, "price_before": self.price(net), "price_after": self.price(after),
                 "allowance": allowed, "limit": self.limit, "unit": self.unit, "macs": size.macs, "params": size.params,
-                "val_loss": found.loss, "val_accuracy": found.accuracy, "seed": self.recipe.seed,
+                "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy, "seed": self.recipe.seed,
                 "structure": in_short(after), "last": number == len(moves),
             }  # fmt: skip
             changes.append(Change(move.edit, why))
