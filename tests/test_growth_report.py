@@ -17,7 +17,8 @@ from zansa.arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, W
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.record import Run
 from zansa.report import SECTIONS, write
-from zansa.report.growth import explain, read, replayed, told
+from zansa.report.facts import read
+from zansa.report.growth import explain, replayed, told
 
 STEPS, LIMIT = 3000, 10e6
 

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from ..record import Run
 from . import cautions, growth, results, setting
-from .facts import Facts, have, noun
+from .facts import Facts, have, noun, read
 from .gist import summary
 from .model_card import card
 from .words import FINE, FULL, IMAGE, PLAIN, STRONG
@@ -38,7 +38,7 @@ def write(run: Run) -> Path:
 
     A file that is absent or broken costs the sections that read it, and the page says which and why.
     """
-    facts = growth.read(run)
+    facts = read(run)
     run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
     run.write_bytes("report.html", page(facts).encode("utf-8", "replace"))
     return run.path / "report.html"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..record import Run
 
-DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples")
+DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request")
 LISTS = ("events", "edits")
 MANY_CLASSES = 24  # more are shown as a map and in scrolling tables
 Facts = dict[str, Any]

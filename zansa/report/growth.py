@@ -20,7 +20,7 @@ from ..arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Spl
 from ..arch.lower import lower
 from ..arch.spec import Block, Net, Stage
 from ..record import Run
-from . import facts as record
+from . import facts as records
 from . import plots
 from .facts import Facts, finished, have
 from .plots import COLOURS
@@ -86,14 +86,6 @@ class History:
         return [self.start, *(event.net for event in self.events)]
 
 
-def read(run: Run) -> Facts:
-    """The facts of a run, with the network that it began with and what was asked of it."""
-    facts = record.read(run)
-    for stem in ("start", "request"):
-        facts[stem] = record._read(run, f"{stem}.json", facts["unreadable"])
-    return facts
-
-
 def replayed(run: Run) -> Net:
     """The first network of a grown run behind all edits of its journal, which is its last one; ValueError when the run
     did not grow, or when an edit cannot be applied."""
@@ -104,7 +96,7 @@ def replayed(run: Run) -> Net:
 
 
 def _grown(run: Run) -> Facts:
-    facts = read(run)
+    facts = records.read(run)
     for name in ("start.json", "edits.jsonl"):
         if reason := facts["unreadable"].get(name):
             raise ValueError(reason)
@@ -419,15 +411,15 @@ def _picture(title: str, legend: Any, height: float, draw: Draw, marks: list[flo
     drawings = {}
     for size, width in (("wide", WIDE), ("narrow", NARROW)):
         with matplotlib.rc_context(plots.STYLE):
-            figure, axes = plots._canvas(width, height)
+            figure, axes = plots.canvas(width, height)
             figure.subplots_adjust(left=LEFT / width, right=1 - RIGHT / width)
             for mark in marks:
                 axes.axvline(mark, color=COLOURS["--line"], linewidth=0.8, zorder=0)
             draw(axes, size == "wide")
             axes.set_xlim(0, 1)
             axes.xaxis.set_major_locator(MaxNLocator(10 if size == "wide" else 5))
-            axes.xaxis.set_major_formatter(FuncFormatter(plots._percent))
-            drawings[size] = plots._svg(figure, f"{title} {size}", "share of the training")
+            axes.xaxis.set_major_formatter(FuncFormatter(plots.as_percent))
+            drawings[size] = plots.svg(figure, f"{title} {size}", "share of the training")
     return {"title": title, "legend": legend, **drawings}
 
 
@@ -494,10 +486,10 @@ def _draw_measured(events: list[Event], run: list[Line], key: str, share: bool, 
     firsts = [event.first for event in events]
     dots = [(first["progress"], first[key]) for first in firsts if first.get(key) is not None]
     if line:
-        plots._line(axes, line, "--right")
+        plots.draw_line(axes, line, "--right")
     x, y = [x for x, _ in dots], [y for _, y in dots]
     axes.plot(x, y, "o", color=COLOURS["--wrong"], markersize=6, clip_on=False, markeredgecolor=COLOURS["--paper"])
-    plots._value_axis(axes, [value for _, value in (*line, *dots) if value == value], share)
+    plots.value_axis(axes, [value for _, value in (*line, *dots) if value == value], share)
 
 
 # --- explained -------------------------------------------------------------------------------------------------------

@@ -33,21 +33,21 @@ Points = list[tuple[float, float]]
 def curve(lines: list[tuple[str, Points]], name: str, percent: bool = False, kept: float | None = None) -> str:
     """SVG of lines over epochs, each with its CSS colour; `kept` marks the epoch whose weights were kept."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(*FLAT)
+        figure, axes = canvas(*FLAT)
         for colour, points in lines:
-            _line(axes, points, colour)
+            draw_line(axes, points, colour)
         values = [y for _, points in lines for _, y in points if y == y]
         _epoch_axis(axes, [x for _, points in lines for x, _ in points])
-        _value_axis(axes, values, percent)
+        value_axis(axes, values, percent)
         if kept is not None:
             axes.axvline(kept, color=COLOURS["--muted"], linewidth=1.2, linestyle=(0, (1, 2.5)), zorder=1)
-        return _svg(figure, name, "epoch")
+        return svg(figure, name, "epoch")
 
 
 def roc(points: Points, at: dict[str, Any], name: str, reach: float = 1.0) -> str:
     """SVG of detection over false alarms up to `reach`, with the operating point and its intervals."""
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure, axes = _canvas(*TALL)
+        figure, axes = canvas(*TALL)
         axes.plot([0, 1], [0, 1], color=COLOURS["--muted"], linewidth=1, linestyle=(0, (1, 3)))
         axes.plot(*zip(*points, strict=True), color=COLOURS["--right"], drawstyle="steps-post")
         _operating(axes, at["false_alarms"], at["detection"])
@@ -56,15 +56,15 @@ def roc(points: Points, at: dict[str, Any], name: str, reach: float = 1.0) -> st
         axes.set_ylim(low - 0.02 * (1 - low), 1 + 0.03 * (1 - low))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
-            axis.set_major_formatter(FuncFormatter(_percent))
-        return _svg(figure, name, "false alarms: good parts thrown away", "detection: defects found")
+            axis.set_major_formatter(FuncFormatter(as_percent))
+        return svg(figure, name, "false alarms: good parts thrown away", "detection: defects found")
 
 
 def scores(good: list[float], defects: list[float], threshold: float, name: str) -> str:
     """SVG of how the scores of good parts (upwards) and of defects (downwards) lie about the threshold; those on the
     wrong side in the colour of mistakes."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(*TALL)
+        figure, axes = canvas(*TALL)
         line = float(_logit(np.array(threshold)))
         _bars(axes, np.array(good), 1, line)
         _bars(axes, np.array(defects), -1, line)
@@ -75,7 +75,7 @@ def scores(good: list[float], defects: list[float], threshold: float, name: str)
         _root_axis(axes)
         for place, edge, text in ((0.99, "top", "good parts"), (0.01, "bottom", "defects")):
             axes.text(0.01, place, text, transform=axes.transAxes, verticalalignment=edge)
-        return _svg(figure, name, "score: 1 − p(good)", "how many")
+        return svg(figure, name, "score: 1 − p(good)", "how many")
 
 
 def _bars(axes: Axes, values: NDArray[Any], up: int, line: float) -> None:
@@ -116,7 +116,7 @@ def _floor(points: Points, at: dict[str, Any], reach: float) -> float:
     return max(0.0, min([at["detection"]["low"], *seen]) - 0.03)
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(left=0.17, right=0.955, top=0.98, bottom=0.4 / height)
     FigureCanvasSVG(figure)
@@ -126,7 +126,7 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _line(axes: Axes, points: Points, colour: str) -> None:
+def draw_line(axes: Axes, points: Points, colour: str) -> None:
     alone = "o" if sum(y == y for _, y in points) == 1 else ""
     x, y = zip(*points, strict=True)
     axes.plot(x, y, color=COLOURS[colour], marker=alone, markersize=5)
@@ -139,7 +139,7 @@ def _epoch_axis(axes: Axes, seen: list[float]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def _value_axis(axes: Axes, values: list[float], percent: bool) -> None:
+def value_axis(axes: Axes, values: list[float], percent: bool) -> None:
     if values and not percent and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
         axes.minorticks_off()
@@ -148,12 +148,12 @@ def _value_axis(axes: Axes, values: list[float], percent: bool) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if percent:
         axes.set_ylim(top=1.0 + 0.02 * (1 - min(values, default=0.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+        axes.yaxis.set_major_formatter(FuncFormatter(as_percent))
     elif values and min(values) >= 0:
         axes.set_ylim(bottom=0)
 
 
-def _percent(value: float, _: int) -> str:
+def as_percent(value: float, _: int) -> str:
     return f"{100 * value:.4g}\u00a0%"
 
 
@@ -162,7 +162,7 @@ def gaps(points: list[tuple[float, float | None]]) -> Points:
     return [(x, nan if y is None else y) for x, y in points]
 
 
-def _svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
+def svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
     """The figure as inline SVG: no fixed size, no ids that another drawing on the page could have, no URLs."""
     axes = figure.axes[0]
     axes.set_xlabel(below)
