@@ -10,6 +10,7 @@ from laws import small_net, trained
 from sklearn.linear_model import LinearRegression
 from torch.nn import functional
 
+import zansa
 from zansa.arch.cost import cost
 from zansa.arch.edits import Insert, Remap, Widen, apply, edit_from_dict, remappable, unit_of
 from zansa.arch.lower import lower
@@ -333,3 +334,14 @@ def test_no_test_image_can_be_read_in_a_search():
         with pytest.raises(AssertionError, match="test image"):
             closed.images[index]
     assert set(closed.labels[parts.test]) == {-1}
+
+
+def test_growing_from_python():
+    data, parts = a_set(small_net("basic"), 160)
+    model = zansa.grow(data, parts, "params=12k", RECIPE)
+    assert cost(model.net).params <= 12_000
+    assert model.module(_x(data, parts)).shape == (len(parts.val), 3)
+    with pytest.raises(ValueError, match="several limits"):
+        zansa.grow(data, parts, "params=12k,20k", RECIPE)
+    with pytest.raises(ValueError, match="milliseconds"):
+        zansa.grow(data, parts, "ms=1", RECIPE)

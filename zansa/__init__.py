@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .learn.data import load as load_data
     from .learn.data.splits import split
     from .learn.evaluate import figures
+    from .learn.grow.run import grow
     from .learn.train import Recipe, fit
     from .nets.adopt import adopt, match, net_from, read_checkpoint
     from .nets.backbone import Backbone
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Merge", "Mix", "Model", "Net", "OperatingPoint",
     "Preprocess", "Recipe", "Rekind", "Remap", "Split", "Stage", "Stem", "Step", "Widen", "adopt", "apply", "build",
-    "cost", "export", "figures", "fit", "inexact", "load", "load_data", "match", "net_from", "predictor",
+    "cost", "export", "figures", "fit", "grow", "inexact", "load", "load_data", "match", "net_from", "predictor",
     "read_checkpoint", "save", "split", "transfer", "zoo",
 ]  # fmt: skip
 
 _HOMES = {
     "Backbone": "nets.backbone", "Model": "nets.files", "Recipe": "learn.train", "adopt": "nets.adopt",
     "build": "nets.build", "export": "deploy.export", "figures": "learn.evaluate", "fit": "learn.train",
+    "grow": "learn.grow.run",
     "load": "nets.files", "load_data": "learn.data", "match": "nets.adopt", "net_from": "nets.adopt",
     "predictor": "deploy.runtime", "read_checkpoint": "nets.adopt", "save": "nets.files", "split": "learn.data.splits",
     "transfer": "nets.transfer",

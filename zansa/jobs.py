@@ -30,13 +30,16 @@ from .arch import zoo
 from .arch.cost import cost
 from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
-from .deploy.export import export
+from .deploy.export import export, preparation
 from .deploy.runtime import latency, predictor, samples
+from .deploy.timing import calibrated, measured, multiples, timer
+from .deploy.twin import IR
 from .inputs.images import fit_image, image_files, read_image
 from .inputs.pictures import picture
 from .inputs.series import DNA
 from .learn.adapt import align, batches_of, renormalise
 from .learn.data import load
+from .learn.data.cache import default_folder
 from .learn.data.dataset import Dataset
 from .learn.data.public import SETS as PUBLIC_SETS
 from .learn.data.seal import sealed
@@ -44,7 +47,8 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.grow.budget import parse, price
+from .learn.grow.budget import Budget, parse, price
+from .learn.grow.moves import Price
 from .learn.grow.policy import Fork, Plan, Policy
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
@@ -143,7 +147,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
 def larger(job: Job) -> list[Job]:
     """The same job for each budget but the smallest."""
     budgets = parse(job.request.budget)[1:] if job.request.budget else ()
-    requests = (job.request.model_copy(update={"budget": f"{b.unit}={b.limit:.12g}"}) for b in budgets)
+    requests = (job.request.model_copy(update={"budget": str(b)}) for b in budgets)
     return [replace(job, request=request) for request in requests]
 
 
@@ -174,7 +178,7 @@ def frontier(run: Run) -> list[dict[str, Any]]:
         metrics = each.read_json("metrics.json")
         budget = parse(each.read_json("request.json")["budget"])[0]
         rows.append({
-            "budget": f"{budget.unit}={budget.limit:.12g}", "run": str(each.path), "macs": metrics["cost"]["macs"],
+            "budget": str(budget), "run": str(each.path), "macs": metrics["cost"]["macs"],
             "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
         })  # fmt: skip
     return rows
@@ -319,7 +323,8 @@ def chosen_net(request: Request, data: Dataset) -> Net:
         if request.method == "resbuilder":
             return empty_net(size, channels, len(data.classes), published(request)[1])
         budget = parse(request.budget)[-1]
-        return seed_net(net, partial(price, unit=budget.unit), Plan().first * budget.limit)
+        pricing, quantum = price_of(budget, data)
+        return seed_net(net, pricing, Plan().first * budget.limit, quantum)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
@@ -447,8 +452,24 @@ def growth(job: Job, run: Run) -> Policy:
     budget, *others = parse(job.request.budget or "")
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
-    return Policy(partial(price, unit=budget.unit), budget.limit, budget.unit, Plan(), job.data, job.parts, job.recipe,
+    pricing, quantum = price_of(budget, job.data, job.net, run)
+    return Policy(pricing, budget.limit, budget.unit, Plan(quantum=quantum), job.data, job.parts, job.recipe,
                   tuple(forks))  # fmt: skip
+
+
+def price_of(budget: Budget, data: Dataset, net: Net | None = None, run: Run | None = None) -> tuple[Price, int]:
+    """What tells the price of a network in the unit of a budget, and in which lots channels are worth having: for
+    milliseconds, both as this machine has been measured, with what a whole network takes, kept in the run."""
+    if budget.unit != "ms":
+        return partial(price, unit=budget.unit), 1
+    before = preparation(data.preprocess, IR)
+    clock = timer(default_folder(), before)
+    if run is not None and net is not None:
+        if "clock.json" not in run.files():
+            whole = median(measured(net, before) for _ in range(5))
+            run.write_json("clock.json", {"factor": calibrated(clock, net, whole).factor})
+        clock = replace(clock, factor=run.read_json("clock.json")["factor"])
+    return clock.ms, multiples(clock)
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:

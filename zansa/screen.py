@@ -49,15 +49,16 @@ class Screen:
                 self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
             case "note" | "stage":
                 self.say(event["text"])
-            case "run":
+            case "run" if "path" in event:
                 size = (
                     f"{quantity(event['cost']['macs'])} multiply-adds, {quantity(event['cost']['params'])} parameters"
                 )
                 self.say(f"{event['path']}: {event['epochs']} epochs, {size}")
                 self.say(event["net"])
             case "start" | "resumed":
-                self.say(f"{event['event']} at step {event['step']} of {event['steps']}: {event['device']}, "
-                         f"{event['threads']} threads, {event['precision']}, {event['layout']}")  # fmt: skip
+                how = (f": {event['device']}, {event['threads']} threads, {event['precision']}, {event['layout']}"
+                       if "device" in event else "")  # fmt: skip
+                self.say(f"{event['event']} at step {event['step']} of {event['steps']}{how}")
             case "step":
                 self._bar("training", event["step"], event["steps"], f"loss {event['loss']:.3f}")
             case "edit" if event.get("last"):
@@ -98,15 +99,18 @@ class Screen:
         table = Table(title=f"{rows[0]['test']['count']} test {rows[0]['test'].get('noun', 'image')}s",
                       title_justify="left")  # fmt: skip
         rates = ["defects found", "false alarms"] if inspected else []
-        for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates, "run"):
+        for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates):
             table.add_column(head)
         for row in rows:
             found, seen = row["test"], row["test"]["inspection"]
             shares = [seen[key] for key in ("detection", "false_alarms")] if inspected else []
             table.add_row(row["budget"], quantity(row["macs"]), quantity(row["params"]), f"{row['ms']:.2f}",
                           f"{100 * found['balanced_accuracy']['value']:.1f} %",
-                          *(f"{s['hits']}/{s['count']}" if s else "–" for s in shares), row["run"])  # fmt: skip
-        Console(highlight=False).print(table)
+                          *(f"{s['hits']}/{s['count']}" if s else "–" for s in shares))  # fmt: skip
+        console = Console(highlight=False)
+        console.print(table)
+        for row in rows:
+            console.print(f"{row['budget']:16}{row['run']}", markup=False, soft_wrap=True)
 
     def figures(self, found: dict[str, Any], where: str) -> None:
         """A table of figures."""

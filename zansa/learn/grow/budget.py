@@ -1,28 +1,66 @@
-"""(being written)"""
+"""What a network may cost: in multiply-adds, parameters, bytes of weights, or milliseconds on this machine."""
 
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ...arch.cost import cost
 from ...arch.spec import Net
 
+UNITS = {"macs": "multiply-adds", "params": "parameters", "bytes": "bytes of weights", "ms": "milliseconds"}
+SUFFIXES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
+FORM = "write macs=20M, params=300k, bytes=1.2M or ms=2.5, and several with commas: macs=5M,10M"
+
 
 @dataclass(frozen=True)
 class Budget:
+    """So much at most of a unit: `macs` for one image, `params`, `bytes` (of the weights as float32; an exported file
+    has some kilobytes more) or `ms` for one image on one thread. `str` is what `parse` reads."""
+
     unit: str
     limit: float
 
+    def __str__(self) -> str:
+        return f"{self.unit}={self.limit:.12g}"
+
+    @property
+    def text(self) -> str:
+        """For people: "20M multiply-adds"."""
+        suffix = max((s for s in SUFFIXES if SUFFIXES[s] <= self.limit), key=SUFFIXES.__getitem__, default="")
+        return f"{self.limit / SUFFIXES[suffix]:.12g}{suffix} {UNITS[self.unit]}"
+
 
 def parse(text: str) -> tuple[Budget, ...]:
-    unit, _, values = text.partition("=")
-    scale = {"k": 1e3, "M": 1e6, "G": 1e9}
-    return tuple(
-        sorted(
-            (Budget(unit, float(v.rstrip("kMG")) * scale.get(v[-1], 1)) for v in values.split(",")),
-            key=lambda b: b.limit,
-        )
-    )
+    """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions, billions.
+    ValueError when it cannot be understood."""
+    unit, equals, values = (part.strip() for part in text.partition("="))
+    if not equals or unit not in UNITS:
+        raise ValueError(f"budget {text!r} is not understood; {FORM}")
+    if "=" in values:
+        raise ValueError(f"budget {text!r} has two units; give limits of one; {FORM}")
+    limits = sorted(_number(value.strip(), text) for value in values.split(","))
+    if len(set(limits)) < len(limits):
+        raise ValueError(f"budget {text!r} names one limit twice; name each once")
+    return tuple(Budget(unit, limit) for limit in limits)
 
 
-def price(net: Net, unit: str) -> float:
-    c = cost(net)
-    return float({"macs": c.macs, "params": c.params, "bytes": 4 * c.params}[unit])
+def _number(value: str, text: str) -> float:
+    found = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)", value, re.ASCII)
+    if not found:
+        raise ValueError(f"budget {text!r}: {value!r} is no number; {FORM}")
+    number = float(Decimal(found[1]) * SUFFIXES[found[2]])  # in decimals 1.13M is 1130000, and in floats it is less
+    if not 0 < number < math.inf:
+        raise ValueError(f"budget {text!r}: a limit must be above 0, and finite; {FORM}")
+    return number
+
+
+def price(net: Net, unit: str, milliseconds: Callable[[Net], float] | None = None) -> float:
+    """What a network costs in this unit; bytes are those of its weights in float32, and `milliseconds` is what tells
+    the time of a network (deploy.timing.Timer.ms)."""
+    if unit == "ms":
+        assert milliseconds is not None
+        return milliseconds(net)
+    found = cost(net)
+    return float({"macs": found.macs, "params": found.params, "bytes": 4 * found.params}[unit])

@@ -24,10 +24,11 @@ class Plan:
     """When and how much: `events` times between progress `begin` and `end` the network may change. The allowance goes
     evenly, by factors, from `first` times the largest budget to the smallest, which the last event meets. At every
     event but the last, what is worth least goes until a share of `turnover` is free for what promises most. New parts
-    are lots of `share` of a width. Channels come and go in lots of `quantum`. At most `samples` tell of worth and
-    promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
+    are lots of `share` of a width, and come when their promise is more than `certain` standard errors from nothing.
+    Channels come and go in lots of `quantum`. At most `samples` tell of worth and promise. `guide`: by what moves are
+    chosen, "worth", or "chance" as a control."""
 
-    first: float = 1.4
+    first: float = 2.0
     begin: float = 0.08
     end: float = 0.5
     events: int = 6
@@ -35,6 +36,7 @@ class Plan:
     share: float = 0.25
     quantum: int = 1
     samples: int = 500
+    certain: float = 0.0
     guide: Literal["worth", "chance"] = "worth"
 
     def step(self, k: int, steps: int) -> int:
@@ -107,7 +109,7 @@ class Policy:
             train = held_out(self.data, index, balanced, plan.samples)
             held = held_out(self.data, self.parts.val, balanced, plan.samples)
             found = promises(module, offered, train, held, self.recipe.seed + k)
-        return enrich(net, list(zip(offered, found, strict=True)), self.price, allowed)
+        return enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
 
     def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
@@ -119,8 +121,8 @@ class Policy:
                 "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
                 "spent": move.spent, "price_before": self.price(net), "price_after": self.price(after),
                 "allowance": allowed, "limit": self.limit, "unit": self.unit, "macs": size.macs, "params": size.params,
-                "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy, "seed": self.recipe.seed,
-                "structure": in_short(after), "last": number == len(moves),
+                "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
+                "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves),
             }  # fmt: skip
             changes.append(Change(move.edit, why))
             net = after

@@ -8,21 +8,21 @@ from .moves import FEWEST, Price
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
 
 
-def seed_net(net: Net, price: Price, limit: float) -> Net:
+def seed_net(net: Net, price: Price, limit: float, quantum: int = 1) -> Net:
     """The network with all its widths scaled alike, so that it costs at most the limit, and nearly that. Where it would
     become more than WIDEST times as wide, it becomes deeper first. ValueError when the thinnest costs more."""
-    if price(scaled(net, 0.0)) > limit:
+    if price(scaled(net, 0.0, quantum)) > limit:
         raise ValueError(
-            f"the thinnest network of this shape costs {price(scaled(net, 0.0)):g}, and growth would begin at "
+            f"the thinnest network of this shape costs {price(scaled(net, 0.0, quantum)):g}, and growth would begin at "
             f"{limit:g}; allow more, or name a smaller --net"
         )
-    while price(scaled(net, WIDEST)) < limit and price(deeper(net)) <= price(scaled(net, WIDEST)):
+    while price(scaled(net, WIDEST, quantum)) < limit and price(deeper(net)) <= price(scaled(net, WIDEST, quantum)):
         net = deeper(net)
     low, high = 0.0, 2 * WIDEST
     for _ in range(16):
         factor = (low + high) / 2
-        low, high = (factor, high) if price(scaled(net, factor)) <= limit else (low, factor)
-    return scaled(net, low)
+        low, high = (factor, high) if price(scaled(net, factor, quantum)) <= limit else (low, factor)
+    return scaled(net, low, quantum)
 
 
 def deeper(net: Net) -> Net:
@@ -33,14 +33,15 @@ def deeper(net: Net) -> Net:
     return net.but({"stages": stages})
 
 
-def scaled(net: Net, factor: float) -> Net:
-    """All widths times a factor, in whole units, none thinner than FEWEST."""
+def scaled(net: Net, factor: float, quantum: int = 1) -> Net:
+    """All widths times a factor, in whole units and lots of `quantum`, none thinner than FEWEST."""
     for axis, width in remappable(net).items():
         table = lower(net)
         unit, now = unit_of(table, axis), table.width[axis]
         if now != width or axis != group_of(table, axis)[1][0]:
             continue  # it has followed another
-        wanted = max(-(-FEWEST // unit), round(width * factor / unit)) * unit
+        lot = unit * max(1, -(-quantum // unit))
+        wanted = max(-(-FEWEST // lot), round(width * factor / lot)) * lot
         if wanted > now:
             net = apply(net, Widen(axis=axis, count=wanted - now))
         elif wanted < now:

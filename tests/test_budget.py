@@ -1,0 +1,299 @@
+"""Budgets as they are written, what they count, and milliseconds from a table of parts measured on this machine."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from zansa.arch.branches import BRANCHES
+from zansa.arch.cost import cost
+from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
+from zansa.arch.use import Preprocess
+from zansa.arch.zoo import cifar_net, cifar_resnet
+from zansa.deploy import timing
+from zansa.deploy.export import preparation, to_onnx
+from zansa.deploy.timing import Timer, calibrated, measured, multiples, timer
+from zansa.deploy.twin import twin
+from zansa.learn.defaults import series_net
+from zansa.learn.grow.budget import parse, price
+from zansa.nets.build import build
+from zansa.nets.files import Model
+
+
+def a_net(width: int = 16, blocks: int = 1, size: tuple[int, ...] = (8, 8), hidden: int | None = None) -> Net:
+    block = Block(kind="basic", hidden=(hidden or width,))
+    stages = (
+        Stage(width=width, blocks=(Block(kind="basic", hidden=(width,)),) * (blocks - 1) + (block,)),
+        Stage(width=2 * width, blocks=(Block(kind="basic", hidden=(width,)),), stride=2, shortcut="project"),
+    )
+    return Net(input=Input(channels=3, size=size), stem=Stem(width=width), stages=stages, head=Head(classes=4))
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory) -> Timer:
+    """A timer that several tests fill."""
+    return timer(tmp_path_factory.mktemp("table"))
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "limits", "said"),
+    [
+        ("macs=20M", "macs", [20_000_000], "20M multiply-adds"),
+        ("params=300k", "params", [300_000], "300k parameters"),
+        ("bytes=1.2M", "bytes", [1_200_000], "1.2M bytes of weights"),
+        ("ms=2.5", "ms", [2.5], "2.5 milliseconds"),
+        ("ms=.5", "ms", [0.5], "0.5 milliseconds"),
+        ("macs=1.13M", "macs", [1_130_000], "1.13M multiply-adds"),  # 1.13 * 1e6 is less
+        ("macs=1.5G", "macs", [1_500_000_000], "1.5G multiply-adds"),
+        ("params=1e6", "params", [1_000_000], "1M parameters"),
+        ("params=999999", "params", [999_999], "999.999k parameters"),
+        (" macs = 40M, 5M,10M , 20000k ", "macs", [5e6, 10e6, 20e6, 40e6], "5M multiply-adds"),
+    ],
+)
+def test_a_budget_is_read(text, unit, limits, said):
+    budgets = parse(text)
+    assert [budget.unit for budget in budgets] == [unit] * len(limits)
+    assert [budget.limit for budget in budgets] == limits
+    assert budgets[0].text == said
+    assert [parse(str(budget)) for budget in budgets] == [(budget,) for budget in budgets]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not understood; write macs=20M, params=300k, bytes=1.2M or ms=2.5"),
+        ("20M", "is not understood"),
+        ("flops=20M", "is not understood"),
+        ("MACS=20M", "is not understood"),
+        ("macs=", "'' is no number"),
+        ("macs=5M,", "'' is no number"),
+        ("macs=0", "above 0"),
+        ("macs=-5M", "above 0"),
+        ("ms=1e999", "finite"),
+        ("ms=nan", "'nan' is no number"),
+        ("ms=inf", "'inf' is no number"),
+        ("macs=20m", "'20m' is no number"),
+        ("macs=20MB", "'20MB' is no number"),
+        ("macs=1_000", "'1_000' is no number"),
+        ("macs=5M,ms=2", "two units"),
+        ("macs=5M,5000k", "names one limit twice"),
+        ("macs=1.13M,1130k", "names one limit twice"),
+    ],
+)
+def test_what_is_no_budget_is_refused(text, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        parse(text)
+    assert repr(text) in str(refused.value)
+
+
+def test_prices_are_those_of_the_description():
+    net = cifar_resnet(20)
+    size = cost(net)
+    assert price(net, "macs") == size.macs
+    assert price(net, "params") == size.params
+    assert price(net, "bytes") == 4 * size.params
+    assert price(net, "ms", lambda given: 7.0 if given is net else 0.0) == 7.0
+
+
+def test_the_bytes_are_nearly_those_of_the_exported_file():
+    net = a_net(width=64)
+    assert price(net, "bytes") == pytest.approx(len(twin(net).SerializeToString()), rel=0.03)
+
+
+def test_starts_without_torch():
+    check = "import sys, zansa.deploy.timing, zansa.learn.grow.budget; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+# --- the twin --------------------------------------------------------------------------------------------------------
+
+
+def many_kinds() -> Net:
+    """Gates, groups, a deep stem with a pool, shortcuts that average and pad, learned scales, two streams."""
+    stages = (
+        Stage(width=16, blocks=(Block(kind="se_basic", hidden=(16, 4)),)),
+        Stage(width=32, stride=2, shortcut="average", blocks=(Block(kind="bottleneck", hidden=(16, 16), groups=4),)),
+        Stage(width=48, stride=2, shortcut="pad", step=Step(scale=True, h=0.5),
+              blocks=(Block(kind="basic", hidden=(20,)),)),
+        Stage(width=48, step=Step(kind="merge_and_run"), blocks=(Block(kind="basic", hidden=(16, 8)),)),
+    )  # fmt: skip
+    stem = Stem(width=16, kernel=3, stride=1, pool=True, contrast=16, deep=(8,))
+    return Net(input=Input(channels=3, size=(32, 40)), stem=stem, stages=stages, head=Head(classes=3, pool="both"))
+
+
+def other_kinds() -> Net:
+    """Group norms, GELU, pre-activation, steps that call a branch twice, a series."""
+    stages = (
+        Stage(width=16, step=Step(kind="heun"), blocks=(Block(kind="preact_basic", hidden=(16,)),)),
+        Stage(width=16, stride=2, shortcut="pad", step=Step(kind="momentum"),
+              blocks=(Block(kind="resbuilder", hidden=(8,)),) * 2),
+    )  # fmt: skip
+    return Net(
+        input=Input(channels=2, size=(24,)), stem=Stem(width=16, act=False), stages=stages,
+        head=Head(classes=3, pool="max", act=True), norm="group", act="gelu",
+    )  # fmt: skip
+
+
+def optimised(model: onnx.ModelProto | bytes, folder) -> Counter:
+    """What onnxruntime makes of a model: how often each operation with constants of these shapes."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(folder / "optimised.onnx"), 4
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(folder / "optimised.onnx").graph
+    shapes = {constant.name: tuple(constant.dims) for constant in graph.initializer}
+    return Counter((node.op_type, *(shapes[name] for name in node.input if name in shapes)) for node in graph.node)
+
+
+@pytest.mark.parametrize("make", [many_kinds, other_kinds])
+def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export(make, tmp_path):
+    net, series = make(), len(make().input.size) == 1
+    module = build(net).eval()
+    for weight in module.parameters():
+        weight.data.add_(0.3)  # ones and zeros would vanish
+    fit = {"fit": "stretch", "depth": 32} if series else {}
+    preprocess = Preprocess(channels=net.input.channels, size=net.input.size, **fit)
+    exported = to_onnx(Model(net, module, ("a", "b", "c"), preprocess))
+    found = timing._model(net, preparation(preprocess, ir=10))
+    assert optimised(found, tmp_path) == optimised(exported, tmp_path)
+
+
+@pytest.mark.parametrize("kind", sorted(BRANCHES))
+@pytest.mark.parametrize("act", ["relu", "silu"])
+def test_every_branch_has_a_twin(kind, act):
+    branch = BRANCHES[kind]
+    block = Block(kind=kind, hidden=(8,) * branch.hidden)
+    net = cifar_net(block, (1, 1), (8, 16), shortcut="conv", size=(8, 8), stem=8).but({"act": act})
+    session = onnxruntime.InferenceSession(twin(net).SerializeToString())
+    (answer,) = session.run(None, {"pixels": np.ones((2, 3, 8, 8), np.float32)})
+    assert answer.shape == (2, 10)
+    assert np.isfinite(answer).all()
+
+
+# --- milliseconds ----------------------------------------------------------------------------------------------------
+
+
+def test_time_rises_with_the_work(warm):
+    times = [warm.ms(a_net(width, blocks, (16, 16))) for width, blocks in ((16, 1), (32, 3), (64, 6))]
+    assert 0 < times[0] < times[1] < times[2]
+
+
+def test_prediction_and_measurement_are_alike(warm):
+    net = a_net(32, 4, (16, 16))
+    assert 0.5 < warm.ms(net) / measured(net) < 2
+
+
+def test_a_part_is_measured_once(warm):
+    net = a_net(16, 3)
+    first = warm.ms(net)
+    known, written = dict(warm.parts), warm.file.stat().st_mtime_ns
+    assert warm.ms(net) == first
+    assert timer(warm.file.parent).ms(net) == first  # a new start
+    assert warm.file.stat().st_mtime_ns == written
+    warm.ms(a_net(16, 3, hidden=12))  # another last block, and nothing else
+    assert len(warm.parts) == len(known) + 1
+    assert all(warm.parts[key] == time for key, time in known.items())
+
+
+def test_parts_that_compute_alike_share_a_name():
+    keys = timing._keys(a_net(16, 3))
+    assert list(keys) == ["stem", "stages.0.0", "stages.0.1", "stages.0.2", "stages.1.0", "head"]
+    assert keys["stages.0.0"] == keys["stages.0.1"] == keys["stages.0.2"]
+    others = [
+        a_net(24),
+        a_net(size=(9, 9)),
+        a_net(hidden=8),
+        a_net().but({"act": "gelu"}),
+        a_net().but({"norm": "group"}),
+    ]
+    assert len({timing._keys(net)["stages.0.0"] for net in (a_net(), *others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"[1, 2]", b'{"microseconds": {"run": NaN}}', b'{"microseconds": {"run": "a"}}']
+)
+def test_a_damaged_table_is_measured_again(damage, tmp_path):
+    whole = timer(tmp_path)
+    whole.file.write_bytes(damage)
+    again = timer(tmp_path)
+    assert again.ms(a_net()) > 0
+    assert json.loads(again.file.read_bytes())["microseconds"] == again.parts
+
+
+def test_half_a_table_is_no_table(tmp_path):
+    whole = timer(tmp_path)
+    whole.ms(a_net())
+    whole.file.write_bytes(whole.file.read_bytes()[:-40])
+    assert timer(tmp_path).parts.keys() == {timing.RUN, timing.WATCHED}
+
+
+def test_two_processes_agree(tmp_path):
+    one, other = timer(tmp_path), timer(tmp_path)
+    assert one.ms(a_net(16)) > 0
+    assert other.ms(a_net(24)) > 0
+    assert other.ms(a_net(16)) == one.ms(a_net(16))
+    assert timer(tmp_path).parts == other.parts
+
+
+def test_a_table_that_cannot_be_kept_is_no_fault(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert timer(tmp_path / "file").ms(a_net()) > 0
+
+
+def test_calibrated_on_a_network(warm):
+    net, other = a_net(16, 1), a_net(16, 3)
+    mended = calibrated(calibrated(warm, net, 5.0), net, 3.0)
+    assert mended.ms(net) == pytest.approx(3.0)
+    assert mended.ms(other) / mended.ms(net) == pytest.approx(warm.ms(other) / warm.ms(net))
+    assert mended == replace(warm, factor=mended.factor)
+
+
+def test_the_preparation_counts(warm):
+    net, before = a_net(size=(32, 32)), preparation(Preprocess(channels=3, size=(32, 32)), ir=10)
+    prepared = timer(warm.file.parent, before)
+    assert prepared.ms(net) > warm.ms(net)
+    assert timer(warm.file.parent, before) == prepared  # kept
+    assert timer(warm.file.parent).before == (timing.RUN,)
+
+
+def test_series_are_timed_too(warm):
+    net = series_net((32,), 2, 3, "signal")
+    before = preparation(Preprocess(channels=2, size=(32,), depth=32, fit="stretch"), ir=10)
+    assert timer(warm.file.parent, before).ms(net) >= warm.ms(net) > 0
+    assert measured(net, before) > 0
+
+
+def test_widths_that_are_really_faster(warm):
+    multiple = multiples(warm)
+    assert multiple in (1, *timing.MULTIPLES)
+    known = dict(warm.parts)
+    assert multiples(warm) == multiple
+    assert warm.parts == known
+
+
+@pytest.mark.parametrize(
+    ("spent", "multiple"),
+    [
+        (lambda width: 5 + (-(-width // 32)) ** 2, 32),
+        (lambda width: (-(-width // 16)) ** 2, 16),
+        (lambda width: (-(-width // 8)) ** 2, 8),
+        (lambda width: width, 4),  # the half of four is less than a tenth of these widths
+        (lambda width: (-(-width // 2)) ** 2, 2),
+        (lambda width: width**2, 1),
+    ],
+)
+def test_the_multiple_of_a_table(spent, multiple, tmp_path):
+    parts = {
+        key: float(spent(width)) for width in range(16, 130) for key in timing._keys(timing._uniform(width, 3)).values()
+    }
+    assert multiples(Timer(tmp_path / "table.json", parts, ())) == multiple
+    assert not (tmp_path / "table.json").exists()

@@ -1,0 +1,122 @@
+"""`zansa grow` as people use it: real processes, real files, real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from test_cli import STEADY, fill, refused, zansa
+
+from zansa.arch.cost import cost
+from zansa.arch.edits import apply, edit_from_dict
+from zansa.arch.spec import Net
+
+SHORT = ["--epochs", "3", "--batch", "16", *STEADY]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("images") / "parts")
+
+
+@pytest.fixture(scope="module")
+def frontier(images, tmp_path_factory):
+    """A growth to two budgets."""
+    out = tmp_path_factory.mktemp("runs")
+    result = zansa("grow", images, "--budget", "macs=800k,1.6M", "--out", out, "--name", "grown", *SHORT)
+    assert result.returncode == 0, result.stderr
+    return out, result
+
+
+def nets(run):
+    """The first network, the last, and the last by the journal."""
+    first, last = (Net.from_dict(json.loads((run / f"{name}.json").read_text())) for name in ("start", "spec"))
+    replayed = first
+    for line in (run / "edits.jsonl").read_text().splitlines():
+        replayed = apply(replayed, edit_from_dict(json.loads(line)["edit"]))
+    return first, last, replayed
+
+
+def test_every_budget_has_a_whole_run_within_it(frontier):
+    out, result = frontier
+    for name, limit in (("grown", 800_000), ("grown-macs-1600000", 1_600_000)):
+        first, last, replayed = nets(out / name)
+        assert replayed == last != first
+        assert 0.9 * limit <= cost(last).macs <= limit
+        metrics = json.loads((out / name / "metrics.json").read_text())
+        assert metrics["cost"]["macs"] == cost(last).macs
+        assert metrics["test"]["count"]
+        assert "How it grew" in (out / name / "report.html").read_text()
+        assert not (out / name / "checkpoint.pt").exists()
+        assert name in result.stdout
+    assert "balanced" in result.stdout
+    assert " of 800 k macs" in result.stderr  # the live line of what has changed
+    assert "is finished" in refused("resume", out / "grown")
+
+
+def test_the_journal_is_explained(frontier):
+    out, _ = frontier
+    told = zansa("grow", "--explain", out / "grown", "last")
+    assert told.returncode == 0
+    assert "went" in told.stdout
+    assert "multiply-adds" in told.stdout
+    assert "step" in refused("grow", "--explain", out / "grown", "7")
+
+
+@pytest.mark.parametrize("stage", ["branching"])
+def test_a_killed_growth_goes_on_to_the_same_networks(images, frontier, tmp_path, stage):
+    words = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
+    process = subprocess.Popen([sys.executable, "-m", "zansa", *words], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env=_environment())  # fmt: skip
+    waited = tmp_path / "grown" / ("checkpoint.pt" if stage == "growing" else "report.html")
+    while not waited.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    result = zansa("resume", tmp_path / "grown")
+    assert result.returncode == 0, result.stderr
+    for name in ("grown", "grown-macs-1600000"):
+        whole, broken = (load_file(out / name / "model.safetensors") for out in (frontier[0], tmp_path))
+        assert whole.keys() == broken.keys()
+        assert all(np.array_equal(whole[key], broken[key]) for key in whole)
+        assert (frontier[0] / name / "edits.jsonl").read_text() == (tmp_path / name / "edits.jsonl").read_text()
+
+
+def _environment():
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def test_a_trained_network_is_brought_to_a_budget(images, frontier, tmp_path):
+    """A grown one, and a larger one of somebody else's making."""
+    large = frontier[0] / "grown-macs-1600000"
+    result = zansa(
+        "grow", images, "--budget", "params=20k", "--from", large, "--out", tmp_path, "--name", "less", *SHORT
+    )
+    assert result.returncode == 0, result.stderr
+    first, last, replayed = nets(tmp_path / "less")
+    assert replayed == last
+    assert first.stages == nets(large)[1].stages
+    assert cost(last).params <= 20_000 < cost(first).params
+
+
+def test_resbuilder_from_the_command_line(images, tmp_path):
+    words = ["--method", "resbuilder", "--budget", "macs=1M", "--epochs", "1", "--batch", "16", *STEADY]
+    result = zansa("grow", images, *words, "--mend", "duplicates_allowed", "--out", tmp_path, "--name", "rb")
+    assert result.returncode == 0, result.stderr
+    first, last, replayed = nets(tmp_path / "rb")
+    assert replayed == last != first
+    assert "fault" in refused("grow", images, *words, "--mend", "all,nonsense", "--out", tmp_path)
+
+
+def test_bad_budgets(images, tmp_path):
+    for budget in ("macs", "macs=", "macs=-3", "smiles=3", "macs=0", "macs=nan", "macs=2M,2M"):
+        assert "budget" in refused("grow", images, "--budget", budget, "--out", tmp_path).lower(), budget
+    assert "--budget" in refused("grow", images, "--out", tmp_path)
+    assert "thinnest" in refused("grow", images, "--budget", "macs=1k", "--out", tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,179 @@
+"""A description as an ONNX file with arbitrary weights: what its export would make onnxruntime do, in milliseconds and
+without torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ..arch.lower import Row, Table, lower, shrink
+from ..arch.spec import Net
+
+OPSET, IR = 18, 10  # as deploy.export writes them
+COARSE = 4  # zansa.nets.build.Contrast.COARSE
+POOLS = {"average": ("Mean",), "max": ("Max",), "both": ("Mean", "Max")}
+NUMBERS = np.random.default_rng(0).normal(size=4099).astype(np.float32)  # a prime: no two channels get the same ones
+
+
+class Draft:
+    """Nodes and constants of an ONNX graph in the making. Names begin with the path of the row that they stand for."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def put(self, op: str, path: str, *reads: str, **attributes: Any) -> str:
+        """Add a node; returns the name of what it writes."""
+        name = f"{path}/{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, reads, [name], name=f"{name}/{op}", **attributes))
+        return name
+
+    def constant(self, path: str, value: object, dtype: type = np.float32) -> str:
+        """Add a constant; returns its name."""
+        name = f"{path}/constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def weights(self, path: str, *shape: int) -> str:
+        """Weights that keep activations about as large as they are: slow are only the very smallest numbers."""
+        return self.constant(path, np.resize(NUMBERS, shape) / prod(shape[1:]) ** 0.5)
+
+
+def twin(net: Net) -> onnx.ModelProto:
+    """A network with arbitrary weights: `pixels` float (N, C, *size) -> `probability` (N, classes)."""
+    draft, layers = Draft(), lower(net)
+    named = {"input": "pixels"}
+    for row in layers.rows:
+        named[row.path] = _row(draft, row, [named[path] for path in row.reads], layers)
+    draft.nodes.append(
+        helper.make_node("Softmax", [named["head.linear"]], ["probability"], name="head/Softmax", axis=1)
+    )
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", net.input.channels, *net.input.size])
+    answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", net.head.classes])
+    graph = helper.make_graph(draft.nodes, "twin", [pixels], [answer], draft.constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+
+
+def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
+    x, y, dims, path = table.width[row.x], table.width[row.y], len(row.size_in), row.path
+    match row.op:
+        case "contrast":
+            return _contrast(draft, row, reads[0])
+        case "conv":
+            kernel = [row.kernel] * dims
+            weights = draft.weights(path, y, x // row.groups, *kernel)
+            return draft.put("Conv", path, *reads, weights, kernel_shape=kernel, group=row.groups,
+                             strides=[row.stride] * dims, pads=[row.kernel // 2] * 2 * dims)  # fmt: skip
+        case "norm":
+            return _norm(draft, row, reads[0], y)
+        case "bias":
+            return draft.put("Add", path, *reads, draft.weights(path, y, *[1] * dims))
+        case "act":
+            return _act(draft, row, reads[0])
+        case "scale":
+            return draft.put("Mul", path, draft.constant(path, 0.5), *reads)  # turned round, onnxruntime would fold it
+        case "pool":
+            return _pool(draft, row, reads[0])
+        case "pad":
+            return _pad(draft, row, reads[0], y - x)
+        case "add":
+            return _add(draft, row, reads)
+        case "times":
+            column = draft.put("Reshape", path, reads[1], draft.constant(path, [-1, y, *[1] * dims], np.int64))
+            return draft.put("Mul", path, reads[0], column)
+        case "globalpool":
+            return _globalpool(draft, row, reads, x)
+        case "linear":
+            weights, bias = draft.weights(path, y, row.copies * x), draft.weights(path, y)
+            return draft.put("Gemm", path, *reads, weights, bias, transB=1)
+    raise AssertionError(row.op)
+
+
+def _norm(draft: Draft, row: Row, x: str, y: int) -> str:
+    path, dims = row.path, len(row.size_in)
+    if row.kind == "batch":
+        ones, zeros = draft.constant(path, np.ones(y)), draft.constant(path, np.zeros(y))
+        return draft.put("BatchNormalization", path, x, ones, zeros, zeros, ones)
+    groups, ones = draft.constant(path, np.ones(row.groups)), draft.weights(path, y, *[1] * dims)
+    rows = draft.put("Reshape", path, x, draft.constant(path, [0, row.groups, -1], np.int64))
+    normed = draft.put("InstanceNormalization", path, rows, groups, draft.constant(path, np.zeros(row.groups)))
+    planes = draft.put("Reshape", path, normed, draft.put("Shape", path, x))
+    return draft.put("Add", path, draft.put("Mul", path, planes, ones), draft.weights(path, y, *[1] * dims))
+
+
+def _act(draft: Draft, row: Row, x: str) -> str:
+    path = row.path
+    match row.kind:
+        case "relu":
+            return draft.put("Relu", path, x)
+        case "sigmoid":
+            return draft.put("Sigmoid", path, x)
+        case "silu":
+            return draft.put("Mul", path, x, draft.put("Sigmoid", path, x))
+    error = draft.put("Erf", path, draft.put("Div", path, x, draft.constant(path, 2**0.5)))
+    share = draft.put("Mul", path, draft.constant(path, 0.5), draft.put("Add", path, error, draft.constant(path, 1)))
+    return draft.put("Mul", path, x, share)
+
+
+def _pool(draft: Draft, row: Row, x: str) -> str:
+    if row.kind == "average":
+        return _mean(draft, row.path, x, [min(row.stride, n) for n in row.size_in], row.stride)
+    dims, half = len(row.size_in), row.kernel // 2
+    return draft.put("MaxPool", row.path, x, kernel_shape=[row.kernel] * dims, strides=[row.stride] * dims,
+                     pads=[half] * 2 * dims)  # fmt: skip
+
+
+def _mean(draft: Draft, path: str, x: str, kernel: list[int], stride: int) -> str:
+    pads = [0] * len(kernel) if stride > 1 else [n // 2 for n in kernel]
+    return draft.put("AveragePool", path, x, kernel_shape=kernel, strides=[stride] * len(kernel), pads=pads * 2,
+                     ceil_mode=int(stride > 1))  # fmt: skip
+
+
+def _contrast(draft: Draft, row: Row, x: str) -> str:
+    path, width = row.path, row.kernel // COARSE | 1
+    centred = draft.put("Sub", path, x, _smooth(draft, row, x, width))
+    variance = _smooth(draft, row, draft.put("Mul", path, centred, centred), 2 * width + 1)
+    deviation = draft.put("Sqrt", path, draft.put("Add", path, variance, draft.constant(path, 0.0025)))
+    return draft.put("Mul", path, centred, draft.put("Reciprocal", path, deviation))
+
+
+def _smooth(draft: Draft, row: Row, x: str, width: int) -> str:
+    path, dims = row.path, len(row.size)
+    size, coarse = row.size, shrink(row.size, COARSE)
+    x = _mean(draft, path, x, [min(COARSE, n) for n in size], COARSE)
+    for d in range(dims):
+        x = _mean(draft, path, x, [min(width, (coarse[d] - 1) | 1) if k == d else 1 for k in range(dims)], 1)
+    shape = draft.put("Concat", path, draft.put("Shape", path, x, end=2), draft.constant(path, size, np.int64), axis=0)
+    return draft.put("Resize", path, x, "", "", shape, mode="linear")
+
+
+def _pad(draft: Draft, row: Row, x: str, channels: int) -> str:
+    path, dims = row.path, len(row.size)
+    every, begin, end = (draft.constant(path, [n], np.int64) for n in (row.stride, 0, 2**62))
+    for axis in range(2, 2 + dims) if row.stride > 1 else ():
+        x = draft.put("Slice", path, x, begin, end, draft.constant(path, [axis], np.int64), every)
+    room = [0] * (2 + dims) + [0, channels] + [0] * dims
+    return draft.put("Pad", path, x, draft.constant(path, room, np.int64))
+
+
+def _add(draft: Draft, row: Row, reads: list[str]) -> str:
+    terms = [
+        name if weight == 1 else draft.put("Mul", row.path, name, draft.constant(row.path, weight))
+        for name, weight in zip(reads, row.weights, strict=True)
+    ]
+    total = terms[0]
+    for term in terms[1:]:
+        total = draft.put("Add", row.path, total, term)
+    return total
+
+
+def _globalpool(draft: Draft, row: Row, reads: list[str], x: int) -> str:
+    path, last = row.path, draft.constant(row.path, [2], np.int64)
+    found = []
+    for name in reads:
+        if len(row.size_in) > 1:
+            name = draft.put("Reshape", path, name, draft.constant(path, [-1, x, prod(row.size_in)], np.int64))
+        found += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
+    return found[0] if len(found) == 1 else draft.put("Concat", path, *found, axis=1)
