@@ -109,7 +109,7 @@ def grown(task: Task, ledger: Ledger, guide: str) -> Network:
     """zansa's growth."""
     plan = replace(Plan(), guide=guide)
     module = fresh(seed_net(usual(task.data), macs, plan.first * task.limit), task.recipe)
-    policy = Policy(macs, task.limit, "macs", plan, task.data, task.parts, task.recipe)
+    policy = Policy(macs, macs(module.net), task.limit, "macs", plan, task.data, task.parts, task.recipe)
     return counted(module, task, task.recipe, ledger, policy)
 
 

@@ -289,9 +289,10 @@ def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0):
     net = small_net("basic")
     data, parts = a_set(net, 160)
     data, parts = sealed(data, parts)
-    policy = Policy(macs, limit, "macs", dataclasses.replace(PLAN, guide=guide), data, parts, RECIPE)
-    module = build(seed_net(net, macs, PLAN.first * limit), torch.Generator().manual_seed(0))
-    journal, first = [], module.net
+    first = seed_net(net, macs, PLAN.first * limit)
+    policy = Policy(macs, macs(first), limit, "macs", dataclasses.replace(PLAN, guide=guide), data, parts, RECIPE)
+    module = build(first, torch.Generator().manual_seed(0))
+    journal = []
     for event in training(module, data, parts, RECIPE, tmp_path and tmp_path / "checkpoint.pt", policy):
         if "journal" in event:
             journal = list(event["journal"])

@@ -293,8 +293,9 @@ def grow(
 ) -> None:
     """Train a network whose depth and widths are found in the same training, under a budget.
 
-    It begins wider than the budget allows, and thins out where that costs the least on validation images; by the
-    middle of the training it keeps to the budget, and the rest of the training is for the network that is left.
+    It begins with a quarter of the budget and grows at a few moments of the training, first where validation images
+    promise most, and evenly otherwise; a network that costs more than the budget thins out where that costs the least.
+    From six tenths of the training on it keeps to the budget, and the rest is for the network that it has become.
     """
     if explain is not None:
         from .report.growth import explain as explained

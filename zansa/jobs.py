@@ -67,6 +67,7 @@ from .record import Run, held, new_name
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
+GROWN = 1.4  # epochs of a growth that cost as much as one epoch each of the last network
 NO_GROUPS = {
     False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
     True: "no groups are given: when several rows come from one person or machine, name it in a column group",
@@ -126,7 +127,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     job = prepare(request, tell)
     name = new_name(out, _stem(request.source)) if name is None else name
     run = begin(job, out, name)
-    branches = [begin(branch, out, f"{name}-{written(branch.request.budget)}") for branch in larger(job)]
+    branches = [begin(branch, out, f"{name}-{written(branch.request.budget)}") for branch in smaller(job)]
     run.write_json("branches.json", [branch.path.name for branch in branches])
     for text in remarks(job.data, job.parts, job.recipe):
         tell({"event": "note", "text": text})
@@ -144,9 +145,9 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     return run
 
 
-def larger(job: Job) -> list[Job]:
-    """The same job for each budget but the smallest."""
-    budgets = parse(job.request.budget)[1:] if job.request.budget else ()
+def smaller(job: Job) -> list[Job]:
+    """The same job for each budget but the largest."""
+    budgets = parse(job.request.budget)[:-1] if job.request.budget else ()
     requests = (job.request.model_copy(update={"budget": str(b)}) for b in budgets)
     return [replace(job, request=request) for request in requests]
 
@@ -157,10 +158,10 @@ def written(budget: str | None) -> str:
 
 
 def finish_branches(run: Run, job: Job, tell: Tell) -> None:
-    """The runs of the larger budgets, which have left the growth of this one on its way, one after the other."""
+    """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
     if run.read_json("metrics.json")["training"].get("stopped") or "branches.json" not in run.files():
         return
-    for name, branch in zip(run.read_json("branches.json"), larger(job), strict=True):
+    for name, branch in zip(run.read_json("branches.json"), smaller(job), strict=True):
         other = Run.open(run.path.parent / name)
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
@@ -169,14 +170,14 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
 
 def frontier(run: Run) -> list[dict[str, Any]]:
     """A row for each budget of a growth, the smallest first: what its network costs, and its figures."""
-    names = [run.path.name, *(run.read_json("branches.json") if "branches.json" in run.files() else [])]
+    names = [*(run.read_json("branches.json") if "branches.json" in run.files() else []), run.path.name]
     runs = [Run.open(run.path.parent / name) for name in names]
     rows = []
     for each in runs:
         if not finished(each):
             continue
         metrics = each.read_json("metrics.json")
-        budget = parse(each.read_json("request.json")["budget"])[0]
+        budget = parse(each.read_json("request.json")["budget"])[-1]
         rows.append({
             "budget": str(budget), "run": str(each.path), "macs": metrics["cost"]["macs"],
             "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
@@ -279,7 +280,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
     recipe = default_recipe(data, parts, request.seed)
     if request.budget is not None:
-        recipe = recipe.model_copy(update={"patience": 0.0})  # what has just changed needs its time
+        # what has just changed needs its time; and what small networks save is spent on more epochs
+        recipe = recipe.model_copy(update={"patience": 0.0, "epochs": round(GROWN * recipe.epochs)})
     if request.weights is not None:
         recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
         if request.budget is not None:
@@ -322,7 +324,7 @@ def chosen_net(request: Request, data: Dataset) -> Net:
             return net
         if request.method == "resbuilder":
             return empty_net(size, channels, len(data.classes), published(request)[1])
-        budget = parse(request.budget)[-1]
+        budget = parse(request.budget)[0]
         pricing, quantum = price_of(budget, data)
         return seed_net(net, pricing, Plan().first * budget.limit, quantum)
     net = zoo.read(request.net)
@@ -448,13 +450,13 @@ def published(request: Request) -> tuple[int, Switches, Runs]:
 
 
 def growth(job: Job, run: Run) -> Policy:
-    """What changes the network of a run on its way to the budget, and where the larger budgets leave it."""
-    budget, *others = parse(job.request.budget or "")
+    """What changes the network of a run on its way to the budget, and where the smaller budgets leave it."""
+    *others, budget = parse(job.request.budget or "")
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
     pricing, quantum = price_of(budget, job.data, job.net, run)
-    return Policy(pricing, budget.limit, budget.unit, Plan(quantum=quantum), job.data, job.parts, job.recipe,
-                  tuple(forks))  # fmt: skip
+    return Policy(pricing, pricing(job.net), budget.limit, budget.unit, Plan(quantum=quantum), job.data, job.parts,
+                  job.recipe, tuple(forks))  # fmt: skip
 
 
 def price_of(budget: Budget, data: Dataset, net: Net | None = None, run: Run | None = None) -> tuple[Price, int]:

@@ -174,7 +174,7 @@ def quantity(value: float) -> str:
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
-    return f"{value:.0f}"
+    return f"{value:.3g}"
 
 
 def cost_text(c: Cost) -> str:

@@ -73,7 +73,7 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
         case "act":
             return _act(draft, row, reads[0])
         case "scale":
-            return draft.put("Mul", path, draft.constant(path, 0.5), *reads)  # turned round, onnxruntime would fold it
+            return draft.put("Mul", path, *reads, draft.constant(path, 0.5))  # turned round it would not be folded
         case "pool":
             return _pool(draft, row, reads[0])
         case "pad":

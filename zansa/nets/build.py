@@ -116,7 +116,7 @@ class Scale(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.weight * x
+        return x * self.weight  # in this order onnxruntime folds it into the convolution
 
 
 class Gate(nn.Sequential):

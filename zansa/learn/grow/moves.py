@@ -21,11 +21,12 @@ Place = tuple[int, int]
 @dataclass(frozen=True)
 class Move:
     """An edit of the network as it is when its turn comes, with what it is expected to do: `gain` is the fall of the
-    loss in nats (negative where it rises), `error` its standard error, `spent` the change of the price."""
+    loss in nats (negative where it rises), `error` its standard error, both None where nothing is told; `spent` the
+    change of the price."""
 
     edit: AnyEdit
-    gain: float
-    error: float
+    gain: float | None
+    error: float | None
     spent: float
 
 
@@ -247,6 +248,20 @@ def after_all(net: Net, edits: Sequence[Widen | Insert]) -> Net:
     for edit in sorted(edits, key=lambda edit: isinstance(edit, Insert)):
         net = apply(net, edit)
     return net
+
+
+def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
+    """Every axis wider by the same share, the largest that fits the limit; nothing is promised of it."""
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        share = (low + high) / 2
+        low, high = (share, high) if price(after_all(net, widenings(net, share, quantum))) <= limit else (low, share)
+    moves = []
+    for edit in widenings(net, low, quantum):
+        after = apply(net, edit)
+        moves.append(Move(edit, None, None, price(after) - price(net)))
+        net = after
+    return moves
 
 
 def widenings(net: Net, share: float, quantum: int) -> list[Widen]:

@@ -14,7 +14,7 @@ from ...nets.transfer import transfer
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .moves import Move, Price, candidates, enrich, lighten
+from .moves import Move, Price, candidates, enrich, evenly, lighten
 from .promise import Promise, promises
 from .signals import Gates, gates, held_out
 
@@ -22,21 +22,21 @@ from .signals import Gates, gates, held_out
 @dataclass(frozen=True)
 class Plan:
     """When and how much: `events` times between progress `begin` and `end` the network may change. The allowance goes
-    evenly, by factors, from `first` times the largest budget to the smallest, which the last event meets. At every
-    event but the last, what is worth least goes until a share of `turnover` is free for what promises most. New parts
-    are lots of `share` of a width, and come when their promise is more than `certain` standard errors from nothing.
-    Channels come and go in lots of `quantum`. At most `samples` tell of worth and promise. `guide`: by what moves are
-    chosen, "worth", or "chance" as a control."""
+    evenly, by factors, from what the network costs at first (`first` times the smallest budget, where it is ours) to
+    the largest budget, which the last event meets. At every event but the last, what is worth least goes until a share
+    of `turnover` is free. Then comes what promises more than `certain` standard errors, in lots of `share` of a width;
+    what is left of the allowance makes all axes wider. Channels come and go in lots of `quantum`. At most `samples`
+    tell of worth and promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
 
-    first: float = 2.0
+    first: float = 0.25
     begin: float = 0.08
-    end: float = 0.5
+    end: float = 0.6
     events: int = 6
     turnover: float = 0.0
     share: float = 0.25
     quantum: int = 1
     samples: int = 500
-    certain: float = 0.0
+    certain: float = 2.0
     guide: Literal["worth", "chance"] = "worth"
 
     def step(self, k: int, steps: int) -> int:
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fork:
-    """A larger budget on the way to the smallest: where the state is left from which its own training goes on."""
+    """A smaller budget on the way to the largest: where the state is left from which its own training goes on."""
 
     limit: float
     path: Path
@@ -54,10 +54,11 @@ class Fork:
 
 @dataclass(frozen=True)
 class Policy:
-    """Asked before every step (see train.training). `price` is in the unit of the `limit`; `forks` are the larger
-    budgets of the same growth."""
+    """Asked before every step (see train.training). `price` is in the unit of the `limit`, and `start` what the first
+    network costs; `forks` are the smaller budgets of the same growth."""
 
     price: Price
+    start: float
     limit: float
     unit: str
     plan: Plan
@@ -72,14 +73,14 @@ class Policy:
             return []
         k = due[-1]
         for fork in self.forks:
-            if self.allowance(k) < fork.limit <= self.allowance(k - 1):
+            passed = self.allowance(k - 1) < fork.limit <= self.allowance(k)
+            if passed or (k == 1 and fork.limit <= self.allowance(0)):
                 state.fork(fork.path, self.plan.step(self.plan.events, steps))
         return self.changes(state, steps, k)
 
     def allowance(self, k: int) -> float:
         """What the network may cost behind event k; before the first for k = 0."""
-        largest = max([self.limit, *(fork.limit for fork in self.forks)])
-        return self.limit * (self.plan.first * largest / self.limit) ** (1 - k / self.plan.events)
+        return self.start * (self.limit / self.start) ** (k / self.plan.events)
 
     def changes(self, state: State, steps: int, k: int) -> list[Change]:
         """What the event does: first what goes, then what comes."""
@@ -95,6 +96,7 @@ class Policy:
         average = edited(state.average, moves)
         if self.price(average.net) < allowed:
             moves += self.additions(average, allowed, k)
+            moves += evenly(behind(net, moves), self.price, allowed, plan.quantum)
         return self.told(moves, net, state, steps, allowed, found)
 
     def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
@@ -137,6 +139,13 @@ def edited(module: Network, moves: list[Move]) -> Network:
     changed = build(net)
     changed.load_state_dict(state)
     return changed.to(next(module.parameters()).device).eval()
+
+
+def behind(net: Net, moves: list[Move]) -> Net:
+    """The network behind these moves."""
+    for move in moves:
+        net = apply(net, move.edit)
+    return net
 
 
 def in_short(net: Net) -> str:

@@ -23,7 +23,7 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     """A network whose depth and widths are found while it learns, within a budget such as "macs=20M".
 
     `data` must be normalised on parts.train; parts.test is not read. `net`: the shape to begin with (default: the usual
-    one, `plan.first` times as dear as the budget). `milliseconds`: for budgets in ms, what tells the time of a network
+    one, `Plan.first` times the budget). `milliseconds`: for budgets in ms, what tells the time of a network
     (deploy.timing.timer(folder).ms). ValueError for a budget that cannot be understood or met.
     """
     limit, *others = parse(budget)
@@ -39,7 +39,7 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
         )
     closed, open_parts = sealed(data, parts)
     module = build(net, torch.Generator().manual_seed(recipe.seed))
-    policy = Policy(pricing, limit.limit, limit.unit, plan, closed, open_parts, recipe)
+    policy = Policy(pricing, pricing(net), limit.limit, limit.unit, plan, closed, open_parts, recipe)
     for _ in training(module, closed, open_parts, recipe, policy=policy):
         pass
     return Model(module.net, module, data.classes, pre)
