@@ -5,7 +5,7 @@
 
 uniform:    ResNet-20, all widths scaled alike to the budget, for as many epochs as the compute of `zansa` pays
 shape:      zansa's own default network scaled alike, in the same way: what the start gives without any search
-chance:     zansa's growth with what goes and comes drawn by lot
+chance:     zansa's growth with what comes drawn by lot
 resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts)
 zansa:      `zansa grow`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
@@ -108,7 +108,7 @@ def hand_designed(data: Dataset) -> Net:
 def grown(task: Task, ledger: Ledger, guide: str) -> Network:
     """zansa's growth."""
     plan = replace(Plan(), guide=guide)
-    module = fresh(seed_net(usual(task.data), macs, plan.first * task.limit), task.recipe)
+    module = fresh(seed_net(usual(task.data), macs, task.limit, plan.first), task.recipe)
     policy = Policy(macs, macs(module.net), task.limit, "macs", plan, task.data, task.parts, task.recipe)
     return counted(module, task, task.recipe, ledger, policy)
 

@@ -252,7 +252,9 @@ def finetune(
 @app.command()
 def grow(
     data: Annotated[str | None, typer.Argument(help="Labelled data, as for train.")] = None,
-    budget: Annotated[str | None, typer.Option(help="The limit: macs=20M, params=300k, bytes=1.2M or ms=2.5.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="The limit: macs=20M, params=300k, bytes=1.2M or ms=2.5; several: macs=5M,10M.")
+    ] = None,
     method: Annotated[str, typer.Option(help="zansa, or resbuilder as published.")] = "zansa",
     mend: Annotated[
         str | None, typer.Option(help="Faults of resbuilder that are mended: all, or names with commas between them.")
@@ -293,7 +295,7 @@ def grow(
 ) -> None:
     """Train a network whose depth and widths are found in the same training, under a budget.
 
-    It begins with a quarter of the budget and grows at a few moments of the training, first where validation images
+    It begins with a quarter of the smallest budget and grows at a few moments, first where validation images
     promise most, and evenly otherwise; a network that costs more than the budget thins out where that costs the least.
     From six tenths of the training on it keeps to the budget, and the rest is for the network that it has become.
     """

@@ -67,7 +67,7 @@ from .record import Run, held, new_name
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
-GROWN = 1.4  # epochs of a growth that cost as much as one epoch each of the last network
+GROWN = 1.4  # times the epochs: what small networks save is spent on them
 NO_GROUPS = {
     False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
     True: "no groups are given: when several rows come from one person or machine, name it in a column group",
@@ -126,9 +126,11 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     check(request, Path(out), name)
     job = prepare(request, tell)
     name = new_name(out, _stem(request.source)) if name is None else name
-    run = begin(job, out, name)
-    branches = [begin(branch, out, f"{name}-{written(branch.request.budget)}") for branch in smaller(job)]
-    run.write_json("branches.json", [branch.path.name for branch in branches])
+    names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
+    for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
+        raise ValueError(f"a run {taken} exists; choose another --name")
+    branches = [begin(branch, out, other) for other, branch in names.items()]
+    run = begin(job, out, name, list(names))
     for text in remarks(job.data, job.parts, job.recipe):
         tell({"event": "note", "text": text})
         run.append("events.jsonl", {"event": "note", "text": text})
@@ -165,7 +167,9 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
         other = Run.open(run.path.parent / name)
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
-            finish(other, branch, tell)
+            finish(other, replace(branch, recipe=Recipe.model_validate(run.read_json("recipe.json"))), tell)
+            if not finished(other):
+                return  # it was stopped
 
 
 def frontier(run: Run) -> list[dict[str, Any]]:
@@ -209,6 +213,8 @@ def check(request: Request, out: Path, name: str | None) -> None:
         parse(request.budget)
         if request.method == "resbuilder":
             published(request)
+        elif request.mend:
+            raise ValueError("faults to mend were named; they are those of --method resbuilder")
         if recipe.compile:
             raise ValueError("a network that grows cannot be compiled: leave --compile out")
     choose_device(recipe.device)
@@ -279,9 +285,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none.
     Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
     recipe = default_recipe(data, parts, request.seed)
-    if request.budget is not None:
-        # what has just changed needs its time; and what small networks save is spent on more epochs
-        recipe = recipe.model_copy(update={"patience": 0.0, "epochs": round(GROWN * recipe.epochs)})
+    if request.budget is not None and (request.method, request.net, request.weights) == ("zansa", None, None):
+        recipe = recipe.model_copy(update={"epochs": round(GROWN * recipe.epochs)})
     if request.weights is not None:
         recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
         if request.budget is not None:
@@ -326,7 +331,7 @@ def chosen_net(request: Request, data: Dataset) -> Net:
             return empty_net(size, channels, len(data.classes), published(request)[1])
         budget = parse(request.budget)[0]
         pricing, quantum = price_of(budget, data)
-        return seed_net(net, pricing, Plan().first * budget.limit, quantum)
+        return seed_net(net, pricing, budget.limit, Plan().first, quantum)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
@@ -334,15 +339,27 @@ def chosen_net(request: Request, data: Dataset) -> Net:
 
 
 def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
-    """The donor's network for these data, with a fresh classifier drawn by the request's seed."""
+    """The donor's network for these data, with a fresh classifier drawn by the request's seed; whole where it is to be
+    brought to a budget and knows these very classes."""
+    given = Input(channels=data.preprocess.channels, size=data.preprocess.size)
+    if (
+        request.budget
+        and request.net is None
+        and donor.net is not None
+        and (donor.classes, donor.net.input) == (data.classes, given)
+    ):
+        module = build(donor.net)
+        module.load_state_dict(donor.state)
+        return module
     named = None if request.net is None else zoo.read(request.net)
     module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
     initialise(module.head, torch.Generator().manual_seed(request.seed))
     return module
 
 
-def begin(job: Job, out: str | Path, name: str) -> Run:
-    """The run's folder with all that `resume` needs; request.json is written last and says that it is whole."""
+def begin(job: Job, out: str | Path, name: str, branches: list[str] | None = None) -> Run:
+    """The run's folder with all that `resume` needs; request.json is written last and says that it is whole.
+    `branches`: the runs of smaller budgets, which are there already."""
     run = Run.create(out, name)
     weights = None
     if job.start is not None:
@@ -353,6 +370,8 @@ def begin(job: Job, out: str | Path, name: str) -> Run:
         run.write_json(file, json.loads(job.net.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
+    if branches:
+        run.write_json("branches.json", branches)
     run.write_json("request.json", job.request.model_dump(mode="json"))
     return run
 
@@ -437,7 +456,9 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
 
 def published(request: Request) -> tuple[int, Switches, Runs]:
     """Multiply-adds, mended faults and length of a search by ResBuilder."""
-    budget = parse(request.budget or "")[0]
+    budget, *others = parse(request.budget or "")
+    if others:
+        raise ValueError(f"resbuilder was asked for {request.budget}; allowed: one budget, it begins anew for another")
     if budget.unit != "macs":
         raise ValueError(f"resbuilder was asked for {budget}; allowed: macs, the only price that it knows")
     mended = Switches.model_fields if request.mend == ("all",) else request.mend

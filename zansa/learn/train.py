@@ -106,6 +106,8 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
     ValueError when the loss stops being a number.
     """
+    if policy is not None and recipe.compile:
+        raise ValueError("a network that grows cannot be compiled: leave compile out")
     device = choose_device(recipe.device)
     module.to(device).train()
     recipe = choose_speed(module, data, parts, recipe, device)
@@ -119,7 +121,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     chance = torch.Generator(device)
     answer = torch.compile(module) if recipe.compile else module
     resumed = checkpoint is not None and state.read(checkpoint)
-    module.to(memory_format=layout)  # it may have become another
+    state.follow(layout)
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     saved = began = time.monotonic()
     order = first = None
@@ -128,7 +130,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
            "threads": torch.get_num_threads()}  # fmt: skip
     try:
-        while state.step < steps and not out_of_patience(state, state.step // per_epoch, recipe):
+        while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
             for change in () if policy is None else policy(state, steps):
                 told = state.edit(change, device, layout)
                 for handle in noise:
@@ -226,6 +228,12 @@ class State:
         told = {"event": "edit", "step": self.step, "edit": change.edit.model_dump(mode="json"), **change.why}
         self.journal.append(told)
         return told
+
+    def follow(self, layout: torch.memory_format) -> None:
+        """Both networks in this layout; the lists hold the tensors that they then have."""
+        self.module.to(memory_format=layout)
+        self.average.to(memory_format=layout)
+        self.slow, self.fast = floats(self.average), floats(self.module)
 
     def _renew(self) -> None:
         """The optimiser and the lists of tensors of a network that has changed."""

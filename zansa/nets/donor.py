@@ -13,11 +13,12 @@ from .files import load, read
 
 @dataclass(frozen=True)
 class Donor:
-    """Weights by their names, and the network that they are of: None where only the names tell."""
+    """Weights by their names, the network that they are of (None where only the names tell), and its classes."""
 
     path: Path
     state: dict[str, Tensor]
     net: Net | None
+    classes: tuple[str, ...] = ()
 
     def network(self, size: tuple[int, ...], channels: int, classes: int, net: Net | None = None) -> Network:
         """The network for images of this size and these channels, with the learned weights and a fresh classifier.
@@ -45,5 +46,5 @@ def read_donor(path: str | Path) -> Donor:
             raise ValueError(f"{path.parent} is no finished run: it has no model.safetensors")
     if path.suffix == ".safetensors" and "zansa" in read(path)[0]:
         model = load(path)
-        return Donor(path, model.module.state_dict(), model.net)
+        return Donor(path, model.module.state_dict(), model.net, model.classes)
     return Donor(path, read_checkpoint(path), None)

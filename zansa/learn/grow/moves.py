@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arch.edits import AnyEdit, Delete, Insert, Remap, Widen, apply, group_of, remappable, unit_of
+from ...arch.edits import AnyEdit, Delete, Insert, Remap, Widen, apply, group_of, inexact, remappable, unit_of
 from ...arch.lower import lower
 from ...arch.spec import Net
 from .promise import Promise
@@ -89,7 +89,9 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     ask for. With `chance` what goes is drawn instead (a control). ValueError when the limit is below the least that the
     network can be.
     """
-    kept = {axis: list(range(width)) for axis, width in remappable(net).items() if axis in gates.channels}
+    table = lower(net)
+    kept = {axis: list(range(width)) for axis, width in remappable(net).items()
+            if axis in gates.channels and axis == group_of(table, axis)[1][0]}  # fmt: skip
     nothing = torch.zeros(next(iter(gates.channels.values())).shape[0])
     thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
     while (now := price(thin.net)) > limit:
@@ -200,7 +202,9 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
     found = []
     for edit, slope in moves:
         each, after = lost * slope + slope.square() / 2, apply(net, edit)
-        found.append(Move(edit, -float(each.mean()), float(each.std() / len(each) ** 0.5), price(after) - price(net)))
+        found.append(
+            Move(edit, -float(each.mean()), float(each.std(correction=0) / len(each) ** 0.5), price(after) - price(net))
+        )
         net, lost = after, lost + slope
     return found
 
@@ -214,7 +218,9 @@ def candidates(net: Net, share: float, quantum: int) -> list[Widen | Insert]:
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
         for at in range(first, len(stage.blocks) + 1):
-            found.append(Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)]))
+            insert = Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
+            if not inexact(net, insert):
+                found.append(insert)
     return found
 
 
@@ -222,7 +228,7 @@ def enrich(net: Net, offered: Sequence[tuple[Widen | Insert, Promise]], price: P
            certain: float = 2.0) -> list[Move]:  # fmt: skip
     """The additions that promise most per price, as long as they fit the limit and their promise is no noise."""
     now = price(net)
-    real = [(edit, p, price(apply(net, edit)) - now) for edit, p in offered if p.gain > certain * p.error / 2]
+    real = [(edit, p, price(apply(net, edit)) - now) for edit, p in offered if p.gain > certain * p.error]
     real.sort(key=lambda entry: -entry[1].gain / max(entry[2], 1e-12))
     chosen: list[tuple[Widen | Insert, Promise]] = []
     for edit, promise, _ in real:

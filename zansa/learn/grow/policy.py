@@ -23,16 +23,15 @@ from .signals import Gates, gates, held_out
 class Plan:
     """When and how much: `events` times between progress `begin` and `end` the network may change. The allowance goes
     evenly, by factors, from what the network costs at first (`first` times the smallest budget, where it is ours) to
-    the largest budget, which the last event meets. At every event but the last, what is worth least goes until a share
-    of `turnover` is free. Then comes what promises more than `certain` standard errors, in lots of `share` of a width;
-    what is left of the allowance makes all axes wider. Channels come and go in lots of `quantum`. At most `samples`
-    tell of worth and promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
+    the largest budget, which the last event meets. Where the network costs more than that, it thins out. Where it
+    costs less, what promises more than `certain` standard errors comes, in lots of `share` of a width, and what is left
+    of the allowance makes all axes wider. Channels come and go in lots of `quantum`. At most `samples` tell of worth
+    and promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
 
     first: float = 0.25
     begin: float = 0.08
     end: float = 0.6
     events: int = 6
-    turnover: float = 0.0
     share: float = 0.25
     quantum: int = 1
     samples: int = 500
@@ -41,7 +40,8 @@ class Plan:
 
     def step(self, k: int, steps: int) -> int:
         """The step before which event k is due, k from 1 on."""
-        return round(steps * (self.begin + (self.end - self.begin) * (k - 1) / max(1, self.events - 1)))
+        progress = self.begin + (self.end - self.begin) * (k - 1) / max(1, self.events - 1)
+        return min(steps - 1, round(steps * progress))
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,16 @@ class Policy:
             return []
         k = due[-1]
         for fork in self.forks:
-            passed = self.allowance(k - 1) < fork.limit <= self.allowance(k)
-            if passed or (k == 1 and fork.limit <= self.allowance(0)):
+            if self.leaves(fork, due[0] - 1, k):
                 state.fork(fork.path, self.plan.step(self.plan.events, steps))
         return self.changes(state, steps, k)
+
+    def leaves(self, fork: Fork, before: int, k: int) -> bool:
+        """Whether a smaller budget leaves between these events: where the allowance passes it, or where the network
+        is nearest to it."""
+        if self.start > self.limit:
+            return k == self.plan.events
+        return self.allowance(before) < fork.limit <= self.allowance(k) or (before == 0 and fork.limit <= self.start)
 
     def allowance(self, k: int) -> float:
         """What the network may cost behind event k; before the first for k = 0."""
@@ -89,10 +95,8 @@ class Policy:
         held = held_out(self.data, self.parts.val, balanced, plan.samples)
         found = gates(state.average, held)
         allowed = self.allowance(k)
-        last = k == plan.events
-        aim = allowed if last else (1 - plan.turnover) * min(allowed, self.price(net))
         random = np.random.default_rng([self.recipe.seed, k]) if plan.guide == "chance" else None
-        moves = lighten(net, found, self.price, aim, plan.quantum, random) if self.price(net) > aim else []
+        moves = lighten(net, found, self.price, allowed, plan.quantum, random) if self.price(net) > allowed else []
         average = edited(state.average, moves)
         if self.price(average.net) < allowed:
             moves += self.additions(average, allowed, k)

@@ -35,7 +35,8 @@ CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 @dataclass(frozen=True)
 class Promise:
-    """The fall of the loss that a candidate promises, and the standard error of it."""
+    """The fall of the loss that a candidate promises, and so much of it as one standard error of the slope is worth:
+    gain / error is the number of standard errors that the slope is away from nothing."""
 
     gain: float
     error: float
@@ -134,13 +135,16 @@ def measured(extended: Network, readers: list[list[Reader]], count: int, train: 
             for x, slope in calls:
                 total[place[0]] = total[place[0]] - along(readers[place[0]][place[1]].row, directions[place], x, slope)
         for each, fall in zip(falls, total, strict=True):
-            each.append(fall)
+            each.append(fall.cpu())
     columns = torch.stack([torch.cat(each) for each in falls], 1).double()
     return [promise(columns[:, k], columns[:, count:]) for k in range(count)]
 
 
 def promise(fall: Tensor, known: Tensor) -> Promise:
-    """What a fall (N,) adds to the known ones (N, L): half the rise of R^2; none where the best step is backwards."""
+    """What a fall (N,) adds to the known ones (N, L): half the rise of R^2; none where the best step is backwards, or
+    where there are too few samples to tell."""
+    if len(fall) <= known.shape[1] + 1:
+        return Promise(0.0, 0.0)
     scale = known.square().mean(0).sqrt()
     known = known[:, scale > 0] / scale[scale > 0]
     ones = torch.ones(len(fall), 1, dtype=fall.dtype)
@@ -150,7 +154,7 @@ def promise(fall: Tensor, known: Tensor) -> Promise:
     square = own.square().mean().clamp_min(1e-30)
     mean = (own * rest).mean()
     error = (own * rest).std() / len(fall) ** 0.5
-    return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / square))
+    return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / (2 * square)))
 
 
 def passes(extended: Network, readers: list[list[Reader]], held: Held) -> Iterator[Pairs]:

@@ -34,9 +34,8 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     pricing, plan, pre = partial(price, unit=limit.unit, milliseconds=milliseconds), Plan(), data.preprocess
     recipe = recipe or default_recipe(data, parts).model_copy(update={"patience": 0.0})
     if net is None:
-        net = seed_net(
-            default_net(pre.size, pre.channels, len(data.classes), data.kind), pricing, plan.first * limit.limit
-        )
+        usual = default_net(pre.size, pre.channels, len(data.classes), data.kind)
+        net = seed_net(usual, pricing, limit.limit, plan.first)
     closed, open_parts = sealed(data, parts)
     module = build(net, torch.Generator().manual_seed(recipe.seed))
     policy = Policy(pricing, pricing(net), limit.limit, limit.unit, plan, closed, open_parts, recipe)

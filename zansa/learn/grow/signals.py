@@ -4,10 +4,10 @@ Both are read from one quadratic model of the loss on held-out samples, whose cu
 gradients (the empirical Fisher information). With g_n the derivative of sample n's loss by a gate on the part:
 
     removing a part (gate from 1 to 0) costs  E[g_n^2] / 2           (Theis et al. 2018, 1801.05787, eq. 8)
-    adding one along its best direction gains E[g_n]^2 / (2 E[g_n^2])
+    adding one along its best direction gains E[g_n]^2 / (2 E[g_n^2]), and less where others do the same (see `promise`)
 
-A new part's direction is read from training samples, its gain from held-out ones, so a part that would only fit noise
-is expected to gain nothing.
+A new part's direction is read from training samples, its gain from held-out ones, so the gain of a part that would only
+fit noise is within its error.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Held:
     weight: np.ndarray
 
 
-def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 2000) -> Held:
+def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 500) -> Held:
     """At most so many samples of an index, spread over it; `balanced`: every class counts the same."""
     index = index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)]
     labels = data.labels[index]
@@ -62,7 +62,8 @@ def writers(table: Table) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for row, after in zip(table.rows, (*table.rows[1:], None), strict=True):
         if row.op == "conv" or (row.op == "linear" and ".hidden" in row.y):
-            normed = after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
+            alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm behind it
+            normed = alone and after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
             found.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
     return found
 
@@ -117,7 +118,7 @@ def gates(module: Network, held: Held) -> Gates:
 def _by_channel(values: list[tuple[Tensor, Tensor]]) -> Tensor:
     """(N, C) output times its gradient, over all positions and all times that the layer was asked."""
     each = [(out * slope).flatten(2).sum(2) if out.ndim > 2 else out * slope for out, slope in values]
-    return torch.stack(each).sum(0)
+    return torch.stack(each).sum(0).cpu()
 
 
 @contextmanager

@@ -8,20 +8,23 @@ from .moves import FEWEST, Price
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
 
 
-def seed_net(net: Net, price: Price, limit: float, quantum: int = 1) -> Net:
-    """The network with all its widths scaled alike, so that it costs at most the limit, and nearly that. Where it would
-    become more than WIDEST times as wide, it becomes deeper first. ValueError when the thinnest costs more."""
-    if price(scaled(net, 0.0, quantum)) > limit:
+def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: int = 1) -> Net:
+    """The network with all its widths scaled alike, so that it costs at most this share of the limit, and nearly that;
+    the thinnest where even that costs more. Where it would become more than WIDEST times as wide, it becomes deeper
+    first. ValueError when the thinnest costs more than the limit."""
+    thinnest = price(scaled(net, 0.0, quantum))
+    if thinnest > limit:
         raise ValueError(
-            f"the thinnest network of this shape costs {price(scaled(net, 0.0, quantum)):g}, and growth would begin at "
-            f"{limit:g}; allow more, or name a smaller --net"
+            f"the thinnest network of this shape costs {thinnest:g}, and {limit:g} are allowed; allow more, or name a "
+            "smaller --net"
         )
-    while price(scaled(net, WIDEST, quantum)) < limit and price(deeper(net)) <= price(scaled(net, WIDEST, quantum)):
+    aim = max(share * limit, thinnest)
+    while price(scaled(net, WIDEST, quantum)) < aim and price(deeper(net)) <= price(scaled(net, WIDEST, quantum)):
         net = deeper(net)
     low, high = 0.0, 2 * WIDEST
     for _ in range(16):
         factor = (low + high) / 2
-        low, high = (factor, high) if price(scaled(net, factor, quantum)) <= limit else (low, factor)
+        low, high = (factor, high) if price(scaled(net, factor, quantum)) <= aim else (low, factor)
     return scaled(net, low, quantum)
 
 
