@@ -115,8 +115,7 @@ def test_resbuilder_from_the_command_line(images, tmp_path):
 
 
 def test_bad_budgets(images, tmp_path):
-    for budget in ("macs", "macs=", "macs=-3", "smiles=3", "macs=0", "macs=nan", "macs=2M,2M"):
-        assert "budget" in refused("grow", images, "--budget", budget, "--out", tmp_path).lower(), budget
+    assert "smiles=3" in refused("grow", images, "--budget", "smiles=3", "--out", tmp_path)  # others in test_budget.py
     assert "--budget" in refused("grow", images, "--out", tmp_path)
     assert "thinnest" in refused("grow", images, "--budget", "macs=1k", "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []
