@@ -100,7 +100,7 @@ class Screen:
                       title_justify="left")  # fmt: skip
         rates = ["defects found", "false alarms"] if inspected else []
         for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates):
-            table.add_column(head)
+            table.add_column(head, no_wrap=head == "budget")
         for row in rows:
             found, seen = row["test"], row["test"]["inspection"]
             shares = [seen[key] for key in ("detection", "false_alarms")] if inspected else []

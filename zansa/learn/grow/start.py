@@ -10,15 +10,17 @@ WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks f
 
 def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: int = 1) -> Net:
     """The network with all its widths scaled alike, so that it costs at most this share of the limit, and nearly that;
-    the thinnest where even that costs more. Where it would become more than WIDEST times as wide, it becomes deeper
-    first. ValueError when the thinnest costs more than the limit."""
+    where its proportions would be lost at that price (no axis is thinner than FEWEST), as much as it takes to keep
+    them, within the limit. Where it would become more than WIDEST times as wide, it becomes deeper first. ValueError
+    when the thinnest costs more than the limit."""
     thinnest = price(scaled(net, 0.0, quantum))
     if thinnest > limit:
         raise ValueError(
             f"the thinnest network of this shape costs {thinnest:g}, and {limit:g} are allowed; allow more, or name a "
             "smaller --net"
         )
-    aim = max(share * limit, thinnest)
+    in_proportion = price(scaled(net, FEWEST / min(remappable(net).values()), quantum))
+    aim = max(share * limit, thinnest, min(in_proportion, limit))
     while price(scaled(net, WIDEST, quantum)) < aim and price(deeper(net)) <= price(scaled(net, WIDEST, quantum)):
         net = deeper(net)
     low, high = 0.0, 2 * WIDEST
