@@ -51,6 +51,7 @@ def shared_data(given: str | Path | None = None) -> Path:
     return folder
 
 
+@cache
 def _gray_png(webp: bytes) -> bytes:
     """The pack's gray images as PNG: WebP has no gray, and would make them colour."""
     out = io.BytesIO()
