@@ -10,8 +10,8 @@ resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults 
 zansa:      `zansa grow`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
 
-Compute is counted in multiply-adds: three forward passes for each image and step, and for each image that a decision
-looked at. Nothing but the last line of a cell reads a test image (learn.data.seal).
+Compute is counted in multiply-adds: three forward passes for each image and step, and the passes of decisions.
+Nothing but the last line of a cell reads a test image (learn.data.seal).
 OUT/cells.jsonl gets a line for each finished cell, and a rerun goes on from there; OUT/table.md the table.
 """
 
@@ -26,11 +26,12 @@ import numpy as np
 import packs
 import torch
 from real_images import spread
+from torch.utils.flop_counter import FlopCounterMode
 
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
-from zansa.jobs import Request, door, good_of, silent
+from zansa.jobs import GROWN, Request, door, good_of, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
@@ -42,7 +43,7 @@ from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, 
 from zansa.learn.grow.resbuilder import Plan as Runs
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
-from zansa.learn.train import Recipe, training
+from zansa.learn.train import Change, Recipe, State, training
 from zansa.nets.build import Network, build
 from zansa.record import Run, environment
 
@@ -63,9 +64,10 @@ class Task:
 
 @dataclass
 class Ledger:
-    """What has been spent, in multiply-adds."""
+    """What has been spent, in multiply-adds; and which part of it on decisions."""
 
     spent: float = 0.0
+    decided: float = 0.0
 
 
 def macs(net: Net) -> float:
@@ -74,15 +76,21 @@ def macs(net: Net) -> float:
 
 
 def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy: Policy | None = None) -> Network:
-    """A training, and its price in the ledger."""
+    """A training, and its price in the ledger: three forward passes for each image and step, and what torch counts in
+    the passes that decisions make."""
     batch = min(recipe.batch, len(task.parts.train))
-    plan = policy.plan if policy else None
-    looked = min(plan.samples, len(task.parts.val)) if plan else 0
-    for event in training(module, task.data, task.parts, recipe, policy=policy):
+
+    def deciding(state: State, steps: int) -> list[Change]:
+        assert policy is not None
+        with FlopCounterMode(display=False) as counter:
+            changes = policy(state, steps)
+        ledger.spent += counter.get_total_flops() / 2
+        ledger.decided += counter.get_total_flops() / 2
+        return changes
+
+    for event in training(module, task.data, task.parts, recipe, policy=deciding if policy else None):
         if event["event"] == "step":
             ledger.spent += 3 * batch * cost(module.net).macs
-        if event["event"] == "edit" and event["last"]:
-            ledger.spent += 3 * looked * event["macs"]
     return module
 
 
@@ -115,8 +123,8 @@ def grown(task: Task, ledger: Ledger, guide: str) -> Network:
 
 def fixed(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
     """A fixed shape scaled to the limit, trained for so much compute."""
-    net = seed_net(net, macs, task.limit)
-    epoch = 3 * macs(net) * (len(task.parts.train) // task.recipe.batch * task.recipe.batch)
+    net, batch = seed_net(net, macs, task.limit), min(task.recipe.batch, len(task.parts.train))
+    epoch = 3 * macs(net) * (len(task.parts.train) // batch * batch)
     longer = task.recipe.model_copy(update={"epochs": max(1, round(compute / epoch))})
     return counted(fresh(net, longer), task, longer, ledger)
 
@@ -134,10 +142,12 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
 def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: list[str], told: Cell,
           done: dict[str, Cell], found: Net | None) -> Any:  # fmt: skip
     """Every method that is not done yet, each with its test figures."""
-    compute = done["zansa"]["compute"] if "zansa" in done else None
+    compute = done["zansa"]["compute"] if "zansa" in done else 0.0
     for method in METHODS:
         if method in done or method not in methods:
             continue
+        if found is None and method in ("retrained", "uniform", "shape"):
+            raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began = Ledger(), time.perf_counter()
         match method:
             case "zansa":
@@ -146,16 +156,15 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
             case "chance":
                 module = grown(task, ledger, "chance")
             case "retrained":
-                assert found is not None
                 module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
             case "uniform":
-                module = fixed(task, ledger, hand_designed(task.data), compute or 0)
+                module = fixed(task, ledger, hand_designed(task.data), compute)
             case "shape":
-                module = fixed(task, ledger, usual(task.data), compute or 0)
+                module = fixed(task, ledger, usual(task.data), compute)
             case _:
                 module = published(task, ledger, MENDED if method == "mended" else PUBLISHED)
         yield told | {"method": method, "net": module.net.to_json(None), "macs": cost(module.net).macs,
-                      "params": cost(module.net).params, "compute": ledger.spent,
+                      "params": cost(module.net).params, "compute": ledger.spent, "decided": ledger.decided,
                       "seconds": time.perf_counter() - began, **answers(module, *full, request)}  # fmt: skip
 
 
@@ -246,13 +255,12 @@ def main() -> None:
         for name in given.data:
             request, data, parts = chosen(name, given.out, given.images, seed)
             recipe = default_recipe(data, parts, seed).model_copy(update={"patience": 0.0, "device": given.device})
-            if given.epochs:
-                recipe = recipe.model_copy(update={"epochs": given.epochs})
+            recipe = recipe.model_copy(update={"epochs": given.epochs or round(GROWN * recipe.epochs)})
             for budget in parse(given.budget):
                 told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
                         "images": len(parts.train), "environment": environment()}  # fmt: skip
-                done = {c["method"]: c for c in record.lines("cells.jsonl")
-                        if all(c[key] == told[key] for key in ("data", "limit", "seed"))}  # fmt: skip
+                same = ("data", "limit", "seed", "epochs", "images")
+                done = {c["method"]: c for c in record.lines("cells.jsonl") if all(c[k] == told[k] for k in same)}
                 net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
                 task = Task(*sealed(data, parts), recipe, budget.limit, runs)
                 for cell in cells(task, (data, parts), request, given.methods, told, done, net):

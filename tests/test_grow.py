@@ -23,7 +23,7 @@ from zansa.learn.defaults import default_net
 from zansa.learn.grow.moves import Move, enrich, lighten, rise
 from zansa.learn.grow.policy import Plan, Policy, edited
 from zansa.learn.grow.promise import Promise, passes, promise, promises, weight_slope, widened
-from zansa.learn.grow.signals import branches, gates, held_out, writers
+from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import to_tensor
 from zansa.learn.train import Recipe, training
@@ -127,6 +127,24 @@ def test_rare_classes_weigh_as_much_as_common_ones():
     assert held.weight.mean() == pytest.approx(1)
 
 
+def test_a_weight_of_two_counts_as_two_samples():
+    net = KINDS["basic"]
+    data, parts = a_set(net)
+    module, index = trained(build(net)).float(), parts.val
+    twice = dataclasses.replace(
+        held_out(data, np.concatenate([index, index[:5]]), False), index=np.concatenate([index, index[:5]])
+    )
+    weights = np.where(np.arange(len(index)) < 5, 2.0, 1.0)
+    weighted = Held(data, index, weights)
+    one, two = gates(module, weighted), gates(module, twice)
+    for axis in one.channels:
+        assert torch.allclose(one.channels[axis].square().sum(0), two.channels[axis].square().sum(0), rtol=1e-4)
+    offered = [Widen(axis="stem", count=2)]
+    train = held_out(data, parts.train, False)
+    a, b = promises(module, offered, train, weighted, 0), promises(module, offered, train, twice, 0)
+    assert a[0].gain * len(index) == pytest.approx(b[0].gain * (len(index) + 5), rel=1e-3)
+
+
 def test_the_rise_of_a_set_is_that_of_the_set():
     slopes = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     lost = torch.zeros(50)
@@ -151,11 +169,16 @@ def test_a_promise_is_half_the_rise_of_r_squared():
         return 1 - ((ones - fitted.predict(x)) ** 2).sum() / 200
 
     expected = (r2(np.column_stack([known, fall])) - r2(known)) / 2
-    found = promise(torch.from_numpy(fall), torch.from_numpy(known))
+    root = torch.ones(200, dtype=torch.float64)
+    found = promise(torch.from_numpy(fall), torch.from_numpy(known), root)
     assert found.gain == pytest.approx(expected if found.gain else 0, rel=1e-9)
     assert found.gain > 0
-    assert promise(torch.from_numpy(-fall), torch.from_numpy(known)).gain == 0
-    assert promise(torch.from_numpy(known[:, 0]), torch.from_numpy(known)).gain < 1e-12  # nothing new
+    assert promise(torch.from_numpy(-fall), torch.from_numpy(known), root).gain == 0
+    assert promise(torch.from_numpy(known[:, 0]), torch.from_numpy(known), root).gain < 1e-12  # nothing new
+
+
+def _tensor(rng, mean, size):
+    return torch.from_numpy(rng.normal(mean, 1, size))
 
 
 def test_a_promise_of_noise_is_within_its_error():
@@ -163,7 +186,7 @@ def test_a_promise_of_noise_is_within_its_error():
     certain = [
         found.gain > 2 * found.error
         for _ in range(300)
-        for found in [promise(torch.from_numpy(rng.normal(0, 1, 100)), torch.from_numpy(rng.normal(0.5, 1, (100, 5))))]
+        for found in [promise(_tensor(rng, 0, 100), _tensor(rng, 0.5, (100, 5)), torch.ones(100, dtype=torch.float64))]
     ]
     assert np.mean(certain) < 0.06
 
@@ -178,7 +201,7 @@ def test_what_a_network_lacks_is_promised_most(net):
     train, held = held_out(data, parts.train, False), held_out(data, parts.val, False)
     extended, readers = widened(module, offered, 3)
     assert torch.allclose(module(_x(data, parts)), extended.eval()(_x(data, parts)), atol=1e-5)
-    (pairs,) = passes(extended, readers[: len(offered)], train)
+    (pairs,) = passes(extended, readers[: len(offered)], train, power=1.0)
     for (k, j), calls in pairs.items():
         reader = readers[k][j]
         slope = sum(weight_slope(reader.row, x, s) for x, s in calls)

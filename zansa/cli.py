@@ -170,14 +170,7 @@ def train(
     """
     from . import jobs
 
-    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
-             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
-             "dropout": dropout, "stochastic_depth": stochastic_depth, "compile": compiled or None}  # fmt: skip
-    request = jobs.Request.model_validate({
-        "source": data, "net": net, "good": good, "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit,
-        "channels": channels, "kind": kind, "val": val, "test": test, "seed": seed, "root": root,
-        "download": download, "recipe": {key: value for key, value in asked.items() if value is not None},
-    })  # fmt: skip
+    request = jobs.Request.model_validate(asked_for(locals()))
     with screen.Screen(quiet=as_json) as view:
         run = jobs.train(request, out, name, view.tell)
         view.result(run, as_json)
@@ -233,16 +226,7 @@ def finetune(
     from . import jobs
 
     tuning = {"frozen": frozen, "factor": factor, "thaw": thaw}
-    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
-             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
-             "dropout": dropout, "stochastic_depth": stochastic_depth, "compile": compiled or None,
-             "tuning": {key: value for key, value in tuning.items() if value is not None} or None}  # fmt: skip
-    request = jobs.Request.model_validate({
-        "source": data, "weights": str(weights.absolute()), "net": net, "good": good,
-        "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit, "channels": channels, "kind": kind,
-        "val": val, "test": test, "seed": seed, "root": root, "download": download,
-        "recipe": {key: value for key, value in asked.items() if value is not None},
-    })  # fmt: skip
+    request = jobs.Request.model_validate(asked_for(locals(), tuning) | {"weights": str(weights.absolute())})
     with screen.Screen(quiet=as_json) as view:
         run = jobs.train(request, out, name, view.tell)
         view.result(run, as_json)
@@ -308,23 +292,13 @@ def grow(
         raise ValueError("name the data and a --budget: macs=20M, params=300k, bytes=1.2M or ms=2.5")
     from . import jobs
 
-    asked = {"epochs": epochs, "batch": batch, "rate": rate, "optimizer": optimizer, "balance": balance,
-             "device": device, "precision": precision, "layout": layout, "augment": switches(augment),
-             "dropout": dropout, "stochastic_depth": stochastic_depth}  # fmt: skip
-    request = jobs.Request.model_validate({
-        "source": data, "weights": None if start is None else str(start.absolute()), "net": net, "good": good,
-        "max_false_alarms": max_false_alarms, "size": pair(size), "fit": fit, "channels": channels, "kind": kind,
-        "val": val, "test": test, "seed": seed, "root": root, "download": download, "budget": budget,
-        "method": method, "mend": tuple(mend.split(",")) if mend else (),
-        "recipe": {key: value for key, value in asked.items() if value is not None},
+    request = jobs.Request.model_validate(asked_for(locals()) | {
+        "weights": None if start is None else str(start.absolute()), "budget": budget, "method": method,
+        "mend": tuple(mend.split(",")) if mend else (),
     })  # fmt: skip
     with screen.Screen(quiet=as_json) as view:
         run = jobs.train(request, out, name, view.tell)
-        rows = jobs.frontier(run) if "," in budget else []
-        if rows:
-            view.frontier(rows, as_json)
-        else:
-            view.result(run, as_json)
+        show(run, view, as_json)
     end(run)
 
 
@@ -356,7 +330,7 @@ def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_js
 
     with screen.Screen(quiet=as_json) as view:
         resumed = jobs.resume(run, view.tell)
-        view.result(resumed, as_json)
+        show(resumed, view, as_json)
     end(resumed)
 
 
@@ -464,10 +438,40 @@ def cost(
     print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
 
 
+RECIPE = ("epochs", "batch", "rate", "optimizer", "balance", "dropout", "stochastic_depth", "device", "precision",
+          "layout")  # fmt: skip
+REQUEST = ("net", "good", "max_false_alarms", "fit", "channels", "kind", "val", "test", "seed", "root", "download")
+
+
+def asked_for(given: dict[str, Any], tuning: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The options of a command that trains, by their names, as a Request has them."""
+    recipe = {name: given[name] for name in RECIPE} | {
+        "augment": switches(given["augment"]), "compile": given.get("compiled") or None,
+        "tuning": {key: value for key, value in (tuning or {}).items() if value is not None} or None,
+    }  # fmt: skip
+    recipe = {key: value for key, value in recipe.items() if value is not None}
+    return {name: given[name] for name in REQUEST} | {
+        "source": given["data"], "size": pair(given["size"]), "recipe": recipe,
+    }  # fmt: skip
+
+
+def show(run: Run, view: screen.Screen, as_json: bool) -> None:
+    """The end of a training: its figures; where it had several budgets, a table of them."""
+    from . import jobs
+
+    if jobs.branches_of(run) and jobs.finished(run):
+        view.frontier(jobs.frontier(run), as_json)
+    else:
+        view.result(run, as_json)
+
+
 def end(run: Run) -> None:
     """Exit code 130 for a training that was interrupted."""
-    if run.read_json("metrics.json")["training"].get("stopped"):
-        raise typer.Exit(130)
+    from . import jobs
+
+    for each in (run, *jobs.branches_of(run)):
+        if "metrics.json" in each.files() and each.read_json("metrics.json")["training"].get("stopped"):
+            raise typer.Exit(130)
 
 
 def pair(text: str | None) -> tuple[int, int] | None:

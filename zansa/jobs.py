@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,7 +52,7 @@ from .learn.grow.moves import Price
 from .learn.grow.policy import Fork, Plan, Policy
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
-from .learn.grow.start import seed_net
+from .learn.grow.start import refuse_too_dear, seed_net
 from .learn.predict import normalised, probabilities, to_tensor
 from .learn.train import Recipe, choose_device, training
 from .learn.tune import Tuning
@@ -129,7 +129,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
     for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
         raise ValueError(f"a run {taken} exists; choose another --name")
-    branches = [begin(branch, out, other) for other, branch in names.items()]
+    branches = [begin(branch, out, other, main=name) for other, branch in names.items()]
     run = begin(job, out, name, list(names))
     for text in remarks(job.data, job.parts, job.recipe):
         tell({"event": "note", "text": text})
@@ -161,12 +161,13 @@ def written(budget: str | None) -> str:
 
 def finish_branches(run: Run, job: Job, tell: Tell) -> None:
     """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
-    if run.read_json("metrics.json")["training"].get("stopped") or "branches.json" not in run.files():
+    if not finished(run):
         return
-    for name, branch in zip(run.read_json("branches.json"), smaller(job), strict=True):
-        other = Run.open(run.path.parent / name)
+    for other, branch in zip(branches_of(run), smaller(job), strict=True):
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
+            if "clock.json" in run.files():
+                other.write_json("clock.json", run.read_json("clock.json"))  # one network, one price
             finish(other, replace(branch, recipe=Recipe.model_validate(run.read_json("recipe.json"))), tell)
             if not finished(other):
                 return  # it was stopped
@@ -174,19 +175,22 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
 
 def frontier(run: Run) -> list[dict[str, Any]]:
     """A row for each budget of a growth, the smallest first: what its network costs, and its figures."""
-    names = [*(run.read_json("branches.json") if "branches.json" in run.files() else []), run.path.name]
-    runs = [Run.open(run.path.parent / name) for name in names]
     rows = []
-    for each in runs:
-        if not finished(each):
-            continue
+    for each in filter(finished, [*branches_of(run), run]):
         metrics = each.read_json("metrics.json")
         budget = parse(each.read_json("request.json")["budget"])[-1]
         rows.append({
             "budget": str(budget), "run": str(each.path), "macs": metrics["cost"]["macs"],
             "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
+            "noun": each.read_json("data.json")["noun"],
         })  # fmt: skip
     return rows
+
+
+def branches_of(run: Run) -> list[Run]:
+    """The runs of smaller budgets that leave the growth of this one."""
+    names = run.read_json("branches.json") if "branches.json" in run.files() else []
+    return [Run.open(run.path.parent / name) for name in names]
 
 
 def finished(run: Run) -> bool:
@@ -203,6 +207,9 @@ def prepare(request: Request, tell: Tell) -> Job:
     refuse_blind_line(good_of(request, data), data, parts)
     start = None if donor is None else adopted(donor, request, data)
     net = chosen_net(request, data) if start is None else start.net
+    if request.budget is not None and request.method == "zansa":
+        budget = parse(request.budget)[0]
+        refuse_too_dear(net, price_of(budget, data)[0], budget.limit)
     return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
 
 
@@ -237,15 +244,13 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
     run = Run.open(path)
     files = run.files()
-    waiting = (
-        [name for name in run.read_json("branches.json") if not finished(Run.open(run.path.parent / name))]
-        if "branches.json" in files
-        else []
-    )
-    if finished(run) and not waiting:
+    if all(map(finished, [run, *branches_of(run)])):
         raise ValueError(f"{run.path} is finished; there is nothing to resume")
     if "request.json" not in files:
         raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
+    main = run.read_json("data.json").get("branch_of")
+    if main is not None and "checkpoint.pt" not in files:
+        raise ValueError(f"{run.path} goes on from the growth of {main}, which has not come so far; resume {main}")
     request = Request.model_validate(run.read_json("request.json"))
     data, parts = door(request, tell)
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
@@ -357,21 +362,21 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
     return module
 
 
-def begin(job: Job, out: str | Path, name: str, branches: list[str] | None = None) -> Run:
+def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), main: str | None = None) -> Run:
     """The run's folder with all that `resume` needs; request.json is written last and says that it is whole.
-    `branches`: the runs of smaller budgets, which are there already."""
+    `branches`: the runs of smaller budgets, which are there already; `main`: of which run this is such a one."""
     run = Run.create(out, name)
     weights = None
     if job.start is not None:
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
         weights = provenance(job.request)
-    run.write_json("data.json", describe(job) | {"weights": weights})
+    run.write_json("data.json", describe(job) | {"weights": weights, "branch_of": main})
     for file in ("spec.json", *(["start.json"] if job.request.budget else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     if branches:
-        run.write_json("branches.json", branches)
+        run.write_json("branches.json", list(branches))
     run.write_json("request.json", job.request.model_dump(mode="json"))
     return run
 

@@ -96,7 +96,7 @@ class Screen:
             print(json.dumps({"frontier": rows, "warnings": self.warnings}))
             return
         inspected = all(row["test"]["inspection"] for row in rows)
-        table = Table(title=f"{rows[0]['test']['count']} test {rows[0]['test'].get('noun', 'image')}s",
+        table = Table(title=f"{rows[0]['test']['count']} test {rows[0]['noun']}s",
                       title_justify="left")  # fmt: skip
         rates = ["defects found", "false alarms"] if inspected else []
         for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates):

@@ -124,6 +124,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     state.follow(layout)
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     saved = began = time.monotonic()
+    first_step = state.step
     order = first = None
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
            "journal": list(state.journal),
@@ -149,22 +150,17 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
             images = augment(images, recipe.augment, draws)
             labels = torch.from_numpy(data.labels[index]).to(device)
             rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
             with autocast(device, recipe.precision):
                 found = answer(images)
             loss = criterion(found.float(), labels)
-            state.optimizer.zero_grad()
-            (loss if penalty is None else loss + penalty(module)).backward()
-            nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
-            state.optimizer.step()
+            state.descend(loss if penalty is None else loss + penalty(module), rate)
             state.advance(loss.item(), recipe.average * steps)
             if not math.isfinite(state.loss):
                 raise ValueError(
                     f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
                     f"(now {recipe.rate:g}) or a longer warmup (now {recipe.warmup:g})"
                 )
-            yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / (place + 1)}
+            yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / state.counted}
             if state.step % per_epoch == 0:
                 measured = validate(state.average, data, parts.val, recipe, layout)
                 last = recipe.keep == "last" or len(parts.val) < FEW
@@ -172,11 +168,11 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
                 seconds = state.seconds + time.monotonic() - began
                 yield {
                     "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
-                    "rate": rate, "loss": state.loss / per_epoch, **measured,
+                    "rate": rate, "loss": state.loss / state.counted, **measured,
                     "best": state.best_epoch, "few": len(parts.val) < FEW, "seconds": round(seconds, 3),
-                    "images_per_second": round(state.step * batch / seconds, 1),
+                    "images_per_second": round((state.step - first_step) * batch / (time.monotonic() - began), 1),
                 }  # fmt: skip
-                state.loss = 0.0
+                state.loss, state.counted = 0.0, 0
             if checkpoint is not None and (state.step % per_epoch == 0 or time.monotonic() - saved > recipe.checkpoint):
                 saved = time.monotonic()
                 state.write(checkpoint, saved - began)
@@ -200,13 +196,24 @@ class State:
         self.journal: list[Event] = []
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.best_epoch = math.inf, 0
-        self.step, self.loss, self.seconds = 0, 0.0, 0.0
+        self.step, self.seconds = 0, 0.0
+        self.loss, self.counted = 0.0, 0  # the sum over so many steps
+
+    def descend(self, loss: Tensor, rate: float) -> None:
+        """One step of the optimiser down this loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
+        self.optimizer.step()
 
     @torch.no_grad()
     def advance(self, loss: float, half_life: float) -> None:
         """One step further: count it and move the average; early steps move it faster, so that it forgets the start."""
         self.step += 1
         self.loss += loss
+        self.counted += 1
         decay = min(0.5 ** (1 / max(half_life, 1e-9)), (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.slow, self.fast, 1 - decay)
 
@@ -216,12 +223,14 @@ class State:
         net, names = self.module.net, self._names()
         seed = (self.recipe.seed * 1_000_003 + self.step) * 1009 + len(self.journal)
         moments = self.optimizer.state_dict()["state"]
+        after = []
         for module in (self.module, self.average):
             fresh = torch.Generator().manual_seed(seed)
-            weights = transfer(module.state_dict(), net, change.edit, generator=fresh)
-            module.become(build(apply(net, change.edit)))
-            module.load_state_dict(weights)
-            module.to(device).to(memory_format=layout)
+            after.append(build(apply(net, change.edit)))
+            after[-1].load_state_dict(transfer(module.state_dict(), net, change.edit, generator=fresh))
+            after[-1].to(device).to(memory_format=layout)
+        self.module.become(after[0])
+        self.average.become(after[1])
         self._renew()
         moments = transfer_optimizer(moments, names, net, change.edit, self._names())
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
@@ -259,7 +268,7 @@ class State:
         value = {
             "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
             "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss,
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss, "counted": self.counted,
             "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.seconds + seconds,
         }  # fmt: skip
         buffer = BytesIO()
@@ -268,10 +277,10 @@ class State:
 
     def fork(self, path: Path, step: int) -> None:
         """Leave the state in a file for another training that goes on from it, at a later step."""
-        now, loss = self.step, self.loss
-        self.step, self.loss = step, 0.0
+        kept = self.step, self.loss, self.counted
+        self.step, self.loss, self.counted = step, 0.0, 0
         self.write(path, 0.0)
-        self.step, self.loss = now, loss
+        self.step, self.loss, self.counted = kept
 
     def read(self, path: Path) -> bool:
         """Take up a saved state; False when there is none."""
@@ -293,7 +302,8 @@ class State:
                 f"{path} is damaged or belongs to another network ({fault}); delete it to begin anew"
             ) from None
         self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
-        self.step, self.loss, self.seconds = value["step"], value["loss"], value["seconds"]
+        self.step, self.seconds = value["step"], value["seconds"]
+        self.loss, self.counted = value["loss"], value["counted"]
         self.journal = json.loads(value["journal"])
         return True
 

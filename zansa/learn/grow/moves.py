@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arch.branches import BRANCHES
 from ...arch.edits import AnyEdit, Delete, Insert, Remap, Widen, apply, group_of, inexact, remappable, unit_of
 from ...arch.lower import lower
 from ...arch.spec import Net
@@ -159,9 +160,11 @@ def deletable(net: Net, place: Place) -> bool:
 
 def already_lost(thin: Thinning, gates: Gates, place: Place) -> Tensor:
     """What has gone of a block's output with the channels that its last convolutions read."""
-    lost = torch.zeros_like(thin.lost)
+    stage, at = thin.moved(place)
+    branch, lost = BRANCHES[thin.net.stages[stage].blocks[at].kind], torch.zeros_like(thin.lost)
     for axis, channels in thin.lots:
-        if ".block" in axis and block_of(axis) == place and axis.endswith("hidden0"):
+        inner = ".block" in axis and block_of(axis) == place
+        if inner and int(axis.rpartition("hidden")[2]) % branch.hidden == branch.hidden - 1 - branch.gated:
             lost += gates.channels[axis][:, channels].sum(1)
     return lost
 
@@ -234,24 +237,21 @@ def enrich(net: Net, offered: Sequence[tuple[Widen | Insert, Promise]], price: P
     for edit, promise, _ in real:
         if isinstance(edit, Insert) and any(isinstance(e, Insert) and e.stage == edit.stage for e, _ in chosen):
             continue
-        if price(after_all(net, [*(e for e, _ in chosen), edit])) <= limit:
-            chosen.append((edit, promise))
+        # blocks last: their coming changes the names of axes
+        more = sorted([*chosen, (edit, promise)], key=lambda entry: isinstance(entry[0], Insert))
+        if price(behind(net, [e for e, _ in more])) <= limit:
+            chosen = more
     moves = []
-    for edit, promise in in_order(chosen):
+    for edit, promise in chosen:
         after = apply(net, edit)
         moves.append(Move(edit, promise.gain, promise.error, price(after) - price(net)))
         net = after
     return moves
 
 
-def in_order(chosen: Sequence[tuple[Widen | Insert, Promise]]) -> list[tuple[Widen | Insert, Promise]]:
-    """Wider axes first, then blocks: their coming changes the names of axes."""
-    return sorted(chosen, key=lambda entry: isinstance(entry[0], Insert))
-
-
-def after_all(net: Net, edits: Sequence[Widen | Insert]) -> Net:
-    """The network behind all of them."""
-    for edit in sorted(edits, key=lambda edit: isinstance(edit, Insert)):
+def behind(net: Net, edits: Sequence[AnyEdit]) -> Net:
+    """The network behind all of them, one after the other."""
+    for edit in edits:
         net = apply(net, edit)
     return net
 
@@ -261,7 +261,7 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
     low, high = 0.0, 1.0
     for _ in range(12):
         share = (low + high) / 2
-        low, high = (share, high) if price(after_all(net, widenings(net, share, quantum))) <= limit else (low, share)
+        low, high = (share, high) if price(behind(net, widenings(net, share, quantum))) <= limit else (low, share)
     moves = []
     for edit in widenings(net, low, quantum):
         after = apply(net, edit)

@@ -14,9 +14,9 @@ from ...nets.transfer import transfer
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .moves import Move, Price, candidates, enrich, evenly, lighten
+from .moves import Move, Price, behind, candidates, enrich, evenly, lighten
 from .promise import Promise, promises
-from .signals import Gates, gates, held_out
+from .signals import Gates, Held, gates, held_out
 
 
 @dataclass(frozen=True)
@@ -99,21 +99,20 @@ class Policy:
         moves = lighten(net, found, self.price, allowed, plan.quantum, random) if self.price(net) > allowed else []
         average = edited(state.average, moves)
         if self.price(average.net) < allowed:
-            moves += self.additions(average, allowed, k)
-            moves += evenly(behind(net, moves), self.price, allowed, plan.quantum)
+            moves += self.additions(average, held, allowed, k)
+            moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
         return self.told(moves, net, state, steps, allowed, found)
 
-    def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
+    def additions(self, module: Network, held: Held, allowed: float, k: int) -> list[Move]:
         """What comes when all that goes has gone."""
-        net, balanced, plan = module.net, self.recipe.balance != "none", self.plan
+        net, plan = module.net, self.plan
         offered = candidates(net, plan.share, plan.quantum)
         random = np.random.default_rng([self.recipe.seed, k, 1])
         if plan.guide == "chance":
             found = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
         else:
             index = np.sort(random.permutation(self.parts.train)[: plan.samples])
-            train = held_out(self.data, index, balanced, plan.samples)
-            held = held_out(self.data, self.parts.val, balanced, plan.samples)
+            train = held_out(self.data, index, self.recipe.balance != "none", plan.samples)
             found = promises(module, offered, train, held, self.recipe.seed + k)
         return enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
 
@@ -143,13 +142,6 @@ def edited(module: Network, moves: list[Move]) -> Network:
     changed = build(net)
     changed.load_state_dict(state)
     return changed.to(next(module.parameters()).device).eval()
-
-
-def behind(net: Net, moves: list[Move]) -> Net:
-    """The network behind these moves."""
-    for move in moves:
-        net = apply(net, move.edit)
-    return net
 
 
 def in_short(net: Net) -> str:

@@ -123,13 +123,13 @@ Pairs = dict[
 def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held, held: Held) -> list[Promise]:
     """The promise of the first `count` entries, each given by its readers, beyond what the other entries can do."""
     directions: dict[tuple[int, int], Tensor] = {}
-    for pairs in passes(extended, readers, train):
+    for pairs in passes(extended, readers, train, power=1.0):
         for place, calls in pairs.items():
             for x, slope in calls:
                 step = -weight_slope(readers[place[0]][place[1]].row, x, slope)
                 directions[place] = directions[place] + step if place in directions else step
     falls: list[list[Tensor]] = [[] for _ in readers]
-    for pairs in passes(extended, readers, held):
+    for pairs in passes(extended, readers, held, power=0.5):
         total = [torch.zeros(()) for _ in readers]
         for place, calls in pairs.items():
             for x, slope in calls:
@@ -137,35 +137,38 @@ def measured(extended: Network, readers: list[list[Reader]], count: int, train: 
         for each, fall in zip(falls, total, strict=True):
             each.append(fall.cpu())
     columns = torch.stack([torch.cat(each) for each in falls], 1).double()
-    return [promise(columns[:, k], columns[:, count:]) for k in range(count)]
+    root = torch.from_numpy(held.weight).sqrt()
+    return [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
 
 
-def promise(fall: Tensor, known: Tensor) -> Promise:
-    """What a fall (N,) adds to the known ones (N, L): half the rise of R^2; none where the best step is backwards, or
-    where there are too few samples to tell."""
+def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
+    """What a fall (N,) adds to the known ones (N, L), all times the root (N,) of the samples' weights: half the rise of
+    R^2; none where the best step is backwards, or where there are too few samples to tell."""
     if len(fall) <= known.shape[1] + 1:
         return Promise(0.0, 0.0)
     scale = known.square().mean(0).sqrt()
     known = known[:, scale > 0] / scale[scale > 0]
-    ones = torch.ones(len(fall), 1, dtype=fall.dtype)
     projector = torch.linalg.pinv(known, rtol=1e-6)
-    rest = (ones - known @ (projector @ ones))[:, 0]  # what no present layer explains
+    rest = root - known @ (projector @ root)  # what no present layer explains
     own = fall - known @ (projector @ fall)
-    square = own.square().mean().clamp_min(1e-30)
+    square = own.square().mean()
+    if square <= 1e-12 * fall.square().mean():
+        return Promise(0.0, 0.0)  # nothing new: what is left is rounding
     mean = (own * rest).mean()
     error = (own * rest).std() / len(fall) ** 0.5
     return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / (2 * square)))
 
 
-def passes(extended: Network, readers: list[list[Reader]], held: Held) -> Iterator[Pairs]:
-    """Forward and backward over all batches: what every reader read, and the slope of the loss at its end."""
+def passes(extended: Network, readers: list[list[Reader]], held: Held, power: float) -> Iterator[Pairs]:
+    """Forward and backward over all batches: what every reader read, and the slope at its end of every sample's loss
+    times this power of its weight."""
     device = next(extended.parameters()).device
     rows = {reader.row.path for each in readers for reader in each}
     ends = {reader.end for each in readers for reader in each}
     for images, labels, weight in batches(held, device):
         with recorded(extended, rows, inputs=True) as read, recorded(extended, ends) as ended, torch.enable_grad():
             losses = functional.cross_entropy(extended(images.requires_grad_()), labels, reduction="none")
-            (losses * weight).sum().backward()
+            (losses * weight**power).sum().backward()
         yield {
             (k, j): [(x[:, list(reader.channels)], slope)
                      for (x, _), (_, slope) in zip(read[reader.row.path], ended[reader.end], strict=True)]

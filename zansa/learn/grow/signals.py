@@ -30,7 +30,8 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out samples, and what each one's loss counts: 1 on average."""
+    """Held-out samples, and what each one's loss counts: 1 on average. A sample of weight w enters sums of squares of
+    derivatives as w times one: its derivatives are taken times the root of w."""
 
     data: Dataset
     index: np.ndarray
@@ -81,7 +82,8 @@ def branches(table: Table) -> dict[tuple[int, int], list[str]]:
 
 @dataclass(frozen=True)
 class Gates:
-    """Derivatives of every held-out sample's loss, times its weight, by gates on channels (N, C) and blocks (N,)."""
+    """Derivatives of every held-out sample's loss, times the root of its weight, by gates on channels (N, C) and blocks
+    (N,); the weighted means of the losses and of what was right."""
 
     channels: dict[str, Tensor]
     blocks: dict[tuple[int, int], Tensor]
@@ -102,9 +104,9 @@ def gates(module: Network, held: Held) -> Gates:
     for images, labels, weight in batches(held, device):
         with recorded(module, {*rows, *ends}) as seen, torch.enable_grad():
             answers = module(images.requires_grad_()).float()
-            each = functional.cross_entropy(answers, labels, reduction="none") * weight
-            each.sum().backward()
-        losses += float(each.detach().sum())
+            each = functional.cross_entropy(answers, labels, reduction="none")
+            (each * weight.sqrt()).sum().backward()
+        losses += float((each.detach() * weight).sum())
         right += float(((answers.argmax(1) == labels) * weight).sum())
         for axis in channels:
             channels[axis].append(sum(_by_channel(seen[path]) for path, a in rows.items() if a == axis))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """Where growth begins: a network of the usual shape, thin enough to leave room."""
 
-from ...arch.edits import Remap, Widen, apply, group_of, remappable, unit_of
+from ...arch.edits import Delete, Remap, Widen, apply, group_of, remappable, unit_of
 from ...arch.lower import lower
 from ...arch.spec import Net
-from .moves import FEWEST, Price
+from .moves import FEWEST, Price, deletable
 
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
 
@@ -28,6 +28,18 @@ def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: 
         factor = (low + high) / 2
         low, high = (factor, high) if price(scaled(net, factor, quantum)) <= aim else (low, factor)
     return scaled(net, low, quantum)
+
+
+def refuse_too_dear(net: Net, price: Price, limit: float) -> None:
+    """ValueError when the network costs more than the limit even when all has gone that can go."""
+    bare = net
+    for i, stage in enumerate(net.stages):
+        for at in reversed(range(len(stage.blocks))):
+            if deletable(bare, (i, at)):
+                bare = apply(bare, Delete(stage=i, at=at))
+    least = min(price(net), price(scaled(bare, 0.0)))
+    if least > limit:
+        raise ValueError(f"this network costs {least:g} when it is as thin as it can be, and {limit:g} are allowed")
 
 
 def deeper(net: Net) -> Net:
