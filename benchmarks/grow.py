@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
-from zansa.jobs import GROWN, Request, door, good_of, silent
+from zansa.jobs import Request, door, good_of, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.evaluate import choose_threshold, figures
 from zansa.learn.grow.budget import parse, price
-from zansa.learn.grow.policy import Plan, Policy
+from zansa.learn.grow.policy import Plan, Policy, lengthened
+from zansa.learn.grow.race import JUDGED, Winner, beginning
 from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, resbuilder
 from zansa.learn.grow.resbuilder import Plan as Runs
 from zansa.learn.grow.start import seed_net
@@ -64,7 +66,7 @@ class Task:
 
 @dataclass
 class Ledger:
-    """What has been spent, in multiply-adds; and which part of it on decisions."""
+    """What has been spent, in multiply-adds; and which part of it on decisions, the race included."""
 
     spent: float = 0.0
     decided: float = 0.0
@@ -75,7 +77,8 @@ def macs(net: Net) -> float:
     return price(net, "macs")
 
 
-def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy: Policy | None = None) -> Network:
+def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy: Policy | None = None,
+            state: Path | None = None) -> Network:  # fmt: skip
     """A training, and its price in the ledger: three forward passes for each image and step, and what torch counts in
     the passes that decisions make."""
     batch = min(recipe.batch, len(task.parts.train))
@@ -88,7 +91,7 @@ def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy:
         ledger.decided += counter.get_total_flops() / 2
         return changes
 
-    for event in training(module, task.data, task.parts, recipe, policy=deciding if policy else None):
+    for event in training(module, task.data, task.parts, recipe, state, deciding if policy else None):
         if event["event"] == "step":
             ledger.spent += 3 * batch * cost(module.net).macs
     return module
@@ -116,9 +119,26 @@ def hand_designed(data: Dataset) -> Net:
 def grown(task: Task, ledger: Ledger, guide: str) -> Network:
     """zansa's growth."""
     plan = replace(Plan(), guide=guide)
-    module = fresh(seed_net(usual(task.data), macs, task.limit, plan.first), task.recipe)
-    policy = Policy(macs, macs(module.net), task.limit, "macs", plan, task.data, task.parts, task.recipe)
-    return counted(module, task, task.recipe, ledger, policy)
+    with TemporaryDirectory() as folder:
+        winner = raced(task, ledger, plan, Path(folder))
+        module = fresh(winner.net, task.recipe)
+        policy = Policy(macs, macs(winner.net), task.limit, "macs", plan, task.data, task.parts, task.recipe)
+        return counted(module, task, task.recipe, ledger, policy, winner.state)
+
+
+def raced(task: Task, ledger: Ledger, plan: Plan, folder: Path) -> Winner:
+    """The race that the growth begins with. Every rival's steps are booked, and the passes that judge it: one forward
+    pass for each of them."""
+    race = beginning(usual(task.data), macs, task.limit, plan, task.data, task.parts, task.recipe, folder)
+    batch = min(task.recipe.batch, len(task.parts.train))
+    while True:
+        try:
+            event = next(race)
+        except StopIteration as end:
+            return end.value
+        price = event["macs"] * (3 * batch if event["step"] else min(JUDGED, len(task.parts.val)))
+        ledger.spent += price
+        ledger.decided += price
 
 
 def fixed(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
@@ -254,8 +274,8 @@ def main() -> None:
     for seed in given.seeds:
         for name in given.data:
             request, data, parts = chosen(name, given.out, given.images, seed)
-            recipe = default_recipe(data, parts, seed).model_copy(update={"patience": 0.0, "device": given.device})
-            recipe = recipe.model_copy(update={"epochs": given.epochs or round(GROWN * recipe.epochs)})
+            recipe = default_recipe(data, parts, seed).model_copy(update={"device": given.device})
+            recipe = lengthened(recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {}))
             for budget in parse(given.budget):
                 told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
                         "images": len(parts.train), "environment": environment()}  # fmt: skip

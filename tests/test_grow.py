@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import zansa
 from zansa.arch.cost import cost
-from zansa.arch.edits import Insert, Remap, Widen, apply, edit_from_dict, remappable, unit_of
+from zansa.arch.edits import Insert, Merge, Rekind, Remap, Widen, apply, edit_from_dict, remappable, unit_of
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
 from zansa.arch.use import Preprocess
@@ -20,10 +20,13 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
-from zansa.learn.grow.moves import Move, enrich, lighten, rise
-from zansa.learn.grow.policy import Plan, Policy, edited
-from zansa.learn.grow.promise import Promise, passes, promise, promises, weight_slope, widened
+from zansa.learn.grow.moves import Move, candidates, enrich, lighten, rise
+from zansa.learn.grow.policy import Plan, Policy
+from zansa.learn.grow.promise import Promise, gated, inserted, passes, promise, promises, weight_slope, widened
+from zansa.learn.grow.race import VARIANTS, beginning, last, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
+from zansa.learn.grow.signals import losses as losses_of
+from zansa.learn.grow.simplify import edited, simplest, simplifications
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import to_tensor
 from zansa.learn.train import Recipe, training
@@ -141,7 +144,7 @@ def test_a_weight_of_two_counts_as_two_samples():
         assert torch.allclose(one.channels[axis].square().sum(0), two.channels[axis].square().sum(0), rtol=1e-4)
     offered = [Widen(axis="stem", count=2)]
     train = held_out(data, parts.train, False)
-    a, b = promises(module, offered, train, weighted, 0), promises(module, offered, train, twice, 0)
+    (a, _), (b, _) = promises(module, offered, train, weighted, 0), promises(module, offered, train, twice, 0)
     assert a[0].gain * len(index) == pytest.approx(b[0].gain * (len(index) + 5), rel=1e-3)
 
 
@@ -192,30 +195,49 @@ def test_a_promise_of_noise_is_within_its_error():
 
 
 @every_kind
-def test_what_a_network_lacks_is_promised_most(net):
-    """Slopes along a candidate's direction are those of the loss: against a step of the extended network."""
+@pytest.mark.parametrize("extend", [widened, inserted, gated])
+def test_what_a_network_lacks_is_promised_most(net, extend):
+    """An extended network is the same function, and slopes along a candidate's direction are those of its loss."""
     data, parts = a_set(net)
     module = trained(build(net)).float()
-    unit = {axis: unit_of(lower(net), axis) for axis in remappable(net)}
-    offered = [Widen(axis=axis, count=unit[axis]) for axis in remappable(net) if "merge" not in axis]
+    kind = {widened: Widen, inserted: Insert, gated: Rekind}[extend]
+    offered = [edit for edit in candidates(net, 0.5, 1) if isinstance(edit, kind)]
+    if not offered:
+        pytest.skip("nothing of this kind can be added here")
     train, held = held_out(data, parts.train, False), held_out(data, parts.val, False)
-    extended, readers = widened(module, offered, 3)
+    extended, readers = extend(module, offered, 3)
     assert torch.allclose(module(_x(data, parts)), extended.eval()(_x(data, parts)), atol=1e-5)
+    extended.requires_grad_(True)
+    answers = extended(_x(data, parts, "train"))
+    functional.cross_entropy(answers, torch.from_numpy(data.labels[parts.train]), reduction="sum").backward()
+    true = {name: parameter.grad for name, parameter in extended.named_parameters()}
     (pairs,) = passes(extended, readers[: len(offered)], train, power=1.0)
     for (k, j), calls in pairs.items():
         reader = readers[k][j]
+        if reader.end != reader.row.path:
+            continue  # a new block of which the last norm is zero: its slope is taken behind that
         slope = sum(weight_slope(reader.row, x, s) for x, s in calls)
-        weight = extended.get_submodule(reader.row.path).weight
-        channels = list(reader.channels)
-        for parameter in extended.parameters():
-            parameter.grad = None
-        extended.requires_grad_(True)
-        sum_of = functional.cross_entropy(
-            extended(_x(data, parts, "train")), torch.from_numpy(data.labels[parts.train]), reduction="sum"
-        )
-        sum_of.backward()
-        assert torch.allclose(weight.grad[:, channels], slope, atol=1e-3 * float(slope.abs().max()) + 1e-4)
-    assert len(promises(module, offered, train, held, 3)) == len(offered)
+        weight = true[f"{reader.row.path}.weight"][:, list(reader.channels)]
+        assert torch.allclose(weight, slope, atol=1e-3 * float(slope.abs().max()) + 1e-4)
+    found, together = promises(module, offered, train, held, 3)
+    assert len(found) == len(offered)
+    assert (together.gain > 0) <= (kind is Widen)
+
+
+@pytest.mark.parametrize(("learnable", "most"), [(True, 8), (False, 2)])
+def test_growth_stops_where_the_gain_is_noise(learnable, most):
+    """The same images with labels that follow from them, and with labels drawn by lot, after some training."""
+    net, grown = small_net("basic"), 0
+    for k in range(8):
+        data, parts = a_set(net, 400)
+        if not learnable:
+            data = dataclasses.replace(data, labels=np.random.default_rng(k).integers(0, 3, len(data)))
+        module = build(net, torch.Generator().manual_seed(k))
+        for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": k})):
+            pass
+        policy = Policy(macs, macs(net), 3 * macs(net), "macs", Plan(), data, parts, RECIPE)
+        grown += bool(policy.additions(module, 3 * macs(net), k))
+    assert most - 2 <= grown <= most
 
 
 def _x(data, parts, part="val"):
@@ -295,6 +317,64 @@ def test_a_seed_costs_nearly_what_it_may():
     assert len(seed_net(net, macs, 300e6).stages[1].blocks) > len(net.stages[1].blocks)
     with pytest.raises(ValueError, match="the thinnest network"):
         seed_net(net, macs, 1e4)
+
+
+def test_what_saves_time_alone_is_measured():
+    """Priced by layers, as time is: two blocks side by side are what saves, and their harm is the measured one."""
+    net = small_net("basic").but(
+        {"stages": tuple(stage.but({"blocks": stage.blocks * 2}) for stage in small_net("basic").stages)}
+    )
+    data, parts = a_set(net)
+    module, held = trained(build(net)).float().eval(), held_out(data, parts.val, False)
+    layers = lambda net: float(sum(row.op == "conv" for row in lower(net).rows))  # noqa: E731
+    assert simplest(module, held, macs, 1e9) is None
+    move = simplest(module, held, layers, 1e9)
+    assert isinstance(move.edit, Merge)
+    before = losses_of(module, held)
+    rise = losses_of(edited(module, [move]), held) - before
+    assert move.gain == pytest.approx(-float(rise.mean()), abs=1e-7)
+    every = [Move(edit, None, None, 0.0) for edit in simplifications(net)]
+    assert float(rise.mean()) == pytest.approx(
+        min(float((losses_of(edited(module, [each]), held) - before).mean()) for each in every), abs=1e-7
+    )
+    assert simplest(module, held, layers, -1e9) is None
+
+
+# --- the race --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [default_net((64, 64), 1, 6, "surface"), default_net((96,), 2, 3, "signal")])
+def test_rivals_cost_the_same_and_differ(net):
+    limit = 0.3 * macs(net)
+    found = rivals(net, lambda varied: seed_net(varied, macs, limit), macs)
+    assert len({each.net for each in found}) == len(found) >= 5
+    for each in found:
+        assert 0.8 * limit <= macs(each.net) <= limit
+        build(each.net)
+    assert rival(net, lambda varied: seed_net(varied, macs, 10.0), "SiLU") is None
+    assert found[0].name == next(iter(VARIANTS))
+
+
+def test_a_race_goes_on_to_the_same_winner(tmp_path):
+    net = default_net((16, 16), 2, 3, "natural")
+    data, parts = a_set(small_net("basic"), 160)
+    run = lambda folder: beginning(net, macs, 300_000.0, Plan(), data, parts, RECIPE, folder)  # noqa: E731
+    folders = [tmp_path / name for name in ("whole", "broken")]
+    for folder in folders:
+        folder.mkdir()
+    whole = last(run(folders[0]))
+    events = run(folders[1])
+    while next(events)["done"] < 2:
+        pass
+    events.close()
+    again = last(run(folders[1]))
+    assert (again.name, again.net, again.table) == (whole.name, whole.net, whole.table)
+    one, other = (torch.load(winner.state, weights_only=True) for winner in (whole, again))
+    assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
+    assert one["step"] == Plan().step(1, 6 * 5)
+    won = [line for line in whole.table if line["won"]]
+    assert [line["name"] for line in won] == [whole.name]
+    assert won[0]["gain"] >= 0
 
 
 def builtin_net():

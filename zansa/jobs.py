@@ -49,12 +49,13 @@ from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
 from .learn.grow.budget import Budget, parse, price
 from .learn.grow.moves import Price
-from .learn.grow.policy import Fork, Plan, Policy
+from .learn.grow.policy import Fork, Plan, Policy, lengthened
+from .learn.grow.race import beginning
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
 from .learn.grow.start import refuse_too_dear, seed_net
 from .learn.predict import normalised, probabilities, to_tensor
-from .learn.train import Recipe, choose_device, training
+from .learn.train import Recipe, choose_device, choose_speed, training
 from .learn.tune import Tuning
 from .nets.build import Network, build
 from .nets.donor import Donor, read_donor
@@ -62,12 +63,11 @@ from .nets.files import Model, read
 from .nets.files import load as load_model
 from .nets.files import save as save_model
 from .nets.start import initialise
-from .record import Run, held, new_name
+from .record import Run, held, new_name, write_atomic
 
 Tell = Callable[[dict[str, Any]], None]
 EXAMPLES = 24  # pictures in the report
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
-GROWN = 1.4  # times the epochs: what small networks save is spent on them
 NO_GROUPS = {
     False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
     True: "no groups are given: when several rows come from one person or machine, name it in a column group",
@@ -166,9 +166,10 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
     for other, branch in zip(branches_of(run), smaller(job), strict=True):
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
-            if "clock.json" in run.files():
-                other.write_json("clock.json", run.read_json("clock.json"))  # one network, one price
-            finish(other, replace(branch, recipe=Recipe.model_validate(run.read_json("recipe.json"))), tell)
+            for file in {"clock.json", "race.json", "start.json"} & set(run.files()):  # one growth, one price
+                other.write_json(file, run.read_json(file))
+            recipe, net = run.read_json("recipe.json"), Net.from_dict(run.read_json("start.json"))
+            finish(other, replace(branch, net=net, recipe=Recipe.model_validate(recipe)), tell)
             if not finished(other):
                 return  # it was stopped
 
@@ -290,8 +291,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none.
     Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
     recipe = default_recipe(data, parts, request.seed)
-    if request.budget is not None and (request.method, request.net, request.weights) == ("zansa", None, None):
-        recipe = recipe.model_copy(update={"epochs": round(GROWN * recipe.epochs)})
+    if free(request):
+        recipe = lengthened(recipe)
     if request.weights is not None:
         recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
         if request.budget is not None:
@@ -455,8 +456,42 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     checkpoint = run.path / "checkpoint.pt"
     if job.request.method == "resbuilder":
         return resbuilder(module, data, parts, job.recipe, *published(job.request), checkpoint)
-    policy = growth(replace(job, data=data, parts=parts), run) if job.request.budget else None
-    return training(module, data, parts, job.recipe, checkpoint, policy)
+    if not job.request.budget:
+        return training(module, data, parts, job.recipe, checkpoint)
+    return growing(module, replace(job, data=data, parts=parts), run)
+
+
+def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
+    """The training of a network that grows; where nothing was said of how it begins, behind a race."""
+    checkpoint = run.path / "checkpoint.pt"
+    if free(job.request) and not checkpoint.exists():
+        job = yield from raced(module, job, run)
+    yield from training(module, job.data, job.parts, job.recipe, checkpoint, growth(job, run))
+
+
+def free(request: Request) -> bool:
+    """Whether zansa is to find all of the network."""
+    return (request.method, request.net, request.weights) == ("zansa", None, None) and request.budget is not None
+
+
+def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None, Job]:
+    """The job with the network that won the race, whose state is then the run's checkpoint."""
+    budget, pre, folder = parse(job.request.budget or "")[0], job.data.preprocess, run.path / "race"
+    folder.mkdir(exist_ok=True)
+    device = choose_device(job.recipe.device)
+    recipe = choose_speed(module.to(device), job.data, job.parts, job.recipe, device)
+    run.write_json("recipe.json", recipe.model_dump(mode="json"))  # all of them, and what goes on, are fast alike
+    pricing, quantum = price_of(budget, job.data, job.net, run)
+    usual = default_net(pre.size, pre.channels, len(job.data.classes), job.data.kind)
+    winner = yield from beginning(
+        usual, pricing, budget.limit, Plan(quantum=quantum), job.data, job.parts, recipe, folder
+    )
+    run.write_json("race.json", winner.table)
+    run.write_json("start.json", json.loads(winner.net.to_json()))
+    write_atomic(run.path / "checkpoint.pt", winner.state.read_bytes())
+    shutil.rmtree(folder)
+    yield {"event": "stage", "text": f"{winner.name} learned best; it goes on"}
+    return replace(job, net=winner.net, recipe=recipe)
 
 
 def published(request: Request) -> tuple[int, Switches, Runs]:
@@ -519,7 +554,7 @@ def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]
         run.write_bytes("edits.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     if event["event"] == "edit":
         run.append("edits.jsonl", event)
-    elif event["event"] != "step":
+    elif event["event"] not in ("step", "trial"):
         run.append("events.jsonl", event)
 
 

@@ -114,7 +114,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     layout = memory_format(recipe)
     module.to(memory_format=layout)
     batch = min(recipe.batch, len(parts.train))
-    per_epoch = len(parts.train) // batch
+    per_epoch = steps_per_epoch(recipe, parts)
     steps = per_epoch * recipe.epochs
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
     state = State(module, recipe)
@@ -182,6 +182,11 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
             handle.remove()
         module.load_state_dict(state.best or state.average.state_dict())
         module.cpu().to(memory_format=torch.contiguous_format).eval().requires_grad_(True)
+
+
+def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
+    """How many whole batches the training part has."""
+    return len(parts.train) // min(recipe.batch, len(parts.train))
 
 
 class State:

@@ -8,6 +8,7 @@ from ..record import Run
 
 DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request")
 LISTS = ("events", "edits")
+TABLES = ("race",)
 MANY_CLASSES = 24  # more are shown as a map and in scrolling tables
 Facts = dict[str, Any]
 
@@ -18,6 +19,8 @@ def read(run: Run) -> Facts:
     facts: Facts = {"name": run.path.resolve().name, "unreadable": {}}
     for stem in DOCUMENTS:
         facts[stem] = _read(run, f"{stem}.json", facts["unreadable"])
+    for stem in TABLES:
+        facts[stem] = _read(run, f"{stem}.json", facts["unreadable"]) or []
     facts["scores"] = _scores(run)
     for stem in LISTS:
         facts[stem] = [line for line in _lines(run, f"{stem}.jsonl", facts["unreadable"]) if isinstance(line, dict)]

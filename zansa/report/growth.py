@@ -261,6 +261,7 @@ def told(facts: Facts) -> Section:
     return {
         "lead": " ".join(_lead(facts, history)),
         "facts": list(_facts(facts, history)),
+        "race": [_rival(line) for line in facts["race"]],
         "stages": [_stage_row(i, history) for i in range(len(history.start.stages))],
         "events": [_event(event) for event in events[:EVENTS]],
         "more": counted(len(events) - EVENTS, "event") if len(events) > EVENTS else "",
@@ -281,6 +282,14 @@ def _lead(facts: Facts, history: History) -> Iterable[str]:
     of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
     yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
+
+
+def _rival(line: Line) -> Section:
+    """How one beginning did in the race: what it was, how much lower its loss was than that of the usual one."""
+    gain = line["gain"]
+    than = f"{'lower' if gain >= 0 else 'higher'} by {_nats(gain, line['error'])}" if line["error"] else SPACE
+    return {"name": line["name"], "loss": than, "macs": _price(line["macs"], "macs", name=False),
+            "params": amount(line["params"]), "won": line["won"]}  # fmt: skip
 
 
 def _blocks(net: Net) -> str:

@@ -8,14 +8,28 @@ import torch
 from torch import Tensor
 
 from ...arch.branches import BRANCHES
-from ...arch.edits import AnyEdit, Delete, Insert, Remap, Widen, apply, group_of, inexact, remappable, unit_of
+from ...arch.edits import (
+    GATED,
+    AnyEdit,
+    Delete,
+    Insert,
+    Rekind,
+    Remap,
+    Widen,
+    apply,
+    group_of,
+    inexact,
+    remappable,
+    unit_of,
+)
 from ...arch.lower import lower
-from ...arch.spec import Net
-from .promise import Promise
+from ...arch.spec import Block, Net
+from .promise import Addition, Promise, of_several
 from .signals import Gates
 
 Price = Callable[[Net], float]
 FEWEST = 4  # channels that an axis keeps
+ORDER = (Rekind, Widen, Insert)  # gates first, which ask for a block's widths; blocks last, which change names of axes
 Place = tuple[int, int]
 
 
@@ -215,30 +229,40 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
 # --- richer ----------------------------------------------------------------------------------------------------------
 
 
-def candidates(net: Net, share: float, quantum: int) -> list[Widen | Insert]:
-    """What could be added: each axis wider by a share, a block like the one before it at every place."""
-    found: list[Widen | Insert] = list(widenings(net, share, quantum))
+def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
+    """What could be added: each axis wider by a share, a block like the one before it at every place, and a gate on
+    every block that has none."""
+    found: list[Addition] = list(widenings(net, share, quantum))
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
-        for at in range(first, len(stage.blocks) + 1):
-            insert = Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
-            if not inexact(net, insert):
-                found.append(insert)
+        inserts = [Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
+                   for at in range(first, len(stage.blocks) + 1)]  # fmt: skip
+        found += [insert for insert in inserts if not inexact(net, insert)]
+        found += [Rekind(stage=i, at=at, block=gated_block(net, i, at))
+                  for at, block in enumerate(stage.blocks) if block.kind in GATED]  # fmt: skip
     return found
 
 
-def enrich(net: Net, offered: Sequence[tuple[Widen | Insert, Promise]], price: Price, limit: float,
+def gated_block(net: Net, stage: int, at: int) -> Block:
+    """The block with a gate behind each of its branches, whose hidden axis is an eighth of the stream."""
+    block, hidden = net.stages[stage].blocks[at], max(FEWEST, net.stages[stage].width // 8)
+    each = BRANCHES[block.kind].hidden
+    branches = [block.hidden[k : k + each] for k in range(0, len(block.hidden), each)]
+    return block.but({"kind": GATED[block.kind], "hidden": tuple(w for branch in branches for w in (*branch, hidden))})
+
+
+def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, limit: float,
            certain: float = 2.0) -> list[Move]:  # fmt: skip
-    """The additions that promise most per price, as long as they fit the limit and their promise is no noise."""
-    now = price(net)
+    """The additions that promise most per price, as long as they fit the limit and their promise is no noise: it is
+    more than `certain` standard errors, and more than that where there are many to choose from."""
+    now, certain = price(net), of_several(certain, len(offered))
     real = [(edit, p, price(apply(net, edit)) - now) for edit, p in offered if p.gain > certain * p.error]
     real.sort(key=lambda entry: -entry[1].gain / max(entry[2], 1e-12))
-    chosen: list[tuple[Widen | Insert, Promise]] = []
+    chosen: list[tuple[Addition, Promise]] = []
     for edit, promise, _ in real:
         if isinstance(edit, Insert) and any(isinstance(e, Insert) and e.stage == edit.stage for e, _ in chosen):
             continue
-        # blocks last: their coming changes the names of axes
-        more = sorted([*chosen, (edit, promise)], key=lambda entry: isinstance(entry[0], Insert))
+        more = sorted([*chosen, (edit, promise)], key=lambda entry: ORDER.index(type(entry[0])))
         if price(behind(net, [e for e, _ in more])) <= limit:
             chosen = more
     moves = []

@@ -9,14 +9,16 @@ import numpy as np
 from ...arch.cost import cost
 from ...arch.edits import apply
 from ...arch.spec import Net
-from ...nets.build import Network, build
-from ...nets.transfer import transfer
+from ...nets.build import Network
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
 from .moves import Move, Price, behind, candidates, enrich, evenly, lighten
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
+from .simplify import edited, simplest
+
+LONGER = 1.4  # times the epochs: what small networks save is spent on them
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class Plan:
     evenly, by factors, from what the network costs at first (`first` times the smallest budget, where it is ours) to
     the largest budget, which the last event meets. Where the network costs more than that, it thins out. Where it
     costs less, what promises more than `certain` standard errors comes, in lots of `share` of a width, and what is left
-    of the allowance makes all axes wider. Channels come and go in lots of `quantum`. At most `samples` tell of worth
-    and promise. `guide`: by what moves are chosen, "worth", or "chance" as a control."""
+    of the allowance makes all axes wider, if that promises as much. Channels come and go in lots of `quantum`. At most
+    `samples` tell of worth, and four times as many of promise. `guide`: by what moves are chosen, "worth", or "chance"
+    as a control."""
 
     first: float = 0.25
     begin: float = 0.08
@@ -90,31 +93,52 @@ class Policy:
 
     def changes(self, state: State, steps: int, k: int) -> list[Change]:
         """What the event does: first what goes, then what comes."""
-        plan, net = self.plan, state.module.net
-        balanced = self.recipe.balance != "none"
-        held = held_out(self.data, self.parts.val, balanced, plan.samples)
-        found = gates(state.average, held)
-        allowed = self.allowance(k)
-        random = np.random.default_rng([self.recipe.seed, k]) if plan.guide == "chance" else None
-        moves = lighten(net, found, self.price, allowed, plan.quantum, random) if self.price(net) > allowed else []
-        average = edited(state.average, moves)
+        plan, net, average = self.plan, state.module.net, state.average
+        held = held_out(self.data, self.parts.val, self.recipe.balance != "none", plan.samples)
+        found, allowed = gates(average, held), self.allowance(k)
+        moves = self.removals(average, found, held, allowed, k) if self.price(net) > allowed else []
+        average = edited(average, moves)
         if self.price(average.net) < allowed:
-            moves += self.additions(average, held, allowed, k)
-            moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
+            moves += self.additions(average, allowed, k)
         return self.told(moves, net, state, steps, allowed, found)
 
-    def additions(self, module: Network, held: Held, allowed: float, k: int) -> list[Move]:
-        """What comes when all that goes has gone."""
+    def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+        """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
+        what it saves."""
+        quantum = self.plan.quantum
+        if self.plan.guide == "chance":
+            random = np.random.default_rng([self.recipe.seed, k])
+            return lighten(module.net, found, self.price, allowed, quantum, random)
+        moves = lighten(module.net, found, self.price, allowed, quantum)
+        harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
+        first = simplest(module, held, self.price, harm)
+        if first is None:
+            return moves
+        module = edited(module, [first])
+        if self.price(module.net) <= allowed:
+            return [first]
+        return [first, *lighten(module.net, gates(module, held), self.price, allowed, quantum)]
+
+    def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
+        """What comes when all that goes has gone: what promises most, and all axes evenly wider with what is left. They
+        stay as they are where wider axes would only fit the noise of the training samples, so that what held-out ones
+        gain cannot be told from nothing."""
         net, plan = module.net, self.plan
         offered = candidates(net, plan.share, plan.quantum)
         random = np.random.default_rng([self.recipe.seed, k, 1])
         if plan.guide == "chance":
             found = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
+            together = Promise(1.0, 0.0)
         else:
+            balanced = self.recipe.balance != "none"
             index = np.sort(random.permutation(self.parts.train)[: plan.samples])
-            train = held_out(self.data, index, self.recipe.balance != "none", plan.samples)
-            found = promises(module, offered, train, held, self.recipe.seed + k)
-        return enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
+            train = held_out(self.data, index, balanced, plan.samples)
+            held = held_out(self.data, self.parts.val, balanced, 4 * plan.samples)
+            found, together = promises(module, offered, train, held, self.recipe.seed + k)
+        moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
+        if together.gain > plan.certain * together.error:
+            moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
+        return moves
 
     def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
@@ -134,14 +158,9 @@ class Policy:
         return changes
 
 
-def edited(module: Network, moves: list[Move]) -> Network:
-    """A copy of a network behind these moves."""
-    net, state = module.net, module.state_dict()
-    for move in moves:
-        net, state = apply(net, move.edit), transfer(state, net, move.edit)
-    changed = build(net)
-    changed.load_state_dict(state)
-    return changed.to(next(module.parameters()).device).eval()
+def lengthened(recipe: Recipe) -> Recipe:
+    """The recipe for a network that begins small: longer, and without an early end."""
+    return recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0})
 
 
 def in_short(net: Net) -> str:

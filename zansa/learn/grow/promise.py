@@ -1,9 +1,9 @@
 """What a new part of a network promises: see `signals` for the currency.
 
-Candidates of one kind (wider axes, or new blocks) are put into one extended network together. All of them are read
-with zeros, so the function stays what it was and no candidate knows of another. One backward pass over training samples
-gives each its direction, the steepest for the zeros (as in GradMax, Evci et al. 2022, 2201.05125); one over held-out
-samples tells how far each sample's loss would fall along it.
+Candidates of one kind (wider axes, new blocks, or gates on blocks) are put into one extended network together. All of
+them are read with zeros, so the function stays what it was and no candidate knows of another. One backward pass over
+training samples gives each its direction, the steepest for the zeros (as in GradMax, Evci et al. 2022, 2201.05125); one
+over held-out samples tells how far each sample's loss would fall along it.
 
 What the network could learn with the layers that it has is no merit of a candidate. With X the falls of the present
 layers along their own directions and f that of the candidate, the quadratic model's best step gains half the R^2 of the
@@ -13,13 +13,14 @@ regression of 1 on (X, f); the candidate's promise is what f adds to it (the exp
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from ...arch.edits import Insert, Widen, apply, group_of
+from ...arch.edits import Insert, Rekind, Widen, apply, group_of
 from ...arch.lower import Row, Table, lower
 from ...nets.build import Network, build
 from ...nets.transfer import transfer
@@ -31,6 +32,9 @@ WEIGHT_GRADIENT: dict[int, Callable[..., Tensor]] = {
     3: grad.conv3d_weight,
 }
 CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+
+
+Addition = Widen | Insert | Rekind
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,20 @@ class Reader:
 
 
 def promises(
-    module: Network, candidates: Sequence[Widen | Insert], train: Held, held: Held, seed: int
-) -> list[Promise]:
-    """What each candidate promises: `train` gives the directions, `held` measures them. The module stays as it is."""
+    module: Network, candidates: Sequence[Addition], train: Held, held: Held, seed: int
+) -> tuple[list[Promise], Promise]:
+    """What each candidate promises, and what all wider axes together do as the gradient has it, whatever the present
+    layers can learn: `train` gives the directions, `held` measures them. The module stays as it is."""
     found: dict[int, Promise] = {}
-    for kind, extend in ((Widen, widened), (Insert, inserted)):
+    together = Promise(0.0, 0.0)
+    for kind, extend in ((Widen, widened), (Insert, inserted), (Rekind, gated)):
         places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
         if places:
             extended, readers = extend(module, [candidates[k] for k in places], seed)
-            found |= zip(places, measured(extended, readers, len(places), train, held), strict=True)
-    return [found[k] for k in range(len(candidates))]
+            each, alike = measured(extended, readers, len(places), train, held)
+            found |= zip(places, each, strict=True)
+            together = alike if kind is Widen else together
+    return [found[k] for k in range(len(candidates))], together
 
 
 def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
@@ -98,10 +106,31 @@ def inserted(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Net
         state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
     extended = build(net)
     extended.load_state_dict(state)
-    table = lower(net)
-    old = [Reader(row, row.path, tuple(range(row.copies * table.width[row.x]))) for row in weighted(table)]
     readers = [_ends(edit, candidates, extended) for edit in candidates]
-    return extended.to(next(module.parameters()).device), [*readers, *([reader] for reader in old)]
+    return extended.to(next(module.parameters()).device), [*readers, *_present(lower(net))]
+
+
+def gated(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
+    """The network with all gates, and the layer of each that is zero."""
+    net, state = module.net, module.state_dict()
+    for edit in candidates:
+        generator = torch.Generator().manual_seed(seed)
+        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
+    extended, table = build(net), lower(net)
+    extended.load_state_dict(state)
+    readers = []
+    for edit in candidates:
+        block = f"stages.{edit.stage}.{edit.at}.branch"
+        rows = [row for row in table.rows if row.path.startswith(block) and row.path.endswith(".up")]
+        readers.append([Reader(row, row.path, tuple(range(table.width[row.x]))) for row in rows])
+    new = {reader.end for each in readers for reader in each}
+    present = [each for each in _present(table) if each[0].end not in new]
+    return extended.to(next(module.parameters()).device), [*readers, *present]
+
+
+def _present(table: Table) -> list[list[Reader]]:
+    """Every layer with all that it reads: what the network can learn as it is."""
+    return [[Reader(row, row.path, tuple(range(row.copies * table.width[row.x])))] for row in weighted(table)]
 
 
 def _ends(edit: Insert, others: Sequence[Insert], extended: Network) -> list[Reader]:
@@ -120,8 +149,10 @@ Pairs = dict[
 ]  # candidate and reader -> (what it reads, slope) of each call
 
 
-def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held, held: Held) -> list[Promise]:
-    """The promise of the first `count` entries, each given by its readers, beyond what the other entries can do."""
+def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held,
+             held: Held) -> tuple[list[Promise], Promise]:  # fmt: skip
+    """The promise of each of the first `count` entries, given by its readers, beyond what the other entries can do; and
+    that of one step along all of them at once, by itself."""
     directions: dict[tuple[int, int], Tensor] = {}
     for pairs in passes(extended, readers, train, power=1.0):
         for place, calls in pairs.items():
@@ -138,7 +169,8 @@ def measured(extended: Network, readers: list[list[Reader]], count: int, train: 
             each.append(fall.cpu())
     columns = torch.stack([torch.cat(each) for each in falls], 1).double()
     root = torch.from_numpy(held.weight).sqrt()
-    return [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
+    found = [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
+    return found, promise(columns[:, :count].sum(1), columns[:, :0], root)
 
 
 def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
@@ -157,6 +189,13 @@ def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
     mean = (own * rest).mean()
     error = (own * rest).std() / len(fall) ** 0.5
     return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / (2 * square)))
+
+
+def of_several(certain: float, count: int) -> float:
+    """So many standard errors must one of `count` values have, for it to be as sure as `certain` are for one alone
+    (Bonferroni's correction)."""
+    normal = NormalDist()
+    return normal.inv_cdf(1 - (1 - normal.cdf(certain)) / max(1, count))
 
 
 def passes(extended: Network, readers: list[list[Reader]], held: Held, power: float) -> Iterator[Pairs]:

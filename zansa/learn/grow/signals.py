@@ -57,6 +57,14 @@ def batches(held: Held, device: torch.device) -> Iterator[tuple[Tensor, Tensor, 
         yield images, labels, torch.from_numpy(held.weight[k : k + BATCH]).to(device, torch.float32)
 
 
+@torch.inference_mode()
+def losses(module: Network, held: Held) -> Tensor:
+    """Every held-out sample's weighted loss (N,), of a network in evaluation."""
+    device = next(module.parameters()).device
+    return torch.cat([weight * functional.cross_entropy(module(images).float(), labels, reduction="none")
+                      for images, labels, weight in batches(held, device)]).cpu()  # fmt: skip
+
+
 def writers(table: Table) -> dict[str, list[str]]:
     """For every axis the rows behind which a gate on its channels stands: the convolutions that write the axis, with
     the norms that follow them."""

@@ -1,0 +1,253 @@
+"""How a growth begins: networks of equal price that no exact edit leads from one to another learn side by side for a
+short while, and the best goes on with what it has learned.
+
+Kinds of branches, steps and shortcuts, the activation, and where the maps are halved are decided here, while networks
+are small and a trial is cheap. First each variant alone, then all together that did better. Every trial is a whole
+training, if a short one: its rate falls to zero at the end, for at a high rate noise hides what one is worth.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...arch.branches import BRANCHES
+from ...arch.cost import cost
+from ...arch.spec import Net, Stage, Step
+from ...nets.build import build
+from ..data.dataset import Dataset
+from ..data.splits import Parts
+from ..train import Change, Event, Recipe, State, steps_per_epoch, training
+from .moves import Price
+from .policy import Plan
+from .promise import of_several
+from .signals import Held, held_out, losses
+from .start import seed_net
+
+DEARER = 1.1  # times the price of the usual network that a rival may cost
+JUDGED = 2000  # held-out samples that tell who is better, at most
+PREACTIVATED = {"basic": "preact_basic", "bottleneck": "preact_bottleneck"}
+
+
+def usual(net: Net) -> Net:
+    """As it is."""
+    return net
+
+
+def pooled(net: Net) -> Net:
+    """Shortcuts that average before they project (ResNet-D: He et al. 2018, 1812.01187, fig. 2 c)."""
+    return _with_stages(net, [stage.but({"shortcut": "average"}) if stage.shortcut == "project" else stage
+                              for stage in net.stages])  # fmt: skip
+
+
+def silu(net: Net) -> Net:
+    """x sigmoid(x) for activation (Elfwing et al. 2017, 1702.03118)."""
+    return net.but({"act": "silu"})
+
+
+def preactivated(net: Net) -> Net:
+    """Norm and activation before the convolutions (He et al. 2016, 1603.05027)."""
+    stages = [stage.but({"blocks": tuple(block.but({"kind": PREACTIVATED.get(block.kind, block.kind)})
+                                         for block in stage.blocks)}) for stage in net.stages]  # fmt: skip
+    after = BRANCHES[stages[-1].blocks[-1].kind].after
+    return _with_stages(net, stages).but({"head": net.head.but({"act": not after})})
+
+
+def sooner(net: Net) -> Net:
+    """Maps halved one stage earlier, the first time in the stem where the first stage halves them already: smaller
+    maps, which pay for wider layers."""
+    strides = [stage.stride for stage in net.stages]
+    if strides[0] == 1:
+        return _strided(net, [*strides[1:], 1])
+    return net if net.stem.pool else _strided(net.but({"stem": net.stem.but({"pool": True})}), [*strides[:-1], 1])
+
+
+def later(net: Net) -> Net:
+    """Maps halved one stage later: larger maps, paid for with thinner layers."""
+    return _strided(net, [1, *(stage.stride for stage in net.stages[:-1])])
+
+
+def in_parallel(net: Net) -> Net:
+    """Two branches side by side in every block (Zhao et al. 2017, 1611.07718, fig. 1 b)."""
+    stages = [stage.but({"step": Step(kind="parallel"),
+                         "blocks": tuple(block.but({"hidden": 2 * block.hidden}) for block in stage.blocks)})
+              for stage in net.stages if stage.step.kind == "plain"]  # fmt: skip
+    return _with_stages(net, stages) if len(stages) == len(net.stages) else net
+
+
+VARIANTS: dict[str, Callable[[Net], Net]] = {
+    "the usual shape": usual,
+    "shortcuts that average": pooled,
+    "SiLU": silu,
+    "pre-activation": preactivated,
+    "maps halved sooner": sooner,
+    "maps halved later": later,
+    "two branches in a block": in_parallel,
+}
+
+
+def _with_stages(net: Net, stages: Sequence[Stage]) -> Net:
+    return net.but({"stages": tuple(stages)})
+
+
+def _strided(net: Net, strides: Sequence[int]) -> Net:
+    """The network with these strides; shortcuts are projections where the shape changes."""
+    width, stages = net.stem.width, []
+    entering = next((s.shortcut for s in net.stages if s.shortcut != "identity"), "project")
+    for stage, stride in zip(net.stages, strides, strict=True):
+        same = (stride, stage.width) == (1, width)
+        stages.append(stage.but({"stride": stride, "shortcut": "identity" if same else entering}))
+        width = stage.width
+    return _with_stages(net, stages)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A network in the race, by the variants that made it of the usual one."""
+
+    variants: tuple[str, ...]
+    net: Net
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.variants)
+
+
+def rival(net: Net, fit: Callable[[Net], Net], *names: str) -> Rival | None:
+    """The network with these variants, brought to the price by `fit`; None where the grammar or the price does not
+    allow it, or where nothing would change."""
+    varied = net
+    try:
+        for name in names:
+            varied = VARIANTS[name](varied)
+        return None if varied == net and names != ("the usual shape",) else Rival(names, fit(varied))
+    except ValueError:
+        return None
+
+
+def rivals(net: Net, fit: Callable[[Net], Net], price: Price) -> list[Rival]:
+    """The usual network, and each variant alone, but for those that cannot be so small that they cost the same."""
+    found = [each for name in VARIANTS if (each := rival(net, fit, name)) is not None]
+    return [each for each in found if price(each.net) <= DEARER * price(found[0].net)]
+
+
+@dataclass(frozen=True)
+class Race:
+    """What all rivals have in common: a short recipe; with what they have learned by it the growth goes on at step
+    `until`; to win, one must be better than the usual network, as sure as `certain` standard errors are; in `folder`
+    they leave their states."""
+
+    data: Dataset
+    parts: Parts
+    recipe: Recipe
+    until: int
+    certain: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The network that goes on, by its variants, the file with its state, and a row for each that ran."""
+
+    name: str
+    net: Net
+    state: Path
+    table: list[Event]
+
+
+def race(net: Net, fit: Callable[[Net], Net], price: Price, course: Race,
+         chance: np.random.Generator | None = None) -> Generator[Event, None, Winner]:  # fmt: skip
+    """Let the network and its variants, each brought to the same price by `fit` where that can be, learn for a while.
+
+    The best on held-out samples wins, if it is better than the usual one by more standard errors of the difference
+    than chance gives to the best of so many; where several are, one with all their variants runs too. With `chance`
+    the winner is drawn (a control).
+    A race that was killed goes on to the same winner.
+    """
+    field = rivals(net, fit, price)
+    if chance is not None:
+        field = [field[int(chance.integers(len(field)))]]
+    held = held_out(course.data, course.parts.val, course.recipe.balance != "none", JUDGED)
+    states: list[Path] = []
+    answers: list[Tensor] = []
+    for k, each in enumerate(field):
+        states.append((yield from learned(each, k, len(field), course)))
+        answers.append(judged(each.net, states[-1], held))
+    gains = [compared(answers[0], each) for each in answers]
+    needed = of_several(course.certain, len(field) - 1)
+    better = [k for k, (gain, error) in enumerate(gains) if gain > needed * error]
+    united = rival(net, fit, *(field[k].name for k in better)) if len(better) > 1 else None
+    if united is not None:
+        field.append(united)
+        states.append((yield from learned(united, len(states), len(field), course)))
+        gains.append(compared(answers[0], judged(united.net, states[-1], held)))
+        better.append(len(gains) - 1)
+    best = max([0, *better], key=lambda k: gains[k][0])
+    table = [row(each, *gains[k], k == best) for k, each in enumerate(field)]
+    return Winner(field[best].name, field[best].net, states[best], table)
+
+
+def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset, parts: Parts, recipe: Recipe,
+              folder: Path) -> Generator[Event, None, Winner]:  # fmt: skip
+    """The race that a growth to this limit begins with: up to its first event, at the price that `plan` begins with."""
+    per_epoch = steps_per_epoch(recipe, parts)
+    until = plan.step(1, recipe.epochs * per_epoch)
+    short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch))})
+    chance = np.random.default_rng([recipe.seed, 0]) if plan.guide == "chance" else None
+    course = Race(data, parts, short, until, plan.certain, folder)
+    fit = partial(seed_net, price=price, limit=limit, share=plan.first, quantum=plan.quantum)
+    return race(usual, fit, price, course, chance)
+
+
+def last(events: Generator[Event, None, Winner]) -> Winner:
+    """The winner of a race that nobody watches."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, None, Path]:
+    """Let one rival learn, and leave its state in the file that is returned; nothing is done where it is there."""
+    path = course.folder / f"rival{k}.pt"
+    steps = course.recipe.epochs * steps_per_epoch(course.recipe, course.parts)
+    told = {"event": "trial", "name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
+    yield told | {"step": 0}
+    if path.exists():
+        return path
+
+    def leave(state: State, steps: int) -> list[Change]:
+        if state.step == steps - 1:
+            state.fork(path, course.until)
+        return []
+
+    module = build(each.net, torch.Generator().manual_seed(course.recipe.seed))
+    for event in training(module, course.data, course.parts, course.recipe, policy=leave):
+        if event["event"] == "step":
+            yield told | {"step": event["step"]}
+    return path
+
+
+def judged(net: Net, path: Path, held: Held) -> Tensor:
+    """Every held-out sample's weighted loss (N,) with the average of the weights that the file holds."""
+    module = build(net).eval()
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    return losses(module, held)
+
+
+def compared(usual: Tensor, other: Tensor) -> tuple[float, float]:
+    """By how much the second losses are lower, in nats, and the standard error of that."""
+    fall = usual - other
+    return float(fall.mean()), float(fall.std(correction=0) / len(fall) ** 0.5)
+
+
+def row(each: Rival, gain: float, error: float, won: bool) -> Event:
+    """What the record says of a rival."""
+    size = cost(each.net)
+    return {"name": each.name, "net": each.net.to_json(None), "macs": size.macs, "params": size.params,
+            "gain": gain, "error": error, "won": won}  # fmt: skip

@@ -1,0 +1,61 @@
+"""Moves that make a network lighter and whose harm cannot be told from derivatives: it is measured on held-out samples.
+
+Two neighbouring blocks side by side as one save time and depth, not multiply-adds; a gate that goes saves little of
+anything but time.
+"""
+
+from collections.abc import Sequence
+
+from ...arch.edits import GATED, Merge, Rekind, apply
+from ...arch.spec import Net
+from ...nets.build import Network, build
+from ...nets.transfer import transfer
+from .moves import Move, Price
+from .signals import Held, losses
+
+BARE = {gated: bare for bare, gated in GATED.items()}
+
+
+def simplifications(net: Net) -> list[Merge | Rekind]:
+    """Every pair of neighbouring blocks that can run side by side as one, and every gate that can go."""
+    found: list[Merge | Rekind] = []
+    for i, stage in enumerate(net.stages):
+        found += [Merge(stage=i, at=at) for at in range(len(stage.blocks) - 1)]
+        found += [Rekind(stage=i, at=at, block=block.but({"kind": BARE[block.kind], "hidden": block.convolved}))
+                  for at, block in enumerate(stage.blocks) if block.kind in BARE]  # fmt: skip
+    return [edit for edit in found if _possible(net, edit)]
+
+
+def _possible(net: Net, edit: Merge | Rekind) -> bool:
+    try:
+        apply(net, edit)
+    except ValueError:
+        return False
+    return True
+
+
+def simplest(module: Network, held: Held, price: Price, against: float) -> Move | None:
+    """The simplification with which the loss rises least per price that it saves; None where that is not less than
+    `against`, in nats per price."""
+    net, before = module.net, None
+    found: list[tuple[float, Move]] = []
+    for edit in simplifications(net):
+        saved = price(net) - price(apply(net, edit))
+        if saved <= 0:
+            continue
+        before = losses(module, held) if before is None else before
+        rise = losses(edited(module, [Move(edit, None, None, -saved)]), held) - before
+        error = float(rise.std(correction=0) / len(rise) ** 0.5)
+        found.append((float(rise.mean()) / saved, Move(edit, -float(rise.mean()), error, -saved)))
+    density, best = min(found, key=lambda entry: entry[0], default=(against, None))
+    return best if density < against else None
+
+
+def edited(module: Network, moves: Sequence[Move]) -> Network:
+    """A copy of a network behind these moves, in evaluation."""
+    net, state = module.net, module.state_dict()
+    for move in moves:
+        net, state = apply(net, move.edit), transfer(state, net, move.edit)
+    changed = build(net)
+    changed.load_state_dict(state)
+    return changed.to(next(module.parameters()).device).eval()
