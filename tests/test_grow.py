@@ -20,7 +20,7 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
-from zansa.learn.grow.moves import Move, candidates, enrich, lighten, rise
+from zansa.learn.grow.moves import Move, behind, candidates, enrich, evenly, lighten, rise
 from zansa.learn.grow.policy import Plan, Policy
 from zansa.learn.grow.promise import Promise, gated, inserted, passes, promise, promises, weight_slope, widened
 from zansa.learn.grow.race import VARIANTS, beginning, last, rival, rivals
@@ -387,14 +387,15 @@ RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first"
 PLAN = Plan(first=1.4, events=3, samples=64)
 
 
-def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first"):
+def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", check=None):
     """A short growth; the module, its journal, the first network."""
     recipe = RECIPE.model_copy(update={"layout": layout})
     net = small_net("basic")
     data, parts = a_set(net, 160)
     data, parts = sealed(data, parts)
     first = seed_net(net, macs, PLAN.first * limit)
-    policy = Policy(macs, macs(first), limit, "macs", dataclasses.replace(PLAN, guide=guide), data, parts, recipe)
+    plan = dataclasses.replace(PLAN, guide=guide)
+    policy = Policy(macs, macs(first), limit, "macs", plan, data, parts, recipe, check=check)
     module = build(first, torch.Generator().manual_seed(0))
     journal = []
     for event in training(module, data, parts, recipe, tmp_path and tmp_path / "checkpoint.pt", policy):
@@ -418,6 +419,26 @@ def test_the_budget_is_met_and_the_journal_replays(guide):
         assert line["price_after"] == macs(net) == line["macs"]
     assert net == module.net
     assert 0.6 * 200_000 <= macs(module.net) <= 200_000
+
+
+def test_a_price_that_was_predicted_wrongly_is_set_right():
+    """As for milliseconds: every network costs more than its parts, the lighter the more."""
+    true = lambda net: macs(net) + 40_000 + 0.1 * macs(net)  # noqa: E731
+
+    def check(net):
+        factor = true(net) / macs(net)
+        return lambda other: factor * macs(other)
+
+    module, journal, _ = a_run(check=check)
+    assert 0.97 * 200_000 <= true(module.net) <= 1.005 * 200_000
+    assert journal[-1]["price_after"] == pytest.approx(true(module.net), rel=0.03)
+
+
+def test_the_last_lots_fill_the_limit():
+    net = seed_net(builtin_net(), macs, 5e6)
+    for limit in (6e6, 7.3e6, 9.1e6):
+        grown = behind(net, [move.edit for move in evenly(net, macs, limit)])
+        assert 0.99 * limit <= macs(grown) <= limit
 
 
 @pytest.mark.parametrize(

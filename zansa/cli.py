@@ -277,10 +277,11 @@ def grow(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Train a network whose depth and widths are found in the same training, under a budget.
+    """Train a network whose depth, widths and kinds of blocks are found in the same training, under a budget.
 
-    It begins with a quarter of the smallest budget and grows at a few moments, first where validation images
-    promise most, and evenly otherwise; a network that costs more than the budget thins out where that costs the least.
+    It begins with a quarter of the smallest budget, with the best of several small networks that learn for a short
+    while, and grows at a few moments, first where validation images promise most, and evenly otherwise, as long as
+    they promise anything; a network that costs more than the budget thins out where that costs the least.
     From six tenths of the training on it keeps to the budget, and the rest is for the network that it has become.
     """
     if explain is not None:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from onnx import ModelProto
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
 from .deploy.export import export, preparation
 from .deploy.runtime import latency, predictor, samples
-from .deploy.timing import calibrated, measured, multiples, timer
+from .deploy.timing import Timer, calibrated, measured, multiples, timer
 from .deploy.twin import IR
 from .inputs.images import fit_image, image_files, read_image
 from .inputs.pictures import picture
@@ -481,7 +482,7 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     device = choose_device(job.recipe.device)
     recipe = choose_speed(module.to(device), job.data, job.parts, job.recipe, device)
     run.write_json("recipe.json", recipe.model_dump(mode="json"))  # all of them, and what goes on, are fast alike
-    pricing, quantum = price_of(budget, job.data, job.net, run)
+    pricing, quantum = price_of(budget, job.data)
     usual = default_net(pre.size, pre.channels, len(job.data.classes), job.data.kind)
     winner = yield from beginning(
         usual, pricing, budget.limit, Plan(quantum=quantum), job.data, job.parts, recipe, folder
@@ -515,24 +516,38 @@ def growth(job: Job, run: Run) -> Policy:
     *others, budget = parse(job.request.budget or "")
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
-    pricing, quantum = price_of(budget, job.data, job.net, run)
+    pricing, quantum = price_of(budget, job.data)
+    check = None
+    if budget.unit == "ms":
+        check = partial(checked, clock=clock_of(job.data), before=preparation(job.data.preprocess, IR), run=run)
+        pricing = check(job.net)
     return Policy(pricing, pricing(job.net), budget.limit, budget.unit, Plan(quantum=quantum), job.data, job.parts,
-                  job.recipe, tuple(forks))  # fmt: skip
+                  job.recipe, tuple(forks), check)  # fmt: skip
 
 
-def price_of(budget: Budget, data: Dataset, net: Net | None = None, run: Run | None = None) -> tuple[Price, int]:
+def price_of(budget: Budget, data: Dataset) -> tuple[Price, int]:
     """What tells the price of a network in the unit of a budget, and in which lots channels are worth having: for
-    milliseconds, both as this machine has been measured, with what a whole network takes, kept in the run."""
+    milliseconds, both as this machine has been measured."""
     if budget.unit != "ms":
         return partial(price, unit=budget.unit), 1
-    before = preparation(data.preprocess, IR)
-    clock = timer(default_folder(), before)
-    if run is not None and net is not None:
-        if "clock.json" not in run.files():
-            whole = median(measured(net, before) for _ in range(5))
-            run.write_json("clock.json", {"factor": calibrated(clock, net, whole).factor})
-        clock = replace(clock, factor=run.read_json("clock.json")["factor"])
+    clock = clock_of(data)
     return clock.ms, multiples(clock)
+
+
+def clock_of(data: Dataset) -> Timer:
+    """What tells milliseconds of networks for these data, from their parts."""
+    return timer(default_folder(), preparation(data.preprocess, IR))
+
+
+def checked(net: Net, clock: Timer, before: ModelProto, run: Run) -> Price:
+    """The clock as it is right for a network, which is run as a whole; the run keeps what was found."""
+    known = run.read_json("clock.json") if "clock.json" in run.files() else {}
+    name = hashlib.sha256(net.to_json().encode()).hexdigest()[:16]
+    if name not in known:
+        whole = median(measured(net, before) for _ in range(5))
+        known[name] = calibrated(clock, net, whole).factor
+        run.write_json("clock.json", known)
+    return replace(clock, factor=known[name]).ms
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     """
     table = lower(net)
     kept = {axis: list(range(width)) for axis, width in remappable(net).items()
-            if axis in gates.channels and axis == group_of(table, axis)[1][0]}  # fmt: skip
+            if axis in gates.channels and axis == group_of(table, axis)[1][-1]}  # fmt: skip
     nothing = torch.zeros(next(iter(gates.channels.values())).shape[0])
     thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
     while (now := price(thin.net)) > limit:
@@ -281,21 +281,29 @@ def behind(net: Net, edits: Sequence[AnyEdit]) -> Net:
 
 
 def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
-    """Every axis wider by the same share, the largest that fits the limit; nothing is promised of it."""
+    """Every axis wider by the same share, the largest that fits the limit, and by one lot more where that still fits;
+    nothing is promised of it."""
     low, high = 0.0, 1.0
     for _ in range(12):
         share = (low + high) / 2
         low, high = (share, high) if price(behind(net, widenings(net, share, quantum))) <= limit else (low, share)
+    counts = {edit.axis: edit.count for edit in widenings(net, low, quantum)}
+    lots = widenings(net, None, quantum)
+    for lot in sorted(lots, key=lambda lot: -price(apply(net, lot))):
+        more = counts | {lot.axis: counts.get(lot.axis, 0) + lot.count}
+        if price(behind(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
+            counts = more
     moves = []
-    for edit in widenings(net, low, quantum):
+    for axis, count in counts.items():
+        edit = Widen(axis=axis, count=count)
         after = apply(net, edit)
         moves.append(Move(edit, None, None, price(after) - price(net)))
         net = after
     return moves
 
 
-def widenings(net: Net, share: float, quantum: int) -> list[Widen]:
-    """Each axis wider by a share, in whole lots."""
+def widenings(net: Net, share: float | None, quantum: int) -> list[Widen]:
+    """Each axis wider by a share, in whole lots; by one lot for None."""
     table, seen = lower(net), set[str]()
     found = []
     for axis, width in remappable(net).items():
@@ -304,6 +312,7 @@ def widenings(net: Net, share: float, quantum: int) -> list[Widen]:
         seen.update(group_of(table, axis)[1])
         unit = unit_of(table, axis)
         lot = unit * max(1, -(-quantum // unit))
-        if round(width * share / lot):
-            found.append(Widen(axis=axis, count=lot * round(width * share / lot)))
+        count = 1 if share is None else round(width * share / lot)
+        if count:
+            found.append(Widen(axis=axis, count=lot * count))
     return found

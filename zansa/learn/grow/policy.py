@@ -1,6 +1,7 @@
 """zansa's policy: when the structure of a network in training changes, and by which moves."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,9 +28,9 @@ class Plan:
     evenly, by factors, from what the network costs at first (`first` times the smallest budget, where it is ours) to
     the largest budget, which the last event meets. Where the network costs more than that, it thins out. Where it
     costs less, what promises more than `certain` standard errors comes, in lots of `share` of a width, and what is left
-    of the allowance makes all axes wider, if that promises as much. Channels come and go in lots of `quantum`. At most
-    `samples` tell of worth, and four times as many of promise. `guide`: by what moves are chosen, "worth", or "chance"
-    as a control."""
+    of the allowance makes all axes wider, if that promises more than `likely` standard errors. Channels come and go in
+    lots of `quantum`. At most `samples` tell of worth, and twice as many of promise. `guide`: by what moves are chosen,
+    "worth", or "chance" as a control."""
 
     first: float = 0.25
     begin: float = 0.08
@@ -39,6 +40,7 @@ class Plan:
     quantum: int = 1
     samples: int = 500
     certain: float = 2.0
+    likely: float = 1.0
     guide: Literal["worth", "chance"] = "worth"
 
     def step(self, k: int, steps: int) -> int:
@@ -58,7 +60,8 @@ class Fork:
 @dataclass(frozen=True)
 class Policy:
     """Asked before every step (see train.training). `price` is in the unit of the `limit`, and `start` what the first
-    network costs; `forks` are the smaller budgets of the same growth."""
+    network costs; `forks` are the smaller budgets of the same growth; `check`, for prices that are only predicted,
+    gives the price that is right for a network."""
 
     price: Price
     start: float
@@ -69,6 +72,7 @@ class Policy:
     parts: Parts
     recipe: Recipe
     forks: tuple[Fork, ...] = ()
+    check: Callable[[Net], Price] | None = None
 
     def __call__(self, state: State, steps: int) -> list[Change]:
         due = [k for k in range(1, self.plan.events + 1) if self.plan.step(k, steps) == state.step]
@@ -92,15 +96,25 @@ class Policy:
         return self.start * (self.limit / self.start) ** (k / self.plan.events)
 
     def changes(self, state: State, steps: int, k: int) -> list[Change]:
-        """What the event does: first what goes, then what comes."""
-        plan, net, average = self.plan, state.module.net, state.average
-        held = held_out(self.data, self.parts.val, self.recipe.balance != "none", plan.samples)
-        found, allowed = gates(average, held), self.allowance(k)
-        moves = self.removals(average, found, held, allowed, k) if self.price(net) > allowed else []
+        """What the event does."""
+        net, average, allowed = state.module.net, state.average, self.allowance(k)
+        held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.plan.samples)
+        found, policy = gates(average, held), self.checked(net)
+        moves = policy.moves(average, found, held, allowed, k)
+        if self.check is not None and k == self.plan.events:  # what it will be is what must keep to the limit
+            policy = self.checked(behind(net, [move.edit for move in moves]))
+            moves = policy.moves(average, found, held, allowed, k)
+        return policy.told(moves, net, state, steps, allowed, found)
+
+    def checked(self, net: Net) -> "Policy":
+        """The policy with the price as it has been found for this network."""
+        return self if self.check is None else replace(self, price=self.check(net))
+
+    def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+        """First what goes, then what comes."""
+        moves = self.removals(average, found, held, allowed, k) if self.price(average.net) > allowed else []
         average = edited(average, moves)
-        if self.price(average.net) < allowed:
-            moves += self.additions(average, allowed, k)
-        return self.told(moves, net, state, steps, allowed, found)
+        return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
     def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
@@ -133,10 +147,10 @@ class Policy:
             balanced = self.recipe.balance != "none"
             index = np.sort(random.permutation(self.parts.train)[: plan.samples])
             train = held_out(self.data, index, balanced, plan.samples)
-            held = held_out(self.data, self.parts.val, balanced, 4 * plan.samples)
+            held = held_out(self.data, self.parts.val, balanced, 2 * plan.samples)
             found, together = promises(module, offered, train, held, self.recipe.seed + k)
         moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
-        if together.gain > plan.certain * together.error:
+        if together.gain > plan.likely * together.error:
             moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
         return moves
 
@@ -159,8 +173,10 @@ class Policy:
 
 
 def lengthened(recipe: Recipe) -> Recipe:
-    """The recipe for a network that begins small: longer, and without an early end."""
-    return recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0})
+    """The recipe for a network that begins small: longer, without an early end, and at its full rate until the network
+    is what it will be; one anneal ends it."""
+    hold = max(0.0, Plan().end - recipe.warmup)
+    return recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0, "hold": hold})
 
 
 def in_short(net: Net) -> str:

@@ -193,10 +193,11 @@ def race(net: Net, fit: Callable[[Net], Net], price: Price, course: Race,
 
 def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset, parts: Parts, recipe: Recipe,
               folder: Path) -> Generator[Event, None, Winner]:  # fmt: skip
-    """The race that a growth to this limit begins with: up to its first event, at the price that `plan` begins with."""
+    """The race that a growth to this limit begins with: each rival learns for half as long as it is till the first
+    event, at the price that `plan` begins with."""
     per_epoch = steps_per_epoch(recipe, parts)
     until = plan.step(1, recipe.epochs * per_epoch)
-    short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch))})
+    short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch / 2)), "hold": 0.0})
     chance = np.random.default_rng([recipe.seed, 0]) if plan.guide == "chance" else None
     course = Race(data, parts, short, until, plan.certain, folder)
     fit = partial(seed_net, price=price, limit=limit, share=plan.first, quantum=plan.quantum)
