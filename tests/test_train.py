@@ -243,3 +243,23 @@ def test_an_unusable_device_is_named():
     data, parts = ready()
     with pytest.raises(ValueError, match=r"device 'cuda:7' cannot be used .*; allowed: auto, cpu, cuda"):
         fit(NET, data, parts, RECIPE.model_copy(update={"device": "cuda:7"}))
+
+
+THIN = """
+import torch
+from zansa.nets.build import Subsampling
+torch.manual_seed(0)
+for width in (8, 11):
+    layer = Subsampling(width, width, 1, 2, 0, bias=False).to(memory_format=torch.channels_last)
+    for _ in range(5):
+        images = torch.randn(32, width, 80, 64).to(memory_format=torch.channels_last).requires_grad_()
+        answers = layer(images)
+        answers.square().mean().backward()
+    with torch.no_grad():
+        assert torch.allclose(layer(images), answers, atol=1e-6)
+"""
+
+
+def test_a_thin_projection_learns_in_channels_last():
+    """torch 2.15 dies in its own layer; a process of its own shows that."""
+    assert subprocess.run([sys.executable, "-c", THIN], check=False).returncode == 0

@@ -25,6 +25,16 @@ POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 ACT = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "sigmoid": nn.Sigmoid}
 
 
+class Subsampling(nn.Conv2d):
+    """A 1-wide convolution with a stride. Where gradients are asked for it strides first: torch 2.15 dies (SIGSEGV) in
+    the backward pass of such a layer with fewer than 16 channels, in float32 and channels_last on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C H/stride W/stride
+        if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+            return super().forward(x)
+        return functional.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
+
+
 class Contrast(nn.Module):
     """Local contrast normalisation (Jarrett et al. 2009, section 2): (x - mean) / sqrt(variance + noise), mean over
     about `window` pixels, variance over twice as many. Both vary slowly, so they are taken on a grid four times
@@ -290,8 +300,10 @@ def _layer(row: Row, table: Table) -> nn.Module:
         case "contrast":
             return Contrast(row.kernel)
         case "conv":
-            half = row.kernel // 2
-            return CONV[dims](x, y, row.kernel, row.stride, half, groups=row.groups, bias=False)
+            half, make = row.kernel // 2, CONV[dims]
+            if (dims, row.kernel, row.groups) == (2, 1, 1) and row.stride > 1:
+                make = Subsampling
+            return make(x, y, row.kernel, row.stride, half, groups=row.groups, bias=False)
         case "norm":
             return nn.GroupNorm(row.groups, y) if row.kind == "group" else NORM[dims](y)
         case "bias":

@@ -1,7 +1,7 @@
 """How a growth begins: networks of equal price that no exact edit leads from one to another learn side by side for a
 short while, and the best goes on with what it has learned.
 
-Kinds of branches, steps and shortcuts, the activation, and where the maps are halved are decided here, while networks
+Kinds of branches and shortcuts, the activation, and where the maps are halved are decided here, while networks
 are small and a trial is cheap. First each variant alone, then all together that did better. Every trial is a whole
 training, if a short one: its rate falls to zero at the end, for at a high rate noise hides what one is worth.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...arch.branches import BRANCHES
 from ...arch.cost import cost
-from ...arch.spec import Net, Stage, Step
+from ...arch.spec import Net, Stage
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
@@ -71,14 +71,6 @@ def later(net: Net) -> Net:
     return _strided(net, [1, *(stage.stride for stage in net.stages[:-1])])
 
 
-def in_parallel(net: Net) -> Net:
-    """Two branches side by side in every block (Zhao et al. 2017, 1611.07718, fig. 1 b)."""
-    stages = [stage.but({"step": Step(kind="parallel"),
-                         "blocks": tuple(block.but({"hidden": 2 * block.hidden}) for block in stage.blocks)})
-              for stage in net.stages if stage.step.kind == "plain"]  # fmt: skip
-    return _with_stages(net, stages) if len(stages) == len(net.stages) else net
-
-
 VARIANTS: dict[str, Callable[[Net], Net]] = {
     "the usual shape": usual,
     "shortcuts that average": pooled,
@@ -86,7 +78,6 @@ VARIANTS: dict[str, Callable[[Net], Net]] = {
     "pre-activation": preactivated,
     "maps halved sooner": sooner,
     "maps halved later": later,
-    "two branches in a block": in_parallel,
 }
 
 
