@@ -346,8 +346,8 @@ def test_what_saves_time_alone_is_measured():
 @pytest.mark.parametrize("net", [default_net((64, 64), 1, 6, "surface"), default_net((96,), 2, 3, "signal")])
 def test_rivals_cost_the_same_and_differ(net):
     limit = 0.3 * macs(net)
-    found = rivals(net, lambda varied: seed_net(varied, macs, limit), macs)
-    assert len({each.net for each in found}) == len(found) >= 5
+    found = rivals(net, lambda varied: seed_net(varied, macs, limit))
+    assert len({each.net for each in found}) == len(found) >= 4
     for each in found:
         assert 0.8 * limit <= macs(each.net) <= limit
         build(each.net)

@@ -465,9 +465,13 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
 def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     """The training of a network that grows; where nothing was said of how it begins, behind a race."""
     checkpoint = run.path / "checkpoint.pt"
-    if free(job.request) and not checkpoint.exists():
+    anew = free(job.request) and not checkpoint.exists()
+    if anew:
         job = yield from raced(module, job, run)
-    yield from training(module, job.data, job.parts, job.recipe, checkpoint, growth(job, run))
+    with closing(training(module, job.data, job.parts, job.recipe, checkpoint, growth(job, run))) as events:
+        first = next(events)
+        yield first | {"event": "start"} if anew else first  # what the race has taught is no training that was stopped
+        yield from events
 
 
 def free(request: Request) -> bool:

@@ -28,7 +28,6 @@ from .promise import of_several
 from .signals import Held, held_out, losses
 from .start import seed_net
 
-DEARER = 1.1  # times the price of the usual network that a rival may cost
 JUDGED = 2000  # held-out samples that tell who is better, at most
 PREACTIVATED = {"basic": "preact_basic", "bottleneck": "preact_bottleneck"}
 
@@ -120,10 +119,9 @@ def rival(net: Net, fit: Callable[[Net], Net], *names: str) -> Rival | None:
         return None
 
 
-def rivals(net: Net, fit: Callable[[Net], Net], price: Price) -> list[Rival]:
-    """The usual network, and each variant alone, but for those that cannot be so small that they cost the same."""
-    found = [each for name in VARIANTS if (each := rival(net, fit, name)) is not None]
-    return [each for each in found if price(each.net) <= DEARER * price(found[0].net)]
+def rivals(net: Net, fit: Callable[[Net], Net]) -> list[Rival]:
+    """The usual network, and each variant of it alone."""
+    return [each for name in VARIANTS if (each := rival(net, fit, name)) is not None]
 
 
 @dataclass(frozen=True)
@@ -150,16 +148,16 @@ class Winner:
     table: list[Event]
 
 
-def race(net: Net, fit: Callable[[Net], Net], price: Price, course: Race,
+def race(net: Net, fit: Callable[[Net], Net], course: Race,
          chance: np.random.Generator | None = None) -> Generator[Event, None, Winner]:  # fmt: skip
-    """Let the network and its variants, each brought to the same price by `fit` where that can be, learn for a while.
+    """Let the network and its variants, each brought to the same price by `fit`, learn for a while.
 
     The best on held-out samples wins, if it is better than the usual one by more standard errors of the difference
     than chance gives to the best of so many; where several are, one with all their variants runs too. With `chance`
     the winner is drawn (a control).
     A race that was killed goes on to the same winner.
     """
-    field = rivals(net, fit, price)
+    field = rivals(net, fit)
     if chance is not None:
         field = [field[int(chance.integers(len(field)))]]
     held = held_out(course.data, course.parts.val, course.recipe.balance != "none", JUDGED)
@@ -191,8 +189,9 @@ def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset,
     short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch / 2)), "hold": 0.0})
     chance = np.random.default_rng([recipe.seed, 0]) if plan.guide == "chance" else None
     course = Race(data, parts, short, until, plan.certain, folder)
-    fit = partial(seed_net, price=price, limit=limit, share=plan.first, quantum=plan.quantum)
-    return race(usual, fit, price, course, chance)
+    first = seed_net(usual, price, limit, plan.first, plan.quantum)
+    fit = partial(seed_net, price=price, limit=price(first), quantum=plan.quantum)
+    return race(usual, fit, course, chance)
 
 
 def last(events: Generator[Event, None, Winner]) -> Winner:
