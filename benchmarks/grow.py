@@ -5,7 +5,7 @@
 
 uniform:    ResNet-20, all widths scaled alike to the budget, for as many epochs as the compute of `zansa` pays
 shape:      zansa's own default network scaled alike, in the same way: what the start gives without any search
-chance:     zansa's growth with what comes drawn by lot
+chance:     zansa's growth with what it begins with and what comes drawn by lot, for as much longer as `zansa` decided
 resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts)
 zansa:      `zansa grow`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
@@ -162,19 +162,21 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
 def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: list[str], told: Cell,
           done: dict[str, Cell], found: Net | None) -> Any:  # fmt: skip
     """Every method that is not done yet, each with its test figures."""
-    compute = done["zansa"]["compute"] if "zansa" in done else 0.0
+    compute, decided = (done["zansa"][key] if "zansa" in done else 0.0 for key in ("compute", "decided"))
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method in ("retrained", "uniform", "shape"):
+        if found is None and method in ("retrained", "uniform", "shape", "chance"):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began = Ledger(), time.perf_counter()
         match method:
             case "zansa":
                 module = grown(task, ledger, Plan().guide)
-                found, compute = module.net, ledger.spent
+                found, compute, decided = module.net, ledger.spent, ledger.decided
             case "chance":
-                module = grown(task, ledger, "chance")
+                epochs = round(task.recipe.epochs * compute / (compute - decided))
+                recipe = task.recipe.model_copy(update={"epochs": epochs})
+                module = grown(replace(task, recipe=recipe), ledger, "chance")
             case "retrained":
                 module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
             case "uniform":

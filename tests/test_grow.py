@@ -20,10 +20,10 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
-from zansa.learn.grow.moves import Move, behind, candidates, enrich, evenly, lighten, rise
+from zansa.learn.grow.moves import behind, candidates, enrich, evenly, lighten, rise
 from zansa.learn.grow.policy import Plan, Policy
 from zansa.learn.grow.promise import Promise, gated, inserted, passes, promise, promises, weight_slope, widened
-from zansa.learn.grow.race import VARIANTS, beginning, last, rival, rivals
+from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.signals import losses as losses_of
 from zansa.learn.grow.simplify import edited, simplest, simplifications
@@ -252,7 +252,7 @@ def _x(data, parts, part="val"):
 def test_a_lighter_network_keeps_to_its_limit_and_uses_it(net, share):
     data, parts = a_set(net)
     module = trained(build(net)).float()
-    wide = edited(module, [Move(Widen(axis=a, count=2 * unit_of(lower(net), a)), 0, 0, 0) for a in ("stem", "stage1")])
+    wide = edited(module, [Widen(axis=a, count=2 * unit_of(lower(net), a)) for a in ("stem", "stage1")])
     found = gates(wide, held_out(data, parts.val, False))
     limit, wide_axes = share * macs(wide.net), remappable(wide.net)
     moves = lighten(wide.net, found, macs, limit)
@@ -264,7 +264,7 @@ def test_a_lighter_network_keeps_to_its_limit_and_uses_it(net, share):
     for axis, width in remappable(after).items():  # nothing that went would find room
         if axis in wide_axes and width < wide_axes[axis]:
             assert macs(apply(after, Widen(axis=axis, count=unit_of(lower(after), axis)))) > limit
-    thinner = edited(wide, moves)
+    thinner = edited(wide, [move.edit for move in moves])
     assert thinner.net == after
     assert torch.isfinite(thinner(_x(data, parts))).all()
 
@@ -286,7 +286,9 @@ def test_what_does_nothing_goes_first():
     finally:
         moves_module.FEWEST = kept
     assert [move.edit for move in moves] == [Remap(axis="stage1.block0.hidden0", index=(0, 3))]
-    assert torch.allclose(module(_x(data, parts)), edited(module, moves)(_x(data, parts)), atol=1e-5)
+    assert torch.allclose(
+        module(_x(data, parts)), edited(module, [move.edit for move in moves])(_x(data, parts)), atol=1e-5
+    )
 
 
 def test_an_impossible_limit_is_refused():
@@ -331,9 +333,9 @@ def test_what_saves_time_alone_is_measured():
     move = simplest(module, held, layers, 1e9)
     assert isinstance(move.edit, Merge)
     before = losses_of(module, held)
-    rise = losses_of(edited(module, [move]), held) - before
+    rise = losses_of(edited(module, [move.edit]), held) - before
     assert move.gain == pytest.approx(-float(rise.mean()), abs=1e-7)
-    every = [Move(edit, None, None, 0.0) for edit in simplifications(net)]
+    every = simplifications(net)
     assert float(rise.mean()) == pytest.approx(
         min(float((losses_of(edited(module, [each]), held) - before).mean()) for each in every), abs=1e-7
     )
@@ -352,29 +354,48 @@ def test_rivals_cost_the_same_and_differ(net):
         assert 0.8 * limit <= macs(each.net) <= limit
         build(each.net)
     assert rival(net, lambda varied: seed_net(varied, macs, 10.0), "SiLU") is None
-    assert found[0].name == next(iter(VARIANTS))
+    assert found[0].name == USUAL
 
 
 def test_a_race_goes_on_to_the_same_winner(tmp_path):
     net = default_net((16, 16), 2, 3, "natural")
     data, parts = a_set(small_net("basic"), 160)
-    run = lambda folder: beginning(net, macs, 300_000.0, Plan(), data, parts, RECIPE, folder)  # noqa: E731
+    recipe = RECIPE.model_copy(update={"epochs": 14})
     folders = [tmp_path / name for name in ("whole", "broken")]
+    runs = []
     for folder in folders:
         folder.mkdir()
-    whole = last(run(folders[0]))
-    events = run(folders[1])
-    while next(events)["done"] < 2:
+        runs.append(lambda folder=folder: beginning(net, macs, 300_000.0, Plan(), data, parts, recipe, folder))
+    whole, broken = last(runs[0]()), runs[1]()
+    while (event := next(broken))["done"] < 2 or event["step"] < 3:
         pass
-    events.close()
-    again = last(run(folders[1]))
+    broken.close()
+    again = last(runs[1]())
     assert (again.name, again.net, again.table) == (whole.name, whole.net, whole.table)
     one, other = (torch.load(winner.state, weights_only=True) for winner in (whole, again))
     assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
-    assert one["step"] == Plan().step(1, 6 * 5)
+    assert one["step"] == Plan().step(1, 14 * 5)
     won = [line for line in whole.table if line["won"]]
     assert [line["name"] for line in won] == [whole.name]
     assert won[0]["gain"] >= 0
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(3, 160), (14, 60)])
+def test_where_a_race_would_cost_too_much_or_tell_nothing_there_is_none(tmp_path, epochs, count):
+    net = default_net((16, 16), 2, 3, "natural")
+    data, parts = a_set(small_net("basic"), count)
+    recipe = RECIPE.model_copy(update={"epochs": epochs})
+    winner = last(beginning(net, macs, 300_000.0, Plan(), data, parts, recipe, tmp_path))
+    assert (winner.state, winner.table) == (None, [])
+    assert winner.net == seed_net(net, macs, 300_000.0, Plan().first)
+
+
+@pytest.mark.parametrize("quantum", [1, 16])
+def test_every_axis_is_offered_in_its_lots(quantum):
+    net = seed_net(default_net((32, 32), 3, 10, "natural"), macs, 20e6, 1.0, quantum)
+    offered = [edit for edit in candidates(net, 0.25, quantum) if isinstance(edit, Widen)]
+    assert {edit.axis for edit in offered} == set(remappable(net))
+    assert all(edit.count % quantum == 0 for edit in offered)
 
 
 def builtin_net():

@@ -50,7 +50,7 @@ from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
 from .learn.grow.budget import Budget, parse, price
 from .learn.grow.moves import Price
-from .learn.grow.policy import Fork, Plan, Policy, lengthened
+from .learn.grow.policy import Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
@@ -167,8 +167,8 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
     for other, branch in zip(branches_of(run), smaller(job), strict=True):
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
-            for file in {"clock.json", "race.json", "start.json"} & set(run.files()):  # one growth, one price
-                other.write_json(file, run.read_json(file))
+            if "clock.json" in set(run.files()) - set(other.files()):
+                other.write_json("clock.json", run.read_json("clock.json"))  # one network, one price
             recipe, net = run.read_json("recipe.json"), Net.from_dict(run.read_json("start.json"))
             finish(other, replace(branch, net=net, recipe=Recipe.model_validate(recipe)), tell)
             if not finished(other):
@@ -305,6 +305,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
         if asked.get(name):
             asked[name] = default[name] | asked[name]
     recipe = Recipe.model_validate(default | asked)
+    if free(request) and "hold" not in asked:
+        recipe = annealed(recipe)
     if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
         raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
                          f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
@@ -443,11 +445,14 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
         except KeyboardInterrupt:
             facts["stopped"] = True
             run.append("events.jsonl", {"event": "stopped"})
-            tell({"event": "warning", "text": f"stopped; `zansa resume {run.path}` goes on with the training"})
+            racing = (run.path / "race").exists() and "checkpoint.pt" not in run.files()
+            so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
+            tell({"event": "warning", "text": f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"})
         conclude(run, job, module, facts, tell)
         if "stopped" not in facts:
             for saved in run.path.glob("checkpoint*"):
                 saved.unlink()
+            shutil.rmtree(run.path / "race", ignore_errors=True)
     return run
 
 
@@ -491,11 +496,13 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     winner = yield from beginning(
         usual, pricing, budget.limit, Plan(quantum=quantum), job.data, job.parts, recipe, folder
     )
-    run.write_json("race.json", winner.table)
-    run.write_json("start.json", json.loads(winner.net.to_json()))
-    write_atomic(run.path / "checkpoint.pt", winner.state.read_bytes())
-    shutil.rmtree(folder)
-    yield {"event": "stage", "text": f"{winner.name} learned best; it goes on"}
+    for each in (*branches_of(run), run):  # a branch may go on before this run has ended
+        each.write_json("recipe.json", recipe.model_dump(mode="json"))
+        each.write_json("race.json", winner.table)
+        each.write_json("start.json", json.loads(winner.net.to_json()))
+    if winner.state is not None:
+        yield {"event": "stage", "text": f"{winner.name} learned best; it goes on"}
+        write_atomic(run.path / "checkpoint.pt", winner.state.read_bytes())
     return replace(job, net=winner.net, recipe=recipe)
 
 

@@ -60,7 +60,7 @@ class Screen:
                        if "device" in event else "")  # fmt: skip
                 self.say(f"{event['event']} at step {event['step']} of {event['steps']}{how}")
             case "trial":
-                each = max(1, event["steps"])
+                each = event["steps"]
                 self._bar("trying", event["done"] * each + event["step"], event["total"] * each, event["name"])
             case "step":
                 self._bar("training", event["step"], event["steps"], f"loss {event['loss']:.3f}")

@@ -123,8 +123,9 @@ def _curve(run: list[Section], kept: float | None, title: str, share: bool, line
 
 def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[tuple[str, str]]:
     seconds, planned = told.get("seconds") or run[-1].get("seconds"), run[-1].get("epochs", "?")
-    early = ", stopped when it no longer got better" if done and len(run) != planned else ""
-    yield "epochs", f"{len(run)} of {planned}{early}"
+    last = run[-1]["epoch"]
+    early = ", stopped when it no longer got better" if done and last != planned else ""
+    yield "epochs", f"{last} of {planned}{early}"
     if told.get("best_epoch") is not None:
         yield "kept", f"epoch {told['best_epoch']}"
     if told.get("average"):

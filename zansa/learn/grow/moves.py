@@ -232,23 +232,20 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
 def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
     """What could be added: each axis wider by a share, a block like the one before it at every place, and a gate on
     every block that has none."""
-    found: list[Addition] = list(widenings(net, share, quantum))
+    found: list[Addition] = list(widenings(net, share, quantum, least=1))
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
         inserts = [Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
                    for at in range(first, len(stage.blocks) + 1)]  # fmt: skip
         found += [insert for insert in inserts if not inexact(net, insert)]
-        found += [Rekind(stage=i, at=at, block=gated_block(net, i, at))
-                  for at, block in enumerate(stage.blocks) if block.kind in GATED]  # fmt: skip
+        found += [Rekind(stage=i, at=at, block=gated(block, stage.width)) for at, block in enumerate(stage.blocks)
+                  if block.kind in GATED and len(block.hidden) == BRANCHES[block.kind].hidden]  # fmt: skip
     return found
 
 
-def gated_block(net: Net, stage: int, at: int) -> Block:
-    """The block with a gate behind each of its branches, whose hidden axis is an eighth of the stream."""
-    block, hidden = net.stages[stage].blocks[at], max(FEWEST, net.stages[stage].width // 8)
-    each = BRANCHES[block.kind].hidden
-    branches = [block.hidden[k : k + each] for k in range(0, len(block.hidden), each)]
-    return block.but({"kind": GATED[block.kind], "hidden": tuple(w for branch in branches for w in (*branch, hidden))})
+def gated(block: Block, width: int) -> Block:
+    """A block of one branch with a gate behind it, whose hidden axis is an eighth of the stream."""
+    return block.but({"kind": GATED[block.kind], "hidden": (*block.hidden, max(FEWEST, width // 8))})
 
 
 def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, limit: float,
@@ -288,7 +285,7 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
         share = (low + high) / 2
         low, high = (share, high) if price(behind(net, widenings(net, share, quantum))) <= limit else (low, share)
     counts = {edit.axis: edit.count for edit in widenings(net, low, quantum)}
-    lots = widenings(net, None, quantum)
+    lots = widenings(net, 0.0, quantum, least=1)
     for lot in sorted(lots, key=lambda lot: -price(apply(net, lot))):
         more = counts | {lot.axis: counts.get(lot.axis, 0) + lot.count}
         if price(behind(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
@@ -302,8 +299,8 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
     return moves
 
 
-def widenings(net: Net, share: float | None, quantum: int) -> list[Widen]:
-    """Each axis wider by a share, in whole lots; by one lot for None."""
+def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:
+    """Each axis wider by a share, in whole lots, at least so many."""
     table, seen = lower(net), set[str]()
     found = []
     for axis, width in remappable(net).items():
@@ -312,7 +309,6 @@ def widenings(net: Net, share: float | None, quantum: int) -> list[Widen]:
         seen.update(group_of(table, axis)[1])
         unit = unit_of(table, axis)
         lot = unit * max(1, -(-quantum // unit))
-        count = 1 if share is None else round(width * share / lot)
-        if count:
+        if count := max(least, round(width * share / lot)):
             found.append(Widen(axis=axis, count=lot * count))
     return found

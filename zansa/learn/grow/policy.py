@@ -113,7 +113,7 @@ class Policy:
     def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """First what goes, then what comes."""
         moves = self.removals(average, found, held, allowed, k) if self.price(average.net) > allowed else []
-        average = edited(average, moves)
+        average = edited(average, [move.edit for move in moves])
         return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
     def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
@@ -128,7 +128,7 @@ class Policy:
         first = simplest(module, held, self.price, harm)
         if first is None:
             return moves
-        module = edited(module, [first])
+        module = edited(module, [first.edit])
         if self.price(module.net) <= allowed:
             return [first]
         return [first, *lighten(module.net, gates(module, held), self.price, allowed, quantum)]
@@ -173,10 +173,13 @@ class Policy:
 
 
 def lengthened(recipe: Recipe) -> Recipe:
-    """The recipe for a network that begins small: longer, without an early end, and at its full rate until the network
-    is what it will be; one anneal ends it."""
-    hold = max(0.0, Plan().end - recipe.warmup)
-    return recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0, "hold": hold})
+    """The recipe for a network that begins small: longer, and without an early end."""
+    return annealed(recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0}))
+
+
+def annealed(recipe: Recipe) -> Recipe:
+    """The recipe at its full rate until the network is what it will be; one anneal ends it."""
+    return recipe.model_copy(update={"hold": max(0.0, Plan().end - recipe.warmup)})
 
 
 def in_short(net: Net) -> str:

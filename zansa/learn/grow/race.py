@@ -6,6 +6,7 @@ are small and a trial is cheap. First each variant alone, then all together that
 training, if a short one: its rate falls to zero at the end, for at a high rate noise hides what one is worth.
 """
 
+import hashlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from ...arch.spec import Net, Stage
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
-from ..train import Change, Event, Recipe, State, steps_per_epoch, training
+from ..train import FEW, Change, Event, Recipe, State, steps_per_epoch, training
 from .moves import Price
 from .policy import Plan
 from .promise import of_several
@@ -32,11 +33,6 @@ JUDGED = 2000  # held-out samples that tell who is better, at most
 PREACTIVATED = {"basic": "preact_basic", "bottleneck": "preact_bottleneck"}
 
 
-def usual(net: Net) -> Net:
-    """As it is."""
-    return net
-
-
 def pooled(net: Net) -> Net:
     """Shortcuts that average before they project (ResNet-D: He et al. 2018, 1812.01187, fig. 2 c)."""
     return _with_stages(net, [stage.but({"shortcut": "average"}) if stage.shortcut == "project" else stage
@@ -44,7 +40,8 @@ def pooled(net: Net) -> Net:
 
 
 def silu(net: Net) -> Net:
-    """x sigmoid(x) for activation (Elfwing et al. 2017, 1702.03118)."""
+    """x sigmoid(x) for activation (Elfwing et al. 2017, 1702.03118). Behind it no block can be inserted exactly, so
+    such a network grows in width alone."""
     return net.but({"act": "silu"})
 
 
@@ -70,8 +67,8 @@ def later(net: Net) -> Net:
     return _strided(net, [1, *(stage.stride for stage in net.stages[:-1])])
 
 
+USUAL = "the usual shape"
 VARIANTS: dict[str, Callable[[Net], Net]] = {
-    "the usual shape": usual,
     "shortcuts that average": pooled,
     "SiLU": silu,
     "pre-activation": preactivated,
@@ -114,20 +111,20 @@ def rival(net: Net, fit: Callable[[Net], Net], *names: str) -> Rival | None:
     try:
         for name in names:
             varied = VARIANTS[name](varied)
-        return None if varied == net and names != ("the usual shape",) else Rival(names, fit(varied))
+        return None if varied == net else Rival(names, fit(varied))
     except ValueError:
         return None
 
 
 def rivals(net: Net, fit: Callable[[Net], Net]) -> list[Rival]:
     """The usual network, and each variant of it alone."""
-    return [each for name in VARIANTS if (each := rival(net, fit, name)) is not None]
+    return [Rival((USUAL,), fit(net)), *(each for name in VARIANTS if (each := rival(net, fit, name)) is not None)]
 
 
 @dataclass(frozen=True)
 class Race:
     """What all rivals have in common: a short recipe; with what they have learned by it the growth goes on at step
-    `until`; to win, one must be better than the usual network, as sure as `certain` standard errors are; in `folder`
+    `until`; a variant must be better than the usual network as surely as `certain` standard errors are; in `folder`
     they leave their states."""
 
     data: Dataset
@@ -140,11 +137,12 @@ class Race:
 
 @dataclass(frozen=True)
 class Winner:
-    """The network that goes on, by its variants, the file with its state, and a row for each that ran."""
+    """The network that goes on, by its variants, the file with its state (None: it begins anew), and a row for each
+    that ran."""
 
     name: str
     net: Net
-    state: Path
+    state: Path | None
     table: list[Event]
 
 
@@ -152,46 +150,44 @@ def race(net: Net, fit: Callable[[Net], Net], course: Race,
          chance: np.random.Generator | None = None) -> Generator[Event, None, Winner]:  # fmt: skip
     """Let the network and its variants, each brought to the same price by `fit`, learn for a while.
 
-    The best on held-out samples wins, if it is better than the usual one by more standard errors of the difference
-    than chance gives to the best of so many; where several are, one with all their variants runs too. With `chance`
-    the winner is drawn (a control).
-    A race that was killed goes on to the same winner.
+    The best on held-out samples wins among those that are better than the usual one by more standard errors of the
+    difference than chance gives to the best of so many; where several are, one with all their variants runs too. The
+    errors are those of so few held-out samples, not those of another training. With `chance` the winner is drawn (a
+    control). A race that was killed goes on to the same winner.
     """
     field = rivals(net, fit)
     if chance is not None:
         field = [field[int(chance.integers(len(field)))]]
     held = held_out(course.data, course.parts.val, course.recipe.balance != "none", JUDGED)
-    states: list[Path] = []
-    answers: list[Tensor] = []
+    ran: list[tuple[Rival, Path, Tensor]] = []
     for k, each in enumerate(field):
-        states.append((yield from learned(each, k, len(field), course)))
-        answers.append(judged(each.net, states[-1], held))
-    gains = [compared(answers[0], each) for each in answers]
+        ran += yield from trial(each, k, len(field), course, held)
     needed = of_several(course.certain, len(field) - 1)
-    better = [k for k, (gain, error) in enumerate(gains) if gain > needed * error]
-    united = rival(net, fit, *(field[k].name for k in better)) if len(better) > 1 else None
+    better = [each.name for each, _, losses in ran if surely(compared(ran[0][2], losses), needed)]
+    united = rival(net, fit, *better) if len(better) > 1 else None
     if united is not None:
-        field.append(united)
-        states.append((yield from learned(united, len(states), len(field), course)))
-        gains.append(compared(answers[0], judged(united.net, states[-1], held)))
-        better.append(len(gains) - 1)
-    best = max([0, *better], key=lambda k: gains[k][0])
-    table = [row(each, *gains[k], k == best) for k, each in enumerate(field)]
-    return Winner(field[best].name, field[best].net, states[best], table)
+        ran += yield from trial(united, len(field), len(field) + 1, course, held)
+    gains = [compared(ran[0][2], losses) for _, _, losses in ran]
+    best = max(range(len(ran)), key=lambda k: gains[k][0] if surely(gains[k], needed) else 0.0)
+    table = [row(each, *gains[k], k == best) for k, (each, _, _) in enumerate(ran)]
+    return Winner(ran[best][0].name, ran[best][0].net, ran[best][1], table)
 
 
 def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset, parts: Parts, recipe: Recipe,
               folder: Path) -> Generator[Event, None, Winner]:  # fmt: skip
-    """The race that a growth to this limit begins with: each rival learns for half as long as it is till the first
-    event, at the price that `plan` begins with."""
+    """What a growth to this limit begins with: the winner of a race at the price that `plan` begins with, in which each
+    learns for half as long as it is till the first event, in whole epochs. Where that is less than half an epoch, or
+    where fewer than FEW held-out samples would decide, it is the usual network."""
     per_epoch = steps_per_epoch(recipe, parts)
     until = plan.step(1, recipe.epochs * per_epoch)
+    first = seed_net(usual, price, limit, plan.first, plan.quantum)
+    if round(until / per_epoch) < 1 or len(parts.val) < FEW:
+        return Winner(USUAL, first, None, [])
     short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch / 2)), "hold": 0.0})
     chance = np.random.default_rng([recipe.seed, 0]) if plan.guide == "chance" else None
     course = Race(data, parts, short, until, plan.certain, folder)
-    first = seed_net(usual, price, limit, plan.first, plan.quantum)
     fit = partial(seed_net, price=price, limit=price(first), quantum=plan.quantum)
-    return race(usual, fit, course, chance)
+    return (yield from race(usual, fit, course, chance))
 
 
 def last(events: Generator[Event, None, Winner]) -> Winner:
@@ -203,9 +199,22 @@ def last(events: Generator[Event, None, Winner]) -> Winner:
             return end.value
 
 
+def trial(each: Rival, k: int, count: int, course: Race,
+          held: Held) -> Generator[Event, None, list[tuple[Rival, Path, Tensor]]]:  # fmt: skip
+    """The rival, the file with what it has learned, and its held-out losses; nothing where its training diverged."""
+    try:
+        path = yield from learned(each, k, count, course)
+    except ValueError:
+        if each.variants == (USUAL,):
+            raise
+        return []
+    return [(each, path, judged(each.net, path, held))]
+
+
 def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, None, Path]:
     """Let one rival learn, and leave its state in the file that is returned; nothing is done where it is there."""
-    path = course.folder / f"rival{k}.pt"
+    name = hashlib.sha256(each.net.to_json().encode()).hexdigest()[:16]
+    path = course.folder / f"{name}.pt"
     steps = course.recipe.epochs * steps_per_epoch(course.recipe, course.parts)
     told = {"event": "trial", "name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
     yield told | {"step": 0}
@@ -218,9 +227,11 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
         return []
 
     module = build(each.net, torch.Generator().manual_seed(course.recipe.seed))
-    for event in training(module, course.data, course.parts, course.recipe, policy=leave):
+    checkpoint = course.folder / f"{name}-half.pt"
+    for event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
         if event["event"] == "step":
             yield told | {"step": event["step"]}
+    checkpoint.unlink(missing_ok=True)
     return path
 
 
@@ -234,7 +245,12 @@ def judged(net: Net, path: Path, held: Held) -> Tensor:
 def compared(usual: Tensor, other: Tensor) -> tuple[float, float]:
     """By how much the second losses are lower, in nats, and the standard error of that."""
     fall = usual - other
-    return float(fall.mean()), float(fall.std(correction=0) / len(fall) ** 0.5)
+    return float(fall.mean()), float(fall.std() / len(fall) ** 0.5)
+
+
+def surely(gain: tuple[float, float], needed: float) -> bool:
+    """Whether a gain is more than so many of its standard errors."""
+    return gain[0] > needed * gain[1]
 
 
 def row(each: Rival, gain: float, error: float, won: bool) -> Event:

@@ -14,7 +14,7 @@ from ..data.dataset import Dataset
 from ..data.seal import sealed
 from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
-from ..train import Recipe, training
+from ..train import Recipe, choose_device, choose_speed, training
 from .budget import parse, price
 from .policy import Plan, Policy, lengthened
 from .race import beginning, last
@@ -42,6 +42,8 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
         if net is None:
             pre = data.preprocess
             usual = default_net(pre.size, pre.channels, len(data.classes), data.kind)
+            device = choose_device(recipe.device)
+            recipe = choose_speed(build(usual).to(device), closed, open_parts, recipe, device)
             winner = last(beginning(usual, pricing, limit.limit, plan, closed, open_parts, recipe, Path(folder)))
             net, state = winner.net, winner.state
         module = build(net, torch.Generator().manual_seed(recipe.seed))

@@ -6,7 +6,7 @@ anything but time.
 
 from collections.abc import Sequence
 
-from ...arch.edits import GATED, Merge, Rekind, apply
+from ...arch.edits import GATED, AnyEdit, Merge, Rekind, apply
 from ...arch.spec import Net
 from ...nets.build import Network, build
 from ...nets.transfer import transfer
@@ -44,18 +44,18 @@ def simplest(module: Network, held: Held, price: Price, against: float) -> Move 
         if saved <= 0:
             continue
         before = losses(module, held) if before is None else before
-        rise = losses(edited(module, [Move(edit, None, None, -saved)]), held) - before
+        rise = losses(edited(module, [edit]), held) - before
         error = float(rise.std(correction=0) / len(rise) ** 0.5)
         found.append((float(rise.mean()) / saved, Move(edit, -float(rise.mean()), error, -saved)))
     density, best = min(found, key=lambda entry: entry[0], default=(against, None))
     return best if density < against else None
 
 
-def edited(module: Network, moves: Sequence[Move]) -> Network:
-    """A copy of a network behind these moves, in evaluation."""
+def edited(module: Network, edits: Sequence[AnyEdit]) -> Network:
+    """A copy of a network behind these edits, in evaluation."""
     net, state = module.net, module.state_dict()
-    for move in moves:
-        net, state = apply(net, move.edit), transfer(state, net, move.edit)
+    for edit in edits:
+        net, state = apply(net, edit), transfer(state, net, edit)
     changed = build(net)
     changed.load_state_dict(state)
     return changed.to(next(module.parameters()).device).eval()
