@@ -32,7 +32,8 @@ class Subsampling(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C H/stride W/stride
         if not torch.is_grad_enabled() or torch.compiler.is_exporting():
             return super().forward(x)
-        return functional.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
+        down, across = self.stride if isinstance(self.stride, tuple) else (self.stride, self.stride)
+        return functional.conv2d(x[:, :, ::down, ::across], self.weight)
 
 
 class Contrast(nn.Module):
