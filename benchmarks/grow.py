@@ -9,6 +9,7 @@ chance:     zansa's growth with what it begins with and what comes drawn by lot,
 resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts)
 zansa:      `zansa grow`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
+anew:       the same network, from scratch for as many epochs as the compute of `zansa` pays
 
 Compute is counted in multiply-adds: three forward passes for each image and step, and the passes of decisions.
 Nothing but the last line of a cell reads a test image (learn.data.seal).
@@ -49,7 +50,7 @@ from zansa.learn.train import Change, Recipe, State, training
 from zansa.nets.build import Network, build
 from zansa.record import Run, environment
 
-METHODS = ("zansa", "retrained", "uniform", "shape", "chance", "resbuilder", "mended")
+METHODS = ("zansa", "retrained", "anew", "uniform", "shape", "chance", "resbuilder", "mended")
 Cell = dict[str, Any]
 
 
@@ -141,9 +142,9 @@ def raced(task: Task, ledger: Ledger, plan: Plan, folder: Path) -> Winner:
         ledger.decided += price
 
 
-def fixed(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
-    """A fixed shape scaled to the limit, trained for so much compute."""
-    net, batch = seed_net(net, macs, task.limit), min(task.recipe.batch, len(task.parts.train))
+def paid(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
+    """A fixed network, trained for so much compute."""
+    batch = min(task.recipe.batch, len(task.parts.train))
     epoch = 3 * macs(net) * (len(task.parts.train) // batch * batch)
     longer = task.recipe.model_copy(update={"epochs": max(1, round(compute / epoch))})
     return counted(fresh(net, longer), task, longer, ledger)
@@ -166,7 +167,7 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method in ("retrained", "uniform", "shape", "chance"):
+        if found is None and method in ("retrained", "anew", "uniform", "shape", "chance"):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began = Ledger(), time.perf_counter()
         match method:
@@ -179,10 +180,12 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
                 module = grown(replace(task, recipe=recipe), ledger, "chance")
             case "retrained":
                 module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
+            case "anew":
+                module = paid(task, ledger, found, compute)
             case "uniform":
-                module = fixed(task, ledger, hand_designed(task.data), compute)
+                module = paid(task, ledger, seed_net(hand_designed(task.data), macs, task.limit), compute)
             case "shape":
-                module = fixed(task, ledger, usual(task.data), compute)
+                module = paid(task, ledger, seed_net(usual(task.data), macs, task.limit), compute)
             case _:
                 module = published(task, ledger, MENDED if method == "mended" else PUBLISHED)
         yield told | {"method": method, "net": module.net.to_json(None), "macs": cost(module.net).macs,

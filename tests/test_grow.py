@@ -43,6 +43,9 @@ KINDS = {
     "1d": small_net("basic", dims=1),
 }
 every_kind = pytest.mark.parametrize("net", KINDS.values(), ids=KINDS.keys())
+EXTENSIONS = {Widen: widened, Insert: inserted, Rekind: gated}
+EXTENDED = {f"{name}-{kind.__name__}": (net, kind) for name, net in KINDS.items() for kind in EXTENSIONS
+            if any(isinstance(edit, kind) for edit in candidates(net, 0.5, 1))}  # fmt: skip
 
 
 def macs(net: Net) -> float:
@@ -194,18 +197,19 @@ def test_a_promise_of_noise_is_within_its_error():
     assert np.mean(certain) < 0.06
 
 
-@every_kind
-@pytest.mark.parametrize("extend", [widened, inserted, gated])
-def test_what_a_network_lacks_is_promised_most(net, extend):
+def test_what_can_be_added_to_which_kinds():
+    assert len(EXTENDED) == 20
+    assert {kind for _, kind in EXTENDED.values()} == set(EXTENSIONS)
+
+
+@pytest.mark.parametrize(("net", "kind"), EXTENDED.values(), ids=EXTENDED.keys())
+def test_what_a_network_lacks_is_promised_most(net, kind):
     """An extended network is the same function, and slopes along a candidate's direction are those of its loss."""
     data, parts = a_set(net)
     module = trained(build(net)).float()
-    kind = {widened: Widen, inserted: Insert, gated: Rekind}[extend]
     offered = [edit for edit in candidates(net, 0.5, 1) if isinstance(edit, kind)]
-    if not offered:
-        pytest.skip("nothing of this kind can be added here")
     train, held = held_out(data, parts.train, False), held_out(data, parts.val, False)
-    extended, readers = extend(module, offered, 3)
+    extended, readers = EXTENSIONS[kind](module, offered, 3)
     assert torch.allclose(module(_x(data, parts)), extended.eval()(_x(data, parts)), atol=1e-5)
     extended.requires_grad_(True)
     answers = extended(_x(data, parts, "train"))

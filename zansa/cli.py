@@ -282,7 +282,7 @@ def grow(
     It begins with a quarter of the smallest budget, with the best of several small networks that learn for a short
     while, and grows at a few moments, first where validation images promise most, and evenly otherwise, as long as
     they promise anything; a network that costs more than the budget thins out where that costs the least.
-    From six tenths of the training on it keeps to the budget, and the rest is for the network that it has become.
+    The rate of learning is held till the last change, and falls to zero in the last sixth of the training.
     """
     if explain is not None:
         from .report.growth import explain as explained

@@ -305,7 +305,7 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
         if asked.get(name):
             asked[name] = default[name] | asked[name]
     recipe = Recipe.model_validate(default | asked)
-    if free(request) and "hold" not in asked:
+    if request.budget is not None and request.method == "zansa" and "hold" not in asked:
         recipe = annealed(recipe)
     if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
         raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "

@@ -20,6 +20,7 @@ FEWEST_PLACES = 4
 LONG = 256  # numbers or letters of a series
 SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # training series below which a batch is so large
 FEW = 3000  # training images below which a surface is varied strongly
+HOLD = 0.7  # share of a training on images at its full rate
 STRONG = Augment(
     flip_x=True, flip_y=True, shift=0.15, rotate=15, zoom=0.4, shear=0.2, warped=1, contrast=0.4, brightness=0.4,
 )  # fmt: skip
@@ -64,7 +65,7 @@ def image_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> 
         Stage(
             width=width,
             stride=stride,
-            shortcut="identity" if stride == 1 else "project",
+            shortcut="identity" if stride == 1 else "average",
             blocks=(Block(kind="basic", hidden=(width,)),) * count,
         )
         for width, stride, count in zip(WIDTHS, strides, counts, strict=True)
@@ -80,8 +81,8 @@ def image_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> 
 def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
     """The recipe for a set: few images are shown more often, in smaller batches, and varied more.
 
-    epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800. Series are cheap,
-    and often very few: up to 200 epochs, in batches from 8 up.
+    epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800, most of them at the
+    full rate. Series are cheap, and often very few: up to 200 epochs, in batches from 8 up.
     """
     count = len(parts.train)
     if data.preprocess.series:
@@ -96,12 +97,14 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
     return Recipe(
         epochs=max(10, min(60, round(1080 / math.sqrt(count)))),
         batch=32 if count < 2000 else 64 if count < 8000 else 128,
+        hold=HOLD,
         augment=STRONG if strong else augment_for(data.kind),
         seed=seed,
     )
 
 
 def gentler(recipe: Recipe, images_per_class: float, parts: int) -> Recipe:
-    """A recipe for weights that were learned elsewhere: a fifth of the rate, and what `default_tuning` says of the
-    network's parts (stem, stages, head)."""
-    return recipe.model_copy(update={"rate": recipe.rate / 5, "tuning": default_tuning(images_per_class, parts)})
+    """A recipe for weights that were learned elsewhere: a fifth of the rate, which falls from the beginning, and what
+    `default_tuning` says of the network's parts (stem, stages, head)."""
+    tuning = default_tuning(images_per_class, parts)
+    return recipe.model_copy(update={"rate": recipe.rate / 5, "hold": 0.0, "tuning": tuning})

@@ -55,9 +55,10 @@ class Recipe(BaseModel):
     balance: "none"; "logit" adds the log of each class's share to the logits in training (Menon et al. 2020,
     2007.07314), so that rare classes count as much as common ones; "weights" divides each class's loss by the square
     root of its share. clip: largest norm of the gradient. patience: stop when validation has not improved for this
-    share of the training (0: never). dropout, stochastic_depth: chances (see nets.noise). tuning: which parts learn,
-    and how fast. compile: let torch write code for this network (torch.compile; needs a C++ compiler, and a minute
-    or two before the first step; two runs may differ in the last bits). checkpoint: seconds between two saved states.
+    share of the training, behind the hold (0: never). dropout, stochastic_depth: chances (see nets.noise). tuning:
+    which parts learn, and how fast. compile: let torch write code for this network (torch.compile; needs a C++
+    compiler, and a minute or two before the first step; two runs may differ in the last bits). checkpoint: seconds
+    between two saved states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -376,8 +377,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def out_of_patience(state: State, epoch: int, recipe: Recipe) -> bool:
-    """Whether validation has not improved for the recipe's share of the training."""
-    return recipe.patience > 0 and epoch - state.best_epoch > max(1.0, recipe.patience * recipe.epochs)
+    """Whether validation has not improved for the recipe's share of the training, counted from the end of the hold."""
+    since = max(state.best_epoch, recipe.hold * recipe.epochs)
+    return recipe.patience > 0 and epoch - since > max(1.0, recipe.patience * recipe.epochs)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

@@ -19,7 +19,7 @@ from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import edited, simplest
 
-LONGER = 1.4  # times the epochs: what small networks save is spent on them
+LONGER = 2.0  # times the epochs: what small networks save is spent on them
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Plan:
 
     first: float = 0.25
     begin: float = 0.08
-    end: float = 0.6
+    end: float = 0.85
     events: int = 6
     share: float = 0.25
     quantum: int = 1
