@@ -46,7 +46,7 @@ from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, 
 from zansa.learn.grow.resbuilder import Plan as Runs
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
-from zansa.learn.train import Change, Recipe, State, training
+from zansa.learn.train import Change, Recipe, State, choose_device, choose_speed, training
 from zansa.nets.build import Network, build
 from zansa.record import Run, environment
 
@@ -209,32 +209,22 @@ def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> C
 
 
 def table(found: list[Cell]) -> str:
-    """Markdown: one row for each data set, budget and method."""
-    heads = ["data", "budget", "method", "runs", "multiply-adds, M", "parameters, k", "balanced accuracy, %",
-             "accuracy, %", "ROC area", "compute, times that of zansa"]  # fmt: skip
+    """Markdown: one row for each data set, number of images, budget, length and method."""
+    heads = ["data", "training images", "budget", "epochs of zansa", "method", "runs", "multiply-adds, M",
+             "parameters, k", "balanced accuracy, %", "accuracy, %", "ROC area", "compute to zansa's"]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    place = lambda c: (c["data"], c["limit"], METHODS.index(c["method"]))  # noqa: E731
-    compute = {(c["data"], c["limit"], c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
-    for (data, limit, k), group in groupby(sorted(found, key=place), key=place):
+    form = {"macs": (1e-6, ".2f"), "params": (1e-3, ".0f"), "balanced": (100, ".2f"), "accuracy": (100, ".2f"),
+            "roc_auc": (1, ".4f")}  # fmt: skip
+    task = lambda c: (c["data"], c["images"], c["limit"], c["epochs"])  # noqa: E731
+    place = lambda c: (*task(c), METHODS.index(c["method"]))  # noqa: E731
+    compute = {(*task(c), c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
+    for (data, images, limit, epochs, k), group in groupby(sorted(found, key=place), key=place):
         runs = list(group)
-        share = [
-            run["compute"] / compute[data, limit, run["seed"]] for run in runs if (data, limit, run["seed"]) in compute
-        ]
-        form = {
-            "macs": (1e-6, ".2f"),
-            "params": (1e-3, ".0f"),
-            "balanced": (100, ".2f"),
-            "accuracy": (100, ".2f"),
-            "roc_auc": (1, ".4f"),
-        }
-        row = [
-            data,
-            f"{limit / 1e6:g}M",
-            METHODS[k],
-            len(runs),
-            *(spread([run[key] for run in runs], *f) for key, f in form.items()),
-        ]
-        lines.append(f"| {' | '.join(map(str, [*row, spread(list(share), 1, '.2f')]))} |")
+        shares = [run["compute"] / compute[*task(run), run["seed"]] for run in runs
+                  if (*task(run), run["seed"]) in compute]  # fmt: skip
+        row = [data, images, f"{limit / 1e6:g}M", epochs, METHODS[k], len(runs),
+               *(spread([run[key] for run in runs], *f) for key, f in form.items())]  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, [*row, spread(shares, 1, '.2f')]))} |")
     return "\n".join(lines)
 
 
@@ -281,6 +271,8 @@ def main() -> None:
             request, data, parts = chosen(name, given.out, given.images, seed)
             recipe = default_recipe(data, parts, seed).model_copy(update={"device": given.device})
             recipe = lengthened(recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {}))
+            device = choose_device(given.device)
+            recipe = choose_speed(fresh(usual(data), recipe).to(device), data, parts, recipe, device)
             for budget in parse(given.budget):
                 told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
                         "images": len(parts.train), "environment": environment()}  # fmt: skip
