@@ -177,7 +177,7 @@ def quantity(value: float) -> str:
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
+    return f"{value:.3g}" if value < 99.5 else f"{value:.0f}"
 
 
 def cost_text(c: Cost) -> str:

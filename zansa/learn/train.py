@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,6 +36,10 @@ from .tune import Tuning, first_to_learn, let_learn, parts_of
 Share = Annotated[float, Field(ge=0, le=1)]
 Event = dict[str, Any]
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
+
+
+class Diverged(ValueError):
+    """The loss of a training is no number any more."""
 
 
 class Change(NamedTuple):
@@ -88,6 +92,12 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint: Annotated[float, Field(ge=0)] = 30.0
 
+    @model_validator(mode="after")
+    def _falls(self) -> "Recipe":
+        if self.warmup + self.hold > 1 + 1e-9:
+            raise ValueError(f"warmup={self.warmup:g} and hold={self.hold:g} were given; allowed: at most 1 together")
+        return self
+
 
 def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
     """Train a fresh network of description `net` on parts.train, keep the best average by parts.val."""
@@ -105,7 +115,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
     later call with the same arguments goes on from it. `policy` is asked before every step which changes of the
     structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
-    ValueError when the loss stops being a number.
+    Diverged when the loss stops being a number.
     """
     if policy is not None and recipe.compile:
         raise ValueError("a network that grows cannot be compiled: leave compile out")
@@ -157,7 +167,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
             state.descend(loss if penalty is None else loss + penalty(module), rate)
             state.advance(loss.item(), recipe.average * steps)
             if not math.isfinite(state.loss):
-                raise ValueError(
+                raise Diverged(
                     f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
                     f"(now {recipe.rate:g}) or a longer warmup (now {recipe.warmup:g})"
                 )
@@ -378,7 +388,7 @@ def choose_device(name: str) -> torch.device:
 
 def out_of_patience(state: State, epoch: int, recipe: Recipe) -> bool:
     """Whether validation has not improved for the recipe's share of the training, counted from the end of the hold."""
-    since = max(state.best_epoch, recipe.hold * recipe.epochs)
+    since = max(state.best_epoch, (recipe.warmup + recipe.hold) * recipe.epochs if recipe.hold else 0)
     return recipe.patience > 0 and epoch - since > max(1.0, recipe.patience * recipe.epochs)
 
 

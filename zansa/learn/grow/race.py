@@ -22,7 +22,7 @@ from ...arch.spec import Net, Stage
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
-from ..train import FEW, Change, Event, Recipe, State, steps_per_epoch, training
+from ..train import FEW, Change, Diverged, Event, Recipe, State, steps_per_epoch, training
 from .moves import Price
 from .policy import Plan
 from .promise import of_several
@@ -176,8 +176,8 @@ def race(net: Net, fit: Callable[[Net], Net], course: Race,
 def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset, parts: Parts, recipe: Recipe,
               folder: Path) -> Generator[Event, None, Winner]:  # fmt: skip
     """What a growth to this limit begins with: the winner of a race at the price that `plan` begins with, in which each
-    learns for half as long as it is till the first event, in whole epochs. Where that is less than half an epoch, or
-    where fewer than FEW held-out samples would decide, it is the usual network."""
+    learns for about half as long as it is till the first event, in whole epochs, one at least. Where the first event
+    comes before half an epoch, or where fewer than FEW held-out samples would decide, it is the usual network."""
     per_epoch = steps_per_epoch(recipe, parts)
     until = plan.step(1, recipe.epochs * per_epoch)
     first = seed_net(usual, price, limit, plan.first, plan.quantum)
@@ -201,12 +201,14 @@ def last(events: Generator[Event, None, Winner]) -> Winner:
 
 def trial(each: Rival, k: int, count: int, course: Race,
           held: Held) -> Generator[Event, None, list[tuple[Rival, Path, Tensor]]]:  # fmt: skip
-    """The rival, the file with what it has learned, and its held-out losses; nothing where its training diverged."""
+    """The rival, the file with what it has learned, and its held-out losses; nothing where its training diverged and it
+    is neither the usual one nor the only one."""
     try:
         path = yield from learned(each, k, count, course)
-    except ValueError:
-        if each.variants == (USUAL,):
+    except Diverged:
+        if each.variants == (USUAL,) or count == 1:
             raise
+        yield {"event": "warning", "text": f"{each.name}: its training diverged, so it is out of the race"}
         return []
     return [(each, path, judged(each.net, path, held))]
 
