@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 from torch.nn import functional
 
 import zansa
+import zansa.learn.grow.race as race_module
 from zansa.arch.cost import cost
 from zansa.arch.edits import Insert, Merge, Rekind, Remap, Widen, apply, edit_from_dict, remappable, unit_of
 from zansa.arch.lower import lower
@@ -26,11 +28,12 @@ from zansa.learn.grow.promise import Promise, gated, inserted, passes, promise, 
 from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.signals import losses as losses_of
-from zansa.learn.grow.simplify import edited, simplest, simplifications
+from zansa.learn.grow.simplify import simplest, simplifications
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import to_tensor
 from zansa.learn.train import Recipe, training
 from zansa.nets.build import build
+from zansa.nets.transfer import edited
 
 KINDS = {
     "basic": small_net("basic"),
@@ -187,12 +190,13 @@ def _tensor(rng, mean, size):
     return torch.from_numpy(rng.normal(mean, 1, size))
 
 
-def test_a_promise_of_noise_is_within_its_error():
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize(("samples", "layers"), [(100, 5), (40, 30)])
+def test_a_promise_of_noise_is_within_its_error(samples, layers):
+    rng, root = np.random.default_rng(1), torch.ones(samples, dtype=torch.float64)
     certain = [
         found.gain > 2 * found.error
         for _ in range(300)
-        for found in [promise(_tensor(rng, 0, 100), _tensor(rng, 0.5, (100, 5)), torch.ones(100, dtype=torch.float64))]
+        for found in [promise(_tensor(rng, 0, samples), _tensor(rng, 0.5, (samples, layers)), root)]
     ]
     assert np.mean(certain) < 0.06
 
@@ -412,13 +416,14 @@ RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first"
 PLAN = Plan(first=1.4, events=3, samples=64)
 
 
-def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", check=None):
-    """A short growth; the module, its journal, the first network."""
+def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", check=None,
+          share=PLAN.first):  # fmt: skip
+    """A short growth, from `share` of the limit; the module, its journal, the first network."""
     recipe = RECIPE.model_copy(update={"layout": layout})
     net = small_net("basic")
     data, parts = a_set(net, 160)
     data, parts = sealed(data, parts)
-    first = seed_net(net, macs, PLAN.first * limit)
+    first = seed_net(net, macs, share * limit)
     plan = dataclasses.replace(PLAN, guide=guide)
     policy = Policy(macs, macs(first), limit, "macs", plan, data, parts, recipe, check=check)
     module = build(first, torch.Generator().manual_seed(0))
@@ -461,18 +466,20 @@ def test_a_price_that_was_predicted_wrongly_is_set_right():
 
 def test_the_last_lots_fill_the_limit():
     net = seed_net(builtin_net(), macs, 5e6)
-    for limit in (6e6, 7.3e6, 9.1e6):
+    for limit in (6e6, 7.3e6, 9.1e6, 40e6):
         grown = behind(net, [move.edit for move in evenly(net, macs, limit)])
         assert 0.99 * limit <= macs(grown) <= limit
 
 
 @pytest.mark.parametrize(
-    ("step", "layout"), [(1, "channels_first"), (13, "channels_last"), (20, "channels_first"), (26, "channels_last")]
-)
-def test_a_stopped_growth_goes_on_to_the_same_network(tmp_path, step, layout):
-    whole, journal, _ = a_run(layout=layout)
-    a_run(tmp_path, stop_after=step, layout=layout)
-    again, told, _ = a_run(tmp_path, layout=layout)
+    ("step", "layout", "share"),
+    [(1, "channels_first", 1.4), (13, "channels_last", 1.4), (20, "channels_first", 1.4), (26, "channels_last", 1.4),
+     (13, "channels_first", 0.4), (26, "channels_last", 0.4)],
+)  # fmt: skip
+def test_a_stopped_growth_goes_on_to_the_same_network(tmp_path, step, layout, share):
+    whole, journal, _ = a_run(layout=layout, share=share)
+    a_run(tmp_path, stop_after=step, layout=layout, share=share)
+    again, told, _ = a_run(tmp_path, layout=layout, share=share)
     assert again.net == whole.net
     assert told == journal
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
@@ -491,10 +498,37 @@ def test_no_test_image_can_be_read_in_a_search():
 
 def test_growing_from_python():
     data, parts = a_set(small_net("basic"), 160)
-    model = zansa.grow(data, parts, "params=12k", RECIPE)
-    assert cost(model.net).params <= 12_000
+    model = zansa.grow(data, parts, "params=12k", RECIPE.model_copy(update={"epochs": 14}))  # with a race
+    assert 8_000 <= cost(model.net).params <= 12_000
     assert model.module(_x(data, parts)).shape == (len(parts.val), 3)
     with pytest.raises(ValueError, match="several limits"):
         zansa.grow(data, parts, "params=12k,20k", RECIPE)
     with pytest.raises(ValueError, match="milliseconds"):
         zansa.grow(data, parts, "ms=1", RECIPE)
+    with pytest.raises(ValueError, match="as thin as it can be"):
+        zansa.grow(data, parts, "params=100", RECIPE, small_net("basic"))
+
+
+def test_a_rival_that_diverges_is_out_of_the_race(tmp_path, monkeypatch):
+    net = default_net((16, 16), 2, 3, "natural")
+    data, parts = a_set(small_net("basic"), 160)
+    real = race_module.training
+
+    def training(module, *rest):
+        if module.net.act == "silu":
+            torch.nn.init.constant_(module.head.linear.weight, math.nan)
+        return real(module, *rest)
+
+    monkeypatch.setattr(race_module, "training", training)
+    events = beginning(net, macs, 300_000.0, Plan(), data, parts, RECIPE.model_copy(update={"epochs": 14}), tmp_path)
+    told = []
+    while True:
+        try:
+            told.append(next(events))
+        except StopIteration as end:
+            winner = end.value
+            break
+    assert ["SiLU" in event["text"] for event in told if event["event"] == "warning"] == [True]
+    names = [line["name"] for line in winner.table]
+    assert USUAL in names
+    assert not any("SiLU" in name for name in names)

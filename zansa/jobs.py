@@ -50,7 +50,7 @@ from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
 from .learn.grow.budget import Budget, parse, price
 from .learn.grow.moves import Price
-from .learn.grow.policy import Fork, Plan, Policy, annealed, lengthened
+from .learn.grow.policy import HEALING, Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
@@ -211,7 +211,8 @@ def prepare(request: Request, tell: Tell) -> Job:
     net = chosen_net(request, data) if start is None else start.net
     if request.budget is not None and request.method == "zansa":
         budget = parse(request.budget)[0]
-        refuse_too_dear(net, price_of(budget, data)[0], budget.limit)
+        pricing, quantum = price_of(budget, data)
+        refuse_too_dear(net, pricing, budget.limit, quantum)
     return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
 
 
@@ -251,8 +252,8 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     if "request.json" not in files:
         raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
     main = run.read_json("data.json").get("branch_of")
-    if main is not None and "checkpoint.pt" not in files:
-        raise ValueError(f"{run.path} goes on from the growth of {main}, which has not come so far; resume {main}")
+    if main is not None:
+        raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
     request = Request.model_validate(run.read_json("request.json"))
     data, parts = door(request, tell)
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
@@ -306,7 +307,7 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
             asked[name] = default[name] | asked[name]
     recipe = Recipe.model_validate(default | asked)
     if request.budget is not None and request.method == "zansa" and "hold" not in asked:
-        recipe = annealed(recipe)
+        recipe = annealed(recipe, plan_of(request))
     if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
         raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
                          f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
@@ -340,7 +341,7 @@ def chosen_net(request: Request, data: Dataset) -> Net:
             return empty_net(size, channels, len(data.classes), published(request)[1])
         budget = parse(request.budget)[0]
         pricing, quantum = price_of(budget, data)
-        return seed_net(net, pricing, budget.limit, Plan().first, quantum)
+        return seed_net(net, pricing, budget.limit, plan_of(request).first, quantum)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
@@ -445,14 +446,13 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
         except KeyboardInterrupt:
             facts["stopped"] = True
             run.append("events.jsonl", {"event": "stopped"})
-            racing = (run.path / "race").exists() and "checkpoint.pt" not in run.files()
+            racing = (run.path / "race").exists()
             so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
             tell({"event": "warning", "text": f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"})
         conclude(run, job, module, facts, tell)
         if "stopped" not in facts:
             for saved in run.path.glob("checkpoint*"):
                 saved.unlink()
-            shutil.rmtree(run.path / "race", ignore_errors=True)
     return run
 
 
@@ -473,6 +473,7 @@ def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     anew = free(job.request) and not checkpoint.exists()
     if anew:
         job = yield from raced(module, job, run)
+    shutil.rmtree(run.path / "race", ignore_errors=True)
     with closing(training(module, job.data, job.parts, job.recipe, checkpoint, growth(job, run))) as events:
         first = next(events)
         yield first | {"event": "start"} if anew else first  # what the race has taught is no training that was stopped
@@ -482,6 +483,11 @@ def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
 def free(request: Request) -> bool:
     """Whether zansa is to find all of the network."""
     return (request.method, request.net, request.weights) == ("zansa", None, None) and request.budget is not None
+
+
+def plan_of(request: Request, quantum: int = 1) -> Plan:
+    """When the network of a request changes."""
+    return Plan(quantum=quantum) if free(request) else Plan(quantum=quantum, end=HEALING)
 
 
 def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None, Job]:
@@ -494,7 +500,7 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     pricing, quantum = price_of(budget, job.data)
     usual = default_net(pre.size, pre.channels, len(job.data.classes), job.data.kind)
     winner = yield from beginning(
-        usual, pricing, budget.limit, Plan(quantum=quantum), job.data, job.parts, recipe, folder
+        usual, pricing, budget.limit, plan_of(job.request, quantum), job.data, job.parts, recipe, folder
     )
     for each in (*branches_of(run), run):  # a branch may go on before this run has ended
         each.write_json("recipe.json", recipe.model_dump(mode="json"))
@@ -532,8 +538,9 @@ def growth(job: Job, run: Run) -> Policy:
     if budget.unit == "ms":
         check = partial(checked, clock=clock_of(job.data), before=preparation(job.data.preprocess, IR), run=run)
         pricing = check(job.net)
-    return Policy(pricing, pricing(job.net), budget.limit, budget.unit, Plan(quantum=quantum), job.data, job.parts,
-                  job.recipe, tuple(forks), check)  # fmt: skip
+    plan = plan_of(job.request, quantum)
+    return Policy(pricing, pricing(job.net), budget.limit, budget.unit, plan, job.data, job.parts, job.recipe,
+                  tuple(forks), check)  # fmt: skip
 
 
 def price_of(budget: Budget, data: Dataset) -> tuple[Price, int]:

@@ -82,7 +82,7 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
     """The recipe for a set: few images are shown more often, in smaller batches, and varied more.
 
     epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800, most of them at the
-    full rate. Series are cheap, and often very few: up to 200 epochs, in batches from 8 up.
+    full rate, without an early end. Series are cheap, and often very few: up to 200 epochs, in batches from 8 up.
     """
     count = len(parts.train)
     if data.preprocess.series:
@@ -98,6 +98,7 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
         epochs=max(10, min(60, round(1080 / math.sqrt(count)))),
         batch=32 if count < 2000 else 64 if count < 8000 else 128,
         hold=HOLD,
+        patience=0.0,
         augment=STRONG if strong else augment_for(data.kind),
         seed=seed,
     )

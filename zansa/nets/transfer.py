@@ -6,6 +6,7 @@ multiply their weights by a, and their gradients are copied. A norm on the chann
 multiplied by c and what their branch adds by q, their gradients are multiplied by q / c.
 """
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -17,7 +18,7 @@ from ..arch.branches import BRANCHES
 from ..arch.edits import AnyEdit, Delete, Insert, Merge, Rekind, Remap, Split, Widen, apply, group_of, groups_of
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
-from .build import CONV, build_block
+from .build import CONV, Network, build, build_block
 from .start import initialise, start_as_identity
 
 State = dict[str, Tensor]
@@ -29,6 +30,18 @@ MOMENTS: dict[str, Role] = {
     "exp_avg": "first moment",
     "exp_avg_sq": "second moment",
 }
+
+
+def edited(module: Network, edits: Sequence[AnyEdit], seed: int = 0) -> Network:
+    """A copy of a network behind these edits, one after the other, in evaluation and on its device; each draws its new
+    weights by the seed."""
+    net, state = module.net, module.state_dict()
+    for edit in edits:
+        generator = torch.Generator().manual_seed(seed)
+        net, state = apply(net, edit), transfer(state, net, edit, generator=generator)
+    changed = build(net)
+    changed.load_state_dict(state)
+    return changed.to(next(module.parameters()).device).eval()
 
 
 def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",

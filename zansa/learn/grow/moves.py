@@ -29,6 +29,7 @@ from .signals import Gates
 
 Price = Callable[[Net], float]
 FEWEST = 4  # channels that an axis keeps
+WIDEST = 64  # times its width may an axis become at once
 ORDER = (Rekind, Widen, Insert)  # gates first, which ask for a block's widths; blocks last, which change names of axes
 Place = tuple[int, int]
 
@@ -218,12 +219,9 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
     moves += [(Delete(stage=stage, at=at), gates.blocks[stage, at]) for stage, at in sorted(thin.gone, reverse=True)]
     found = []
     for edit, slope in moves:
-        each, after = lost * slope + slope.square() / 2, apply(net, edit)
-        found.append(
-            Move(edit, -float(each.mean()), float(each.std(correction=0) / len(each) ** 0.5), price(after) - price(net))
-        )
-        net, lost = after, lost + slope
-    return found
+        each, lost = lost * slope + slope.square() / 2, lost + slope
+        found.append((edit, -float(each.mean()), float(each.std(correction=0) / len(each) ** 0.5)))
+    return priced(net, found, price)
 
 
 # --- richer ----------------------------------------------------------------------------------------------------------
@@ -262,10 +260,15 @@ def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, 
         more = sorted([*chosen, (edit, promise)], key=lambda entry: ORDER.index(type(entry[0])))
         if price(behind(net, [e for e, _ in more])) <= limit:
             chosen = more
+    return priced(net, [(edit, promise.gain, promise.error) for edit, promise in chosen], price)
+
+
+def priced(net: Net, edits: Sequence[tuple[AnyEdit, float | None, float | None]], price: Price) -> list[Move]:
+    """Edits with their gains and errors as moves, one after the other."""
     moves = []
-    for edit, promise in chosen:
+    for edit, gain, error in edits:
         after = apply(net, edit)
-        moves.append(Move(edit, promise.gain, promise.error, price(after) - price(net)))
+        moves.append(Move(edit, gain, error, price(after) - price(net)))
         net = after
     return moves
 
@@ -281,6 +284,8 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
     """Every axis wider by the same share, the largest that fits the limit, and by one lot more where that still fits;
     nothing is promised of it."""
     low, high = 0.0, 1.0
+    while high < WIDEST and price(behind(net, widenings(net, high, quantum))) <= limit:
+        high *= 2
     for _ in range(12):
         share = (low + high) / 2
         low, high = (share, high) if price(behind(net, widenings(net, share, quantum))) <= limit else (low, share)
@@ -290,13 +295,7 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
         more = counts | {lot.axis: counts.get(lot.axis, 0) + lot.count}
         if price(behind(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
             counts = more
-    moves = []
-    for axis, count in counts.items():
-        edit = Widen(axis=axis, count=count)
-        after = apply(net, edit)
-        moves.append(Move(edit, None, None, price(after) - price(net)))
-        net = after
-    return moves
+    return priced(net, [(Widen(axis=axis, count=count), None, None) for axis, count in counts.items()], price)
 
 
 def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:

@@ -11,15 +11,17 @@ from ...arch.cost import cost
 from ...arch.edits import apply
 from ...arch.spec import Net
 from ...nets.build import Network
+from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
 from .moves import Move, Price, behind, candidates, enrich, evenly, lighten
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
-from .simplify import edited, simplest
+from .simplify import simplest
 
 LONGER = 2.0  # times the epochs: what small networks save is spent on them
+HEALING = 0.6  # progress at which a network that was given changes for the last time: what goes leaves wounds
 
 
 @dataclass(frozen=True)
@@ -174,12 +176,12 @@ class Policy:
 
 def lengthened(recipe: Recipe) -> Recipe:
     """The recipe for a network that begins small: longer, and without an early end."""
-    return annealed(recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0}))
+    return annealed(recipe.model_copy(update={"epochs": round(LONGER * recipe.epochs), "patience": 0.0}), Plan())
 
 
-def annealed(recipe: Recipe) -> Recipe:
+def annealed(recipe: Recipe, plan: Plan) -> Recipe:
     """The recipe at its full rate until the network is what it will be; one anneal ends it."""
-    return recipe.model_copy(update={"hold": max(0.0, Plan().end - recipe.warmup)})
+    return recipe.model_copy(update={"hold": max(0.0, plan.end - recipe.warmup)})
 
 
 def in_short(net: Net) -> str:

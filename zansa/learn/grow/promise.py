@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from ...arch.edits import Insert, Rekind, Widen, apply, group_of
+from ...arch.edits import Insert, Rekind, Widen, group_of
 from ...arch.lower import Row, Table, lower
-from ...nets.build import Network, build
-from ...nets.transfer import transfer
+from ...nets.build import Network
+from ...nets.transfer import edited
 from .signals import Held, batches, branches, recorded
 
 WEIGHT_GRADIENT: dict[int, Callable[..., Tensor]] = {
@@ -75,17 +75,13 @@ def promises(
 
 def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
     """The network with every axis as wide as its candidate says, and the layers that read the new channels."""
-    net, state, before = module.net, module.state_dict(), lower(module.net)
-    for edit in candidates:
-        generator = torch.Generator().manual_seed(seed)
-        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
-    extended, table = build(net), lower(net)
-    extended.load_state_dict(state)
+    extended, before = edited(module, candidates, seed), lower(module.net)
+    table = lower(extended.net)
     rows, fresh = weighted(table), {axis: range(before.width[axis], width) for axis, width in table.width.items()}
     readers = [[Reader(row, row.path, of_copies(row, table, fresh[row.x])) for row in rows
                 if row.x in group_of(before, edit.axis)[1]] for edit in candidates]  # fmt: skip
     old = [Reader(row, row.path, of_copies(row, table, range(before.width[row.x]))) for row in rows]
-    return extended.to(next(module.parameters()).device), [*readers, *([reader] for reader in old)]
+    return extended, [*readers, *([reader] for reader in old)]
 
 
 def weighted(table: Table) -> list[Row]:
@@ -100,32 +96,23 @@ def of_copies(row: Row, table: Table, channels: range) -> tuple[int, ...]:
 
 def inserted(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
     """The network with all new blocks, and the last convolution of each of their branches."""
-    net, state = module.net, module.state_dict()
-    for edit in sorted(candidates, key=lambda edit: (edit.stage, -edit.at)):
-        generator = torch.Generator().manual_seed(seed)
-        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
-    extended = build(net)
-    extended.load_state_dict(state)
+    inserts: list[Any] = sorted(candidates, key=lambda edit: (edit.stage, -edit.at))
+    extended = edited(module, inserts, seed)
     readers = [_ends(edit, candidates, extended) for edit in candidates]
-    return extended.to(next(module.parameters()).device), [*readers, *_present(lower(net))]
+    return extended, [*readers, *_present(lower(extended.net))]
 
 
 def gated(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
     """The network with all gates, and the layer of each that is zero."""
-    net, state = module.net, module.state_dict()
-    for edit in candidates:
-        generator = torch.Generator().manual_seed(seed)
-        state, net = transfer(state, net, edit, generator=generator), apply(net, edit)
-    extended, table = build(net), lower(net)
-    extended.load_state_dict(state)
-    readers = []
+    extended, readers = edited(module, candidates, seed), []
+    table = lower(extended.net)
     for edit in candidates:
         block = f"stages.{edit.stage}.{edit.at}.branch"
         rows = [row for row in table.rows if row.path.startswith(block) and row.path.endswith(".up")]
         readers.append([Reader(row, row.path, tuple(range(table.width[row.x]))) for row in rows])
     new = {reader.end for each in readers for reader in each}
     present = [each for each in _present(table) if each[0].end not in new]
-    return extended.to(next(module.parameters()).device), [*readers, *present]
+    return extended, [*readers, *present]
 
 
 def _present(table: Table) -> list[list[Reader]]:
@@ -187,7 +174,8 @@ def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
     if square <= 1e-12 * fall.square().mean():
         return Promise(0.0, 0.0)  # nothing new: what is left is rounding
     mean = (own * rest).mean()
-    error = (own * rest).std() / len(fall) ** 0.5
+    free = len(fall) - known.shape[1]  # of so many dimensions are what is left of the falls and of the root
+    error = (own * rest).std() * (len(fall) / free) ** 0.5 / len(fall) ** 0.5
     return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / (2 * square)))
 
 

@@ -16,8 +16,9 @@ from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
 from ..train import Recipe, choose_device, choose_speed, training
 from .budget import parse, price
-from .policy import Plan, Policy, lengthened
+from .policy import HEALING, Plan, Policy, annealed, lengthened
 from .race import beginning, last
+from .start import refuse_too_dear
 
 
 def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None, net: Net | None = None,
@@ -34,17 +35,22 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
         raise ValueError(f"budget {budget!r} names several limits; name one here, or use the command line for several")
     if limit.unit == "ms" and milliseconds is None:
         raise ValueError("a budget in ms needs `milliseconds`, for example zansa.deploy.timing.timer(folder).ms")
-    pricing, plan = partial(price, unit=limit.unit, milliseconds=milliseconds), Plan(quantum=quantum)
-    recipe = recipe or lengthened(default_recipe(data, parts))
+    pricing = partial(price, unit=limit.unit, milliseconds=milliseconds)
+    plan = Plan(quantum=quantum) if net is None else Plan(quantum=quantum, end=HEALING)
+    if net is not None:
+        refuse_too_dear(net, pricing, limit.limit, quantum)
+    if recipe is None:
+        usual = default_recipe(data, parts)
+        recipe = lengthened(usual) if net is None else annealed(usual, plan)
     closed, open_parts = sealed(data, parts)
     with TemporaryDirectory() as folder:
         state = None
         if net is None:
             pre = data.preprocess
-            usual = default_net(pre.size, pre.channels, len(data.classes), data.kind)
+            first = default_net(pre.size, pre.channels, len(data.classes), data.kind)
             device = choose_device(recipe.device)
-            recipe = choose_speed(build(usual).to(device), closed, open_parts, recipe, device)
-            winner = last(beginning(usual, pricing, limit.limit, plan, closed, open_parts, recipe, Path(folder)))
+            recipe = choose_speed(build(first).to(device), closed, open_parts, recipe, device)
+            winner = last(beginning(first, pricing, limit.limit, plan, closed, open_parts, recipe, Path(folder)))
             net, state = winner.net, winner.state
         module = build(net, torch.Generator().manual_seed(recipe.seed))
         policy = Policy(pricing, pricing(net), limit.limit, limit.unit, plan, closed, open_parts, recipe)

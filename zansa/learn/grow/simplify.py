@@ -4,12 +4,10 @@ Two neighbouring blocks side by side as one save time and depth, not multiply-ad
 anything but time.
 """
 
-from collections.abc import Sequence
-
-from ...arch.edits import GATED, AnyEdit, Merge, Rekind, apply
+from ...arch.edits import GATED, Merge, Rekind, apply
 from ...arch.spec import Net
-from ...nets.build import Network, build
-from ...nets.transfer import transfer
+from ...nets.build import Network
+from ...nets.transfer import edited
 from .moves import Move, Price
 from .signals import Held, losses
 
@@ -49,13 +47,3 @@ def simplest(module: Network, held: Held, price: Price, against: float) -> Move 
         found.append((float(rise.mean()) / saved, Move(edit, -float(rise.mean()), error, -saved)))
     density, best = min(found, key=lambda entry: entry[0], default=(against, None))
     return best if density < against else None
-
-
-def edited(module: Network, edits: Sequence[AnyEdit]) -> Network:
-    """A copy of a network behind these edits, in evaluation."""
-    net, state = module.net, module.state_dict()
-    for edit in edits:
-        net, state = apply(net, edit), transfer(state, net, edit)
-    changed = build(net)
-    changed.load_state_dict(state)
-    return changed.to(next(module.parameters()).device).eval()

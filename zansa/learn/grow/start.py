@@ -30,14 +30,14 @@ def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: 
     return scaled(net, low, quantum)
 
 
-def refuse_too_dear(net: Net, price: Price, limit: float) -> None:
+def refuse_too_dear(net: Net, price: Price, limit: float, quantum: int = 1) -> None:
     """ValueError when the network costs more than the limit even when all has gone that can go."""
     bare = net
     for i, stage in enumerate(net.stages):
         for at in reversed(range(len(stage.blocks))):
             if deletable(bare, (i, at)):
                 bare = apply(bare, Delete(stage=i, at=at))
-    least = min(price(net), price(scaled(bare, 0.0)))
+    least = min(price(net), price(scaled(bare, 0.0, quantum)))
     if least > limit:
         raise ValueError(f"this network costs {least:g} when it is as thin as it can be, and {limit:g} are allowed")
 
