@@ -18,7 +18,7 @@ from zansa.arch.use import Preprocess
 from zansa.arch.zoo import cifar_net, cifar_resnet
 from zansa.deploy import timing
 from zansa.deploy.export import preparation, to_onnx
-from zansa.deploy.timing import Timer, calibrated, measured, multiples, timer
+from zansa.deploy.timing import Timer, calibrated, multiples, timer
 from zansa.deploy.twin import twin
 from zansa.learn.defaults import series_net
 from zansa.learn.grow.budget import parse, price
@@ -189,7 +189,17 @@ def test_time_rises_with_the_work(warm):
 
 def test_prediction_and_measurement_are_alike(warm):
     net = a_net(32, 4, (16, 16))
-    assert 0.5 < warm.ms(net) / measured(net) < 2
+    assert 0.5 < warm.ms(net) / warm.whole(net) < 2
+
+
+def test_time_is_told_as_on_the_fastest_clock_seen(warm, tmp_path):
+    net, now = a_net(32, 4, (16, 16)), warm.whole(a_net(32, 4, (16, 16)))
+    faster = Timer(tmp_path / "a.json", warm.parts | {timing.REFERENCE: warm.parts[timing.REFERENCE] / 2}, warm.before)
+    assert faster.whole(net) == pytest.approx(now / 2, rel=0.2)
+    assert not faster.file.exists()
+    slower = Timer(tmp_path / "b.json", warm.parts | {timing.REFERENCE: 1e9}, warm.before)
+    assert slower.whole(net) < 10 * now  # this machine has just shown that it is faster
+    assert json.loads(slower.file.read_bytes())["microseconds"] == slower.parts
 
 
 def test_a_part_is_measured_once(warm):
@@ -233,7 +243,7 @@ def test_half_a_table_is_no_table(tmp_path):
     whole = timer(tmp_path)
     whole.ms(a_net())
     whole.file.write_bytes(whole.file.read_bytes()[:-40])
-    assert timer(tmp_path).parts.keys() == {timing.RUN, timing.WATCHED}
+    assert timer(tmp_path).parts.keys() == {timing.RUN, timing.WATCHED, timing.REFERENCE}
 
 
 def test_two_processes_agree(tmp_path):
@@ -269,7 +279,7 @@ def test_series_are_timed_too(warm):
     net = series_net((32,), 2, 3, "signal")
     before = preparation(Preprocess(channels=2, size=(32,), depth=32, fit="stretch"), ir=10)
     assert timer(warm.file.parent, before).ms(net) >= warm.ms(net) > 0
-    assert measured(net, before) > 0
+    assert warm.whole(net, before) > 0
 
 
 def test_widths_that_are_really_faster(warm):

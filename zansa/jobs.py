@@ -33,7 +33,7 @@ from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
 from .deploy.export import export, preparation
 from .deploy.runtime import latency, predictor, samples
-from .deploy.timing import Timer, calibrated, measured, multiples, timer
+from .deploy.timing import Timer, calibrated, multiples, timer
 from .deploy.twin import IR
 from .inputs.images import fit_image, image_files, read_image
 from .inputs.pictures import picture
@@ -562,8 +562,7 @@ def checked(net: Net, clock: Timer, before: ModelProto, run: Run) -> Price:
     known = run.read_json("clock.json") if "clock.json" in run.files() else {}
     name = hashlib.sha256(net.to_json().encode()).hexdigest()[:16]
     if name not in known:
-        whole = median(measured(net, before) for _ in range(5))
-        known[name] = calibrated(clock, net, whole).factor
+        known[name] = calibrated(clock, net, clock.whole(net, before)).factor
         run.write_json("clock.json", known)
     return replace(clock, factor=known[name]).ms
 

@@ -3,6 +3,10 @@
 What is timed is the twin of a network's export, in onnxruntime, on one thread, one image at a time. A part that is not
 in the table yet is measured in the first network that has it, between its neighbours, and so it is fused with them and
 laid out in memory as they are.
+
+A processor's clock is not steady: from one second to the next the same network takes a tenth longer or less, and twice
+as long while a neighbour shares the core. So everything is measured in turns with a reference network, and told as it
+would be while the reference takes the shortest time that it was ever seen to take here.
 """
 
 import hashlib
@@ -31,9 +35,11 @@ from ..arch.spec import Block, Head, Input, Net, Stage, Stem
 from ..record import environment, write_atomic
 from .twin import NUMBERS, twin
 
-FORMAT = 1  # of the file, and of how parts are measured and named: when either changes, all is measured anew
+FORMAT = 2  # of the file, and of how parts are measured and named: when either changes, all is measured anew
 PROFILED, REPEATS = 20, 60  # runs of a network for its parts, and for its whole
+TURN, TURNS, SECONDS = 10, 9, 0.5  # runs in a turn; how many turns at least, and for how long
 RUN, WATCHED = "run", "watched"  # in the table besides parts: a run of nothing, and see _watched
+REFERENCE = "reference"  # and the shortest time of the reference network
 NOTHING = '<ir_version: 10, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 MULTIPLES = (32, 16, 8, 4, 2)
@@ -56,11 +62,21 @@ class Timer:
         keys = _keys(net)
         new = set(keys.values()) - set(self.parts)
         if new:
+            before = _reference()
             found = _measured(net, self.parts[WATCHED])
+            slower = fmean((before, _reference())) / self.parts[REFERENCE]
             for key in new:  # blocks that are alike count as one
-                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key)
+                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key) / slower
             _keep(self.file, self.parts)
         return self.factor * sum(self.parts[key] for key in (*self.before, *keys.values())) / 1e3
+
+    def whole(self, net: Net, preparation: onnx.ModelProto | None = None) -> float:
+        """Milliseconds of one image through the twin of a network's exported file, run as a whole."""
+        shares, fastest = _in_turns(_session(_model(net, preparation)), net.input.size)
+        if fastest < self.parts[REFERENCE]:
+            self.parts[REFERENCE] = fastest
+            _keep(self.file, self.parts)
+        return median(shares) * self.parts[REFERENCE] / 1e3
 
 
 def timer(folder: Path, preparation: onnx.ModelProto | None = None) -> Timer:
@@ -68,22 +84,19 @@ def timer(folder: Path, preparation: onnx.ModelProto | None = None) -> Timer:
     network in its exported file (deploy.export.preparation)."""
     file = folder / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
     parts = _kept(file)
-    if not {RUN, WATCHED} <= parts.keys():
+    if not {RUN, WATCHED, REFERENCE} <= parts.keys():
         parts[RUN] = _microseconds(onnx.parser.parse_model(NOTHING))
         parts[WATCHED] = _watched(parts[RUN])
+        parts[REFERENCE] = _in_turns(_referee())[1]
         _keep(file, parts)
+    bare = Timer(file, parts, (RUN,))
     if preparation is None:
-        return Timer(file, parts, (RUN,))
+        return bare
     name = f"preparation {_digest(preparation.SerializeToString())}"
     if name not in parts:
-        parts[name] = _of_preparation(preparation)
+        parts[name] = _of_preparation(preparation, bare)
         _keep(file, parts)
-    return Timer(file, parts, (RUN, name))
-
-
-def measured(net: Net, preparation: onnx.ModelProto | None = None) -> float:
-    """Milliseconds of one image through the twin of a network's exported file, timed as a whole."""
-    return _microseconds(_model(net, preparation), net.input.size) / 1e3
+    return replace(bare, before=(RUN, name))
 
 
 def calibrated(timer: Timer, net: Net, ms: float) -> Timer:
@@ -162,12 +175,12 @@ def _watched(run: float) -> float:
     return (sum(nodes.values()) + run - _microseconds(model)) / len(nodes)
 
 
-def _of_preparation(preparation: onnx.ModelProto) -> float:
+def _of_preparation(preparation: onnx.ModelProto, timer: Timer) -> float:
     """Microseconds that it takes before a network: about a third more than alone, for each drives the other from the
     processor's cache."""
     _, channels, *size = (dim.dim_value for dim in preparation.graph.output[0].type.tensor_type.shape.dim)
     net = _uniform(64, 3, channels, tuple(size))
-    return max(0.0, 1e3 * median(measured(net, preparation) - measured(net) for _ in range(5)))
+    return max(0.0, 1e3 * (timer.whole(net, preparation) - timer.whole(net)))
 
 
 def _nodes(model: onnx.ModelProto) -> dict[str, float]:
@@ -197,6 +210,28 @@ def _model(net: Net, preparation: onnx.ModelProto | None = None) -> onnx.ModelPr
 
 def _microseconds(model: onnx.ModelProto, size: Sequence[int] = ()) -> float:
     return _low(_seconds(_session(model), size, REPEATS)) * 1e6
+
+
+@cache
+def _referee() -> onnxruntime.InferenceSession:
+    """The reference network."""
+    return _session(twin(_uniform(64, 3)))
+
+
+def _reference() -> float:
+    """Microseconds of the reference network now."""
+    return _low(_seconds(_referee(), (), TURN)) * 1e6
+
+
+def _in_turns(session: onnxruntime.InferenceSession, size: Sequence[int] = ()) -> tuple[list[float], float]:
+    """How many times as long as the reference a session's run takes, turn by turn; and the shortest time that the
+    reference took, in microseconds."""
+    end, shares, fastest = time.perf_counter() + SECONDS, list[float](), math.inf
+    while len(shares) < TURNS or time.perf_counter() < end:
+        one, other = _low(_seconds(session, size, TURN)) * 1e6, _reference()
+        shares.append(one / other)
+        fastest = min(fastest, other)
+    return shares, fastest
 
 
 def _session(model: onnx.ModelProto, profile: Path | None = None) -> onnxruntime.InferenceSession:
@@ -258,7 +293,9 @@ def _kept(file: Path) -> dict[str, float]:
 def _keep(file: Path, parts: dict[str, float]) -> None:
     """Write the table. What others have measured meanwhile stands, so that all agree; where nothing can be written the
     next one measures again."""
-    parts.update(_kept(file))
+    kept = _kept(file)
+    fastest = min(parts[REFERENCE], kept.get(REFERENCE, math.inf))
+    parts.update(kept | {REFERENCE: fastest})
     content = json.dumps({"machine": _machine(), "microseconds": parts}, indent=1)
     with suppress(OSError, ValueError):
         file.parent.mkdir(parents=True, exist_ok=True)
