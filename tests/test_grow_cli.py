@@ -72,12 +72,13 @@ def test_the_journal_is_explained(frontier):
     assert "step" in refused("grow", "--explain", out / "grown", "1")
 
 
-@pytest.mark.parametrize("stage", ["racing", "branching"])
+@pytest.mark.parametrize("stage", ["racing", "forked", "branching"])
 def test_a_killed_growth_goes_on_to_the_same_networks(images, frontier, tmp_path, stage):
     words = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
     process = subprocess.Popen([sys.executable, "-m", "zansa", *words], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, env=_environment())  # fmt: skip
-    waited = tmp_path / "grown" / ("race" if stage == "racing" else "report.html")
+    places = {"racing": "grown/race", "forked": "grown-macs-800000/checkpoint.pt", "branching": "grown/report.html"}
+    waited = tmp_path / places[stage]
     while not waited.exists():
         assert process.poll() is None
         time.sleep(0.01)

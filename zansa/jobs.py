@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ from .deploy.twin import IR
 from .inputs.images import fit_image, image_files, read_image
 from .inputs.pictures import picture
 from .inputs.series import DNA
+from .learn import several
 from .learn.adapt import align, batches_of, renormalise
 from .learn.data import load
 from .learn.data.cache import default_folder
@@ -56,7 +58,7 @@ from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
 from .learn.grow.start import refuse_too_dear, seed_net
 from .learn.predict import normalised, probabilities, to_tensor
-from .learn.train import Recipe, choose_device, choose_speed, training
+from .learn.train import Recipe, choose_device, choose_speed, helping, training
 from .learn.tune import Tuning
 from .nets.build import Network, build
 from .nets.donor import Donor, read_donor
@@ -67,6 +69,7 @@ from .nets.start import initialise
 from .record import Run, held, new_name, write_atomic
 
 Tell = Callable[[dict[str, Any]], None]
+MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 EXAMPLES = 24  # pictures in the report
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
 NO_GROUPS = {
@@ -124,6 +127,8 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     """The main job: read, split, train, measure, export, report; with a budget the network grows to it. Returns the
     run; ValueError for bad input."""
     request = request.model_copy(update={"source": absolute(request.source)})
+    if several.join():
+        help_with(request)
     check(request, Path(out), name)
     job = prepare(request, tell)
     name = new_name(out, _stem(request.source)) if name is None else name
@@ -145,6 +150,20 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
                 shutil.rmtree(made.path)
         raise
     finish_branches(run, job, tell)
+    return dismissed(run)
+
+
+def help_with(request: Request) -> NoReturn:
+    """What a process does that does not lead: its share of every step, until the leader is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader sees to it
+    helping(*sealed(*door(request, silent)))
+    raise SystemExit(0)
+
+
+def dismissed(run: Run) -> Run:
+    """The run, when it has ended; the other processes may go, unless it was stopped in the middle of a step."""
+    if all(map(finished, [run, *branches_of(run)])):
+        several.dismiss()
     return run
 
 
@@ -255,6 +274,8 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     if main is not None:
         raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
     request = Request.model_validate(run.read_json("request.json"))
+    if several.join():
+        help_with(request)
     data, parts = door(request, tell)
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
         raise ValueError(
@@ -265,7 +286,7 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     if not finished(run):
         finish(run, job, tell)
     finish_branches(run, job, tell)
-    return run
+    return dismissed(run)
 
 
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
@@ -592,7 +613,9 @@ def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]
 
 def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
     if event["event"] in ("start", "resumed"):
-        facts.update({key: event[key] for key in ("precision", "layout", "device", "threads") if key in event})
+        facts.update(
+            {key: event[key] for key in ("precision", "layout", "device", "threads", "processes") if key in event}
+        )
     if event["event"] == "epoch":
         facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
         facts["images_per_second"] = event["images_per_second"]

@@ -27,6 +27,7 @@ from ..nets.files import Model
 from ..nets.noise import add_noise
 from ..nets.transfer import transfer, transfer_optimizer
 from ..record import write_atomic
+from . import several
 from .data.augment import Augment, augment
 from .data.dataset import Dataset
 from .data.splits import Parts
@@ -47,6 +48,17 @@ class Change(NamedTuple):
 
     edit: AnyEdit
     why: Event
+
+
+class Order(NamedTuple):
+    """What the leading process tells the others at a step (see several): its network, its recipe, the first part that
+    learns, and the images of the batch."""
+
+    net: Net
+    recipe: "Recipe"
+    first: int
+    step: int
+    images: np.ndarray
 
 
 class Recipe(BaseModel):
@@ -125,6 +137,8 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     layout = memory_format(recipe)
     module.to(memory_format=layout)
     batch = min(recipe.batch, len(parts.train))
+    if batch < 2 * several.count():
+        raise ValueError(f"{several.count()} processes share batches of {batch}; allowed: 2 images for each, or more")
     per_epoch = steps_per_epoch(recipe, parts)
     steps = per_epoch * recipe.epochs
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
@@ -140,32 +154,27 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
            "journal": list(state.journal),
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
-           "threads": torch.get_num_threads()}  # fmt: skip
+           "threads": torch.get_num_threads(), "processes": several.count()}  # fmt: skip
     try:
         while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
             for change in () if policy is None else policy(state, steps):
-                told = state.edit(change, device, layout)
+                line = state.edit(change, device, layout)
                 for handle in noise:
                     handle.remove()
                 noise, first = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance), None
-                yield told
+                yield line
             epoch, place = divmod(state.step, per_epoch)
             if place == 0 or order is None:
                 order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
             index = np.sort(order[place * batch : (place + 1) * batch])
-            images = to_tensor(data, index, device, layout)
-            draws = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
-            chance.manual_seed(recipe.seed * 1_000_003 + state.step)
-            images = augment(images, recipe.augment, draws)
-            labels = torch.from_numpy(data.labels[index]).to(device)
+            several.ask(Order(module.net, recipe, first, state.step, index))
+            several.hand_out(state.fast)
+            loss = passed(answer, data, several.share(index), state.step, recipe, criterion, chance)
             rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
-            with autocast(device, recipe.precision):
-                found = answer(images)
-            loss = criterion(found.float(), labels)
-            state.descend(loss if penalty is None else loss + penalty(module), rate)
-            state.advance(loss.item(), recipe.average * steps)
+            told = state.descend(loss, rate, len(several.share(index)) / len(index), penalty)
+            state.advance(told, recipe.average * steps)
             if not math.isfinite(state.loss):
                 raise Diverged(
                     f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
@@ -195,6 +204,42 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
         module.cpu().to(memory_format=torch.contiguous_format).eval().requires_grad_(True)
 
 
+def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray, step: int, recipe: Recipe,
+           criterion: "Criterion", chance: torch.Generator) -> Tensor:  # fmt: skip
+    """The loss of these training images, augmented at random, in the recipe's precision. All that is random depends on
+    the seed, the step and the place of the process."""
+    seed = recipe.seed * 1_000_003 + step + several.place() * 2**48
+    chance.manual_seed(seed)
+    images = to_tensor(data, index, chance.device, memory_format(recipe))
+    images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))
+    labels = torch.from_numpy(data.labels[index]).to(chance.device)
+    with autocast(chance.device, recipe.precision):
+        found = answer(images)
+    return criterion(found.float(), labels)
+
+
+def helping(data: Dataset, parts: Parts) -> None:
+    """Do this process's share of every step of the trainings that the leading process makes (see several), until it
+    makes no more."""
+    known: tuple[Net, Recipe, int] | None = None
+    while (order := several.asked()) is not None:
+        recipe = order.recipe
+        if known != (known := (order.net, recipe, order.first)):
+            device = choose_device(recipe.device)
+            module = build(order.net).to(device).to(memory_format=memory_format(recipe)).train()
+            let_learn(module, order.first)
+            answer = torch.compile(module) if recipe.compile else module
+            chance = torch.Generator(device)
+            add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
+            criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
+        several.hand_out(floats(module))
+        module.zero_grad()
+        mine = several.share(order.images)
+        loss = passed(answer, data, mine, order.step, recipe, criterion, chance)
+        loss.backward()
+        several.gather(module, loss, len(mine) / len(order.images))
+
+
 def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
     """How many whole batches the training part has."""
     return len(parts.train) // min(recipe.batch, len(parts.train))
@@ -215,14 +260,17 @@ class State:
         self.step, self.seconds = 0, 0.0
         self.loss, self.counted = 0.0, 0  # the sum over so many steps
 
-    def descend(self, loss: Tensor, rate: float) -> None:
-        """One step of the optimiser down this loss."""
+    def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
+        """One step of the optimiser down the loss of the batch, of which this one is that of a share, and down the
+        penalty. Returns the loss without the penalty."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss if penalty is None else loss + penalty(self.module) / share).backward()
+        whole = several.gather(self.module, loss, share)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         self.optimizer.step()
+        return whole
 
     @torch.no_grad()
     def advance(self, loss: float, half_life: float) -> None:

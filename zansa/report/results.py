@@ -134,7 +134,7 @@ def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[t
         yield "time", duration(seconds)
     if speed := told.get("images_per_second") or run[-1].get("images_per_second"):
         yield "speed", f"{count(speed)} {IMAGE}s per second"
-    for key in ("device", "threads", "precision", "layout"):
+    for key in ("device", "processes", "threads", "precision", "layout"):
         if told.get(key) is not None:
             yield key, number(told[key])
 

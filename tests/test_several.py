@@ -1,0 +1,108 @@
+"""Several processes at one training, as torchrun starts them: real processes, real kills."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from test_cli import STEADY, fill, zansa
+
+SHORT = ["--epochs", "7", "--batch", "16", *STEADY]
+PLAIN = """
+import sys
+import torch
+from laws import small_net
+from test_grow import a_set
+from zansa.learn import several
+from zansa.learn.train import Recipe, helping, training
+from zansa.nets.build import build
+
+net = small_net("basic", norm="group")
+data, parts = a_set(net, 160)
+if several.join():
+    helping(data, parts)
+    raise SystemExit
+module = build(net, torch.Generator().manual_seed(0))
+recipe = Recipe(epochs=2, batch=15, precision="float32", layout="channels_first", device="cpu", keep="last")
+losses = [event["loss"] for event in training(module, data, parts, recipe) if event["event"] == "epoch"]
+torch.save([losses, module.state_dict()], sys.argv[1])
+several.dismiss()
+"""
+
+
+def together(*words, count=2, **more):
+    """The command line that starts so many processes, and where it runs."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    paths = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    return [*start, *map(str, words)], {"env": os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}, **more}
+
+
+def run(*words, **more):
+    command, settings = together(*words, **more)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("images") / "parts", count=200)
+
+
+@pytest.fixture(scope="module")
+def grown(images, tmp_path_factory):
+    """A growth by two processes."""
+    out = tmp_path_factory.mktemp("runs")
+    result = run("-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", out, "--name", "grown", *SHORT)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    import torch
+
+    (tmp_path / "plain.py").write_text(PLAIN)
+    found = []
+    for count in (1, 2):  # which share batches of 15 unevenly
+        result = run(tmp_path / "plain.py", tmp_path / f"{count}.pt", count=count)
+        assert result.returncode == 0, result.stderr
+        found.append(torch.load(tmp_path / f"{count}.pt", weights_only=True))
+    (losses, alone), (told, state) = found
+    assert told == pytest.approx(losses, rel=1e-4)
+    assert all(torch.allclose(state[name], value, rtol=1e-3, atol=1e-4) for name, value in alone.items())
+
+
+def test_two_processes_grow_a_whole_run(grown):
+    assert sorted(path.name for path in grown.iterdir()) == ["grown", "grown-macs-800000"]
+    for name in ("grown", "grown-macs-800000"):
+        metrics = json.loads((grown / name / "metrics.json").read_text())
+        assert metrics["training"]["processes"] == 2
+        assert metrics["test"]["accuracy"]["value"] > 0.7
+        assert (grown / name / "edits.jsonl").read_text()
+
+
+def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
+    command, settings = together("-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", tmp_path,
+                                 "--name", "grown", *SHORT)  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
+    while not (tmp_path / "grown-macs-800000" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)], check=True)  # every one of them has it in its command line
+    process.wait()
+    result = run("-m", "zansa", "resume", tmp_path / "grown")
+    assert result.returncode == 0, result.stderr
+    for name in ("grown", "grown-macs-800000"):
+        whole, broken = (load_file(out / name / "model.safetensors") for out in (grown, tmp_path))
+        assert whole.keys() == broken.keys()
+        assert all(np.array_equal(whole[key], broken[key]) for key in whole)
+
+
+def test_what_is_refused_is_refused_at_once(images, tmp_path):
+    result = run("-m", "zansa", "train", images, "--batch", "2", "--epochs", "1", "--out", tmp_path, *STEADY)
+    assert result.returncode != 0
+    assert "2 processes share batches of 2" in result.stderr
+    assert not list(tmp_path.iterdir())
+    assert zansa("train", images, "--batch", "2", "--epochs", "1", "--out", tmp_path, *STEADY).returncode == 0
