@@ -51,6 +51,7 @@ def test_every_budget_has_a_whole_run_within_it(frontier):
         metrics = json.loads((out / name / "metrics.json").read_text())
         assert metrics["cost"]["macs"] == cost(last).macs
         assert metrics["test"]["count"]
+        assert (metrics["training"].get("race_seconds", 0) > 0) == (name == "grown")
         page = (out / name / "report.html").read_text()
         assert "How it grew" in page
         race = json.loads((out / name / "race.json").read_text())

@@ -515,7 +515,7 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     """The job with the network that won the race, whose state is then the run's checkpoint."""
     budget, pre, folder = parse(job.request.budget or "")[0], job.data.preprocess, run.path / "race"
     folder.mkdir(exist_ok=True)
-    device = choose_device(job.recipe.device)
+    began, device = perf_counter(), choose_device(job.recipe.device)
     recipe = choose_speed(module.to(device), job.data, job.parts, job.recipe, device)
     run.write_json("recipe.json", recipe.model_dump(mode="json"))  # all of them, and what goes on, are fast alike
     pricing, quantum = price_of(budget, job.data)
@@ -528,7 +528,8 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
         each.write_json("race.json", winner.table)
         each.write_json("start.json", json.loads(winner.net.to_json()))
     if winner.state is not None:
-        yield {"event": "stage", "text": f"{winner.name} learned best; it goes on"}
+        seconds = round(perf_counter() - began, 3)
+        yield {"event": "stage", "text": f"{winner.name} learned best; it goes on", "race_seconds": seconds}
         write_atomic(run.path / "checkpoint.pt", winner.state.read_bytes())
     return replace(job, net=winner.net, recipe=recipe)
 
@@ -613,9 +614,9 @@ def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]
 
 def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
     if event["event"] in ("start", "resumed"):
-        facts.update(
-            {key: event[key] for key in ("precision", "layout", "device", "threads", "processes") if key in event}
-        )
+        facts.update({key: event[key] for key in MACHINE if key in event})
+    if "race_seconds" in event:
+        facts["race_seconds"] = event["race_seconds"]
     if event["event"] == "epoch":
         facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
         facts["images_per_second"] = event["images_per_second"]

@@ -185,17 +185,16 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
                 measured = validate(state.average, data, parts.val, recipe, layout)
                 last = recipe.keep == "last" or len(parts.val) < FEW
                 state.keep_best(-epoch if last else measured["val_loss"], epoch + 1)
-                seconds = state.seconds + time.monotonic() - began
                 yield {
                     "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
                     "rate": rate, "loss": state.loss / state.counted, **measured,
-                    "best": state.best_epoch, "few": len(parts.val) < FEW, "seconds": round(seconds, 3),
+                    "best": state.best_epoch, "few": len(parts.val) < FEW, "seconds": round(state.elapsed(), 3),
                     "images_per_second": round((state.step - first_step) * batch / (time.monotonic() - began), 1),
                 }  # fmt: skip
                 state.loss, state.counted = 0.0, 0
             if checkpoint is not None and (state.step % per_epoch == 0 or time.monotonic() - saved > recipe.checkpoint):
                 saved = time.monotonic()
-                state.write(checkpoint, saved - began)
+                state.write(checkpoint)
         yield {"event": "done", "step": state.step, "steps": steps, "best": state.best_epoch}
     finally:
         for handle in noise:
@@ -257,7 +256,7 @@ class State:
         self.journal: list[Event] = []
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.best_epoch = math.inf, 0
-        self.step, self.seconds = 0, 0.0
+        self.step, self.began = 0, time.monotonic()
         self.loss, self.counted = 0.0, 0  # the sum over so many steps
 
     def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
@@ -327,13 +326,17 @@ class State:
             self.best_loss, self.best_epoch = loss, epoch
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
 
-    def write(self, path: Path, seconds: float) -> None:
+    def elapsed(self) -> float:
+        """Seconds of this training, those before it was stopped too."""
+        return time.monotonic() - self.began
+
+    def write(self, path: Path) -> None:
         """Save everything to one file, whole or not at all."""
         value = {
             "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
             "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
             "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss, "counted": self.counted,
-            "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.seconds + seconds,
+            "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.elapsed(),
         }  # fmt: skip
         buffer = BytesIO()
         torch.save(value, buffer)
@@ -343,7 +346,7 @@ class State:
         """Leave the state in a file for another training that goes on from it, at a later step."""
         kept = self.step, self.loss, self.counted
         self.step, self.loss, self.counted = step, 0.0, 0
-        self.write(path, 0.0)
+        self.write(path)
         self.step, self.loss, self.counted = kept
 
     def read(self, path: Path) -> bool:
@@ -366,7 +369,7 @@ class State:
                 f"{path} is damaged or belongs to another network ({fault}); delete it to begin anew"
             ) from None
         self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
-        self.step, self.seconds = value["step"], value["seconds"]
+        self.step, self.began = value["step"], time.monotonic() - value["seconds"]
         self.loss, self.counted = value["loss"], value["counted"]
         self.journal = json.loads(value["journal"])
         return True

@@ -132,6 +132,8 @@ def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[t
         yield "average of weights", number(told["average"])
     if seconds:
         yield "time", duration(seconds)
+    if told.get("race_seconds"):
+        yield "and of the race before", duration(told["race_seconds"])
     if speed := told.get("images_per_second") or run[-1].get("images_per_second"):
         yield "speed", f"{count(speed)} {IMAGE}s per second"
     for key in ("device", "processes", "threads", "precision", "layout"):
