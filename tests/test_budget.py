@@ -196,10 +196,11 @@ def test_time_is_told_as_on_the_fastest_clock_seen(warm, tmp_path):
     net, now = a_net(32, 4, (16, 16)), warm.whole(a_net(32, 4, (16, 16)))
     faster = Timer(tmp_path / "a.json", warm.parts | {timing.REFERENCE: warm.parts[timing.REFERENCE] / 2}, warm.before)
     assert faster.whole(net) == pytest.approx(now / 2, rel=0.2)
+    assert faster.ms(net) == pytest.approx(warm.ms(net) / 2)  # what is in the table already too
     assert not faster.file.exists()
     slower = Timer(tmp_path / "b.json", warm.parts | {timing.REFERENCE: 1e9}, warm.before)
     assert slower.whole(net) < 10 * now  # this machine has just shown that it is faster
-    assert json.loads(slower.file.read_bytes())["microseconds"] == slower.parts
+    assert json.loads(slower.file.read_bytes())["parts"] == slower.parts
 
 
 def test_a_part_is_measured_once(warm):
@@ -228,15 +229,13 @@ def test_parts_that_compute_alike_share_a_name():
     assert len({timing._keys(net)["stages.0.0"] for net in (a_net(), *others)}) == 1 + len(others)
 
 
-@pytest.mark.parametrize(
-    "damage", [b"", b"[1, 2]", b'{"microseconds": {"run": NaN}}', b'{"microseconds": {"run": "a"}}']
-)
+@pytest.mark.parametrize("damage", [b"", b"[1, 2]", b'{"parts": {"run": NaN}}', b'{"parts": {"run": "a"}}'])
 def test_a_damaged_table_is_measured_again(damage, tmp_path):
     whole = timer(tmp_path)
     whole.file.write_bytes(damage)
     again = timer(tmp_path)
     assert again.ms(a_net()) > 0
-    assert json.loads(again.file.read_bytes())["microseconds"] == again.parts
+    assert json.loads(again.file.read_bytes())["parts"] == again.parts
 
 
 def test_half_a_table_is_no_table(tmp_path):
@@ -264,7 +263,7 @@ def test_calibrated_on_a_network(warm):
     mended = calibrated(calibrated(warm, net, 5.0), net, 3.0)
     assert mended.ms(net) == pytest.approx(3.0)
     assert mended.ms(other) / mended.ms(net) == pytest.approx(warm.ms(other) / warm.ms(net))
-    assert mended == replace(warm, factor=mended.factor)
+    assert mended == replace(warm, unit=mended.unit)
 
 
 def test_the_preparation_counts(warm):
@@ -305,5 +304,5 @@ def test_the_multiple_of_a_table(spent, multiple, tmp_path):
     parts = {
         key: float(spent(width)) for width in range(16, 130) for key in timing._keys(timing._uniform(width, 3)).values()
     }
-    assert multiples(Timer(tmp_path / "table.json", parts, ())) == multiple
+    assert multiples(Timer(tmp_path / "table.json", parts, (), 1.0)) == multiple
     assert not (tmp_path / "table.json").exists()

@@ -8,10 +8,18 @@ import time
 
 import numpy as np
 import pytest
+import torch
+from laws import small_net
 from safetensors.numpy import load_file
 from test_cli import STEADY, fill, zansa
+from test_grow import a_set
 
-SHORT = ["--epochs", "7", "--batch", "16", *STEADY]
+from zansa.learn import several
+from zansa.learn.data.augment import Augment
+from zansa.learn.train import Criterion, Recipe, passed
+from zansa.nets.build import build
+
+SHORT = ["--epochs", "7", "--batch", "16", "--device", "cpu", *STEADY]
 PLAIN = """
 import sys
 import torch
@@ -23,14 +31,19 @@ from zansa.nets.build import build
 
 net = small_net("basic", norm="group")
 data, parts = a_set(net, 160)
-if several.join():
+if several.join("cpu"):
     helping(data, parts)
     raise SystemExit
-module = build(net, torch.Generator().manual_seed(0))
-recipe = Recipe(epochs=2, batch=15, precision="float32", layout="channels_first", device="cpu", keep="last")
-losses = [event["loss"] for event in training(module, data, parts, recipe) if event["event"] == "epoch"]
-torch.save([losses, module.state_dict()], sys.argv[1])
+found = []
+for balance in ("logit", "weights"):
+    module = build(net, torch.Generator().manual_seed(0))
+    recipe = Recipe(epochs=2, batch=15, precision="float32", layout="channels_first", device="cpu", keep="last",
+                    balance=balance)
+    losses = [event["loss"] for event in training(module, data, parts, recipe) if event["event"] == "epoch"]
+    found.append([losses, module.state_dict()])
+torch.save(found, sys.argv[1])
 several.dismiss()
+several.join("cpu")  # again
 """
 
 
@@ -61,17 +74,27 @@ def grown(images, tmp_path_factory):
 
 
 def test_two_processes_learn_what_one_learns(tmp_path):
-    import torch
-
     (tmp_path / "plain.py").write_text(PLAIN)
-    found = []
-    for count in (1, 2):  # which share batches of 15 unevenly
-        result = run(tmp_path / "plain.py", tmp_path / f"{count}.pt", count=count)
-        assert result.returncode == 0, result.stderr
-        found.append(torch.load(tmp_path / f"{count}.pt", weights_only=True))
-    (losses, alone), (told, state) = found
-    assert told == pytest.approx(losses, rel=1e-4)
-    assert all(torch.allclose(state[name], value, rtol=1e-3, atol=1e-4) for name, value in alone.items())
+    result = run(tmp_path / "plain.py", tmp_path / "1.pt", count=1)
+    assert result.returncode == 0, result.stderr
+    result = run(tmp_path / "plain.py", tmp_path / "2.pt", count=2)  # which share batches of 15 unevenly
+    assert "several processes do one job" in result.stderr  # behind the first
+    alone, together = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))
+    for (losses, state), (told, other) in zip(alone, together, strict=True):
+        assert told == pytest.approx(losses, rel=1e-5)
+        assert all(torch.allclose(other[name], value, rtol=1e-4, atol=1e-5) for name, value in state.items())
+
+
+def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
+    net = small_net("basic")
+    data, parts = a_set(net, 40)
+    module, recipe = build(net), Recipe(augment=Augment(shift=0.2))
+    criterion, chance = Criterion(data.labels[parts.train], 3, recipe, torch.device("cpu")), torch.Generator()
+    losses = []
+    for place in (0, 1, 1):
+        monkeypatch.setattr(several, "place", lambda place=place: place)
+        losses.append(passed(module.eval(), data, parts.train[:8], 3, recipe, criterion, chance).item())
+    assert losses[0] != losses[1] == losses[2]
 
 
 def test_two_processes_grow_a_whole_run(grown):
@@ -79,7 +102,7 @@ def test_two_processes_grow_a_whole_run(grown):
     for name in ("grown", "grown-macs-800000"):
         metrics = json.loads((grown / name / "metrics.json").read_text())
         assert metrics["training"]["processes"] == 2
-        assert metrics["test"]["accuracy"]["value"] > 0.7
+        assert metrics["test"]["accuracy"]["value"] > 0.5
         assert (grown / name / "edits.jsonl").read_text()
 
 
@@ -101,8 +124,9 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
 
 
 def test_what_is_refused_is_refused_at_once(images, tmp_path):
-    result = run("-m", "zansa", "train", images, "--batch", "2", "--epochs", "1", "--out", tmp_path, *STEADY)
+    words = ["train", images, "--batch", "2", "--epochs", "1", "--device", "cpu", "--out", tmp_path, *STEADY]
+    result = run("-m", "zansa", *words)
     assert result.returncode != 0
     assert "2 processes share batches of 2" in result.stderr
     assert not list(tmp_path.iterdir())
-    assert zansa("train", images, "--batch", "2", "--epochs", "1", "--out", tmp_path, *STEADY).returncode == 0
+    assert zansa(*words).returncode == 0

@@ -127,10 +127,11 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     """The main job: read, split, train, measure, export, report; with a budget the network grows to it. Returns the
     run; ValueError for bad input."""
     request = request.model_copy(update={"source": absolute(request.source)})
-    if several.join():
+    if several.join(request.recipe.get("device", "auto")):
         help_with(request)
     check(request, Path(out), name)
     job = prepare(request, tell)
+    several.ask("the data are there")
     name = new_name(out, _stem(request.source)) if name is None else name
     names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
     for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
@@ -154,9 +155,11 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
 
 
 def help_with(request: Request) -> NoReturn:
-    """What a process does that does not lead: its share of every step, until the leader is done."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader sees to it
-    helping(*sealed(*door(request, silent)))
+    """What a process does that does not lead: its share of every step, until the leader is done or has gone."""
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)  # the leader sees to it
+    if several.asked():
+        helping(*sealed(*door(request.model_copy(update={"download": False}), silent)))
     raise SystemExit(0)
 
 
@@ -274,9 +277,10 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     if main is not None:
         raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
     request = Request.model_validate(run.read_json("request.json"))
-    if several.join():
+    if several.join(request.recipe.get("device", "auto")):
         help_with(request)
     data, parts = door(request, tell)
+    several.ask("the data are there")
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
         raise ValueError(
             f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
@@ -326,6 +330,8 @@ def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6)
     for name in ("augment", "tuning"):
         if asked.get(name):
             asked[name] = default[name] | asked[name]
+    if "warmup" in asked and "hold" not in asked:
+        default["hold"] = min(default["hold"], 1 - asked["warmup"])
     recipe = Recipe.model_validate(default | asked)
     if request.budget is not None and request.method == "zansa" and "hold" not in asked:
         recipe = annealed(recipe, plan_of(request))
@@ -584,9 +590,9 @@ def checked(net: Net, clock: Timer, before: ModelProto, run: Run) -> Price:
     known = run.read_json("clock.json") if "clock.json" in run.files() else {}
     name = hashlib.sha256(net.to_json().encode()).hexdigest()[:16]
     if name not in known:
-        known[name] = calibrated(clock, net, clock.whole(net, before)).factor
+        known[name] = calibrated(clock, net, clock.whole(net, before)).unit
         run.write_json("clock.json", known)
-    return replace(clock, factor=known[name]).ms
+    return replace(clock, unit=known[name]).ms
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ in the table yet is measured in the first network that has it, between its neigh
 laid out in memory as they are.
 
 A processor's clock is not steady: from one second to the next the same network takes a tenth longer or less, and twice
-as long while a neighbour shares the core. So everything is measured in turns with a reference network, and told as it
-would be while the reference takes the shortest time that it was ever seen to take here.
+as long while a neighbour shares the core. So the table holds how many times as long as a reference network a part
+takes, each measured beside it, and milliseconds are told for the shortest time that the reference was ever seen to take
+here.
 """
 
 import hashlib
@@ -36,10 +37,10 @@ from ..record import environment, write_atomic
 from .twin import NUMBERS, twin
 
 FORMAT = 2  # of the file, and of how parts are measured and named: when either changes, all is measured anew
-PROFILED, REPEATS = 20, 60  # runs of a network for its parts, and for its whole
+PROFILED = 20  # runs of a network for its parts
 TURN, TURNS, SECONDS = 10, 9, 0.5  # runs in a turn; how many turns at least, and for how long
 RUN, WATCHED = "run", "watched"  # in the table besides parts: a run of nothing, and see _watched
-REFERENCE = "reference"  # and the shortest time of the reference network
+REFERENCE = "reference"  # and the shortest time of the reference network, in microseconds
 NOTHING = '<ir_version: 10, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 MULTIPLES = (32, 16, 8, 4, 2)
@@ -48,13 +49,14 @@ FREE = 1.1  # more channels are free where they take at most so many times as lo
 
 @dataclass(frozen=True)
 class Timer:
-    """What the time of a network is made of: microseconds of the `parts` measured so far, which `file` keeps, and the
-    names of those `before` every network. All is times `factor` (see `calibrated`)."""
+    """What the time of a network is made of: the `parts` measured so far, each as a multiple of the reference, which
+    `file` keeps, and the names of those `before` every network. `unit`: milliseconds that count for the reference
+    (see `calibrated`); by default the fewest seen, which the table has in microseconds."""
 
     file: Path
     parts: dict[str, float]
     before: tuple[str, ...]
-    factor: float = 1.0
+    unit: float | None = None
 
     def ms(self, net: Net) -> float:
         """Milliseconds of one image through the exported network. If any part is new the network is run for about a
@@ -62,21 +64,25 @@ class Timer:
         keys = _keys(net)
         new = set(keys.values()) - set(self.parts)
         if new:
-            before = _reference()
             found = _measured(net, self.parts[WATCHED])
-            slower = fmean((before, _reference())) / self.parts[REFERENCE]
             for key in new:  # blocks that are alike count as one
-                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key) / slower
+                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key)
             _keep(self.file, self.parts)
-        return self.factor * sum(self.parts[key] for key in (*self.before, *keys.values())) / 1e3
+        return self._unit() * self._multiple(net)
 
     def whole(self, net: Net, preparation: onnx.ModelProto | None = None) -> float:
         """Milliseconds of one image through the twin of a network's exported file, run as a whole."""
-        shares, fastest = _in_turns(_session(_model(net, preparation)), net.input.size)
+        multiple, fastest = _in_turns(_session(_model(net, preparation)), net.input.size)
         if fastest < self.parts[REFERENCE]:
             self.parts[REFERENCE] = fastest
             _keep(self.file, self.parts)
-        return median(shares) * self.parts[REFERENCE] / 1e3
+        return self._unit() * multiple
+
+    def _unit(self) -> float:
+        return self.parts[REFERENCE] / 1e3 if self.unit is None else self.unit
+
+    def _multiple(self, net: Net) -> float:
+        return sum(self.parts[key] for key in (*self.before, *_keys(net).values()))
 
 
 def timer(folder: Path, preparation: onnx.ModelProto | None = None) -> Timer:
@@ -85,23 +91,21 @@ def timer(folder: Path, preparation: onnx.ModelProto | None = None) -> Timer:
     file = folder / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
     parts = _kept(file)
     if not {RUN, WATCHED, REFERENCE} <= parts.keys():
-        parts[RUN] = _microseconds(onnx.parser.parse_model(NOTHING))
+        parts[RUN], parts[REFERENCE] = _in_turns(_session(onnx.parser.parse_model(NOTHING)))
         parts[WATCHED] = _watched(parts[RUN])
-        parts[REFERENCE] = _in_turns(_referee())[1]
         _keep(file, parts)
-    bare = Timer(file, parts, (RUN,))
     if preparation is None:
-        return bare
+        return Timer(file, parts, (RUN,))
     name = f"preparation {_digest(preparation.SerializeToString())}"
     if name not in parts:
-        parts[name] = _of_preparation(preparation, bare)
+        parts[name] = _of_preparation(preparation)
         _keep(file, parts)
-    return replace(bare, before=(RUN, name))
+    return Timer(file, parts, (RUN, name))
 
 
 def calibrated(timer: Timer, net: Net, ms: float) -> Timer:
     """The timer that gives `ms` for this network: what its exported file has been found to take."""
-    return replace(timer, factor=timer.factor * ms / timer.ms(net))
+    return replace(timer, unit=timer._unit() * ms / timer.ms(net))
 
 
 def multiples(timer: Timer) -> int:
@@ -115,7 +119,7 @@ def multiples(timer: Timer) -> int:
 
 
 def _of_block(timer: Timer, width: int) -> float:
-    """Microseconds of a block of this width between others like it."""
+    """How long a block of this width takes between others like it, as a multiple of the reference."""
     net = _uniform(width, 3)
     timer.ms(net)
     return timer.parts[_keys(net)["stages.0.1"]]
@@ -160,7 +164,7 @@ def _key(rows: Sequence[Row], layers: Table) -> str:
 
 
 def _measured(net: Net, watched: float) -> dict[str, float]:
-    """Microseconds of each part of a network, by their places."""
+    """How long each part of a network takes, by their places."""
     found, place = dict.fromkeys(_keys(net), 0.0), "stem"
     for name, spent in _nodes(twin(net)).items():
         place = _place(name) or place  # onnxruntime's own nodes rearrange what the node before them wrote
@@ -169,31 +173,35 @@ def _measured(net: Net, watched: float) -> dict[str, float]:
 
 
 def _watched(run: float) -> float:
-    """Microseconds that a node takes longer under the profiler's eyes, less those from one node to the next."""
+    """How much longer a node takes under the profiler's eyes, less what passes from one node to the next."""
     model = twin(_uniform(16, 9))
     nodes = _nodes(model)
-    return (sum(nodes.values()) + run - _microseconds(model)) / len(nodes)
+    return max(0.0, sum(nodes.values()) + run - _in_turns(_session(model))[0]) / len(nodes)
 
 
-def _of_preparation(preparation: onnx.ModelProto, timer: Timer) -> float:
-    """Microseconds that it takes before a network: about a third more than alone, for each drives the other from the
-    processor's cache."""
+def _of_preparation(preparation: onnx.ModelProto) -> float:
+    """How long it takes before a network: about a third more than alone, for each drives the other from the processor's
+    cache."""
     _, channels, *size = (dim.dim_value for dim in preparation.graph.output[0].type.tensor_type.shape.dim)
     net = _uniform(64, 3, channels, tuple(size))
-    return max(0.0, 1e3 * (timer.whole(net, preparation) - timer.whole(net)))
+    both, alone = (_in_turns(_session(_model(net, before)), size)[0] for before in (preparation, None))
+    return max(0.0, both - alone)
 
 
 def _nodes(model: onnx.ModelProto) -> dict[str, float]:
-    """Microseconds of each node of a model under onnxruntime's profiler, in the order of computation."""
+    """How long each node of a model takes under onnxruntime's profiler, in the order of computation, as a multiple of
+    the reference right before and after."""
     with TemporaryDirectory() as folder:
         session = _session(model, Path(folder) / "profile")
+        before = _reference()
         _seconds(session, (), PROFILED)
+        now = fmean((before, _reference()))
         events = json.loads(Path(session.end_profiling()).read_text())
     times: dict[str, list[float]] = {}
     for event in events:
         if event["name"].endswith(EVENT):
             times.setdefault(event["name"], []).append(event["dur"])
-    return {name: _low(durations) for name, durations in times.items()}
+    return {name: _low(durations) / now for name, durations in times.items()}
 
 
 def _model(net: Net, preparation: onnx.ModelProto | None = None) -> onnx.ModelProto:
@@ -208,10 +216,6 @@ def _model(net: Net, preparation: onnx.ModelProto | None = None) -> onnx.ModelPr
 # --- seconds ---------------------------------------------------------------------------------------------------------
 
 
-def _microseconds(model: onnx.ModelProto, size: Sequence[int] = ()) -> float:
-    return _low(_seconds(_session(model), size, REPEATS)) * 1e6
-
-
 @cache
 def _referee() -> onnxruntime.InferenceSession:
     """The reference network."""
@@ -223,15 +227,15 @@ def _reference() -> float:
     return _low(_seconds(_referee(), (), TURN)) * 1e6
 
 
-def _in_turns(session: onnxruntime.InferenceSession, size: Sequence[int] = ()) -> tuple[list[float], float]:
-    """How many times as long as the reference a session's run takes, turn by turn; and the shortest time that the
-    reference took, in microseconds."""
-    end, shares, fastest = time.perf_counter() + SECONDS, list[float](), math.inf
-    while len(shares) < TURNS or time.perf_counter() < end:
+def _in_turns(session: onnxruntime.InferenceSession, size: Sequence[int] = ()) -> tuple[float, float]:
+    """How many times as long as the reference a session's run takes, the median of many turns; and the shortest time
+    that the reference took, in microseconds."""
+    end, multiples, fastest = time.perf_counter() + SECONDS, list[float](), math.inf
+    while len(multiples) < TURNS or time.perf_counter() < end:
         one, other = _low(_seconds(session, size, TURN)) * 1e6, _reference()
-        shares.append(one / other)
+        multiples.append(one / other)
         fastest = min(fastest, other)
-    return shares, fastest
+    return median(multiples), fastest
 
 
 def _session(model: onnx.ModelProto, profile: Path | None = None) -> onnxruntime.InferenceSession:
@@ -284,8 +288,9 @@ def _digest(data: bytes) -> str:
 def _kept(file: Path) -> dict[str, float]:
     """The parts in a table's file; none where it is missing or damaged."""
     try:
-        parts = {str(key): float(spent) for key, spent in json.loads(file.read_bytes())["microseconds"].items()}
-        return parts if all(map(math.isfinite, parts.values())) else {}
+        parts = {str(key): float(spent) for key, spent in json.loads(file.read_bytes())["parts"].items()}
+        whole = all(math.isfinite(spent) and spent >= 0 for spent in parts.values()) and parts.get(REFERENCE) != 0
+        return parts if whole else {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
@@ -296,7 +301,7 @@ def _keep(file: Path, parts: dict[str, float]) -> None:
     kept = _kept(file)
     fastest = min(parts[REFERENCE], kept.get(REFERENCE, math.inf))
     parts.update(kept | {REFERENCE: fastest})
-    content = json.dumps({"machine": _machine(), "microseconds": parts}, indent=1)
+    content = json.dumps({"machine": _machine(), "parts": parts}, indent=1)
     with suppress(OSError, ValueError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, content.encode())

@@ -9,6 +9,7 @@ each share by itself.
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,29 @@ WAIT = timedelta(days=7)  # others have nothing to do while the leader decides
 CPU = torch.device("cpu")
 
 
-def join() -> int:
-    """Join the processes that torchrun has started, if it has; the place of this one, 0 leads."""
+@cache
+def _joined() -> list[str]:
+    """What this process has joined for."""
+    return []
+
+
+def join(device: str) -> int:
+    """Join the processes that torchrun has started, if it has, for one job on this device (a Recipe's); the place of
+    this one, 0 leads. ValueError for a second job, and where there are not enough GPUs."""
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return 0
-    if not distributed.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAIT)
+    if _joined():
+        raise ValueError("several processes do one job; start torchrun again for the next")
+    _joined().append(device)
+    gpus, local = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+    if device.startswith("cuda:"):
+        raise ValueError(f"all processes were given {device}; take cuda, and each has its own")
+    if device != "cpu" and 0 < gpus <= local:
+        raise ValueError(f"process {local + 1} has no GPU, there are {gpus}; start fewer, or take the device cpu")
+    on_gpus = device != "cpu" and gpus > 0
+    if on_gpus:
+        torch.cuda.set_device(local)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=WAIT)
     return place()
 
 
@@ -87,18 +103,19 @@ def hand_out(tensors: Sequence[Tensor]) -> None:
             _put(flat, tensors)
 
 
-def gather(module: Network, loss: Tensor, weight: float) -> float:
-    """Sums over all processes, by the weights of their shares, into the leader's tensors: gradients and the norms'
-    running values; and the sum of the losses, which is returned."""
+def gather(module: Network, loss: Tensor, weight: float) -> Tensor:
+    """Sums over all processes, by the weights of their shares, into the leader's tensors: gradients and the running
+    values of norms that learn; and the sum of the losses, which is returned."""
     if count() == 1:
-        return loss.item()
+        return loss.detach()
     held = [p.grad for p in module.parameters() if p.grad is not None]
-    held += [value for value in module.buffers() if value.is_floating_point()]
+    learning = [layer for layer in module.modules() if layer.training]
+    held += [value for layer in learning for value in layer.buffers(recurse=False) if value.is_floating_point()]
     flat = weight * torch.cat([*(tensor.flatten() for tensor in held), loss.detach().reshape(1)])
     distributed.reduce(flat, 0)
     if place() == 0:
         _put(flat, held)
-    return flat[-1].item()
+    return flat[-1]
 
 
 @torch.no_grad()

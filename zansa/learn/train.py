@@ -1,6 +1,7 @@
 """How a network gets good: one loop that reads from top to bottom.
 
-Every random number is a function of (seed, step), so a run that was killed goes on to the same result.
+Every random number is a function of (seed, step, place among the processes that train together), so a run that was
+killed goes on to the same result.
 """
 
 import copy
@@ -137,7 +138,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     layout = memory_format(recipe)
     module.to(memory_format=layout)
     batch = min(recipe.batch, len(parts.train))
-    if batch < 2 * several.count():
+    if several.count() > 1 and batch < 2 * several.count():
         raise ValueError(f"{several.count()} processes share batches of {batch}; allowed: 2 images for each, or more")
     per_epoch = steps_per_epoch(recipe, parts)
     steps = per_epoch * recipe.epochs
@@ -173,7 +174,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
             several.hand_out(state.fast)
             loss = passed(answer, data, several.share(index), state.step, recipe, criterion, chance)
             rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
-            told = state.descend(loss, rate, len(several.share(index)) / len(index), penalty)
+            told = state.descend(loss, rate, criterion.share(data.labels, index), penalty)
             state.advance(told, recipe.average * steps)
             if not math.isfinite(state.loss):
                 raise Diverged(
@@ -207,7 +208,7 @@ def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray,
            criterion: "Criterion", chance: torch.Generator) -> Tensor:  # fmt: skip
     """The loss of these training images, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the place of the process."""
-    seed = recipe.seed * 1_000_003 + step + several.place() * 2**48
+    seed = recipe.seed * 1_000_003 + step + several.place() * 2**24
     chance.manual_seed(seed)
     images = to_tensor(data, index, chance.device, memory_format(recipe))
     images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))
@@ -233,10 +234,9 @@ def helping(data: Dataset, parts: Parts) -> None:
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
         several.hand_out(floats(module))
         module.zero_grad()
-        mine = several.share(order.images)
-        loss = passed(answer, data, mine, order.step, recipe, criterion, chance)
+        loss = passed(answer, data, several.share(order.images), order.step, recipe, criterion, chance)
         loss.backward()
-        several.gather(module, loss, len(mine) / len(order.images))
+        several.gather(module, loss, criterion.share(data.labels, order.images))
 
 
 def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
@@ -269,7 +269,7 @@ class State:
         whole = several.gather(self.module, loss, share)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         self.optimizer.step()
-        return whole
+        return whole.item()
 
     @torch.no_grad()
     def advance(self, loss: float, half_life: float) -> None:
@@ -395,6 +395,13 @@ class Criterion:
         self.shift = share.log() if recipe.balance == "logit" else torch.zeros_like(share)
         weight = share.rsqrt() / (share * share.rsqrt()).sum()
         self.weight = weight if recipe.balance == "weights" else None
+
+    def share(self, labels: np.ndarray, index: np.ndarray) -> float:
+        """How much the images of this process count in the loss of a batch."""
+        if self.weight is None:
+            return len(several.share(index)) / len(index)
+        weight = self.weight.cpu().numpy()[labels[index]]
+        return float(several.share(weight).sum() / weight.sum())
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:  # N K, N -> scalar
         return functional.cross_entropy(logits + self.shift, labels, self.weight, label_smoothing=self.smoothing)

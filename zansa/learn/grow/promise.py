@@ -174,8 +174,8 @@ def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
     if square <= 1e-12 * fall.square().mean():
         return Promise(0.0, 0.0)  # nothing new: what is left is rounding
     mean = (own * rest).mean()
-    free = len(fall) - known.shape[1]  # of so many dimensions are what is left of the falls and of the root
-    error = (own * rest).std() * (len(fall) / free) ** 0.5 / len(fall) ** 0.5
+    free = len(fall) - known.shape[1]  # dimensions in which what is left can lie: as many samples tell of it
+    error = (own * rest).std() / free**0.5
     return Promise(float(mean.clamp_min(0) ** 2 / (2 * square)), float(mean.abs() * error / (2 * square)))
 
 
