@@ -53,15 +53,6 @@ def preactivated(net: Net) -> Net:
     return _with_stages(net, stages).but({"head": net.head.but({"act": not after})})
 
 
-def sooner(net: Net) -> Net:
-    """Maps halved one stage earlier, the first time in the stem where the first stage halves them already: smaller
-    maps, which pay for wider layers."""
-    strides = [stage.stride for stage in net.stages]
-    if strides[0] == 1:
-        return _strided(net, [*strides[1:], 1])
-    return net if net.stem.pool else _strided(net.but({"stem": net.stem.but({"pool": True})}), [*strides[:-1], 1])
-
-
 def later(net: Net) -> Net:
     """Maps halved one stage later: larger maps, paid for with thinner layers."""
     return _strided(net, [1, *(stage.stride for stage in net.stages[:-1])])
@@ -72,7 +63,6 @@ VARIANTS: dict[str, Callable[[Net], Net]] = {
     "shortcuts that average": pooled,
     "SiLU": silu,
     "pre-activation": preactivated,
-    "maps halved sooner": sooner,
     "maps halved later": later,
 }
 
