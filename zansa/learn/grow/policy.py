@@ -21,6 +21,7 @@ from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
 
 LONGER = 2.0  # times the epochs: what small networks save is spent on them
+NEAR, AIM, TRIES = 0.97, 0.99, 5  # where prices are measured: what of the limit is enough, and asked; how often
 HEALING = 0.6  # progress at which a network that was given changes for the last time: what goes leaves wounds
 
 
@@ -103,10 +104,25 @@ class Policy:
         held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.plan.samples)
         found, policy = gates(average, held), self.checked(net)
         moves = policy.moves(average, found, held, allowed, k)
-        if self.check is not None and k == self.plan.events:  # what it will be is what must keep to the limit
-            policy = self.checked(behind(net, [move.edit for move in moves]))
-            moves = policy.moves(average, found, held, allowed, k)
+        if self.check is not None and k == self.plan.events:
+            moves, policy = self.settled(moves, average, found, held, allowed, k)
         return policy.told(moves, net, state, steps, allowed, found)
+
+    def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
+                k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
+        """What it will be must keep to the limit, and reach it: the moves are chosen anew by the price that is right
+        for the network behind them, until that is what they were chosen by; and the policy with that price."""
+        tried = list[tuple[float, list[Move], Policy]]()
+        for _ in range(TRIES):
+            after = behind(average.net, [move.edit for move in moves])
+            policy = self.checked(after)
+            tried.append((policy.price(after), moves, policy))
+            if NEAR * allowed <= policy.price(after) <= allowed:
+                break
+            moves = policy.moves(average, found, held, AIM * allowed, k)
+        within = [one for one in tried if one[0] <= allowed] or tried
+        _, moves, policy = max(within, key=lambda one: one[0] if one[0] <= allowed else -one[0])
+        return moves, policy
 
     def checked(self, net: Net) -> "Policy":
         """The policy with the price as it has been found for this network."""

@@ -1,9 +1,9 @@
 """What a new part of a network promises: see `signals` for the currency.
 
-Candidates of one kind (wider axes, new blocks, or gates on blocks) are put into one extended network together. All of
-them are read with zeros, so the function stays what it was and no candidate knows of another. One backward pass over
-training samples gives each its direction, the steepest for the zeros (as in GradMax, Evci et al. 2022, 2201.05125); one
-over held-out samples tells how far each sample's loss would fall along it.
+Candidates are put into an extended network together: wider axes into one, new blocks and gates on blocks into another.
+All of them are read with zeros, so the function stays what it was and no candidate knows of another. One backward pass
+over training samples gives each its direction, the steepest for the zeros (as in GradMax, Evci et al. 2022,
+2201.05125); one over held-out samples tells how far each sample's loss would fall along it.
 
 What the network could learn with the layers that it has is no merit of a candidate. With X the falls of the present
 layers along their own directions and f that of the candidate, the quadratic model's best step gains half the R^2 of the
@@ -63,7 +63,7 @@ def promises(
     layers can learn: `train` gives the directions, `held` measures them. The module stays as it is."""
     found: dict[int, Promise] = {}
     together = Promise(0.0, 0.0)
-    for kind, extend in ((Widen, widened), (Insert, inserted), (Rekind, gated)):
+    for kind, extend in ((Widen, widened), (Insert | Rekind, deepened)):
         places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
         if places:
             extended, readers = extend(module, [candidates[k] for k in places], seed)
@@ -94,41 +94,37 @@ def of_copies(row: Row, table: Table, channels: range) -> tuple[int, ...]:
     return tuple(copy * table.width[row.x] + channel for copy in range(row.copies) for channel in channels)
 
 
-def inserted(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
-    """The network with all new blocks, and the last convolution of each of their branches."""
-    inserts: list[Any] = sorted(candidates, key=lambda edit: (edit.stage, -edit.at))
-    extended = edited(module, inserts, seed)
-    readers = [_ends(edit, candidates, extended) for edit in candidates]
-    return extended, [*readers, *_present(lower(extended.net))]
-
-
-def gated(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
-    """The network with all gates, and the layer of each that is zero."""
-    extended, readers = edited(module, candidates, seed), []
+def deepened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
+    """The network with all new blocks and gates; of each block the last convolutions of its branches, of each gate the
+    layer that is zero."""
+    gates = [edit for edit in candidates if isinstance(edit, Rekind)]
+    inserts = sorted((edit for edit in candidates if isinstance(edit, Insert)), key=lambda edit: (edit.stage, -edit.at))
+    extended = edited(module, [*gates, *inserts], seed)
     table = lower(extended.net)
-    for edit in candidates:
-        block = f"stages.{edit.stage}.{edit.at}.branch"
-        rows = [row for row in table.rows if row.path.startswith(block) and row.path.endswith(".up")]
-        readers.append([Reader(row, row.path, tuple(range(table.width[row.x]))) for row in rows])
+    readers = [ends(edit, inserts, table) for edit in candidates]
     new = {reader.end for each in readers for reader in each}
-    present = [each for each in _present(table) if each[0].end not in new]
-    return extended, [*readers, *present]
+    return extended, [*readers, *([every(row, row.path, table)] for row in weighted(table) if row.path not in new)]
 
 
-def _present(table: Table) -> list[list[Reader]]:
-    """Every layer with all that it reads: what the network can learn as it is."""
-    return [[Reader(row, row.path, tuple(range(row.copies * table.width[row.x])))] for row in weighted(table)]
-
-
-def _ends(edit: Insert, others: Sequence[Insert], extended: Network) -> list[Reader]:
-    table = lower(extended.net)
-    at = edit.at + sum(other.stage == edit.stage and other.at < edit.at for other in others)
+def ends(edit: Insert | Rekind, inserts: Sequence[Insert], table: Table) -> list[Reader]:
+    """What reads a new block's or gate's last values, with zeros."""
+    new = isinstance(edit, Insert)
+    place = edit.stage, edit.at + sum(i.stage == edit.stage and i.at < edit.at + (not new) for i in inserts)
+    if not new:
+        block = f"stages.{place[0]}.{place[1]}.branch"
+        rows = [row for row in table.rows if row.path.startswith(block) and row.path.endswith(".up")]
+        return [every(row, row.path, table) for row in rows]
     readers = []
-    for end in branches(table)[edit.stage, at]:
+    for end in branches(table)[place]:
         branch = ".".join(end.split(".")[:4]) + "."
         row = [row for row in table.rows if row.path.startswith(branch) and row.op == "conv"][-1]
-        readers.append(Reader(row, end, tuple(range(table.width[row.x]))))
+        readers.append(every(row, end, table))
     return readers
+
+
+def every(row: Row, end: str, table: Table) -> Reader:
+    """A layer with all that it reads."""
+    return Reader(row, end, of_copies(row, table, range(table.width[row.x])))
 
 
 Pairs = dict[
@@ -163,10 +159,10 @@ def measured(extended: Network, readers: list[list[Reader]], count: int, train: 
 def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
     """What a fall (N,) adds to the known ones (N, L), all times the root (N,) of the samples' weights: half the rise of
     R^2; none where the best step is backwards, or where there are too few samples to tell."""
-    if len(fall) <= known.shape[1] + 1:
-        return Promise(0.0, 0.0)
     scale = known.square().mean(0).sqrt()
     known = known[:, scale > 0] / scale[scale > 0]
+    if len(fall) <= known.shape[1] + 1:
+        return Promise(0.0, 0.0)
     projector = torch.linalg.pinv(known, rtol=1e-6)
     rest = root - known @ (projector @ root)  # what no present layer explains
     own = fall - known @ (projector @ fall)

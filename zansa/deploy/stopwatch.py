@@ -1,0 +1,178 @@
+"""How long models take in onnxruntime, one image at a time on one thread, as multiples of a reference network.
+
+A processor's clock is not steady: from one second to the next the same network takes a tenth longer or less, and twice
+as long while a neighbour shares the core. So whatever is measured is measured in turns with a reference network.
+
+It is measured in a process of its own, as exported files run: beside a training, in whose process memory is large and
+scattered, small networks take up to a quarter longer and the reference does not.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from statistics import fmean, median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from ..arch.spec import Block, Head, Input, Net, Stage, Stem
+from .twin import NUMBERS, twin
+
+PROFILED = 20  # runs of a network for its parts
+TURN, TURNS, SECONDS = 10, 9, 0.5  # runs in a turn; how many turns at least, and for how long
+PACE = 2.0  # seconds in which the reference is watched for its usual time
+EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
+
+
+def multiple(model: bytes, size: Sequence[int] = ()) -> float:
+    """How many times as long as the reference a model's run takes; `size` where an image may have any."""
+    found: float = _asked("multiple", model, size)
+    return found
+
+
+def nodes(model: bytes) -> dict[str, float]:
+    """How long each node of a model takes under onnxruntime's profiler, in the order of computation, as a multiple of
+    the reference."""
+    found: dict[str, float] = _asked("nodes", model)
+    return found
+
+
+def pace() -> float:
+    """Microseconds that the reference usually takes here."""
+    found: float = _asked("pace")
+    return found
+
+
+def uniform(width: int, blocks: int, channels: int = 3, size: tuple[int, ...] = (16, 16)) -> Net:
+    """A network of blocks of one width, on no more than 16 places a side; of three blocks of 64 it is the reference."""
+    stage = Stage(width=width, blocks=(Block(kind="basic", hidden=(width,)),) * blocks)
+    stem = Stem(width=width, stride=-(-max(size) // 16))
+    return Net(input=Input(channels=channels, size=size), stem=stem, stages=(stage,), head=Head(classes=2))
+
+
+# --- the process that asks -------------------------------------------------------------------------------------------
+
+
+def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
+    """What the measuring process answers."""
+    process = _process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    order = {"task": task, "bytes": len(model), "size": list(size)}
+    with suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(order).encode() + b"\n" + model)
+        process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        _process.cache_clear()
+        process.communicate()
+        raise OSError(f"the process that times networks has ended (exit code {process.returncode}); begin again")
+    return json.loads(answer)
+
+
+@cache
+def _process() -> subprocess.Popen[bytes]:
+    """The measuring process, which ends when its input does. Ctrl-C is for the one that asks alone."""
+    command = [sys.executable, "-c", f"from {__name__} import serve; serve()"]
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=paths, start_new_session=True
+    )
+    atexit.register(process.communicate)
+    return process
+
+
+# --- the process that measures ---------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer one order after the other: a line of JSON, then the model; answers are lines of JSON."""
+    tasks: dict[str, Callable[[bytes, Sequence[int]], Any]] = {
+        "multiple": _multiple, "nodes": lambda model, _: _nodes(model), "pace": lambda *_: _pace(),
+    }  # fmt: skip
+    while line := sys.stdin.buffer.readline():
+        order = json.loads(line)
+        answer = tasks[order["task"]](sys.stdin.buffer.read(order["bytes"]), order["size"])
+        print(json.dumps(answer), flush=True)
+
+
+def _multiple(model: bytes, size: Sequence[int]) -> float:
+    session, multiples, end = _session(model), list[float](), time.perf_counter() + SECONDS
+    while len(multiples) < TURNS or time.perf_counter() < end:
+        multiples.append(_low(_seconds(session, size, TURN)) / _reference())
+    return median(multiples)
+
+
+def _nodes(model: bytes) -> dict[str, float]:
+    with TemporaryDirectory() as folder:
+        session = _session(model, Path(folder) / "profile")
+        before = _reference()
+        _seconds(session, (), PROFILED)
+        now = 1e6 * fmean((before, _reference()))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[float]] = {}
+    for event in events:
+        if event["name"].endswith(EVENT):
+            times.setdefault(event["name"], []).append(event["dur"])
+    return {name: _low(durations) / now for name, durations in times.items()}
+
+
+def _pace() -> float:
+    seconds, end = list[float](), time.perf_counter() + PACE
+    while time.perf_counter() < end:
+        seconds.append(_reference())
+    return 1e6 * median(seconds)
+
+
+def _reference() -> float:
+    """Seconds of the reference network now."""
+    return _low(_seconds(_referee(), (), TURN))
+
+
+@cache
+def _referee() -> onnxruntime.InferenceSession:
+    """The reference network."""
+    return _session(twin(uniform(64, 3)).SerializeToString())
+
+
+def _session(model: bytes, profile: Path | None = None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _seconds(session: onnxruntime.InferenceSession, size: Sequence[int], runs: int) -> list[float]:
+    """Seconds of each run of a session, one image at a time."""
+    feed, times = _feed(session, size), list[float]()
+    for _ in range(runs):
+        begun = time.perf_counter()
+        session.run(None, feed)
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+def _feed(session: onnxruntime.InferenceSession, size: Sequence[int]) -> dict[str, np.ndarray]:
+    """One image for each input of a session; `size` where an image may have any."""
+    symbols, types = dict(zip("NHW", (1, *size), strict=False)), {"tensor(float)": "float32"}
+    feed = {}
+    for value in session.get_inputs():
+        shape = [symbols.get(n, n) for n in value.shape]
+        feed[value.name] = np.resize(50 * abs(NUMBERS), shape).astype(types.get(value.type, value.type[7:-1]))
+    return feed
+
+
+def _low(times: Sequence[float]) -> float:
+    """The mean of the fastest quarter: the machine also does other things, and none of them makes it faster."""
+    return fmean(sorted(times)[: -(-len(times) // 4)])
