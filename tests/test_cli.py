@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from zansa.cli import main
 from zansa.learn.data.synthetic import surfaces
 
 STEADY = ["--precision", "float32", "--layout", "channels_first"]  # nothing is left to the stopwatch
@@ -29,13 +31,27 @@ def zansa(*words: object, cwd: Path | None = None, **settings: str) -> subproces
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
 
 
-def refused(*words: object, **settings: str) -> str:
-    """The message of a refused command: exit code 2, one line, no traceback, nothing on standard output."""
-    result = zansa(*words, **settings)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    return result.stderr
+def refused(*words: object) -> str:
+    """The message of a refused command: exit code 2, no traceback, nothing on standard output. It runs in this process,
+    since a start takes seconds; see test_a_refusal_of_a_real_process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+    before = signal.getsignal(signal.SIGTERM)
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["zansa", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+    signal.signal(signal.SIGTERM, before)
+    told, message = (stream.buffer.getvalue().decode() for stream in (out, err))
+    assert end.value.code == 2, told + message
+    assert "Traceback" not in message
+    assert told == ""
+    return message
+
+
+def test_a_refusal_of_a_real_process():
+    result = zansa("train", "", "--rate", "-1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == refused("train", "", "--rate", "-1")
 
 
 def fill(folder: Path, count: int = 90, size: int = 24) -> Path:

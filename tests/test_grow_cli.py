@@ -73,19 +73,19 @@ def test_the_journal_is_explained(frontier):
     assert "step" in refused("grow", "--explain", out / "grown", "1")
 
 
-@pytest.mark.parametrize("stage", ["racing", "forked", "branching"])
-def test_a_killed_growth_goes_on_to_the_same_networks(images, frontier, tmp_path, stage):
-    words = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
-    process = subprocess.Popen([sys.executable, "-m", "zansa", *words], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, env=_environment())  # fmt: skip
-    places = {"racing": "grown/race", "forked": "grown-macs-800000/checkpoint.pt", "branching": "grown/report.html"}
-    waited = tmp_path / places[stage]
-    while not waited.exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    result = zansa("resume", tmp_path / "grown")
+def test_a_growth_killed_three_times_goes_on_to_the_same_networks(images, frontier, tmp_path):
+    """In the race, behind a fork, and in the branch."""
+    command = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
+    for place in ("grown/race", "grown-macs-800000/checkpoint.pt", "grown/report.html"):
+        process = subprocess.Popen([sys.executable, "-m", "zansa", *command], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=_environment())  # fmt: skip
+        while not (tmp_path / place).exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        command = ["resume", str(tmp_path / "grown")]
+    result = zansa(*command)
     assert result.returncode == 0, result.stderr
     for name in ("grown", "grown-macs-800000"):
         whole, broken = (load_file(out / name / "model.safetensors") for out in (frontier[0], tmp_path))
@@ -111,7 +111,8 @@ def test_a_trained_network_is_brought_to_a_budget(images, frontier, tmp_path):
     assert cost(last).params <= 5_000 < cost(first).params
 
 
-def test_resbuilder_from_the_command_line(images, tmp_path):
+def test_resbuilder_from_the_command_line(tmp_path):
+    images = fill(tmp_path / "parts", count=120)
     words = ["--method", "resbuilder", "--budget", "macs=1M", "--epochs", "1", "--batch", "16", *STEADY]
     result = zansa("grow", images, *words, "--mend", "duplicates_allowed", "--out", tmp_path, "--name", "rb")
     assert result.returncode == 0, result.stderr

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from ..nets.build import Network
@@ -83,6 +82,8 @@ def batches_of(images: Tensor, size: int = 64) -> Iterator[Tensor]:
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.covariance import LedoitWolf  # a second, for one verb
+
     return x.mean(axis=0), LedoitWolf().fit(x).covariance_
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from ..arch.use import OperatingPoint
 
@@ -47,6 +46,7 @@ def figures(
     right, counts, told = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     present = counts > 0
     two_sided = np.flatnonzero(present & (counts < len(truth)))
+    areas = [_areas(truth == i, p[:, i]) for i in two_sided]
     return {
         "count": len(truth),
         "classes": list(classes),
@@ -62,8 +62,8 @@ def figures(
             for i, name in enumerate(classes)
         ],
         "confusion": confusion.tolist(),
-        "roc_auc": _mean_or_none([roc_auc_score(truth == i, p[:, i]) for i in two_sided]),
-        "pr_auc": _mean_or_none([average_precision_score(truth == i, p[:, i]) for i in two_sided]),
+        "roc_auc": _mean_or_none([area["roc_auc"] for area in areas]),
+        "pr_auc": _mean_or_none([area["pr_auc"] for area in areas]),
         "log_loss": _log_loss(p, truth),
         "calibration_error": _calibration_error(p, truth),
         "inspection": operating and _inspection(p, truth, classes, operating, confidence),
@@ -289,11 +289,16 @@ def _free_of_threshold(score: np.ndarray, defect: np.ndarray) -> dict[str, Any]:
     if defect.all() or not defect.any():
         return {"roc_auc": None, "pr_auc": None, "detection_at": dict.fromkeys(shares), "roc": []}
     return {
-        "roc_auc": float(roc_auc_score(defect, score)),
-        "pr_auc": float(average_precision_score(defect, score)),
+        **_areas(defect, score),
         "detection_at": {text: _detection_at(score, defect, share) for text, share in shares.items()},
         "roc": _roc(score, defect),
     }
+
+
+def _areas(positive: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import average_precision_score, roc_auc_score  # a second, which only the end of a run needs
+
+    return {"roc_auc": float(roc_auc_score(positive, score)), "pr_auc": float(average_precision_score(positive, score))}
 
 
 def _detection_at(score: np.ndarray, defect: np.ndarray, share: float) -> float:
@@ -303,6 +308,8 @@ def _detection_at(score: np.ndarray, defect: np.ndarray, share: float) -> float:
 
 
 def _roc(score: np.ndarray, defect: np.ndarray) -> list[list[float]]:
+    from sklearn.metrics import roc_curve
+
     points = np.column_stack(roc_curve(defect, score)[:2])  # false alarms, detection
     if len(points) > ROC_POINTS:
         points = points[np.linspace(0, len(points) - 1, ROC_POINTS).round().astype(int)]
