@@ -1,9 +1,11 @@
 """Budgets as they are written, what they count, and milliseconds from a table of parts measured on this machine."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -208,9 +210,30 @@ def test_the_measuring_process_is_told_of_and_replaced(warm):
     model = twin(a_net()).SerializeToString()
     assert stopwatch.multiple(model, (8, 8)) > 0
     stopwatch._process().kill()
-    with pytest.raises(OSError, match="begin again"):
+    with pytest.raises(OSError, match="was ended"):
         stopwatch.multiple(model, (8, 8))
     assert stopwatch.multiple(model, (8, 8)) > 0
+    with pytest.raises(OSError, match="does not work here"):
+        stopwatch.multiple(b"no model")
+
+
+def test_no_answer_is_taken_for_another_after_an_interruption(warm):
+    """Ctrl-C in a notebook, whose process goes on."""
+    process = stopwatch._process()
+    hit = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    hit.start()
+    with pytest.raises(KeyboardInterrupt):
+        stopwatch.pace()
+    assert process.poll() is not None
+    assert isinstance(stopwatch.nodes(twin(a_net()).SerializeToString()), dict)
+
+
+def test_the_measuring_process_imports_what_this_one_does(tmp_path):
+    """Not the modules of the same name that lie beside the images."""
+    (tmp_path / "token.py").write_text("raise RuntimeError")
+    code = f"import sys; sys.path[:] = {sys.path!r}; from zansa.deploy import stopwatch; print(stopwatch.pace())"
+    asked = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert float(asked.stdout) > 0, asked.stderr
 
 
 def test_the_measuring_process_ends_with_the_one_that_asks():

@@ -44,6 +44,7 @@ KINDS = {
     "group-norm": small_net("basic", norm="group"),
     "scaled": small_net("resbuilder", scale=True),
     "1d": small_net("basic", dims=1),
+    "no-norm": small_net("basic", norm="none", start="fixup"),
 }
 every_kind = pytest.mark.parametrize("net", KINDS.values(), ids=KINDS.keys())
 EXTENSIONS = {Widen: widened, Insert | Rekind: deepened}
@@ -203,7 +204,7 @@ def test_a_promise_of_noise_is_within_its_error(samples, layers):
 
 
 def test_what_can_be_added_to_which_kinds():
-    assert len(EXTENDED) == 16
+    assert len(EXTENDED) == 18
     assert {kind for _, kind in EXTENDED.values()} == set(EXTENSIONS)
 
 
@@ -231,9 +232,19 @@ def test_what_a_network_lacks_is_promised_most(net, kind):
     found, together = promises(module, offered, train, held, 3)
     assert len(found) == len(offered)
     assert (together.gain > 0) <= (kind is Widen)
-    for edit, beside in [] if kind is Widen else list(zip(offered, found, strict=True))[::2]:
-        (alone,), _ = promises(module, [edit], train, held, 3)  # no candidate knows of another
-        assert beside.gain == pytest.approx(alone.gain, rel=1e-2, abs=1e-6)
+
+
+@every_kind
+def test_no_new_block_and_no_gate_knows_of_another(net):
+    data, parts = a_set(net, 300)
+    module = trained(build(net)).float()
+    offered = [edit for edit in candidates(net, 0.5, 1) if not isinstance(edit, Widen)]
+    train, held = held_out(data, parts.train, False), held_out(data, parts.train, False)
+    found, _ = promises(module, offered, train, held, 1)
+    for edit, beside in zip(offered, found, strict=True):
+        (alone,), _ = promises(module, [edit], train, held, 1)
+        assert alone.error > 0
+        assert (beside.gain, beside.error) == pytest.approx((alone.gain, alone.error), rel=1e-4, abs=1e-9)
 
 
 @pytest.mark.parametrize(("learnable", "most"), [(True, 8), (False, 2)])

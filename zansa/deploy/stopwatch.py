@@ -63,32 +63,47 @@ def uniform(width: int, blocks: int, channels: int = 3, size: tuple[int, ...] = 
 
 
 def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
-    """What the measuring process answers."""
+    """What the measuring process answers. Whatever comes between ends it, so that no answer is taken for another's."""
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
-    order = {"task": task, "bytes": len(model), "size": list(size)}
-    with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(order).encode() + b"\n" + model)
-        process.stdin.flush()
-    answer = process.stdout.readline()
+    order, answer = {"task": task, "bytes": len(model), "size": list(size)}, b""
+    try:
+        with suppress(OSError):
+            process.stdin.write(json.dumps(order).encode() + b"\n" + model)
+            process.stdin.flush()
+        answer = process.stdout.readline()
+    finally:
+        if not answer:
+            _process.cache_clear()
+            process.kill()
+            process.communicate()
     if not answer:
-        _process.cache_clear()
-        process.communicate()
-        raise OSError(f"the process that times networks has ended (exit code {process.returncode}); begin again")
-    return json.loads(answer)
+        raise OSError(f"the process that times networks was ended (exit code {process.returncode})")
+    found = json.loads(answer)
+    if "fault" in found:
+        raise OSError(f"timing networks does not work here: {found['fault']}")
+    return found["answer"]
 
 
 @cache
 def _process() -> subprocess.Popen[bytes]:
     """The measuring process, which ends when its input does. Ctrl-C is for the one that asks alone."""
-    command = [sys.executable, "-c", f"from {__name__} import serve; serve()"]
-    paths = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    paths = [os.path.abspath(path) for path in sys.path if isinstance(path, str)]
+    code = f"import sys; sys.path[:] = {paths!r}; from {__name__} import serve; serve()"
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=paths, start_new_session=True
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
-    atexit.register(process.communicate)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
 
 
 # --- the process that measures ---------------------------------------------------------------------------------------
@@ -101,8 +116,12 @@ def serve() -> None:
     }  # fmt: skip
     while line := sys.stdin.buffer.readline():
         order = json.loads(line)
-        answer = tasks[order["task"]](sys.stdin.buffer.read(order["bytes"]), order["size"])
-        print(json.dumps(answer), flush=True)
+        model = sys.stdin.buffer.read(order["bytes"])
+        try:
+            found = {"answer": tasks[order["task"]](model, order["size"])}
+        except Exception as error:
+            found = {"fault": str(error)}
+        print(json.dumps(found), flush=True)
 
 
 def _multiple(model: bytes, size: Sequence[int]) -> float:

@@ -1,7 +1,9 @@
 """zansa's policy: when the structure of a network in training changes, and by which moves."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,18 +112,18 @@ class Policy:
 
     def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
-        """What it will be must keep to the limit, and reach it: the moves are chosen anew by the price that is right
-        for the network behind them, until that is what they were chosen by; and the policy with that price."""
-        tried = list[tuple[float, list[Move], Policy]]()
-        for _ in range(TRIES):
-            after = behind(average.net, [move.edit for move in moves])
+        """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
+        it: moves are chosen by the price of what the last ones would make, until they fit or come again."""
+        tried: dict[Net, tuple[float, list[Move], Policy]] = {}
+        while len(tried) < TRIES and (after := behind(average.net, [move.edit for move in moves])) not in tried:
             policy = self.checked(after)
-            tried.append((policy.price(after), moves, policy))
+            tried[after] = policy.price(after), moves, policy
             if NEAR * allowed <= policy.price(after) <= allowed:
                 break
-            moves = policy.moves(average, found, held, AIM * allowed, k)
-        within = [one for one in tried if one[0] <= allowed] or tried
-        _, moves, policy = max(within, key=lambda one: one[0] if one[0] <= allowed else -one[0])
+            with suppress(ValueError):  # as thin as it can be, and so the same moves again
+                moves = policy.moves(average, found, held, AIM * allowed, k)
+        within = [one for one in tried.values() if one[0] <= allowed]
+        _, moves, policy = max(within, key=itemgetter(0)) if within else min(tried.values(), key=itemgetter(0))
         return moves, policy
 
     def checked(self, net: Net) -> "Policy":

@@ -102,7 +102,7 @@ def deepened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Net
     extended = edited(module, [*gates, *inserts], seed)
     table = lower(extended.net)
     readers = [ends(edit, inserts, table) for edit in candidates]
-    new = {reader.end for each in readers for reader in each}
+    new = {reader.row.path for each in readers for reader in each}
     return extended, [*readers, *([every(row, row.path, table)] for row in weighted(table) if row.path not in new)]
 
 
