@@ -239,10 +239,11 @@ def test_no_new_block_and_no_gate_knows_of_another(net):
     data, parts = a_set(net, 300)
     module = trained(build(net)).float()
     offered = [edit for edit in candidates(net, 0.5, 1) if not isinstance(edit, Widen)]
-    train, held = held_out(data, parts.train, False), held_out(data, parts.train, False)
-    found, _ = promises(module, offered, train, held, 1)
+    samples = held_out(data, parts.train, False)
+    found, _ = promises(module, offered, samples, samples, 1)
+    assert offered
     for edit, beside in zip(offered, found, strict=True):
-        (alone,), _ = promises(module, [edit], train, held, 1)
+        (alone,), _ = promises(module, [edit], samples, samples, 1)
         assert alone.error > 0
         assert (beside.gain, beside.error) == pytest.approx((alone.gain, alone.error), rel=1e-4, abs=1e-9)
 
@@ -474,6 +475,16 @@ def dearer_when_light(net):
 def dearer_by_turns(net):
     """As for milliseconds: one channel more can cost much, or save."""
     return macs(net) * (1.12 if cost(net).params // 2 % 2 else 1.0)
+
+
+@pytest.mark.parametrize("share", [0.4, 1.4])
+def test_a_network_that_is_always_dearer_than_predicted_ends_within_the_limit(share):
+    def check(net):
+        return lambda other: macs(other) * (1.0 if other == net else 0.92)
+
+    module, journal, _ = a_run(check=check, share=share)
+    assert 0.97 * 200_000 <= macs(module.net) <= 200_000
+    assert journal[-1]["price_after"] == macs(module.net)
 
 
 @pytest.mark.parametrize("true", [dearer_when_light, dearer_by_turns])

@@ -1,7 +1,6 @@
 """zansa's policy: when the structure of a network in training changes, and by which moves."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -113,16 +112,24 @@ class Policy:
     def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
         """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
-        it: moves are chosen by the price of what the last ones would make, until they fit or come again."""
+        it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
+        until they fit."""
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
-        while len(tried) < TRIES and (after := behind(average.net, [move.edit for move in moves])) not in tried:
-            policy = self.checked(after)
-            tried[after] = policy.price(after), moves, policy
-            if NEAR * allowed <= policy.price(after) <= allowed:
+        asked = AIM * allowed
+        while True:
+            after = behind(average.net, [move.edit for move in moves])
+            again = after in tried
+            policy = tried[after][2] if again else self.checked(after)
+            now = policy.price(after)
+            tried[after] = now, moves, policy
+            within = [one for one in tried.values() if one[0] <= allowed]
+            if within and (again or len(tried) >= TRIES or max(within, key=itemgetter(0))[0] >= NEAR * allowed):
                 break
-            with suppress(ValueError):  # as thin as it can be, and so the same moves again
-                moves = policy.moves(average, found, held, AIM * allowed, k)
-        within = [one for one in tried.values() if one[0] <= allowed]
+            asked *= AIM if now > allowed else 1.0
+            try:
+                moves = policy.moves(average, found, held, asked, k)
+            except ValueError:  # as thin as it can be
+                break
         _, moves, policy = max(within, key=itemgetter(0)) if within else min(tried.values(), key=itemgetter(0))
         return moves, policy
 

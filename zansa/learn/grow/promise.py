@@ -107,15 +107,14 @@ def deepened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Net
 
 
 def ends(edit: Insert | Rekind, inserts: Sequence[Insert], table: Table) -> list[Reader]:
-    """What reads a new block's or gate's last values, with zeros."""
-    new = isinstance(edit, Insert)
-    place = edit.stage, edit.at + sum(i.stage == edit.stage and i.at < edit.at + (not new) for i in inserts)
-    if not new:
-        block = f"stages.{place[0]}.{place[1]}.branch"
+    """What reads a new block's or gate's last values, with zeros, where the block stands behind all inserts."""
+    before = [insert.at for insert in inserts if insert.stage == edit.stage]
+    if isinstance(edit, Rekind):
+        block = f"stages.{edit.stage}.{edit.at + sum(at <= edit.at for at in before)}.branch"
         rows = [row for row in table.rows if row.path.startswith(block) and row.path.endswith(".up")]
         return [every(row, row.path, table) for row in rows]
     readers = []
-    for end in branches(table)[place]:
+    for end in branches(table)[edit.stage, edit.at + sum(at < edit.at for at in before)]:
         branch = ".".join(end.split(".")[:4]) + "."
         row = [row for row in table.rows if row.path.startswith(branch) and row.op == "conv"][-1]
         readers.append(every(row, end, table))
