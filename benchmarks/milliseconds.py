@@ -32,10 +32,11 @@ def timed(runs: list[Path]) -> list[list[float]]:
 def row(run: Path, times: list[float]) -> str:
     """One line of the table."""
     facts: dict[str, Any] = json.loads((run / "metrics.json").read_text())
-    last = json.loads((run / "edits.jsonl").read_text().splitlines()[-1])
-    now = median(times)
-    told = f"{last['price_after']:.3f} of {last['limit']:g}" if last["unit"] == "ms" else "–"
-    miss = f"{100 * (now / last['limit'] - 1):+.1f} %" if last["unit"] == "ms" else "–"
+    moves = [json.loads(line) for line in (run / "edits.jsonl").read_text().splitlines()]
+    now, told, miss = median(times), "–", "–"
+    if moves and moves[-1]["unit"] == "ms":
+        told = f"{moves[-1]['price_after']:.3f} of {moves[-1]['limit']:g}"
+        miss = f"{100 * (now / moves[-1]['limit'] - 1):+.1f} %"
     right = [100 * facts["test"][name]["value"] for name in ("balanced_accuracy", "accuracy")]
     return (
         f"| {run.name} | {told} | {now:.3f} ({min(times):.3f}–{max(times):.3f}) | {miss} "

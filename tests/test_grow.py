@@ -14,7 +14,7 @@ from torch.nn import functional
 import zansa
 import zansa.learn.grow.race as race_module
 from zansa.arch.cost import cost
-from zansa.arch.edits import Insert, Merge, Rekind, Remap, Widen, apply, edit_from_dict, remappable, unit_of
+from zansa.arch.edits import Delete, Insert, Merge, Rekind, Remap, Widen, apply, edit_from_dict, remappable, unit_of
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
 from zansa.arch.use import Preprocess
@@ -29,7 +29,7 @@ from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.signals import losses as losses_of
 from zansa.learn.grow.simplify import simplest, simplifications
-from zansa.learn.grow.start import seed_net
+from zansa.learn.grow.start import scaled, seed_net
 from zansa.learn.predict import to_tensor
 from zansa.learn.train import Recipe, training
 from zansa.nets.build import build
@@ -315,12 +315,13 @@ def test_what_does_nothing_goes_first():
     )
 
 
-def test_an_impossible_limit_is_refused():
+def test_for_an_impossible_limit_all_goes_that_can():
     net = small_net("basic")
     data, parts = a_set(net)
     found = gates(trained(build(net)).float(), held_out(data, parts.val, False))
-    with pytest.raises(ValueError, match="as thin as it can be"):
-        lighten(net, found, macs, 10.0)
+    after = behind(net, [move.edit for move in lighten(net, found, macs, 10.0)])
+    assert set(remappable(after).values()) == {4}
+    assert [len(stage.blocks) for stage in after.stages] == [1] * len(net.stages)
 
 
 def test_the_best_promise_per_price_comes_first_and_noise_never():
@@ -485,6 +486,20 @@ def test_a_network_that_is_always_dearer_than_predicted_ends_within_the_limit(sh
     module, journal, _ = a_run(check=check, share=share)
     assert 0.97 * 200_000 <= macs(module.net) <= 200_000
     assert journal[-1]["price_after"] == macs(module.net)
+
+
+@pytest.mark.parametrize("room", [1.0, 1.05])
+@pytest.mark.parametrize("share", [1.7, 2.0])
+def test_the_thinnest_network_is_found_where_it_alone_fits(room, share):
+    """It costs less than all others let one expect, which is little enough."""
+    thinnest = scaled(apply(small_net("basic"), Delete(stage=0, at=1)), 0.0)
+
+    def check(net):
+        return lambda other: macs(other) * (1.0 if net == thinnest else 1.1)
+
+    module, journal, _ = a_run(check=check, limit=room * macs(thinnest), share=share)
+    assert module.net == thinnest
+    assert journal[-1]["price_after"] == macs(thinnest)
 
 
 @pytest.mark.parametrize("true", [dearer_when_light, dearer_by_turns])

@@ -501,10 +501,14 @@ def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     if anew:
         job = yield from raced(module, job, run)
     shutil.rmtree(run.path / "race", ignore_errors=True)
-    with closing(training(module, job.data, job.parts, job.recipe, checkpoint, growth(job, run))) as events:
+    policy = growth(job, run)
+    with closing(training(module, job.data, job.parts, job.recipe, checkpoint, policy)) as events:
         first = next(events)
         yield first | {"event": "start"} if anew else first  # what the race has taught is no training that was stopped
         yield from events
+    if (now := policy.checked(module.net).price(module.net)) > policy.limit:  # measured prices alone can be
+        text = f"the network takes {now:.3g} {policy.unit} as thin as it can be, and {policy.limit:g} were asked"
+        yield {"event": "warning", "text": f"{text}; allow more, or name a smaller --net"}
 
 
 def free(request: Request) -> bool:

@@ -102,8 +102,8 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     The loss rises more when a part of an early layer goes than when one of a late layer goes, but it recovers more too:
     so a lot of channels counts by its share of its axis, per price that it saves (docs/decisions/0010). A block goes
     where the loss would rise less, per price, than with that lot. Channels go in lots of `quantum`, or of what groups
-    ask for. With `chance` what goes is drawn instead (a control). ValueError when the limit is below the least that the
-    network can be.
+    ask for. With `chance` what goes is drawn instead (a control). Where the limit is below the least that the network
+    can be, all goes that can.
     """
     table = lower(net)
     kept = {axis: list(range(width)) for axis, width in remappable(net).items()
@@ -113,7 +113,7 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     while (now := price(thin.net)) > limit:
         found = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]
         if not found:
-            raise ValueError(f"the network costs {now:g} when it is as thin as it can be; {limit:g} was asked")
+            break
         take(thin, least(found, thin) if chance is None else found[chance.integers(len(found))])
     give_back(thin, price, limit)
     return lightening(net, thin, gates, price)

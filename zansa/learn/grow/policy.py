@@ -1,5 +1,6 @@
 """zansa's policy: when the structure of a network in training changes, and by which moves."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -113,24 +114,21 @@ class Policy:
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
         """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
         it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
-        until they fit."""
+        until they fit. The lightest that was tried where none does."""
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
-        asked = AIM * allowed
-        while True:
-            after = behind(average.net, [move.edit for move in moves])
-            again = after in tried
+        asked, before = AIM * allowed, None
+        while (after := behind(average.net, [move.edit for move in moves])) != before:
+            again, before = after in tried, after
             policy = tried[after][2] if again else self.checked(after)
             now = policy.price(after)
             tried[after] = now, moves, policy
-            within = [one for one in tried.values() if one[0] <= allowed]
-            if within and (again or len(tried) >= TRIES or max(within, key=itemgetter(0))[0] >= NEAR * allowed):
+            within = [price for price, *_ in tried.values() if price <= allowed]
+            if within and (again or len(tried) >= TRIES or max(within) >= NEAR * allowed):
                 break
             asked *= AIM if now > allowed else 1.0
-            try:
-                moves = policy.moves(average, found, held, asked, k)
-            except ValueError:  # as thin as it can be
-                break
-        _, moves, policy = max(within, key=itemgetter(0)) if within else min(tried.values(), key=itemgetter(0))
+            moves = policy.moves(average, found, held, asked, k)
+        fits = [one for one in tried.values() if one[0] <= allowed]
+        _, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         return moves, policy
 
     def checked(self, net: Net) -> "Policy":
@@ -145,20 +143,22 @@ class Policy:
 
     def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
-        what it saves."""
+        what it saves, or where they alone are not enough."""
         quantum = self.plan.quantum
         if self.plan.guide == "chance":
             random = np.random.default_rng([self.recipe.seed, k])
             return lighten(module.net, found, self.price, allowed, quantum, random)
         moves = lighten(module.net, found, self.price, allowed, quantum)
         harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
+        if self.price(behind(module.net, [move.edit for move in moves])) > allowed:
+            harm = math.inf
         first = simplest(module, held, self.price, harm)
         if first is None:
             return moves
         module = edited(module, [first.edit])
         if self.price(module.net) <= allowed:
             return [first]
-        return [first, *lighten(module.net, gates(module, held), self.price, allowed, quantum)]
+        return [first, *self.removals(module, gates(module, held), held, allowed, k)]
 
     def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
         """What comes when all that goes has gone: what promises most, and all axes evenly wider with what is left. They
@@ -189,7 +189,8 @@ class Policy:
             size = cost(after)
             why: dict[str, Any] = {
                 "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
-                "spent": move.spent, "price_before": self.price(net), "price_after": self.price(after),
+                "spent": self.price(after) - self.price(net), "price_before": self.price(net),
+                "price_after": self.price(after),
                 "allowance": allowed, "limit": self.limit, "unit": self.unit, "macs": size.macs, "params": size.params,
                 "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
                 "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves),
