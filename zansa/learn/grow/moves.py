@@ -113,7 +113,7 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     while (now := price(thin.net)) > limit:
         found = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]
         if not found:
-            break
+            break  # as thin as it can be
         take(thin, least(found, thin) if chance is None else found[chance.integers(len(found))])
     give_back(thin, price, limit)
     return lightening(net, thin, gates, price)

@@ -118,16 +118,13 @@ class Policy:
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
         asked, before = AIM * allowed, None
         while (after := behind(average.net, [move.edit for move in moves])) != before:
-            again, before = after in tried, after
-            policy = tried[after][2] if again else self.checked(after)
-            now = policy.price(after)
-            tried[after] = now, moves, policy
-            within = [price for price, *_ in tried.values() if price <= allowed]
-            if within and (again or len(tried) >= TRIES or max(within) >= NEAR * allowed):
+            again, before, policy = after in tried, after, self.checked(after)
+            tried[after] = policy.price(after), moves, policy
+            fits = [one for one in tried.values() if one[0] <= allowed]
+            if fits and (again or len(tried) >= TRIES or max(fits, key=itemgetter(0))[0] >= NEAR * allowed):
                 break
-            asked *= AIM if now > allowed else 1.0
+            asked *= AIM if policy.price(after) > allowed else 1.0
             moves = policy.moves(average, found, held, asked, k)
-        fits = [one for one in tried.values() if one[0] <= allowed]
         _, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         return moves, policy
 
