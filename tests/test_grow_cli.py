@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,11 @@ from test_cli import STEADY, fill, refused, zansa
 from zansa.arch.cost import cost
 from zansa.arch.edits import apply, edit_from_dict
 from zansa.arch.spec import Net
+from zansa.deploy.timing import REFERENCE
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import milliseconds
 
 SHORT = ["--epochs", "7", "--batch", "16", *STEADY]
 
@@ -126,3 +132,46 @@ def test_bad_budgets(images, tmp_path):
     assert "--budget" in refused("grow", images, "--out", tmp_path)
     assert "thinnest" in refused("grow", images, "--budget", "macs=1k", "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- milliseconds ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_time(images, tmp_path_factory):
+    """A growth to half as much again as the thinnest network takes; the folder of runs, that of the table, and the
+    time of the thinnest."""
+    out, table = tmp_path_factory.mktemp("timed"), tmp_path_factory.mktemp("table")
+    grow = ["grow", images, "--out", out, "--epochs", "3", "--batch", "16", *STEADY]
+    least = float(zansa(*grow, "--budget", "ms=0.0001", ZANSA_CACHE=str(table)).stderr.split("costs ")[1].split(",")[0])
+    result = zansa(*grow, "--budget", f"ms={1.5 * least:.4f}", "--name", "within", ZANSA_CACHE=str(table))
+    assert result.returncode == 0, result.stderr
+    return out, table, least, grow
+
+
+def test_a_growth_to_milliseconds_keeps_to_them(in_time, monkeypatch):
+    out, table, least, _ = in_time
+    _, last, replayed = nets(out / "within")
+    assert last == replayed
+    final = json.loads((out / "within" / "edits.jsonl").read_text().splitlines()[-1])
+    assert final["unit"] == "ms"
+    assert final["price_after"] <= final["limit"] == pytest.approx(1.5 * least, rel=0.01)
+    monkeypatch.setenv("ZANSA_CACHE", str(table))
+    times = milliseconds.timed([out / "within"])
+    assert [len(rounds) for rounds in times] == [milliseconds.ROUNDS]
+    line = milliseconds.row(out / "within", times[0])
+    assert f"{final['price_after']:.3f} of {final['limit']:g}" in line
+
+
+def test_a_growth_that_ends_above_its_milliseconds_says_so(in_time):
+    """The table promises half of what everything takes."""
+    out, table, least, grow = in_time
+    (file,) = table.glob("latency-*.json")
+    content = json.loads(file.read_text())
+    content["parts"] = {k: v if k == REFERENCE else v / 2 for k, v in content["parts"].items()}
+    file.write_text(json.dumps(content))
+    result = zansa(*grow, "--budget", f"ms={0.7 * least:.4f}", "--name", "above", ZANSA_CACHE=str(table))
+    assert result.returncode == 0, result.stderr
+    assert "as thin as it can be" in result.stderr
+    events = [json.loads(line) for line in (out / "above" / "events.jsonl").read_text().splitlines()]
+    assert any("as thin as it can be" in event.get("text", "") for event in events)
