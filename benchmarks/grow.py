@@ -6,10 +6,12 @@
 uniform:    ResNet-20, all widths scaled alike to the budget, for as many epochs as the compute of `zansa` pays
 shape:      zansa's own default network scaled alike, in the same way: what the start gives without any search
 chance:     zansa's growth with what it begins with and what comes drawn by lot, for as much longer as `zansa` decided
-resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts)
+resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts,
+            --run-epochs, --final-epochs; each length is a row of its own)
 zansa:      `zansa grow`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
 anew:       the same network, from scratch for as many epochs as the compute of `zansa` pays
+plain:      the same network, from scratch for as many epochs as `zansa train` takes
 
 Compute is counted in multiply-adds: three forward passes for each image and step, and the passes of decisions.
 Nothing but the last line of a cell reads a test image (learn.data.seal).
@@ -50,19 +52,28 @@ from zansa.learn.train import Change, Recipe, State, choose_device, choose_speed
 from zansa.nets.build import Network, build
 from zansa.record import Run, environment
 
-METHODS = ("zansa", "retrained", "anew", "uniform", "shape", "chance", "resbuilder", "mended")
+METHODS = ("zansa", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
+SEARCHED = ("resbuilder", "mended")
 Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Data without their test part, a recipe, a limit in multiply-adds, and how long ResBuilder may search."""
+    """Data without their test part, a recipe, a limit in multiply-adds, how many epochs `zansa train` takes, how long
+    ResBuilder may search, and how many epochs its last training has when it is mended."""
 
     data: Dataset
     parts: Parts
     recipe: Recipe
     limit: float
+    plain: int
     runs: Runs
+    final: int
+
+    def search(self, method: str) -> list[int]:
+        """What tells one length of ResBuilder from another: cycles, trainings of each, their epochs, the last one's."""
+        lengths = [self.runs.cycles, 1 + self.runs.inserts, self.runs.epochs, self.final]
+        return {"resbuilder": lengths[:3], "mended": lengths}.get(method, [])
 
 
 @dataclass
@@ -154,7 +165,8 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
     """ResBuilder's search; what it ends with may cost more than the limit."""
     pre = task.data.preprocess
     module = fresh(empty_net(pre.size, pre.channels, len(task.data.classes), switches), task.recipe)
-    for event in resbuilder(module, task.data, task.parts, task.recipe, int(task.limit), switches, task.runs):
+    recipe = task.recipe.model_copy(update={"epochs": task.final})
+    for event in resbuilder(module, task.data, task.parts, recipe, int(task.limit), switches, task.runs):
         if event["event"] in ("run", "done"):
             ledger.spent = float(event["work"])
     return module
@@ -167,7 +179,7 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method in ("retrained", "anew", "uniform", "shape", "chance"):
+        if found is None and method not in ("zansa", *SEARCHED):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began = Ledger(), time.perf_counter()
         match method:
@@ -182,15 +194,19 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
                 module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
             case "anew":
                 module = paid(task, ledger, found, compute)
+            case "plain":
+                recipe = task.recipe.model_copy(update={"epochs": task.plain})
+                module = counted(fresh(found, recipe), task, recipe, ledger)
             case "uniform":
                 module = paid(task, ledger, seed_net(hand_designed(task.data), macs, task.limit), compute)
             case "shape":
                 module = paid(task, ledger, seed_net(usual(task.data), macs, task.limit), compute)
             case _:
                 module = published(task, ledger, MENDED if method == "mended" else PUBLISHED)
-        yield told | {"method": method, "net": module.net.to_json(None), "macs": cost(module.net).macs,
-                      "params": cost(module.net).params, "compute": ledger.spent, "decided": ledger.decided,
-                      "seconds": time.perf_counter() - began, **answers(module, *full, request)}  # fmt: skip
+        yield told | {"method": method, "search": task.search(method), "net": module.net.to_json(None),
+                      "macs": cost(module.net).macs, "params": cost(module.net).params, "compute": ledger.spent,
+                      "decided": ledger.decided, "seconds": time.perf_counter() - began,
+                      **answers(module, *full, request)}  # fmt: skip
 
 
 def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> Cell:
@@ -216,17 +232,23 @@ def table(found: list[Cell]) -> str:
     form = {"macs": (1e-6, ".2f"), "params": (1e-3, ".0f"), "balanced": (100, ".2f"), "accuracy": (100, ".2f"),
             "roc_auc": (1, ".4f")}  # fmt: skip
     task = lambda c: (c["data"], c["limit"], c["epochs"])  # noqa: E731
-    place = lambda c: (*task(c), METHODS.index(c["method"]))  # noqa: E731
+    place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"])  # noqa: E731
     compute = {(*task(c), c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
-    for (data, limit, epochs, k), group in groupby(sorted(found, key=place), key=place):
+    for (data, limit, epochs, k, search), group in groupby(sorted(found, key=place), key=place):
         runs = list(group)
         shares = [run["compute"] / compute[*task(run), run["seed"]] for run in runs
                   if (*task(run), run["seed"]) in compute]  # fmt: skip
         images = spread([run["images"] for run in runs], 1, ".0f")
-        row = [data, images, f"{limit / 1e6:g}M", epochs, METHODS[k], len(runs),
+        row = [data, images, f"{limit / 1e6:g}M", epochs, named(METHODS[k], search), len(runs),
                *(spread([run[key] for run in runs], *f) for key, f in form.items())]  # fmt: skip
         lines.append(f"| {' | '.join(map(str, [*row, spread(shares, 1, '.2f')]))} |")
     return "\n".join(lines)
+
+
+def named(method: str, search: list[int]) -> str:
+    """A method, and how long it searched: cycles x trainings x epochs, and the last training's epochs."""
+    trainings, last = " × ".join(map(str, search[:3])), "".join(f" + {epochs}" for epochs in search[3:])
+    return f"{method}, {trainings}{last}" if search else method
 
 
 def chosen(name: str, out: Path, images: int, seed: int) -> tuple[Request, Dataset, Parts]:
@@ -263,6 +285,7 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=7)
     parser.add_argument("--inserts", type=int, default=3)
     parser.add_argument("--run-epochs", type=int, default=20, help="of each of ResBuilder's trainings")
+    parser.add_argument("--final-epochs", type=int, help="of the mended one's last training; zansa's by default")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -271,16 +294,19 @@ def main() -> None:
         for name in given.data:
             request, data, parts = chosen(name, given.out, given.images, seed)
             recipe = default_recipe(data, parts, seed).model_copy(update={"device": given.device})
-            recipe = lengthened(recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {}))
+            plain = recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {})
+            recipe = lengthened(plain)
             device = choose_device(given.device)
             recipe = choose_speed(fresh(usual(data), recipe).to(device), data, parts, recipe, device)
             for budget in parse(given.budget):
                 told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
                         "images": len(parts.train), "environment": environment()}  # fmt: skip
                 same = ("data", "limit", "seed", "epochs", "images")
-                done = {c["method"]: c for c in record.lines("cells.jsonl") if all(c[k] == told[k] for k in same)}
+                final = given.final_epochs or recipe.epochs
+                task = Task(*sealed(data, parts), recipe, budget.limit, plain.epochs, runs, final)
+                done = {c["method"]: c for c in record.lines("cells.jsonl")
+                        if all(c[k] == told[k] for k in same) and c["search"] == task.search(c["method"])}  # fmt: skip
                 net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
-                task = Task(*sealed(data, parts), recipe, budget.limit, runs)
                 for cell in cells(task, (data, parts), request, given.methods, told, done, net):
                     record.append("cells.jsonl", cell)
                     print(

@@ -22,9 +22,10 @@ from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.arch.use import Preprocess
 from zansa.arch.zoo import cifar_net, cifar_resnet
 from zansa.deploy import stopwatch, timing
-from zansa.deploy.export import preparation, to_onnx
+from zansa.deploy.export import to_onnx
+from zansa.deploy.prepare import preparation
 from zansa.deploy.stopwatch import uniform
-from zansa.deploy.timing import Timer, calibrated, multiples, timer
+from zansa.deploy.timing import Timer, timer
 from zansa.deploy.twin import twin
 from zansa.learn.defaults import series_net
 from zansa.learn.grow.budget import parse, price
@@ -107,7 +108,6 @@ def test_prices_are_those_of_the_description():
     assert price(net, "macs") == size.macs
     assert price(net, "params") == size.params
     assert price(net, "bytes") == 4 * size.params
-    assert price(net, "ms", lambda given: 7.0 if given is net else 0.0) == 7.0
 
 
 def test_the_bytes_are_nearly_those_of_the_exported_file():
@@ -169,7 +169,7 @@ def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export(make, tmp_path)
     fit = {"fit": "stretch", "depth": 32} if series else {}
     preprocess = Preprocess(channels=net.input.channels, size=net.input.size, **fit)
     exported = to_onnx(Model(net, module, ("a", "b", "c"), preprocess))
-    found = timing._model(net, preparation(preprocess, ir=10))
+    found = timing._model(net, preparation(preprocess))
     assert optimised(found, tmp_path) == optimised(exported, tmp_path)
 
 
@@ -302,16 +302,18 @@ def test_a_table_that_cannot_be_kept_is_no_fault(tmp_path):
     assert timer(tmp_path / "file").ms(a_net()) > 0
 
 
-def test_calibrated_on_a_network(warm):
+def test_right_for_a_network(warm, monkeypatch):
     net, other = a_net(16, 1), a_net(16, 3)
-    mended = calibrated(calibrated(warm, net, 5.0), net, 3.0)
-    assert mended.ms(net) == pytest.approx(3.0)
+    mended = replace(warm, unit=5.0).right_for(net)
+    assert mended.ms(net) == pytest.approx(warm.whole(net), rel=0.2)
     assert mended.ms(other) / mended.ms(net) == pytest.approx(warm.ms(other) / warm.ms(net))
     assert mended == replace(warm, unit=mended.unit)
+    monkeypatch.setattr(timing, "_whole", lambda *_: 3e3 / warm.parts[timing.REFERENCE])
+    assert mended.right_for(net).ms(net) == pytest.approx(3.0)
 
 
 def test_the_preparation_counts(warm):
-    net, before = a_net(size=(32, 32)), preparation(Preprocess(channels=3, size=(32, 32)), ir=10)
+    net, before = a_net(size=(32, 32)), Preprocess(channels=3, size=(32, 32))
     prepared = timer(warm.file.parent, before)
     assert prepared.ms(net) > warm.ms(net)
     assert timer(warm.file.parent, before) == prepared  # kept
@@ -320,16 +322,16 @@ def test_the_preparation_counts(warm):
 
 def test_series_are_timed_too(warm):
     net = series_net((32,), 2, 3, "signal")
-    before = preparation(Preprocess(channels=2, size=(32,), depth=32, fit="stretch"), ir=10)
-    assert timer(warm.file.parent, before).ms(net) >= warm.ms(net) > 0
-    assert warm.whole(net, before) > 0
+    prepared = timer(warm.file.parent, Preprocess(channels=2, size=(32,), depth=32, fit="stretch"))
+    assert prepared.ms(net) >= warm.ms(net) > 0
+    assert prepared.whole(net) > 0
 
 
 def test_widths_that_are_really_faster(warm):
-    multiple = multiples(warm)
+    multiple = warm.lot()
     assert multiple in (1, *timing.MULTIPLES)
     known = dict(warm.parts)
-    assert multiples(warm) == multiple
+    assert warm.lot() == multiple
     assert warm.parts == known
 
 
@@ -346,5 +348,5 @@ def test_widths_that_are_really_faster(warm):
 )
 def test_the_multiple_of_a_table(spent, multiple, tmp_path):
     parts = {key: float(spent(width)) for width in range(16, 130) for key in timing._keys(uniform(width, 3)).values()}
-    assert multiples(Timer(tmp_path / "table.json", parts, (), 1.0)) == multiple
+    assert Timer(tmp_path / "table.json", parts, (), unit=1.0).lot() == multiple
     assert not (tmp_path / "table.json").exists()

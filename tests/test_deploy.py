@@ -23,7 +23,8 @@ from torch import nn
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
-from zansa.deploy.export import compare, export, preparation, to_onnx
+from zansa.deploy.export import compare, export, to_onnx
+from zansa.deploy.prepare import preparation
 from zansa.inputs.images import fit_image
 from zansa.nets.build import build
 from zansa.nets.files import Model
@@ -103,7 +104,7 @@ def altered(file: bytes, **header: str | None) -> bytes:
 
 def levels_of(preprocess: Preprocess) -> onnxruntime.InferenceSession:
     """The preprocessing alone; without mean and std it gives levels."""
-    return onnxruntime.InferenceSession(preparation(preprocess, ir=10).SerializeToString())
+    return onnxruntime.InferenceSession(preparation(preprocess).SerializeToString())
 
 
 def some_sizes(rng: np.random.Generator) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -343,7 +344,7 @@ def test_networks_of_other_dimensions_are_refused(model: Model) -> None:
 
 def test_numbers_arrive_exactly() -> None:
     preprocess = Preprocess(channels=3, size=(4, 4), mean=(77.5584371363863, -1e-7, 1e30), std=(28.573656, 1e-9, 3.0))
-    proto = preparation(preprocess, ir=10)
+    proto = preparation(preprocess)
     found = {tensor.name: numpy_helper.to_array(tensor).ravel() for tensor in proto.graph.initializer}
     np.testing.assert_array_equal(found["mean"], np.float32(preprocess.mean))
     np.testing.assert_array_equal(found["std"], np.float32(preprocess.std))

@@ -553,10 +553,36 @@ def test_growing_from_python():
     assert model.module(_x(data, parts)).shape == (len(parts.val), 3)
     with pytest.raises(ValueError, match="several limits"):
         zansa.grow(data, parts, "params=12k,20k", RECIPE)
-    with pytest.raises(ValueError, match="milliseconds"):
+    with pytest.raises(ValueError, match="clock"):
         zansa.grow(data, parts, "ms=1", RECIPE)
     with pytest.raises(ValueError, match="as thin as it can be"):
         zansa.grow(data, parts, "params=100", RECIPE, small_net("basic"))
+
+
+class Heard:
+    """A clock, and what it said of every network that it was set right for: `dearer` times what it has measured."""
+
+    def __init__(self, clock, dearer=1.0):
+        self.clock, self.dearer, self.said = clock, dearer, {}
+        self.ms, self.lot = clock.ms, clock.lot
+
+    def right_for(self, net):
+        right = self.clock.right_for(net)
+        right = dataclasses.replace(right, unit=self.dearer * right.unit)
+        self.said[net] = right.ms(net)
+        return right
+
+
+def test_growing_from_python_to_milliseconds(tmp_path):
+    net = small_net("basic")
+    data, parts = a_set(net, 160)
+    clock = Heard(zansa.timer(tmp_path, data.preprocess))
+    limit = clock.ms(scaled(net, 4.0, clock.lot()))
+    model = zansa.grow(data, parts, f"ms={limit}", RECIPE, net, clock)
+    assert model.net != net
+    assert 0.7 * limit <= clock.said[model.net] <= limit
+    with pytest.warns(UserWarning, match="as thin as it can be"):
+        zansa.grow(data, parts, f"ms={limit}", RECIPE, net, Heard(clock.clock, 100.0))
 
 
 def test_a_rival_that_diverges_is_out_of_the_race(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from .arch.use import OperatingPoint, Preprocess
 if TYPE_CHECKING:
     from .deploy.export import export
     from .deploy.runtime import predictor
+    from .deploy.timing import timer
     from .learn.data import load as load_data
     from .learn.data.splits import split
     from .learn.evaluate import figures
@@ -31,7 +32,7 @@ __all__ = [
     "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Merge", "Mix", "Model", "Net", "OperatingPoint",
     "Preprocess", "Recipe", "Rekind", "Remap", "Split", "Stage", "Stem", "Step", "Widen", "adopt", "apply", "build",
     "cost", "export", "figures", "fit", "grow", "inexact", "load", "load_data", "match", "net_from", "predictor",
-    "read_checkpoint", "save", "split", "transfer", "zoo",
+    "read_checkpoint", "save", "split", "timer", "transfer", "zoo",
 ]  # fmt: skip
 
 _HOMES = {
@@ -40,7 +41,7 @@ _HOMES = {
     "grow": "learn.grow.run",
     "load": "nets.files", "load_data": "learn.data", "match": "nets.adopt", "net_from": "nets.adopt",
     "predictor": "deploy.runtime", "read_checkpoint": "nets.adopt", "save": "nets.files", "split": "learn.data.splits",
-    "transfer": "nets.transfer",
+    "timer": "deploy.timing", "transfer": "nets.transfer",
 }  # fmt: skip
 
 

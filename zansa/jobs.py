@@ -22,7 +22,6 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
 import torch
-from onnx import ModelProto
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -32,10 +31,9 @@ from .arch import zoo
 from .arch.cost import cost
 from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
-from .deploy.export import export, preparation
+from .deploy.export import export
 from .deploy.runtime import latency, predictor, samples
-from .deploy.timing import Timer, calibrated, multiples, timer
-from .deploy.twin import IR
+from .deploy.timing import Timer, timer
 from .inputs.images import fit_image, image_files, read_image
 from .inputs.pictures import picture
 from .inputs.series import DNA
@@ -50,7 +48,7 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.grow.budget import Budget, parse, price
+from .learn.grow.budget import Budget, parse, pricing
 from .learn.grow.moves import Price
 from .learn.grow.policy import HEALING, Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning
@@ -233,8 +231,8 @@ def prepare(request: Request, tell: Tell) -> Job:
     net = chosen_net(request, data) if start is None else start.net
     if request.budget is not None and request.method == "zansa":
         budget = parse(request.budget)[0]
-        pricing, quantum = price_of(budget, data)
-        refuse_too_dear(net, pricing, budget.limit, quantum)
+        price, quantum = price_of(budget, data)
+        refuse_too_dear(net, price, budget.limit, quantum)
     return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
 
 
@@ -367,8 +365,8 @@ def chosen_net(request: Request, data: Dataset) -> Net:
         if request.method == "resbuilder":
             return empty_net(size, channels, len(data.classes), published(request)[1])
         budget = parse(request.budget)[0]
-        pricing, quantum = price_of(budget, data)
-        return seed_net(net, pricing, budget.limit, plan_of(request).first, quantum)
+        price, quantum = price_of(budget, data)
+        return seed_net(net, price, budget.limit, plan_of(request).first, quantum)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
@@ -506,9 +504,8 @@ def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
         first = next(events)
         yield first | {"event": "start"} if anew else first  # what the race has taught is no training that was stopped
         yield from events
-    if (now := policy.checked(module.net).price(module.net)) > policy.limit:  # measured prices alone can be
-        text = f"the network takes {now:.3g} {policy.unit} as thin as it can be, and {policy.limit:g} were asked"
-        yield {"event": "warning", "text": f"{text}; allow more, or name a smaller --net"}
+    if text := policy.excess(module.net):
+        yield {"event": "warning", "text": text}
 
 
 def free(request: Request) -> bool:
@@ -528,10 +525,10 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     began, device = perf_counter(), choose_device(job.recipe.device)
     recipe = choose_speed(module.to(device), job.data, job.parts, job.recipe, device)
     run.write_json("recipe.json", recipe.model_dump(mode="json"))  # all of them, and what goes on, are fast alike
-    pricing, quantum = price_of(budget, job.data)
+    price, quantum = price_of(budget, job.data)
     usual = default_net(pre.size, pre.channels, len(job.data.classes), job.data.kind)
     winner = yield from beginning(
-        usual, pricing, budget.limit, plan_of(job.request, quantum), job.data, job.parts, recipe, folder
+        usual, price, budget.limit, plan_of(job.request, quantum), job.data, job.parts, recipe, folder
     )
     for each in (*branches_of(run), run):  # a branch may go on before this run has ended
         each.write_json("recipe.json", recipe.model_dump(mode="json"))
@@ -565,36 +562,33 @@ def growth(job: Job, run: Run) -> Policy:
     *others, budget = parse(job.request.budget or "")
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
-    pricing, quantum = price_of(budget, job.data)
+    price, quantum = price_of(budget, job.data)
     check = None
     if budget.unit == "ms":
-        check = partial(checked, clock=clock_of(job.data), before=preparation(job.data.preprocess, IR), run=run)
-        pricing = check(job.net)
+        check = partial(checked, clock=clock_of(job.data), run=run)
+        price = check(job.net)
     plan = plan_of(job.request, quantum)
-    return Policy(pricing, pricing(job.net), budget.limit, budget.unit, plan, job.data, job.parts, job.recipe,
+    return Policy(price, price(job.net), budget.limit, budget.unit, plan, job.data, job.parts, job.recipe,
                   tuple(forks), check)  # fmt: skip
 
 
 def price_of(budget: Budget, data: Dataset) -> tuple[Price, int]:
     """What tells the price of a network in the unit of a budget, and in which lots channels are worth having: for
     milliseconds, both as this machine has been measured."""
-    if budget.unit != "ms":
-        return partial(price, unit=budget.unit), 1
-    clock = clock_of(data)
-    return clock.ms, multiples(clock)
+    return pricing(budget.unit, clock_of(data) if budget.unit == "ms" else None)
 
 
 def clock_of(data: Dataset) -> Timer:
     """What tells milliseconds of networks for these data, from their parts."""
-    return timer(default_folder(), preparation(data.preprocess, IR))
+    return timer(default_folder(), data.preprocess)
 
 
-def checked(net: Net, clock: Timer, before: ModelProto, run: Run) -> Price:
+def checked(net: Net, clock: Timer, run: Run) -> Price:
     """The clock as it is right for a network, which is run as a whole; the run keeps what was found."""
     known = run.read_json("clock.json") if "clock.json" in run.files() else {}
     name = hashlib.sha256(net.to_json().encode()).hexdigest()[:16]
     if name not in known:
-        known[name] = calibrated(clock, net, clock.whole(net, before)).unit
+        known[name] = clock.right_for(net).unit
         run.write_json("clock.json", known)
     return replace(clock, unit=known[name]).ms
 

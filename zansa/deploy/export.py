@@ -10,113 +10,18 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.compose
-import onnx.parser
 import torch
 from torch import nn
 
-from ..arch.use import Preprocess
 from ..inputs.images import fit_image
 from ..nets.files import Model
 from ..record import write_atomic
 from . import runtime
+from .prepare import preparation
+from .twin import OPSET
 
-OPSET = 18  # read by onnxruntime since 1.14
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
 CHUNK = 64  # images that the eager network takes at once
-
-# From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation,
-# in ONNX's own text.
-# The resize is two products with matrices of Pillow's triangle weights, in float64 until they are normalised. ONNX's
-# Resize with antialias is up to twice as fast on large colour images, but its float32 positions miss 16-bit levels by
-# two, and engines other than onnxruntime's CPU lack it or compute it differently.
-PREPARE = """
-<ir_version: {ir}, opset_import: ["": {opset}]>
-prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {height}, {width}] pixels)
-<int64[2] target = {{{height}, {width}}}, int64[1] last = {{1}}, int64[1] two = {{2}}, int64[2] least = {{1, 1}},
- double height = {{{height}}}, double width = {{{width}}},
- double zero = {{0}}, double half = {{0.5}}, double one = {{1}}, float half_level = {{0.5}},
- float[{channels}, 1, 1] fill = {{{fill}}},
- float[{channels}, 1, 1] mean = {{{mean}}}, float[{channels}, 1, 1] std = {{{std}}}>
-{{
-    given = Shape <start = 1, end = 3> (image)
-    {inner}
-    gap = Sub (target, inner)
-    before = Div (gap, two)
-    whole = Cast <to = 11> (given)
-    part = Cast <to = 11> (inner)
-    offset = Cast <to = 11> (before)
-    ratio = Div (whole, part)
-    reach = Max (ratio, one)
-    {rows}
-    {columns}
-    columns_turned = Transpose <perm = [1, 0]> (columns_weights)
-    planes = Transpose <perm = [0, 3, 1, 2]> (image)
-    decoded = Cast <to = 1> (planes)
-    lowered = MatMul (rows_weights, decoded)
-    resized = MatMul (lowered, columns_turned)
-    raised = Add (resized, half_level)
-    rounded = Floor (raised)
-    inside_column = Transpose <perm = [1, 0]> (columns_inside)
-    inside = And (rows_inside, inside_column)
-    levels = Where (inside, rounded, fill)
-    centred = Sub (levels, mean)
-    pixels = Div (centred, std)
-}}
-"""
-# From series as zansa.inputs.series.prepare_series gives them to the network's input.
-PREPARE_SERIES = """
-<ir_version: {ir}, opset_import: ["": {opset}]>
-prepare ({kind}[N, {length}, {channels}] series) => (float[N, {channels}, {length}] pixels)
-<float[{channels}, 1] mean = {{{mean}}}, float[{channels}, 1] std = {{{std}}}>
-{{
-    planes = Transpose <perm = [0, 2, 1]> (series)
-    levels = Cast <to = 1> (planes)
-    centred = Sub (levels, mean)
-    pixels = Div (centred, std)
-}}
-"""
-# (height, width) of the image within the target; for "letterbox" zansa.inputs.images.inner_size of both sides at once
-INNER = {
-    "stretch": "inner = Identity (target)",
-    "letterbox": """
-    crosswise = Constant <value = int64[2] {1, 0}> ()
-    other = Gather (given, crosswise)
-    room = Gather (target, crosswise)
-    product = Mul (given, room)
-    doubled = Mul (product, two)
-    above_half = Add (doubled, other)
-    twice = Mul (other, two)
-    nearest = Div (above_half, twice)
-    at_least = Max (nearest, least)
-    inner = Min (at_least, target)""",
-}
-# weights (target, given): each row is a triangle around a new pixel's centre, as wide as a pixel of the coarser grid;
-# inside (target, 1): whether that pixel belongs to the image or to the border of the letterbox. A pixel's triangle sums
-# to a half at least; the lower bound only keeps border pixels from 0 / 0.
-AXIS = """
-    {axis}_at = Constant <value = int64 {{{at}}}> ()
-    {axis}_whole = Gather (whole, {axis}_at)
-    {axis}_part = Gather (part, {axis}_at)
-    {axis}_offset = Gather (offset, {axis}_at)
-    {axis}_ratio = Gather (ratio, {axis}_at)
-    {axis}_reach = Gather (reach, {axis}_at)
-    {axis}_given = Range (half, {axis}_whole, one)
-    {axis}_target = Range (half, {size}, one)
-    {axis}_target_column = Unsqueeze ({axis}_target, last)
-    {axis}_new = Sub ({axis}_target_column, {axis}_offset)
-    {axis}_begun = Greater ({axis}_new, zero)
-    {axis}_not_ended = Less ({axis}_new, {axis}_part)
-    {axis}_inside = And ({axis}_begun, {axis}_not_ended)
-    {axis}_centre = Mul ({axis}_new, {axis}_ratio)
-    {axis}_apart = Sub ({axis}_given, {axis}_centre)
-    {axis}_distance = Abs ({axis}_apart)
-    {axis}_relative = Div ({axis}_distance, {axis}_reach)
-    {axis}_slope = Sub (one, {axis}_relative)
-    {axis}_triangle = Max ({axis}_slope, zero)
-    {axis}_sum = ReduceSum ({axis}_triangle, last)
-    {axis}_total = Max ({axis}_sum, half)
-    {axis}_share = Div ({axis}_triangle, {axis}_total)
-    {axis}_weights = Cast <to = 1> ({axis}_share)"""
 
 
 def export(model: Model, path: str | Path, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
@@ -212,30 +117,6 @@ def _network(model: Model) -> onnx.ModelProto:
 
 def _on_cpu(model: Model) -> nn.Module:
     return copy.deepcopy(model.module).to("cpu", torch.float32).eval()
-
-
-def preparation(preprocess: Preprocess, ir: int) -> onnx.ModelProto:
-    """The preprocessing alone, as an ONNX model of version `ir`: `image` (N, H, W, C) or `series` (N, L, C) -> `pixels`
-    (N, C, *size)."""
-    channels = preprocess.channels
-    mean, std = _numbers(preprocess.mean, channels), _numbers(preprocess.std, channels)
-    if preprocess.series:
-        kind, length = "uint8" if preprocess.alphabet else "float", preprocess.size[0]
-        return onnx.parser.parse_model(PREPARE_SERIES.format(
-            ir=ir, opset=OPSET, kind=kind, channels=channels, length=length, mean=mean, std=std,
-        ))  # fmt: skip
-    height, width = preprocess.size
-    text = PREPARE.format(
-        ir=ir, opset=OPSET, depth=preprocess.depth, channels=channels, height=height, width=width,
-        fill=_numbers(preprocess.fill, channels), mean=mean, std=std,
-        inner=INNER[preprocess.fit],
-        rows=AXIS.format(axis="rows", at=0, size="height"), columns=AXIS.format(axis="columns", at=1, size="width"),
-    )  # fmt: skip
-    return onnx.parser.parse_model(text)
-
-
-def _numbers(values: tuple[float, ...], channels: int) -> str:
-    return ", ".join(repr(float(value)) for value in np.broadcast_to(values, channels))  # repr is read back exactly
 
 
 def _strip(model: onnx.ModelProto) -> onnx.ModelProto:

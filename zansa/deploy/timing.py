@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -26,8 +26,10 @@ import onnxruntime
 
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
+from ..arch.use import Preprocess
 from ..record import environment, write_atomic
 from . import stopwatch
+from .prepare import preparation
 from .stopwatch import uniform
 from .twin import twin
 
@@ -42,12 +44,13 @@ FREE = 1.1  # more channels are free where they take at most so many times as lo
 @dataclass(frozen=True)
 class Timer:
     """What the time of a network is made of: the `parts` measured so far, each as a multiple of the reference, which
-    `file` keeps, and the names of those `before` every network. `unit`: milliseconds that count for the reference
-    (see `calibrated`); by default its usual ones, which the table has in microseconds."""
+    `file` keeps, and the names of those `before` every network, the `preparation` among them. `unit`: milliseconds that
+    count for the reference (see `right_for`); by default its usual ones, which the table has in microseconds."""
 
     file: Path
     parts: dict[str, float]
     before: tuple[str, ...]
+    preparation: onnx.ModelProto | None = field(default=None, repr=False)
     unit: float | None = None
 
     def ms(self, net: Net) -> float:
@@ -62,9 +65,29 @@ class Timer:
             _keep(self.file, self.parts)
         return self._unit() * self._multiple(net)
 
-    def whole(self, net: Net, preparation: onnx.ModelProto | None = None) -> float:
+    def whole(self, net: Net) -> float:
         """Milliseconds of one image through the twin of a network's exported file, run as a whole."""
-        return self._unit() * _whole(_model(net, preparation), net.input.size)
+        return self._unit() * _whole(_model(net, self.preparation), net.input.size)
+
+    def right_for(self, net: Net) -> "Timer":
+        """The timer that gives for this network what it takes as a whole, and for others in proportion."""
+        usual = replace(self, unit=None)
+        return replace(self, unit=usual._unit() * usual.whole(net) / usual.ms(net))
+
+    def lot(self) -> int:
+        """How many channels this machine computes at once: the largest of 32, 16, 8, 4 and 2 of which half a multiple
+        takes as long as the next whole one, or 1. Widths that are no multiples pay for channels that they have not."""
+        for multiple in MULTIPLES:
+            halves = [width for width in range(multiple // 2, 128, multiple) if width > 16][:3]
+            if fmean(self._of_block(width + multiple // 2) / self._of_block(width) for width in halves) <= FREE:
+                return multiple
+        return 1
+
+    def _of_block(self, width: int) -> float:
+        """How long a block of this width takes between others like it, as a multiple of the reference."""
+        net = uniform(width, 3)
+        self.ms(net)
+        return self.parts[_keys(net)["stages.0.1"]]
 
     def _unit(self) -> float:
         return self.parts[REFERENCE] / 1e3 if self.unit is None else self.unit
@@ -73,44 +96,23 @@ class Timer:
         return sum(self.parts[key] for key in (*self.before, *_keys(net).values()))
 
 
-def timer(folder: Path, preparation: onnx.ModelProto | None = None) -> Timer:
-    """This machine's timer, with what an earlier one has kept in the folder. `preparation`: what comes before the
-    network in its exported file (deploy.export.preparation)."""
-    file = folder / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
+def timer(folder: str | Path, preprocess: Preprocess | None = None) -> Timer:
+    """This machine's timer, with what an earlier one has kept in the folder. `preprocess`: what an exported file does
+    before its network, which takes its time too."""
+    file = Path(folder) / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
     parts = _kept(file)
     if not {RUN, WATCHED, REFERENCE} <= parts.keys():
         parts[RUN], parts[REFERENCE] = _whole(onnx.parser.parse_model(NOTHING)), stopwatch.pace()
         parts[WATCHED] = _watched(parts[RUN])
         _keep(file, parts)
-    if preparation is None:
+    if preprocess is None:
         return Timer(file, parts, (RUN,))
-    name = f"preparation {_digest(preparation.SerializeToString())}"
+    before = preparation(preprocess)
+    name = f"preparation {_digest(before.SerializeToString())}"
     if name not in parts:
-        parts[name] = _of_preparation(preparation)
+        parts[name] = _of_preparation(before)
         _keep(file, parts)
-    return Timer(file, parts, (RUN, name))
-
-
-def calibrated(timer: Timer, net: Net, ms: float) -> Timer:
-    """The timer that gives `ms` for this network: what its exported file has been found to take."""
-    return replace(timer, unit=timer._unit() * ms / timer.ms(net))
-
-
-def multiples(timer: Timer) -> int:
-    """How many channels this machine computes at once: the largest of 32, 16, 8, 4 and 2 of which half a multiple takes
-    as long as the next whole one, or 1. Widths that are no multiples pay for channels that they do not have."""
-    for multiple in MULTIPLES:
-        halves = [width for width in range(multiple // 2, 128, multiple) if width > 16][:3]
-        if fmean(_of_block(timer, width + multiple // 2) / _of_block(timer, width) for width in halves) <= FREE:
-            return multiple
-    return 1
-
-
-def _of_block(timer: Timer, width: int) -> float:
-    """How long a block of this width takes between others like it, as a multiple of the reference."""
-    net = uniform(width, 3)
-    timer.ms(net)
-    return timer.parts[_keys(net)["stages.0.1"]]
+    return Timer(file, parts, (RUN, name), before)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -160,21 +162,21 @@ def _watched(run: float) -> float:
     return max(0.0, sum(nodes.values()) + run - _whole(model)) / len(nodes)
 
 
-def _of_preparation(preparation: onnx.ModelProto) -> float:
+def _of_preparation(prepare: onnx.ModelProto) -> float:
     """How long it takes before a network: about a third more than alone, for each drives the other from the processor's
     cache."""
-    _, channels, *size = (dim.dim_value for dim in preparation.graph.output[0].type.tensor_type.shape.dim)
+    _, channels, *size = (dim.dim_value for dim in prepare.graph.output[0].type.tensor_type.shape.dim)
     net = uniform(64, 3, channels, tuple(size))
-    both, alone = (_whole(_model(net, before), size) for before in (preparation, None))
+    both, alone = (_whole(_model(net, before), size) for before in (prepare, None))
     return max(0.0, both - alone)
 
 
-def _model(net: Net, preparation: onnx.ModelProto | None = None) -> onnx.ModelProto:
+def _model(net: Net, prepare: onnx.ModelProto | None = None) -> onnx.ModelProto:
     """The twin of a network's exported file."""
     model = twin(net)
-    if preparation is None:
+    if prepare is None:
         return model
-    graph = onnx.compose.merge_graphs(preparation.graph, model.graph, [("pixels", "pixels")])
+    graph = onnx.compose.merge_graphs(prepare.graph, model.graph, [("pixels", "pixels")])
     return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 

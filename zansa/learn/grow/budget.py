@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
+from typing import Protocol, Self
 
 from ...arch.cost import cost
 from ...arch.spec import Net
@@ -32,6 +34,15 @@ class Budget:
         return f"{self.limit / SUFFIXES[suffix]:.12g}{suffix} {UNITS[self.unit]}"
 
 
+class Clock(Protocol):
+    """What tells the milliseconds of networks on a machine (see deploy.timing.Timer): `ms` foretells them, `right_for`
+    is the clock set right for a network, and channels are faster in lots of `lot`."""
+
+    def ms(self, net: Net) -> float: ...
+    def right_for(self, net: Net) -> Self: ...
+    def lot(self) -> int: ...
+
+
 def parse(text: str) -> tuple[Budget, ...]:
     """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions, billions.
     ValueError when it cannot be understood."""
@@ -56,11 +67,17 @@ def _number(value: str, text: str) -> float:
     return number
 
 
-def price(net: Net, unit: str, milliseconds: Callable[[Net], float] | None = None) -> float:
-    """What a network costs in this unit; bytes are those of its weights in float32, and `milliseconds` is what tells
-    the time of a network (deploy.timing.Timer.ms)."""
-    if unit == "ms":
-        assert milliseconds is not None
-        return milliseconds(net)
+def pricing(unit: str, clock: Clock | None = None) -> tuple[Callable[[Net], float], int]:
+    """What tells the price of a network in this unit, and in which lots channels are worth having. ValueError for
+    milliseconds without a clock."""
+    if unit != "ms":
+        return partial(price, unit=unit), 1
+    if clock is None:
+        raise ValueError("a budget in ms needs a clock, for example zansa.timer(folder, data.preprocess)")
+    return clock.ms, clock.lot()
+
+
+def price(net: Net, unit: str) -> float:
+    """What a network costs in multiply-adds, parameters, or bytes of its weights in float32."""
     found = cost(net)
     return float({"macs": found.macs, "params": found.params, "bytes": 4 * found.params}[unit])

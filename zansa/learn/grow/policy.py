@@ -132,6 +132,14 @@ class Policy:
         """The policy with the price as it has been found for this network."""
         return self if self.check is None else replace(self, price=self.check(net))
 
+    def excess(self, net: Net) -> str | None:
+        """What to say of a network that has ended above its limit, as measured prices alone can be; None otherwise."""
+        now = self.checked(net).price(net)
+        if now <= self.limit:
+            return None
+        text = f"the network takes {now:.3g} {self.unit} as thin as it can be, and {self.limit:g} were asked"
+        return f"{text}; allow more, or name a smaller --net"
+
     def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """First what goes, then what comes."""
         moves = self.removals(average, found, held, allowed, k) if self.price(average.net) > allowed else []
