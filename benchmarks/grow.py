@@ -225,21 +225,21 @@ def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> C
 
 
 def table(found: list[Cell]) -> str:
-    """Markdown: one row for each data set, budget, length and method."""
-    heads = ["data", "training images", "budget", "epochs of zansa", "method", "runs", "multiply-adds, M",
+    """Markdown: one row for each data set, budget and method, and for each length of a method."""
+    heads = ["data", "training images", "budget", "method", "epochs of zansa", "runs", "multiply-adds, M",
              "parameters, k", "balanced accuracy, %", "accuracy, %", "ROC area", "compute to zansa's"]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     form = {"macs": (1e-6, ".2f"), "params": (1e-3, ".0f"), "balanced": (100, ".2f"), "accuracy": (100, ".2f"),
             "roc_auc": (1, ".4f")}  # fmt: skip
-    task = lambda c: (c["data"], c["limit"], c["epochs"])  # noqa: E731
-    place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"])  # noqa: E731
+    task = lambda c: (c["data"], c["limit"])  # noqa: E731
+    place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"], c["epochs"])  # noqa: E731
     compute = {(*task(c), c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
-    for (data, limit, epochs, k, search), group in groupby(sorted(found, key=place), key=place):
+    for (data, limit, k, search, epochs), group in groupby(sorted(found, key=place), key=place):
         runs = list(group)
         shares = [run["compute"] / compute[*task(run), run["seed"]] for run in runs
                   if (*task(run), run["seed"]) in compute]  # fmt: skip
         images = spread([run["images"] for run in runs], 1, ".0f")
-        row = [data, images, f"{limit / 1e6:g}M", epochs, named(METHODS[k], search), len(runs),
+        row = [data, images, f"{limit / 1e6:g}M", named(METHODS[k], search), epochs, len(runs),
                *(spread([run[key] for run in runs], *f) for key, f in form.items())]  # fmt: skip
         lines.append(f"| {' | '.join(map(str, [*row, spread(shares, 1, '.2f')]))} |")
     return "\n".join(lines)

@@ -121,7 +121,9 @@ def test_the_module_is_left_as_it_was():
     before = {name: value.clone() for name, value in module.state_dict().items()}
     held = held_out(data, parts.val, True)
     gates(module, held)
-    promises(module, [Widen(axis="stem", count=2), Insert(stage=0, at=1, block=net.stages[0].blocks[0])], held, held, 0)
+    promises(
+        module, [Widen(axis="stem", count=2), Insert(stage=0, at=1, block=net.stages[0].blocks[0])], held, held, held, 0
+    )
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert module.training
     assert not any(p.requires_grad for p in module.stem.parameters())
@@ -152,7 +154,10 @@ def test_a_weight_of_two_counts_as_two_samples():
         assert torch.allclose(one.channels[axis].square().sum(0), two.channels[axis].square().sum(0), rtol=1e-4)
     offered = [Widen(axis="stem", count=2)]
     train = held_out(data, parts.train, False)
-    (a, _), (b, _) = promises(module, offered, train, weighted, 0), promises(module, offered, train, twice, 0)
+    (a, _), (b, _) = (
+        promises(module, offered, train, weighted, weighted, 0),
+        promises(module, offered, train, twice, twice, 0),
+    )
     assert a[0].gain * len(index) == pytest.approx(b[0].gain * (len(index) + 5), rel=1e-3)
 
 
@@ -229,7 +234,7 @@ def test_what_a_network_lacks_is_promised_most(net, kind):
         slope = sum(weight_slope(reader.row, x, s) for x, s in calls)
         weight = true[f"{reader.row.path}.weight"][:, list(reader.channels)]
         assert torch.allclose(weight, slope, atol=1e-3 * float(slope.abs().max()) + 1e-4)
-    found, together = promises(module, offered, train, held, 3)
+    found, together = promises(module, offered, train, held, held, 3)
     assert len(found) == len(offered)
     assert (together.gain > 0) <= (kind is Widen)
 
@@ -240,10 +245,10 @@ def test_no_new_block_and_no_gate_knows_of_another(net):
     module = trained(build(net)).float()
     offered = [edit for edit in candidates(net, 0.5, 1) if not isinstance(edit, Widen)]
     samples = held_out(data, parts.train, False)
-    found, _ = promises(module, offered, samples, samples, 1)
+    found, _ = promises(module, offered, samples, samples, samples, 1)
     assert offered
     for edit, beside in zip(offered, found, strict=True):
-        (alone,), _ = promises(module, [edit], samples, samples, 1)
+        (alone,), _ = promises(module, [edit], samples, samples, samples, 1)
         assert alone.error > 0
         assert (beside.gain, beside.error) == pytest.approx((alone.gain, alone.error), rel=1e-4, abs=1e-9)
 
@@ -430,7 +435,7 @@ def builtin_net():
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first", patience=0.0, checkpoint=0.0)
-PLAN = Plan(first=1.4, events=3, samples=64)
+PLAN = Plan(first=1.4, events=3, samples=256)
 
 
 def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", check=None,

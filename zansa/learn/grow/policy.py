@@ -22,7 +22,7 @@ from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
 
-LONGER = 2.0  # times the epochs: what small networks save is spent on them
+LONGER = 2.2  # times the epochs: what small networks save is spent on them
 NEAR, AIM, TRIES = 0.97, 0.99, 5  # where prices are measured: what of the limit is enough, and asked; how often
 HEALING = 0.6  # progress at which a network that was given changes for the last time: what goes leaves wounds
 
@@ -34,8 +34,9 @@ class Plan:
     the largest budget, which the last event meets. Where the network costs more than that, it thins out. Where it
     costs less, what promises more than `certain` standard errors comes, in lots of `share` of a width, and what is left
     of the allowance makes all axes wider, if that promises more than `likely` standard errors. Channels come and go in
-    lots of `quantum`. At most `samples` tell of worth, and twice as many of promise. `guide`: by what moves are chosen,
-    "worth", or "chance" as a control."""
+    lots of `quantum`. At most `samples` held-out ones tell of worth, twice as many of what wider axes promise, and half
+    as many of what new blocks and gates do; a quarter as many training ones tell in which direction. `guide`: by what
+    moves are chosen, "worth", or "chance" as a control."""
 
     first: float = 0.25
     begin: float = 0.08
@@ -177,10 +178,11 @@ class Policy:
             together = Promise(1.0, 0.0)
         else:
             balanced = self.recipe.balance != "none"
-            index = np.sort(random.permutation(self.parts.train)[: plan.samples])
-            train = held_out(self.data, index, balanced, plan.samples)
+            index = np.sort(random.permutation(self.parts.train)[: plan.samples // 4])
+            train = held_out(self.data, index, balanced)
             held = held_out(self.data, self.parts.val, balanced, 2 * plan.samples)
-            found, together = promises(module, offered, train, held, self.recipe.seed + k)
+            few = held_out(self.data, self.parts.val, balanced, plan.samples // 2)
+            found, together = promises(module, offered, train, held, few, self.recipe.seed + k)
         moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
         if together.gain > plan.likely * together.error:
             moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)

@@ -57,17 +57,18 @@ class Reader:
 
 
 def promises(
-    module: Network, candidates: Sequence[Addition], train: Held, held: Held, seed: int
+    module: Network, candidates: Sequence[Addition], train: Held, held: Held, few: Held, seed: int
 ) -> tuple[list[Promise], Promise]:
     """What each candidate promises, and what all wider axes together do as the gradient has it, whatever the present
-    layers can learn: `train` gives the directions, `held` measures them. The module stays as it is."""
+    layers can learn: `train` gives the directions, `held` measures those of wider axes, and `few` those of new blocks
+    and gates, with which the network is several times as dear. The module stays as it is."""
     found: dict[int, Promise] = {}
     together = Promise(0.0, 0.0)
-    for kind, extend in ((Widen, widened), (Insert | Rekind, deepened)):
+    for kind, extend, judges in ((Widen, widened, held), (Insert | Rekind, deepened, few)):
         places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
         if places:
             extended, readers = extend(module, [candidates[k] for k in places], seed)
-            each, alike = measured(extended, readers, len(places), train, held)
+            each, alike = measured(extended, readers, len(places), train, judges)
             found |= zip(places, each, strict=True)
             together = alike if kind is Widen else together
     return [found[k] for k in range(len(candidates))], together
