@@ -53,7 +53,6 @@ from zansa.nets.build import Network, build
 from zansa.record import Run, environment
 
 METHODS = ("zansa", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
-SEARCHED = ("resbuilder", "mended")
 Cell = dict[str, Any]
 
 
@@ -71,7 +70,8 @@ class Task:
     final: int
 
     def search(self, method: str) -> list[int]:
-        """What tells one length of ResBuilder from another: cycles, trainings of each, their epochs, the last one's."""
+        """What tells one length of ResBuilder from another: cycles, trainings of each, their epochs, the last one's;
+        nothing for other methods."""
         lengths = [self.runs.cycles, 1 + self.runs.inserts, self.runs.epochs, self.final]
         return {"resbuilder": lengths[:3], "mended": lengths}.get(method, [])
 
@@ -179,7 +179,7 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method not in ("zansa", *SEARCHED):
+        if found is None and method != "zansa" and not task.search(method):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began = Ledger(), time.perf_counter()
         match method:

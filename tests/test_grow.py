@@ -551,6 +551,19 @@ def test_no_test_image_can_be_read_in_a_search():
     assert set(closed.labels[parts.test]) == {-1}
 
 
+def test_wider_axes_and_new_blocks_are_judged_by_samples_of_their_own():
+    net = small_net("basic")
+    data, parts = a_set(net, 160)
+    module = trained(build(net)).float()
+    offered = [Widen(axis="stem", count=2), Insert(stage=0, at=1, block=net.stages[0].blocks[0])]
+    train, held, few = held_out(data, parts.train, False), *(held_out(data, parts.val, False, n) for n in (40, 20))
+    found, together = promises(module, offered, train, held, few, 0)
+    (wider, _), alike = promises(module, offered, train, held, held, 0)
+    (_, deeper), _ = promises(module, offered, train, few, few, 0)
+    assert (found, together) == ([wider, deeper], alike)
+    assert promises(module, offered, train, few, held, 0)[0] != found
+
+
 def test_growing_from_python():
     data, parts = a_set(small_net("basic"), 160)
     model = zansa.grow(data, parts, "params=12k", RECIPE.model_copy(update={"epochs": 14}))  # with a race

@@ -7,8 +7,7 @@ import onnx.parser
 from ..arch.use import Preprocess
 from .twin import IR, OPSET
 
-# From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation,
-# in ONNX's own text.
+# From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation.
 # The resize is two products with matrices of Pillow's triangle weights, in float64 until they are normalised. ONNX's
 # Resize with antialias is up to twice as fast on large colour images, but its float32 positions miss 16-bit levels by
 # two, and engines other than onnxruntime's CPU lack it or compute it differently.
