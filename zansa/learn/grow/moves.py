@@ -1,7 +1,9 @@
 """From worths to moves: what goes when a network costs too much, what comes when there is room."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -30,6 +32,8 @@ from .signals import Gates
 Price = Callable[[Net], float]
 FEWEST = 4  # channels that an axis keeps
 WIDEST = 64  # times its width may an axis become at once
+STEP = 1 / 16  # of its width, and a lot at least, an axis becomes wider at once where prices are measured
+FREE = 1e-3  # of the price: what costs less counts as costing so much
 ORDER = (Rekind, Widen, Insert)  # gates first, which ask for a block's widths; blocks last, which change names of axes
 Place = tuple[int, int]
 
@@ -296,6 +300,29 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
         if price(behind(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
             counts = more
     return priced(net, [(Widen(axis=axis, count=count), None, None) for axis, count in counts.items()], price)
+
+
+def cheaply(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
+    """Axes wider, a lot or two at a time, while the limit allows it: each time the axis whose layers have fewest
+    multiply-adds, the fall of 1 / (width^2 positions), for what that costs. For measured prices, in which a lot of
+    channels is the double of a thin axis, two may cost less than one, and a layer may take ten times as long as another
+    of as many multiply-adds. Gates, which have no positions, stay as they are; nothing is promised of it."""
+    found, counts = net, dict[str, int]()
+    while True:
+        table, now, best = lower(found), price(found), (0.0, found, "", 0)
+        for lot in widenings(found, STEP, quantum, least=1):
+            positions = [math.prod(row.size) for row in table.rows if row.y == lot.axis and row.size]
+            for count in (lot.count, 2 * lot.count) if positions else ():
+                wider = apply(found, Widen(axis=lot.axis, count=count))
+                spent = price(wider) - now
+                if now + spent <= limit:
+                    width = table.width[lot.axis]
+                    gain = (width**-2 - (width + count) ** -2) / max(positions)
+                    best = max(best, (gain / max(spent, FREE * now), wider, lot.axis, count), key=itemgetter(0))
+        _, found, axis, more = best
+        if not more:
+            return priced(net, [(Widen(axis=a, count=count), None, None) for a, count in counts.items()], price)
+        counts[axis] = counts.get(axis, 0) + more
 
 
 def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:

@@ -17,7 +17,7 @@ from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .moves import Move, Price, behind, candidates, enrich, evenly, lighten
+from .moves import Move, Price, behind, candidates, cheaply, enrich, evenly, lighten
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
@@ -115,7 +115,8 @@ class Policy:
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
         """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
         it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
-        until they fit. The lightest that was tried where none does."""
+        until they fit; then lots of channels fill what is left, each time measured. The lightest that was tried where
+        none fits."""
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
         asked, before = AIM * allowed, None
         while (after := behind(average.net, [move.edit for move in moves])) != before:
@@ -126,7 +127,11 @@ class Policy:
                 break
             asked *= AIM if policy.price(after) > allowed else 1.0
             moves = policy.moves(average, found, held, asked, k)
-        _, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
+        paid, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
+        if paid < NEAR * allowed and any(move.gain is None for move in moves):  # axes were worth being wider
+            net = behind(average.net, [move.edit for move in moves])
+            moves = moves + cheaply(net, lambda net: self.checked(net).price(net), AIM * allowed, self.plan.quantum)
+            policy = self.checked(behind(average.net, [move.edit for move in moves]))
         return moves, policy
 
     def checked(self, net: Net) -> "Policy":
@@ -185,7 +190,8 @@ class Policy:
             found, together = promises(module, offered, train, held, few, self.recipe.seed + k)
         moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
         if together.gain > plan.likely * together.error:
-            moves += evenly(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
+            wider = evenly if self.check is None else cheaply
+            moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
         return moves
 
     def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
