@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import zlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
-from zansa.learn.grow.moves import behind, candidates, cheaply, enrich, evenly, lighten, rise
+from zansa.learn.grow.moves import behind, candidates, cheapest, cheaply, enrich, evenly, lighten, rise
 from zansa.learn.grow.policy import Plan, Policy
 from zansa.learn.grow.promise import Promise, deepened, passes, promise, promises, weight_slope, widened
 from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
@@ -545,6 +547,59 @@ def test_lots_come_where_multiply_adds_are_cheap_and_no_axis_stays_behind():
     least, *others = sorted(layers.values())
     assert layers["stem"] == least, "the dearest"
     assert others[-1] <= 6 * others[0], "and the others have nearly as many multiply-adds as one another"
+
+
+def test_two_lots_come_where_one_is_dearer():
+    net = scaled(default_net((32, 32), 3, 10, "natural"), 1.0, 16)
+
+    def dearer_between(other):
+        return by_sixteens(other) + 1e9 * any(width % 16 for width in lower(other).width.values() if width > 10)
+
+    more = cheapest(net, dearer_between, 2 * by_sixteens(net), 8)
+    assert more is not None
+    assert more.count == 16
+
+
+def test_as_many_streams_as_inner_channels_come_in_deep_stages():
+    net = scaled(default_net((64, 64), 1, 6, "surface"), 0.5, 8)
+    net = net.but({"stages": tuple(stage.but({"blocks": stage.blocks[-1:] * 3}) for stage in net.stages)})
+    for stage in behind(net, [move.edit for move in cheaply(net, macs, 4 * macs(net), 8)]).stages:
+        assert all(0.5 * stage.width <= block.hidden[0] <= 2 * stage.width for block in stage.blocks)
+
+
+@pytest.mark.parametrize("salt", range(4))
+def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
+    """Every network takes up to a tenth longer than its parts, none as long as the others."""
+    runs = []
+
+    def check(net):
+        runs.append(net)
+        factor = 1 + zlib.crc32(f"{salt} {macs(net)}".encode()) / 10 / 2**32
+        return lambda other: factor * macs(other)
+
+    net = seed_net(builtin_net(), macs, 5e6)
+    data, parts = a_set(small_net("basic"))
+    policy = Policy(macs, macs(net), 6e6, "ms", Plan(quantum=1), data, parts, RECIPE, check=cache(check))
+    moves = policy.filling(net, 6e6)
+    full = behind(net, [move.edit for move in moves])
+    assert moves
+    assert check(full)(full) <= 6e6
+    assert len(set(runs)) <= len(moves) + 2
+    assert all(move.gain is None for move in moves)
+
+
+def test_nothing_fills_the_limit_where_growth_has_stopped():
+    """Labels drawn by lot, of which wider axes promise nothing."""
+    net = small_net("basic")
+    data, parts = a_set(net, 400)
+    data = dataclasses.replace(data, labels=np.random.default_rng(1).integers(0, 3, len(data)))
+    module = build(net, torch.Generator().manual_seed(1))
+    for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": 1})):
+        pass
+    policy = Policy(macs, macs(net), 3 * macs(net), "ms", Plan(), data, parts, RECIPE, check=lambda net: macs)
+    held = held_out(data, parts.val, False, 500)
+    moves, _ = policy.settled([], module, gates(module, held), held, 3 * macs(net), 6)
+    assert moves == []
 
 
 def test_gates_stay_and_lots_are_whole():

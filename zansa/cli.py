@@ -280,8 +280,9 @@ def grow(
     """Train a network whose depth, widths and kinds of blocks are found in the same training, under a budget.
 
     It begins with a quarter of the smallest budget, with the best of several small networks that learn for a short
-    while, and grows at a few moments, first where validation images promise most, and evenly otherwise, as long as
-    they promise anything; a network that costs more than the budget thins out where that costs the least.
+    while, and grows at a few moments, first where validation images promise most, and evenly otherwise (to milliseconds
+    where multiply-adds are cheap here), as long as they promise anything; a network that costs more than the budget
+    thins out where that costs the least.
     The rate of learning is held till the last change, and falls to zero in the last sixth of the training.
     """
     if explain is not None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 import numpy as np
 import torch
@@ -32,8 +31,9 @@ from .signals import Gates
 Price = Callable[[Net], float]
 FEWEST = 4  # channels that an axis keeps
 WIDEST = 64  # times its width may an axis become at once
-STEP = 1 / 16  # of its width, and a lot at least, an axis becomes wider at once where prices are measured
-FREE = 1e-3  # of the price: what costs less counts as costing so much
+STEP = 1 / 16  # of its width, in whole lots and at least one, is what counts as a lot where prices are measured
+MOST = 8192  # channels may an axis have there, were they free
+FREE = 3e-3  # of the price: what costs less, by a measurement, counts as costing so much
 ORDER = (Rekind, Widen, Insert)  # gates first, which ask for a block's widths; blocks last, which change names of axes
 Place = tuple[int, int]
 
@@ -303,26 +303,30 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
 
 
 def cheaply(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
-    """Axes wider, a lot or two at a time, while the limit allows it: each time the axis whose layers have fewest
-    multiply-adds, the fall of 1 / (width^2 positions), for what that costs. For measured prices, in which a lot of
-    channels is the double of a thin axis, two may cost less than one, and a layer may take ten times as long as another
-    of as many multiply-adds. Gates, which have no positions, stay as they are; nothing is promised of it."""
+    """Axes wider, one after the other (see `cheapest`), while the limit allows it. For measured prices, in which a lot
+    of channels is the double of a thin axis, and a layer may take several times as long as another of as many
+    multiply-adds. Nothing is promised of it."""
     found, counts = net, dict[str, int]()
-    while True:
-        table, now, best = lower(found), price(found), (0.0, found, "", 0)
-        for lot in widenings(found, STEP, quantum, least=1):
-            positions = [math.prod(row.size) for row in table.rows if row.y == lot.axis and row.size]
-            for count in (lot.count, 2 * lot.count) if positions else ():
-                wider = apply(found, Widen(axis=lot.axis, count=count))
-                spent = price(wider) - now
-                if now + spent <= limit:
-                    width = table.width[lot.axis]
-                    gain = (width**-2 - (width + count) ** -2) / max(positions)
-                    best = max(best, (gain / max(spent, FREE * now), wider, lot.axis, count), key=itemgetter(0))
-        _, found, axis, more = best
-        if not more:
-            return priced(net, [(Widen(axis=a, count=count), None, None) for a, count in counts.items()], price)
-        counts[axis] = counts.get(axis, 0) + more
+    while more := cheapest(found, price, limit, quantum):
+        found, counts[more.axis] = apply(found, more), counts.get(more.axis, 0) + more.count
+    return priced(net, [(Widen(axis=axis, count=count), None, None) for axis, count in counts.items()], price)
+
+
+def cheapest(net: Net, price: Price, limit: float, quantum: int) -> Widen | None:
+    """One axis wider by one or two lots, of which two can cost less than one: where the layers that write it (shortcuts
+    apart) have fewest multiply-adds, the fall of the sum of 1 / (width^2 positions), for what that costs. Gates, which
+    have no positions, stay as they are. None where all is above the limit."""
+    table, now, found = lower(net), price(net), dict[Widen, float]()
+    for lot in widenings(net, STEP, quantum, least=1):
+        width = table.width[lot.axis]
+        rows = [row for row in table.rows if row.op == "conv" and row.y == lot.axis and ".shortcut." not in row.path]
+        layers = sum(1 / math.prod(row.size) for row in rows)
+        for count in (lot.count, 2 * lot.count) if rows else ():
+            wider = Widen(axis=lot.axis, count=count)
+            if width + count <= MOST and (paid := price(apply(net, wider))) <= limit:
+                gain = layers * (width**-2 - (width + count) ** -2)
+                found[wider] = gain / max(paid - now, FREE * now)
+    return max(found, key=found.__getitem__, default=None)
 
 
 def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:

@@ -17,7 +17,7 @@ from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .moves import Move, Price, behind, candidates, cheaply, enrich, evenly, lighten
+from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
@@ -129,10 +129,20 @@ class Policy:
             moves = policy.moves(average, found, held, asked, k)
         paid, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         if paid < NEAR * allowed and any(move.gain is None for move in moves):  # axes were worth being wider
-            net = behind(average.net, [move.edit for move in moves])
-            moves = moves + cheaply(net, lambda net: self.checked(net).price(net), AIM * allowed, self.plan.quantum)
+            moves = moves + self.filling(behind(average.net, [move.edit for move in moves]), AIM * allowed)
             policy = self.checked(behind(average.net, [move.edit for move in moves]))
         return moves, policy
+
+    def filling(self, net: Net, limit: float) -> list[Move]:
+        """Axes wider, one after the other, as long as the network that this makes, when it is run, keeps to the
+        limit."""
+        moves = list[Move]()
+        while more := cheapest(net, self.checked(net).price, limit, self.plan.quantum):
+            wider = apply(net, more)
+            if self.checked(wider).price(wider) > limit:
+                break
+            moves, net = [*moves, *priced(net, [(more, None, None)], self.price)], wider
+        return moves
 
     def checked(self, net: Net) -> "Policy":
         """The policy with the price as it has been found for this network."""
@@ -172,9 +182,9 @@ class Policy:
         return [first, *self.removals(module, gates(module, held), held, allowed, k)]
 
     def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
-        """What comes when all that goes has gone: what promises most, and all axes evenly wider with what is left. They
-        stay as they are where wider axes would only fit the noise of the training samples, so that what held-out ones
-        gain cannot be told from nothing."""
+        """What comes when all that goes has gone: what promises most, and with what is left all axes evenly wider; by
+        measured prices those where that is cheap. They stay as they are where wider axes would only fit the noise of
+        the training samples, so that what held-out ones gain cannot be told from nothing."""
         net, plan = module.net, self.plan
         offered = candidates(net, plan.share, plan.quantum)
         random = np.random.default_rng([self.recipe.seed, k, 1])
