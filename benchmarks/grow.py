@@ -225,14 +225,16 @@ def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> C
 
 
 def table(found: list[Cell]) -> str:
-    """Markdown: one row for each data set, budget and method, and for each length of a method."""
+    """Markdown: one row for each data set, budget and method, and for each length of a method; ResBuilder's length is
+    in its name."""
     heads = ["data", "training images", "budget", "method", "epochs of zansa", "runs", "multiply-adds, M",
              "parameters, k", "balanced accuracy, %", "accuracy, %", "ROC area", "compute to zansa's"]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     form = {"macs": (1e-6, ".2f"), "params": (1e-3, ".0f"), "balanced": (100, ".2f"), "accuracy": (100, ".2f"),
             "roc_auc": (1, ".4f")}  # fmt: skip
     task = lambda c: (c["data"], c["limit"])  # noqa: E731
-    place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"], c["epochs"])  # noqa: E731
+    epochs_of = lambda c: "–" if c["search"] else str(c["epochs"])  # noqa: E731
+    place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"], epochs_of(c))  # noqa: E731
     compute = {(*task(c), c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
     for (data, limit, k, search, epochs), group in groupby(sorted(found, key=place), key=place):
         runs = list(group)
