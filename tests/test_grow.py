@@ -517,7 +517,7 @@ def test_a_price_that_was_predicted_wrongly_is_set_right(true, share):
         return lambda other: factor * macs(other)
 
     module, journal, _ = a_run(check=check, share=share)
-    assert 0.96 * 200_000 <= true(module.net) <= 200_000  # a channel costs up to three per cent here
+    assert 0.97 * 200_000 <= true(module.net) <= 200_000
     assert journal[-1]["price_after"] == pytest.approx(true(module.net))
 
 
@@ -584,7 +584,8 @@ def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
     full = behind(net, [move.edit for move in moves])
     assert moves
     assert check(full)(full) <= 6e6
-    assert len(set(runs)) <= len(moves) + 2
+    above = len(set(runs)) - len(moves) - 1  # networks; each has lowered by one per cent what is asked
+    assert above <= math.log(6e6 / macs(net)) / -math.log(0.99)
     assert all(move.gain is None for move in moves)
 
 

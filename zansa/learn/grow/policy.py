@@ -134,14 +134,15 @@ class Policy:
         return moves, policy
 
     def filling(self, net: Net, limit: float) -> list[Move]:
-        """Axes wider, one after the other, as long as the network that this makes, when it is run, keeps to the
-        limit."""
-        moves = list[Move]()
-        while more := cheapest(net, self.checked(net).price, limit, self.plan.quantum):
+        """Axes wider, one after the other, as long as the network that this makes, when it is run, keeps to the limit;
+        after one that does not, by lots that cost less."""
+        moves, asked = list[Move](), limit
+        while more := cheapest(net, self.checked(net).price, asked, self.plan.quantum):
             wider = apply(net, more)
             if self.checked(wider).price(wider) > limit:
-                break
-            moves, net = [*moves, *priced(net, [(more, None, None)], self.price)], wider
+                asked *= AIM
+            else:
+                moves, net = [*moves, *priced(net, [(more, None, None)], self.price)], wider
         return moves
 
     def checked(self, net: Net) -> "Policy":
