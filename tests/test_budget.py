@@ -29,6 +29,7 @@ from zansa.deploy.timing import Timer, timer
 from zansa.deploy.twin import twin
 from zansa.learn.defaults import series_net
 from zansa.learn.grow.budget import parse, price
+from zansa.learn.grow.start import pricing, scaled, seed_net
 from zansa.nets.build import build
 from zansa.nets.files import Model
 
@@ -309,7 +310,23 @@ def test_right_for_a_network(warm, monkeypatch):
     assert mended.ms(other) / mended.ms(net) == pytest.approx(warm.ms(other) / warm.ms(net))
     assert mended == replace(warm, unit=mended.unit)
     monkeypatch.setattr(timing, "_whole", lambda *_: 3e3 / warm.parts[timing.REFERENCE])
-    assert mended.right_for(net).ms(net) == pytest.approx(3.0)
+    assert mended.right_for(other).ms(other) == pytest.approx(3.0)
+    assert mended.right_for(net) == mended  # what was found of it stays in the table
+    assert timer(warm.file.parent).right_for(net) == mended
+    prepared = timer(warm.file.parent, Preprocess(channels=3, size=net.input.size))
+    assert prepared.right_for(net).ms(net) == pytest.approx(3.0)  # with a preparation it is another
+
+
+def test_milliseconds_are_right_for_the_thinnest(warm, monkeypatch):
+    """Of which the table may promise less than it takes, so that a budget would be taken on that nothing can meet."""
+    net, usual = a_net(48, 2), replace(warm, parts=dict(warm.parts))
+    thinnest = scaled(net, 0.0, warm.lot())
+    monkeypatch.setattr(timing, "_whole", lambda *_: 7e3 / warm.parts[timing.REFERENCE])
+    told, lot = pricing("ms", net, usual)
+    assert lot == warm.lot()
+    assert told(thinnest) == pytest.approx(7.0)
+    with pytest.raises(ValueError, match=r"the thinnest network of this shape costs 7, and 6\.9 are allowed"):
+        seed_net(net, told, 6.9, 1.0, lot)
 
 
 def test_the_preparation_counts(warm):

@@ -664,7 +664,8 @@ def test_growing_from_python():
 
 
 class Heard:
-    """A clock, and what it said of every network that it was set right for: `dearer` times what it has measured."""
+    """A clock, and what it said of every network that it was set right for: of all behind the first `dearer` times what
+    it has measured."""
 
     def __init__(self, clock, dearer=1.0):
         self.clock, self.dearer, self.said = clock, dearer, {}
@@ -672,7 +673,7 @@ class Heard:
 
     def right_for(self, net):
         right = self.clock.right_for(net)
-        right = dataclasses.replace(right, unit=self.dearer * right.unit)
+        right = dataclasses.replace(right, unit=(self.dearer if self.said else 1.0) * right.unit)
         self.said[net] = right.ms(net)
         return right
 

@@ -163,15 +163,16 @@ def test_a_growth_to_milliseconds_keeps_to_them(in_time, monkeypatch):
     assert f"{final['price_after']:.3f} of {final['limit']:g}" in line
 
 
-def test_a_growth_that_ends_above_its_milliseconds_says_so(in_time):
-    """The table promises half of what everything takes."""
+def test_milliseconds_that_no_network_can_keep_to_are_refused(in_time, tmp_path):
+    """Also where the table promises half of what everything takes."""
     out, table, least, grow = in_time
     (file,) = table.glob("latency-*.json")
     content = json.loads(file.read_text())
-    content["parts"] = {k: v if k == REFERENCE else v / 2 for k, v in content["parts"].items()}
-    file.write_text(json.dumps(content))
-    result = zansa(*grow, "--budget", f"ms={0.7 * least:.4f}", "--name", "above", ZANSA_CACHE=str(table))
-    assert result.returncode == 0, result.stderr
-    assert "as thin as it can be" in result.stderr
-    events = [json.loads(line) for line in (out / "above" / "events.jsonl").read_text().splitlines()]
-    assert any("as thin as it can be" in event.get("text", "") for event in events)
+    parts = {name: spent for name, spent in content["parts"].items() if not name.startswith("whole")}
+    content["parts"] = {name: spent if name == REFERENCE else spent / 2 for name, spent in parts.items()}
+    (tmp_path / file.name).write_text(json.dumps(content))
+    before = set(out.iterdir())
+    result = zansa(*grow, "--budget", f"ms={0.7 * least:.4f}", "--name", "above", ZANSA_CACHE=str(tmp_path))
+    assert result.returncode == 2, result.stderr
+    assert "the thinnest network of this shape costs" in result.stderr
+    assert set(out.iterdir()) == before

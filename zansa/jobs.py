@@ -48,13 +48,13 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.grow.budget import Budget, parse, pricing
+from .learn.grow.budget import Budget, parse, right
 from .learn.grow.moves import Price
 from .learn.grow.policy import HEALING, Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning
 from .learn.grow.resbuilder import Plan as Runs
 from .learn.grow.resbuilder import Switches, empty_net, resbuilder
-from .learn.grow.start import refuse_too_dear, seed_net
+from .learn.grow.start import pricing, refuse_too_dear, seed_net
 from .learn.predict import normalised, probabilities, to_tensor
 from .learn.train import Recipe, choose_device, choose_speed, helping, training
 from .learn.tune import Tuning
@@ -187,8 +187,6 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
     for other, branch in zip(branches_of(run), smaller(job), strict=True):
         if not finished(other):
             tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
-            if "clock.json" in set(run.files()) - set(other.files()):
-                other.write_json("clock.json", run.read_json("clock.json"))  # one network, one price
             recipe, net = run.read_json("recipe.json"), Net.from_dict(run.read_json("start.json"))
             finish(other, replace(branch, net=net, recipe=Recipe.model_validate(recipe)), tell)
             if not finished(other):
@@ -231,7 +229,7 @@ def prepare(request: Request, tell: Tell) -> Job:
     net = chosen_net(request, data) if start is None else start.net
     if request.budget is not None and request.method == "zansa":
         budget = parse(request.budget)[0]
-        price, quantum = price_of(budget, data)
+        price, quantum = price_of(budget, data, net)
         refuse_too_dear(net, price, budget.limit, quantum)
     return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
 
@@ -365,7 +363,7 @@ def chosen_net(request: Request, data: Dataset) -> Net:
         if request.method == "resbuilder":
             return empty_net(size, channels, len(data.classes), published(request)[1])
         budget = parse(request.budget)[0]
-        price, quantum = price_of(budget, data)
+        price, quantum = price_of(budget, data, net)
         return seed_net(net, price, budget.limit, plan_of(request).first, quantum)
     net = zoo.read(request.net)
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
@@ -525,8 +523,8 @@ def raced(module: Network, job: Job, run: Run) -> Generator[dict[str, Any], None
     began, device = perf_counter(), choose_device(job.recipe.device)
     recipe = choose_speed(module.to(device), job.data, job.parts, job.recipe, device)
     run.write_json("recipe.json", recipe.model_dump(mode="json"))  # all of them, and what goes on, are fast alike
-    price, quantum = price_of(budget, job.data)
     usual = default_net(pre.size, pre.channels, len(job.data.classes), job.data.kind)
+    price, quantum = price_of(budget, job.data, usual)
     winner = yield from beginning(
         usual, price, budget.limit, plan_of(job.request, quantum), job.data, job.parts, recipe, folder
     )
@@ -562,35 +560,23 @@ def growth(job: Job, run: Run) -> Policy:
     *others, budget = parse(job.request.budget or "")
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
-    price, quantum = price_of(budget, job.data)
-    check = None
-    if budget.unit == "ms":
-        check = partial(checked, clock=clock_of(job.data), run=run)
-        price = check(job.net)
+    price, quantum = price_of(budget, job.data, job.net)
+    check = partial(right, clock_of(job.data)) if budget.unit == "ms" else None
+    price = price if check is None else check(job.net)
     plan = plan_of(job.request, quantum)
     return Policy(price, price(job.net), budget.limit, budget.unit, plan, job.data, job.parts, job.recipe,
                   tuple(forks), check)  # fmt: skip
 
 
-def price_of(budget: Budget, data: Dataset) -> tuple[Price, int]:
-    """What tells the price of a network in the unit of a budget, and in which lots channels are worth having: for
-    milliseconds, both as this machine has been measured."""
-    return pricing(budget.unit, clock_of(data) if budget.unit == "ms" else None)
+def price_of(budget: Budget, data: Dataset, net: Net) -> tuple[Price, int]:
+    """What tells the price of networks like this one in the unit of a budget, and in which lots channels are worth
+    having: for milliseconds, both as this machine has been measured."""
+    return pricing(budget.unit, net, clock_of(data) if budget.unit == "ms" else None)
 
 
 def clock_of(data: Dataset) -> Timer:
     """What tells milliseconds of networks for these data, from their parts."""
     return timer(default_folder(), data.preprocess)
-
-
-def checked(net: Net, clock: Timer, run: Run) -> Price:
-    """The clock as it is right for a network, which is run as a whole; the run keeps what was found."""
-    known = run.read_json("clock.json") if "clock.json" in run.files() else {}
-    name = hashlib.sha256(net.to_json().encode()).hexdigest()[:16]
-    if name not in known:
-        known[name] = clock.right_for(net).unit
-        run.write_json("clock.json", known)
-    return replace(clock, unit=known[name]).ms
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Milliseconds of a description on this machine, from a table of measured parts: stem, blocks, head.
+"""Milliseconds of a description on this machine, from a table of measured parts (stem, blocks, head) and networks.
 
 What is timed is the twin of a network's export, in onnxruntime, on one thread, one image at a time. A part that is not
 in the table yet is measured in the first network that has it, between its neighbours, and so it is fused with them and
@@ -66,8 +66,13 @@ class Timer:
         return self._unit() * self._multiple(net)
 
     def whole(self, net: Net) -> float:
-        """Milliseconds of one image through the twin of a network's exported file, run as a whole."""
-        return self._unit() * _whole(_model(net, self.preparation), net.input.size)
+        """Milliseconds of one image through the twin of a network's exported file, run as a whole. What was found stays
+        in the table, so that a growth that was killed, or is begun again, decides alike."""
+        name = f"whole {_digest(' '.join((*self.before, net.to_json())).encode())}"
+        if name not in self.parts:
+            self.parts[name] = _whole(_model(net, self.preparation), net.input.size)
+            _keep(self.file, self.parts)
+        return self._unit() * self.parts[name]
 
     def right_for(self, net: Net) -> "Timer":
         """The timer that gives for this network what it takes as a whole, and for others in proportion."""

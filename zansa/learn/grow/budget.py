@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Protocol, Self
 
 from ...arch.cost import cost
@@ -67,14 +66,9 @@ def _number(value: str, text: str) -> float:
     return number
 
 
-def pricing(unit: str, clock: Clock | None = None) -> tuple[Callable[[Net], float], int]:
-    """What tells the price of a network in this unit, and in which lots channels are worth having. ValueError for
-    milliseconds without a clock."""
-    if unit != "ms":
-        return partial(price, unit=unit), 1
-    if clock is None:
-        raise ValueError("a budget in ms needs a clock, for example zansa.timer(folder, data.preprocess)")
-    return clock.ms, clock.lot()
+def right(clock: Clock, net: Net) -> Callable[[Net], float]:
+    """What tells milliseconds so that it is right for this network."""
+    return clock.right_for(net).ms
 
 
 def price(net: Net, unit: str) -> float:

@@ -1,7 +1,7 @@
 """Growing from Python, in one call."""
 
 import warnings
-from functools import cache
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,10 +15,10 @@ from ..data.seal import sealed
 from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
 from ..train import Recipe, choose_device, choose_speed, training
-from .budget import Clock, parse, pricing
+from .budget import Clock, parse, right
 from .policy import HEALING, Plan, Policy, annealed, lengthened
 from .race import beginning, last
-from .start import refuse_too_dear
+from .start import pricing, refuse_too_dear
 
 
 def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None, net: Net | None = None,
@@ -33,8 +33,10 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     limit, *others = parse(budget)
     if others:
         raise ValueError(f"budget {budget!r} names several limits; name one here, or use the command line for several")
-    price, quantum = pricing(limit.unit, clock)
-    check = cache(lambda net: clock.right_for(net).ms) if clock is not None and limit.unit == "ms" else None
+    pre = data.preprocess
+    first = net or default_net(pre.size, pre.channels, len(data.classes), data.kind)
+    price, quantum = pricing(limit.unit, first, clock)
+    check = partial(right, clock) if clock is not None and limit.unit == "ms" else None
     plan = Plan(quantum=quantum) if net is None else Plan(quantum=quantum, end=HEALING)
     if net is not None:
         refuse_too_dear(net, price, limit.limit, quantum)
@@ -45,8 +47,6 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     with TemporaryDirectory() as folder:
         state = None
         if net is None:
-            pre = data.preprocess
-            first = default_net(pre.size, pre.channels, len(data.classes), data.kind)
             device = choose_device(recipe.device)
             recipe = choose_speed(build(first).to(device), closed, open_parts, recipe, device)
             winner = last(beginning(first, price, limit.limit, plan, closed, open_parts, recipe, Path(folder)))

@@ -1,11 +1,26 @@
-"""Where growth begins: a network of the usual shape, thin enough to leave room."""
+"""Where growth begins: what tells the price, and a network of the usual shape, thin enough to leave room."""
+
+from functools import partial
 
 from ...arch.edits import Delete, Remap, Widen, apply, group_of, remappable, unit_of
 from ...arch.lower import lower
 from ...arch.spec import Net
+from . import budget
 from .moves import FEWEST, Price, deletable
 
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
+
+
+def pricing(unit: str, net: Net, clock: budget.Clock | None = None) -> tuple[Price, int]:
+    """What tells the price of networks like this one in a unit, and in which lots channels are worth having; in
+    milliseconds it is right for the thinnest, with which growth begins and below which it cannot go. ValueError for
+    milliseconds without a clock."""
+    if unit != "ms":
+        return partial(budget.price, unit=unit), 1
+    if clock is None:
+        raise ValueError("a budget in ms needs a clock, for example zansa.timer(folder, data.preprocess)")
+    lot = clock.lot()
+    return budget.right(clock, scaled(net, 0.0, lot)), lot
 
 
 def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: int = 1) -> Net:
