@@ -612,6 +612,20 @@ def test_gates_stay_and_lots_are_whole():
     assert macs(behind(net, edits)) <= 3 * macs(net)
 
 
+@pytest.mark.parametrize(("kind", "step"), [("bottleneck", "merge_and_run"), ("se_bottleneck", "parallel"),
+                                            ("preact_bottleneck", "reversible")])  # fmt: skip
+def test_branches_that_share_their_groups_keep_them(kind, step):
+    """Side by side they have one number of groups, which cannot change in one of them alone."""
+    net = small_net(kind, step, groups=2)
+    data, parts = a_set(net)
+    for grow in (evenly, cheaply):
+        wider = behind(net, [move.edit for move in grow(net, macs, 3 * macs(net), 2)])
+        assert macs(net) < macs(wider) <= 3 * macs(net)
+    assert all(macs(apply(net, edit)) > macs(net) for edit in candidates(net, 0.25, 2))
+    found = gates(build(net, torch.Generator().manual_seed(1)), held_out(data, parts.val, False, 50))
+    assert macs(behind(net, [move.edit for move in lighten(net, found, macs, 0.8 * macs(net))])) <= 0.8 * macs(net)
+
+
 @pytest.mark.parametrize(
     ("step", "layout", "share"),
     [(1, "channels_first", 1.4), (13, "channels_last", 1.4), (20, "channels_first", 1.4), (26, "channels_last", 1.4),
@@ -682,7 +696,7 @@ def test_growing_from_python_to_milliseconds(tmp_path):
     net = small_net("basic")
     data, parts = a_set(net, 160)
     clock = Heard(zansa.timer(tmp_path, data.preprocess))
-    limit = clock.ms(scaled(net, 4.0, clock.lot()))
+    limit = clock.clock.whole(scaled(net, 8.0, clock.lot()))
     model = zansa.grow(data, parts, f"ms={limit}", RECIPE, net, clock)
     assert model.net != net
     assert 0.7 * limit <= clock.said[model.net] <= limit

@@ -193,9 +193,11 @@ def _streams_equal(net: Net, edit: Insert) -> bool:
 
 
 def remappable(net: Net) -> dict[str, int]:
-    """The axes that a Remap or a Widen may name, with their widths."""
+    """The axes that a Remap or a Widen may make wider or thinner, with their widths."""
     table = lower(net)
-    return {axis: width for axis, width in table.width.items() if axis not in _fixed(table)}
+    grouped = {axis for row in table.rows if row.op == "conv" and row.groups > 1 for axis in (row.x, row.y)}
+    fixed = _fixed(table) | {axis for axis in grouped if _branches_beside(net, axis) > 1}  # they share the number
+    return {axis: width for axis, width in table.width.items() if axis not in fixed}
 
 
 def unit_of(table: Table, axis: str) -> int:
@@ -344,12 +346,16 @@ def _resized(net: Net, axis: str, width: int) -> Net:
 
 
 def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
-    stage, block = (int("".join(c for c in part if c.isdigit())) for part in axis.split(".")[:2])
-    branches = STEPS[net.stages[stage].step.kind].branches
+    branches = _branches_beside(net, axis)
     if branches > 1 and old != new:
         raise ValueError(
-            f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of block {block} share the number"
+            f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of its block share the number"
         )
+
+
+def _branches_beside(net: Net, axis: str) -> int:
+    """How many branches, side by side, the block has whose inner axis this is."""
+    return STEPS[net.stages[int(axis.partition(".")[0].removeprefix("stage"))].step.kind].branches
 
 
 def groups_of(index: tuple[int, ...], size: int, axis: str) -> tuple[int, ...]:
