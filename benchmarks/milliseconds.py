@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from zansa.deploy import stopwatch
-from zansa.deploy.timing import REFERENCE, timer
+from zansa.deploy.timing import timer
 from zansa.learn.data.cache import default_folder
 
 ROUNDS = 7
@@ -22,10 +21,10 @@ ROUNDS = 7
 
 def timed(runs: list[Path]) -> list[list[float]]:
     """Milliseconds of the runs' files, one thread, one image, round after round; for each run its rounds."""
-    unit = timer(default_folder()).parts[REFERENCE] / 1e3
+    clock = timer(default_folder())
     files = [(run / "model.onnx").read_bytes() for run in runs]
     sizes = [json.loads((run / "spec.json").read_text())["input"]["size"] for run in runs]
-    rounds = [[unit * stopwatch.multiple(*each) for each in zip(files, sizes, strict=True)] for _ in range(ROUNDS)]
+    rounds = [[clock.exported(*each) for each in zip(files, sizes, strict=True)] for _ in range(ROUNDS)]
     return [list(each) for each in zip(*rounds, strict=True)]
 
 

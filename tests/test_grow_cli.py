@@ -156,6 +156,10 @@ def test_a_growth_to_milliseconds_keeps_to_them(in_time, monkeypatch):
     final = json.loads((out / "within" / "edits.jsonl").read_text().splitlines()[-1])
     assert final["unit"] == "ms"
     assert final["price_after"] <= final["limit"] == pytest.approx(1.5 * least, rel=0.01)
+    told = json.loads((out / "within" / "metrics.json").read_text())["latency"][0]
+    assert "in turns" in told["what"], "by the measure of the budget, one thread"
+    assert told["threads"] == 1
+    assert told["ms"] == pytest.approx(final["price_after"], rel=0.5)
     monkeypatch.setenv("ZANSA_CACHE", str(table))
     times = milliseconds.timed([out / "within"])
     assert [len(rounds) for rounds in times] == [milliseconds.ROUNDS]

@@ -74,6 +74,10 @@ class Timer:
             _keep(self.file, self.parts)
         return self._unit() * self.parts[name]
 
+    def exported(self, model: bytes, size: Sequence[int]) -> float:
+        """Milliseconds of one image of this size through an exported file, run now."""
+        return self._unit() * stopwatch.multiple(model, size)
+
     def right_for(self, net: Net) -> "Timer":
         """The timer that gives for this network what it takes as a whole, and for others in proportion."""
         usual = replace(self, unit=None)
