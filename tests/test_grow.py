@@ -31,7 +31,7 @@ from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.signals import losses as losses_of
 from zansa.learn.grow.simplify import simplest, simplifications
-from zansa.learn.grow.start import scaled, seed_net
+from zansa.learn.grow.start import refuse_too_dear, scaled, seed_net, thinned
 from zansa.learn.predict import to_tensor
 from zansa.learn.train import Recipe, training
 from zansa.nets.build import build
@@ -610,6 +610,41 @@ def test_gates_stay_and_lots_are_whole():
     assert all(edit.count % 8 == 0 for edit in edits)
     assert not any(edit.axis.endswith("hidden1") for edit in edits)
     assert macs(behind(net, edits)) <= 3 * macs(net)
+
+
+def test_a_branch_that_computes_twice_grows_and_thins():
+    """Heun's step calls one module twice."""
+    net = small_net("preact_basic", "heun", norm="group")
+    data, parts = a_set(net)
+    module = build(net, torch.Generator().manual_seed(1))
+    found = gates(module, held_out(data, parts.val, False, 50))
+    assert macs(behind(net, [move.edit for move in lighten(net, found, macs, 0.7 * macs(net))])) <= 0.7 * macs(net)
+    grown = zansa.grow(data, parts, f"macs={2 * macs(net)}", RECIPE, net).net
+    assert macs(net) < macs(grown) <= 2 * macs(net)
+
+
+def test_a_network_without_a_free_axis_can_lose_blocks_alone():
+    """Padded shortcuts tie the streams together, branches side by side their groups."""
+    net = small_net("bottleneck", "parallel", groups=2, shortcut="pad")
+    data, parts = a_set(net)
+    found = gates(build(net, torch.Generator().manual_seed(1)), held_out(data, parts.val, False, 50))
+    assert found.channels == {} == remappable(net)
+    (move,) = lighten(net, found, macs, 0.8 * macs(net))
+    assert isinstance(move.edit, Delete)
+
+
+def test_networks_thinner_than_a_lot_are_as_thin_as_they_are():
+    net = scaled(small_net("basic"), 0.0, 1)
+    assert thinned(net, 16) == net
+    refuse_too_dear(net, macs, macs(net), 16)
+    wide = scaled(small_net("basic"), 8.0, 1)
+    least = macs(thinned(apply(wide, Delete(stage=0, at=1)), 8))
+    refuse_too_dear(wide, macs, least, 8)
+    with pytest.raises(ValueError, match=f"costs {least:.0f} .* and {least - 1:.0f} are allowed"):
+        refuse_too_dear(wide, macs, least - 1, 8)
+    data, parts = a_set(wide)
+    found = gates(build(wide, torch.Generator().manual_seed(1)), held_out(data, parts.val, False, 50))
+    assert macs(behind(wide, [move.edit for move in lighten(wide, found, macs, 0.0, 8)])) == least
 
 
 @pytest.mark.parametrize(("kind", "step"), [("bottleneck", "merge_and_run"), ("se_bottleneck", "parallel"),

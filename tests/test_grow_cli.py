@@ -63,6 +63,9 @@ def test_every_budget_has_a_whole_run_within_it(frontier):
         race = json.loads((out / name / "race.json").read_text())
         assert [line["net"] for line in race if line["won"]] == [first.to_json(None)]
         assert all(line["name"] in page for line in race)
+        assert "interrupted" not in page
+        assert "images to learn from" in page
+        assert ("a smaller budget of" in page) == (name != "grown")
         assert not any((out / name / gone).exists() for gone in ("checkpoint.pt", "race"))
         assert name in result.stdout
     assert "balanced" in result.stdout
@@ -125,6 +128,13 @@ def test_resbuilder_from_the_command_line(tmp_path):
     first, last, replayed = nets(tmp_path / "rb")
     assert replayed == last != first
     assert "fault" in refused("grow", images, *words, "--mend", "all,nonsense", "--out", tmp_path)
+
+
+def test_published_resbuilder_keeps_no_weights(images, frontier, tmp_path):
+    told = refused("grow", images, "--method", "resbuilder", "--budget", "macs=1M", "--from", frontier[0] / "grown",
+                   "--out", tmp_path)  # fmt: skip
+    assert "kept_weights" in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_budgets(images, tmp_path):

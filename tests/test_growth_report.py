@@ -247,8 +247,8 @@ def test_every_kind_of_edit_is_replayed_and_told(tmp_path):
         Remap(axis="stage2", index=(0, 2, 3, 5)): "went: stage 2, stream width 16 → 4",
         Remap(axis="stage2", index=(3, 2, 1, 0)): "changed: stage 2, stream width 4, channels in another order",
         Remap(axis="stage2", index=(0, 1, 2, 3, 3)): "came: stage 2, stream width 4 → 5",
-        Rekind(stage=3, at=0, block=gated): "changed: stage 3, block 0 is now se basic, inner width 24·4",
-        Widen(axis="stage3.block0.hidden1", count=4): "came: stage 3, block 0: inner width 2 4 → 8",
+        Rekind(stage=3, at=0, block=gated): "changed: stage 3, block 0 is now se basic, inner width 24, gate 4",
+        Widen(axis="stage3.block0.hidden1", count=4): "came: stage 3, block 0: gate width 4 → 8",
     }  # fmt: skip
     nets = journal(run, edits)
     assert replayed(run) == nets[-1]
@@ -387,12 +387,32 @@ def test_prices_stand_in_the_unit_of_the_budget(tmp_path, unit, spent, said):
     prices = {"unit": unit, "spent": spent, "price_before": 10 * spent, "price_after": 11 * spent, "limit": 20 * spent}
     journal(run, [Widen(axis="stage1", count=4)], **prices)
     page = plain(read_page(run).text)
-    assert said in page.replace("0.25 ms", "0.250 ms")
+    assert said in page
+    assert ("timed anew" in page) == (unit == "ms")
     assert "55.0 % of the limit" in page
 
 
+def test_what_gains_and_saves_is_the_best(tmp_path):
+    """In milliseconds: a part that comes may make a network faster."""
+    run = new_run(tmp_path, "saves")
+    journal(run, [Widen(axis="stage1", count=4)], gain=0.5, spent=0.01, unit="ms")
+    draw, net = np.random.default_rng(1), apply(first_net(), Widen(axis="stage1", count=4))
+    run.append("edits.jsonl", line(net, Widen(axis="stage2", count=4), 100, draw, gain=0.1, spent=-0.003, unit="ms")[0])
+    first, second = explain(run, 100).split("\n2. ")
+    assert "50 nats per ms, number 2 of the 2 additions of this event, best first" in first
+    assert "saves 0.003 ms and was expected to lower the validation loss" in second
+    assert "nats per" not in second
+    assert "the best of the 2 additions" in second
+
+
+def test_moments_without_a_change_are_counted(tmp_path):
+    run = new_run(tmp_path, "moments")
+    journal(run, [Widen(axis="stage1", count=4)], moments=6)
+    assert "1 edit at 1 of the 6 moments of its training changed it." in plain(told(read(run))["lead"])
+
+
 @pytest.mark.parametrize(("asked", "limit"), [("macs=20M", "20 M"), ("params=300k", "300 k"), ("macs=1.5G", "1.50 G"),
-                                              ("macs=5M,10M", None), ("much", None), (None, None)])  # fmt: skip
+                                              ("macs=5M,10M", "10 M"), ("much", None), (None, None)])  # fmt: skip
 def test_the_limit_is_what_was_asked_where_the_journal_does_not_say(tmp_path, asked, limit):
     run = new_run(tmp_path, "asked")
     journal(run, [Widen(axis="stage1", count=4)], limit=None)

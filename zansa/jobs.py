@@ -139,7 +139,8 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     run = begin(job, out, name, list(names))
     for text in remarks(job.data, job.parts, job.recipe):
         tell({"event": "note", "text": text})
-        run.append("events.jsonl", {"event": "note", "text": text})
+        for each in (run, *branches):
+            each.append("events.jsonl", {"event": "note", "text": text})
     tell({"event": "run", "path": str(run.path), "net": str(job.net), "cost": costs(job.net, 1),
           "epochs": job.recipe.epochs})  # fmt: skip
     try:
@@ -494,14 +495,14 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
 def growing(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     """The training of a network that grows; where nothing was said of how it begins, behind a race."""
     checkpoint = run.path / "checkpoint.pt"
-    anew = free(job.request) and not checkpoint.exists()
-    if anew:
+    if free(job.request) and not checkpoint.exists():
         job = yield from raced(module, job, run)
     shutil.rmtree(run.path / "race", ignore_errors=True)
     policy = growth(job, run)
     with closing(training(module, job.data, job.parts, job.recipe, checkpoint, policy)) as events:
+        begun = any(event["event"] in ("start", "resumed") for event in run.lines("events.jsonl"))
         first = next(events)
-        yield first | {"event": "start"} if anew else first  # what the race has taught is no training that was stopped
+        yield first if begun else first | {"event": "start"}  # what it goes on from is no training that was stopped
         yield from events
     if text := policy.excess(module.net):
         yield {"event": "warning", "text": text}
@@ -547,6 +548,11 @@ def published(request: Request) -> tuple[int, Switches, Runs]:
         raise ValueError(f"resbuilder was asked for {request.budget}; allowed: one budget, it begins anew for another")
     if budget.unit != "macs":
         raise ValueError(f"resbuilder was asked for {budget}; allowed: macs, the only price that it knows")
+    if request.weights is not None and not {"all", "kept_weights"} & set(request.mend):
+        raise ValueError(
+            "resbuilder as published begins every cycle with fresh weights, so those of --from would be lost; name the "
+            "shape with --net, or mend the fault kept_weights"
+        )
     mended = Switches.model_fields if request.mend == ("all",) else request.mend
     unknown = sorted(set(mended) - Switches.model_fields.keys())
     if unknown:

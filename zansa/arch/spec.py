@@ -103,9 +103,12 @@ class Block(Part):
     @property
     def convolved(self) -> tuple[int, ...]:
         """The hidden widths without those of gates."""
+        return tuple(width for k, width in enumerate(self.hidden) if not self.of_gate(k))
+
+    def of_gate(self, k: int) -> bool:
+        """Whether hidden width k is that of a gate, the last of its branch."""
         branch = BRANCHES[self.kind]
-        gate = branch.hidden - 1 if branch.gated else branch.hidden
-        return tuple(width for k, width in enumerate(self.hidden) if k % branch.hidden != gate)
+        return branch.gated and k % branch.hidden == branch.hidden - 1
 
 
 class Stage(Part):

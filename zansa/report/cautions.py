@@ -62,6 +62,8 @@ def _about_run(facts: Facts) -> Iterable[Caution]:
         yield _warning("This run is not finished", f"{_so_far(facts)}{text}", grave=True)
     if have(facts, "metrics", "validation") and not have(facts, "metrics", "test"):
         yield _warning("No test figures", ON_VALIDATION, grave=True)
+    if told := [str(event.get("text")) for event in facts["events"] if event.get("event") == "warning"]:
+        yield _warning("Told while it learned", " ".join(told))
     for name, reason in facts["unreadable"].items():
         yield _warning(f"{name} cannot be read", reason)
 

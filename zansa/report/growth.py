@@ -3,12 +3,12 @@
 Only a run with a start.json, the network that it began with, has grown.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from math import floor, log10
 from typing import Any
 
 import matplotlib
@@ -19,6 +19,7 @@ from ..arch.cost import cost
 from ..arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, edit_from_dict
 from ..arch.lower import lower
 from ..arch.spec import Block, Net, Stage
+from ..learn.grow.budget import parse
 from ..record import Run
 from . import facts as records
 from . import plots
@@ -142,15 +143,11 @@ def _applied(net: Net, line: Line, place: int) -> tuple[AnyEdit, Net]:
 
 
 def _limit(facts: Facts, history: History) -> float | None:
-    """The limit in the unit of the budget, as the journal has it or as it was asked; None if that is not one number."""
-    for move in history.moves[-1:]:
-        if move.line.get("limit") is not None:
-            return float(move.line["limit"])
-    text = str(have(facts, "request", "budget") or "").partition("=")[2].strip()
+    """The limit in the unit of the budget, the largest of several; None if none is known."""
     try:
-        return {"k": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:], 1.0) * float(text.rstrip("kMG"))
+        return parse(str(have(facts, "request", "budget") or ""))[-1].limit
     except ValueError:
-        return None
+        return next((float(move.line["limit"]) for move in reversed(history.moves) if move.line.get("limit")), None)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -193,13 +190,20 @@ def _axis(inside: str, stage: Stage | None) -> str:
         return f"width of convolution {inside.removeprefix('deep')}"
     block, _, hidden = inside.partition(".")
     place = int(block.removeprefix("block"))
-    several = len(stage.blocks[place].hidden) > 1
-    return f"block {place}: inner width{f' {int(hidden[6:]) + 1}' if several else ''}"
+    k, widths = int(hidden.removeprefix("hidden")), stage.blocks[place]
+    of = "gate" if widths.of_gate(k) else "inner"
+    return f"block {place}: {of} width{f' {k + 1}:' if len(widths.convolved) > 1 else ''}"
 
 
 def _inside(block: Block) -> str:
     groups = f", {block.groups} groups" if block.groups > 1 else ""
-    return f"{block.kind.replace('_', ' ')}, inner width {'·'.join(map(str, block.hidden))}{groups}"
+    gates = [width for k, width in enumerate(block.hidden) if block.of_gate(k)]
+    gate = f", gate {_widths(gates)}" if gates else ""
+    return f"{block.kind.replace('_', ' ')}, inner width {_widths(block.convolved)}{gate}{groups}"
+
+
+def _widths(widths: Iterable[int]) -> str:
+    return "·".join(map(str, widths))
 
 
 def _as_it_is(edit: Any) -> tuple[str, str, str]:
@@ -226,7 +230,7 @@ def _nats(gain: float, error: float | None) -> str:
     """A change of the loss without its sign, its error in two digits: "0.0123 ± 0.0010 nats"."""
     if not error:
         return f"{abs(gain):.3g}{SPACE}nats"
-    digits = 1 - floor(log10(error))
+    digits = 1 - math.floor(math.log10(error))
     form = f".{digits}f" if 0 <= digits <= 6 else ".2g"
     return f"{abs(gain):{form}} ± {error:{form}}{SPACE}nats"
 
@@ -278,10 +282,18 @@ def _lead(facts: Facts, history: History) -> Iterable[str]:
     first, last, limit = history.events[0].first, history.events[-1].last, _limit(facts, history)
     unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
     yield f"{began} and {_price(first['price_before'], unit)}."
-    yield f"{edits} at {counted(len(history.events), 'moment')} of its training changed it."
+    yield f"{edits} at {_moments(history)} of its training changed it."
     of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
     yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
+    if unit == "ms":
+        yield "The whole network was timed anew at each moment; what single edits cost is foretold from its parts."
+
+
+def _moments(history: History) -> str:
+    """ "4 of the 6 moments": at the others nothing promised more than chance explains."""
+    changed, planned = len(history.events), history.moves[-1].line.get("moments", 0)
+    return f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
 
 
 def _rival(line: Line) -> Section:
@@ -300,6 +312,9 @@ def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
     for key in ("budget", "method"):
         if asked := have(facts, "request", key):
             yield key, number(asked)
+    if main := have(facts, "data", "branch_of"):
+        own = sum(move.line.get("limit") == _limit(facts, history) for move in history.moves)
+        yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
     verdicts = Counter(move.verdict for move in history.moves)
     if verdicts:
         yield "edits", ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in NOUNS if verdicts[verdict])
@@ -319,7 +334,7 @@ def _replays(facts: Facts, history: History) -> str:
 def _stage_row(i: int, history: History) -> Section:
     first, last = history.start.stages[i], history.nets[-1].stages[i]
     told = [
-        (len(stage.blocks), stage.width, _span([width for block in stage.blocks for width in block.hidden]))
+        (len(stage.blocks), stage.width, _span([width for block in stage.blocks for width in block.convolved]))
         for stage in (first, last)
     ]
     blocks, width, inner = (_change(*pair) for pair in zip(*told, strict=True))
@@ -340,7 +355,7 @@ def _event(event: Event) -> Section:
         "when": f"{_share(event.first['progress'])}, step {event.first['step']}",
         "price": _spending(event),
         "known": ", ".join(_known(event.first)),
-        "moves": [(verdict, *entry) for verdict in (WENT, CAME, CHANGED) for entry in _grouped(event, verdict)],
+        "moves": [(verdict, *entry) for verdict in (WENT, CHANGED, CAME) for entry in _grouped(event, verdict)],
         "counts": Counter(move.verdict for move in event.moves),
     }
 
@@ -568,8 +583,9 @@ def _why(move: Move, rank: str) -> Iterable[str]:
 
 def _rate(line: Line) -> str:
     _, _, per, scale = UNITS.get(line.get("unit", ""), (number, "", f"{line.get('unit')}", 1.0))
-    worth = _per_price(line)
-    return "" if worth is None else f": {scale * abs(worth):.2g} nats per {per}"
+    if not line.get("gain") or not line.get("spent") or line["gain"] > 0 > line["spent"]:
+        return ""  # or it gains and saves as well
+    return f": {scale * abs(line['gain'] / line['spent']):.2g} nats per {per}"
 
 
 def _certainty(errors: float) -> str:
@@ -577,17 +593,20 @@ def _certainty(errors: float) -> str:
     return f"{told}: more than chance explains." if errors >= 2 else f"{told}: chance alone could look so."
 
 
-def _per_price(line: Line) -> float | None:
-    """Gain per price; of a removal the damage for what it saves."""
-    return line["gain"] / line["spent"] if line.get("gain") is not None and line.get("spent") else None
+def _per_price(move: Move) -> float | None:
+    """Gain per price, infinite where what comes saves as well; of a removal the damage for what it saves."""
+    gain, spent = move.line.get("gain"), move.line.get("spent")
+    if gain is None or not spent:
+        return None
+    return math.inf if move.verdict != WENT and gain > 0 > spent else float(gain / spent)
 
 
 def _rank(move: Move, event: Event) -> str:
     """How a move stands, by its gain per price, among those of its event that came too, or went too."""
     noun, best = NOUNS[move.verdict]
     rivals = [each for other in event.moves if other.verdict == move.verdict
-              and (each := _per_price(other.line)) is not None]  # fmt: skip
-    mine = _per_price(move.line)
+              and (each := _per_price(other)) is not None]  # fmt: skip
+    mine = _per_price(move)
     if mine is None or not rivals:
         return ""
     if len(rivals) == 1:

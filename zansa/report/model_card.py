@@ -86,14 +86,14 @@ def _growth(facts: Facts) -> Iterable[str]:
         ("", "blocks", "channels", "inner widths"), (tuple(row[key] for key in columns) for row in told["stages"])
     )
     if told["events"]:
-        names = ("when", growth.CAME, growth.WENT, "cost", "before it")
+        names = ("when", *growth.NOUNS, "cost", "before it")
         yield table(names, (_growth_row(event) for event in told["events"]))
-        yield "What came and went each time, and why: report.html, and `zansa grow --explain RUN STEP`."
+        yield "What came, went and changed each time, and why: report.html, and `zansa grow --explain RUN STEP`."
 
 
 def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:
-    counts = event["counts"]
-    return event["when"], counts[growth.CAME], counts[growth.WENT], event["price"], event["known"] or "–"
+    counts = (event["counts"][verdict] for verdict in growth.NOUNS)
+    return event["when"], *counts, event["price"], event["known"] or "–"
 
 
 def _data(facts: Facts) -> Iterable[str]:

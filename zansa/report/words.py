@@ -69,8 +69,8 @@ def file_size(size: float) -> str:
 
 
 def milliseconds(time: float) -> str:
-    """0.0123 -> "0.012 ms"; 2.1 -> "2.10 ms"."""
-    return f"{time:.3f}{SPACE}ms" if time < 0.1 else scaled(time, ("ms", "s"))
+    """0.4123 -> "0.412 ms"; 2.1 -> "2.10 ms"."""
+    return f"{time:.3f}{SPACE}ms" if time < 1 else scaled(time, ("ms", "s"))
 
 
 def duration(seconds: float) -> str:

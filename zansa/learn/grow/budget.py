@@ -66,6 +66,11 @@ def _number(value: str, text: str) -> float:
     return number
 
 
+def figure(price: float) -> str:
+    """A price in a message: counts whole, times in four digits."""
+    return f"{price:.0f}" if price >= 1000 else f"{price:.4g}"
+
+
 def right(clock: Clock, net: Net) -> Callable[[Net], float]:
     """What tells milliseconds so that it is right for this network."""
     return clock.right_for(net).ms

@@ -112,7 +112,7 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     table = lower(net)
     kept = {axis: list(range(width)) for axis, width in remappable(net).items()
             if axis in gates.channels and axis == group_of(table, axis)[1][-1]}  # fmt: skip
-    nothing = torch.zeros(next(iter(gates.channels.values())).shape[0])
+    nothing = torch.zeros_like(next(iter(gates.blocks.values())))
     thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
     while (now := price(thin.net)) > limit:
         found = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]

@@ -17,6 +17,7 @@ from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
+from .budget import figure
 from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
@@ -109,7 +110,7 @@ class Policy:
         moves = policy.moves(average, found, held, allowed, k)
         if self.check is not None and k == self.plan.events:
             moves, policy = self.settled(moves, average, found, held, allowed, k)
-        return policy.told(moves, net, state, steps, allowed, found)
+        return policy.told(moves, net, state, steps, k, found)
 
     def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
@@ -154,7 +155,7 @@ class Policy:
         now = self.checked(net).price(net)
         if now <= self.limit:
             return None
-        text = f"the network takes {now:.3g} {self.unit} as thin as it can be, and {self.limit:g} were asked"
+        text = f"the network takes {figure(now)} {self.unit} as thin as it can be, and {self.limit:.12g} were asked"
         return f"{text}; allow more, or name a smaller --net"
 
     def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
@@ -205,7 +206,7 @@ class Policy:
             moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
         return moves
 
-    def told(self, moves: list[Move], net: Net, state: State, steps: int, allowed: float, found: Gates) -> list[Change]:
+    def told(self, moves: list[Move], net: Net, state: State, steps: int, k: int, found: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
         changes, balanced = [], self.recipe.balance != "none"
         for number, move in enumerate(moves, 1):
@@ -215,7 +216,8 @@ class Policy:
                 "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
                 "spent": self.price(after) - self.price(net), "price_before": self.price(net),
                 "price_after": self.price(after),
-                "allowance": allowed, "limit": self.limit, "unit": self.unit, "macs": size.macs, "params": size.params,
+                "moments": self.plan.events, "allowance": self.allowance(k), "limit": self.limit, "unit": self.unit,
+                "macs": size.macs, "params": size.params,
                 "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
                 "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves),
             }  # fmt: skip

@@ -67,10 +67,10 @@ def losses(module: Network, held: Held) -> Tensor:
 
 def writers(table: Table) -> dict[str, list[str]]:
     """For every axis the rows behind which a gate on its channels stands: the convolutions that write the axis, with
-    the norms that follow them."""
+    the norms that follow them. A module that computes twice stands there once."""
     found: dict[str, list[str]] = {}
     for row, after in zip(table.rows, (*table.rows[1:], None), strict=True):
-        if row.op == "conv" or (row.op == "linear" and ".hidden" in row.y):
+        if not row.module and (row.op == "conv" or (row.op == "linear" and ".hidden" in row.y)):
             alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm behind it
             normed = alone and after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
             found.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)

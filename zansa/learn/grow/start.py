@@ -31,8 +31,8 @@ def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: 
     thinnest = price(scaled(net, 0.0, quantum))
     if thinnest > limit:
         raise ValueError(
-            f"the thinnest network of this shape costs {thinnest:g}, and {limit:g} are allowed; allow more, or name a "
-            "smaller --net"
+            f"the thinnest network of this shape costs {budget.figure(thinnest)}, and {budget.figure(limit)} are "
+            "allowed; allow more, or name a smaller --net"
         )
     in_proportion = price(scaled(net, FEWEST / min(remappable(net).values()), quantum))
     aim = max(share * limit, thinnest, min(in_proportion, limit))
@@ -52,9 +52,12 @@ def refuse_too_dear(net: Net, price: Price, limit: float, quantum: int = 1) -> N
         for at in reversed(range(len(stage.blocks))):
             if deletable(bare, (i, at)):
                 bare = apply(bare, Delete(stage=i, at=at))
-    least = min(price(net), price(scaled(bare, 0.0, quantum)))
+    least = min(price(net), price(thinned(bare, quantum)))
     if least > limit:
-        raise ValueError(f"this network costs {least:g} when it is as thin as it can be, and {limit:g} are allowed")
+        raise ValueError(
+            f"this network costs {budget.figure(least)} when it is as thin as it can be, and {budget.figure(limit)} "
+            "are allowed; allow more"
+        )
 
 
 def deeper(net: Net) -> Net:
@@ -63,6 +66,18 @@ def deeper(net: Net) -> Net:
         stage.but({"blocks": (*stage.blocks, *[stage.blocks[-1]] * len(stage.blocks))}) for stage in net.stages
     )
     return net.but({"stages": stages})
+
+
+def thinned(net: Net, quantum: int = 1) -> Net:
+    """The network without all the lots of channels that can go (see moves.lighten)."""
+    for axis, width in remappable(net).items():
+        table = lower(net)
+        unit, now = unit_of(table, axis), table.width[axis]
+        lot = unit * max(1, -(-quantum // unit))
+        spare = (now - max(FEWEST, unit)) // lot * lot
+        if now == width and spare > 0:  # it has not followed another
+            net = apply(net, Remap(axis=axis, index=tuple(range(now - spare))))
+    return net
 
 
 def scaled(net: Net, factor: float, quantum: int = 1) -> Net:
