@@ -5,6 +5,7 @@ import json
 import math
 import zlib
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -440,7 +441,17 @@ RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first"
 PLAN = Plan(first=1.4, events=3, samples=256)
 
 
-def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", check=None,
+class Told:
+    """A clock that is right for a network by a function of it."""
+
+    def __init__(self, price_for):
+        self.price_for = price_for
+
+    def right_for(self, net):
+        return SimpleNamespace(ms=self.price_for(net))
+
+
+def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", clock=None,
           share=PLAN.first):  # fmt: skip
     """A short growth, from `share` of the limit; the module, its journal, the first network."""
     recipe = RECIPE.model_copy(update={"layout": layout})
@@ -449,7 +460,7 @@ def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout
     data, parts = sealed(data, parts)
     first = seed_net(net, macs, share * limit)
     plan = dataclasses.replace(PLAN, guide=guide)
-    policy = Policy(macs, macs(first), limit, "macs", plan, data, parts, recipe, check=check)
+    policy = Policy(macs, macs(first), limit, "macs", plan, data, parts, recipe, clock=clock)
     module = build(first, torch.Generator().manual_seed(0))
     journal = []
     for event in training(module, data, parts, recipe, tmp_path and tmp_path / "checkpoint.pt", policy):
@@ -490,7 +501,7 @@ def test_a_network_that_is_always_dearer_than_predicted_ends_within_the_limit(sh
     def check(net):
         return lambda other: macs(other) * (1.0 if other == net else 0.92)
 
-    module, journal, _ = a_run(check=check, share=share)
+    module, journal, _ = a_run(clock=Told(check), share=share)
     assert 0.97 * 200_000 <= macs(module.net) <= 200_000
     assert journal[-1]["price_after"] == macs(module.net)
 
@@ -504,7 +515,7 @@ def test_the_thinnest_network_is_found_where_it_alone_fits(room, share):
     def check(net):
         return lambda other: macs(other) * (1.0 if net == thinnest else 1.1)
 
-    module, journal, _ = a_run(check=check, limit=room * macs(thinnest), share=share)
+    module, journal, _ = a_run(clock=Told(check), limit=room * macs(thinnest), share=share)
     assert module.net == thinnest
     assert journal[-1]["price_after"] == macs(thinnest)
 
@@ -516,7 +527,7 @@ def test_a_price_that_was_predicted_wrongly_is_set_right(true, share):
         factor = true(net) / macs(net)
         return lambda other: factor * macs(other)
 
-    module, journal, _ = a_run(check=check, share=share)
+    module, journal, _ = a_run(clock=Told(check), share=share)
     assert 0.97 * 200_000 <= true(module.net) <= 200_000
     assert journal[-1]["price_after"] == pytest.approx(true(module.net))
 
@@ -579,7 +590,7 @@ def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
 
     net = seed_net(builtin_net(), macs, 5e6)
     data, parts = a_set(small_net("basic"))
-    policy = Policy(macs, macs(net), 6e6, "ms", Plan(quantum=1), data, parts, RECIPE, check=cache(check))
+    policy = Policy(macs, macs(net), 6e6, "ms", Plan(quantum=1), data, parts, RECIPE, clock=Told(cache(check)))
     moves = policy.filling(net, 6e6)
     full = behind(net, [move.edit for move in moves])
     assert moves
@@ -597,7 +608,7 @@ def test_nothing_fills_the_limit_where_growth_has_stopped():
     module = build(net, torch.Generator().manual_seed(1))
     for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": 1})):
         pass
-    policy = Policy(macs, macs(net), 3 * macs(net), "ms", Plan(), data, parts, RECIPE, check=lambda net: macs)
+    policy = Policy(macs, macs(net), 3 * macs(net), "ms", Plan(), data, parts, RECIPE, clock=Told(lambda net: macs))
     held = held_out(data, parts.val, False, 500)
     moves, _ = policy.settled([], module, gates(module, held), held, 3 * macs(net), 6)
     assert moves == []

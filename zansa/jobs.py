@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -48,7 +47,7 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.grow.budget import Budget, parse, right
+from .learn.grow.budget import Budget, parse
 from .learn.grow.moves import Price
 from .learn.grow.policy import HEALING, Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning
@@ -568,11 +567,11 @@ def growth(job: Job, run: Run) -> Policy:
     forks = [Fork(other.limit, run.path.parent / name / "checkpoint.pt")
              for other, name in zip(others, run.read_json("branches.json"), strict=True)] if others else []  # fmt: skip
     price, quantum = price_of(budget, job.data, job.net)
-    check = partial(right, clock_of(job.data)) if budget.unit == "ms" else None
-    price = price if check is None else check(job.net)
+    clock = clock_of(job.data) if budget.unit == "ms" else None
+    price = price if clock is None else clock.right_for(job.net).ms
     plan = plan_of(job.request, quantum)
     return Policy(price, price(job.net), budget.limit, budget.unit, plan, job.data, job.parts, job.recipe,
-                  tuple(forks), check)  # fmt: skip
+                  tuple(forks), clock)  # fmt: skip
 
 
 def price_of(budget: Budget, data: Dataset, net: Net) -> tuple[Price, int]:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, Self
@@ -69,11 +68,6 @@ def _number(value: str, text: str) -> float:
 def figure(price: float) -> str:
     """A price in a message: counts whole, times in four digits."""
     return f"{price:.0f}" if price >= 1000 else f"{price:.4g}"
-
-
-def right(clock: Clock, net: Net) -> Callable[[Net], float]:
-    """What tells milliseconds so that it is right for this network."""
-    return clock.right_for(net).ms
 
 
 def price(net: Net, unit: str) -> float:

@@ -1,7 +1,6 @@
 """zansa's policy: when the structure of a network in training changes, and by which moves."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -17,7 +16,7 @@ from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .budget import figure
+from .budget import Clock, figure
 from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
@@ -67,8 +66,8 @@ class Fork:
 @dataclass(frozen=True)
 class Policy:
     """Asked before every step (see train.training). `price` is in the unit of the `limit`, and `start` what the first
-    network costs; `forks` are the smaller budgets of the same growth; `check`, for prices that are only predicted,
-    gives the price that is right for a network."""
+    network costs; `forks` are the smaller budgets of the same growth; `clock`, for milliseconds, which are only
+    foretold, tells the price that is right for a network."""
 
     price: Price
     start: float
@@ -79,7 +78,7 @@ class Policy:
     parts: Parts
     recipe: Recipe
     forks: tuple[Fork, ...] = ()
-    check: Callable[[Net], Price] | None = None
+    clock: Clock | None = None
 
     def __call__(self, state: State, steps: int) -> list[Change]:
         due = [k for k in range(1, self.plan.events + 1) if self.plan.step(k, steps) == state.step]
@@ -108,7 +107,7 @@ class Policy:
         held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.plan.samples)
         found, policy = gates(average, held), self.checked(net)
         moves = policy.moves(average, found, held, allowed, k)
-        if self.check is not None and k == self.plan.events:
+        if self.clock is not None and k == self.plan.events:
             moves, policy = self.settled(moves, average, found, held, allowed, k)
         return policy.told(moves, net, state, steps, k, found)
 
@@ -148,7 +147,7 @@ class Policy:
 
     def checked(self, net: Net) -> "Policy":
         """The policy with the price as it has been found for this network."""
-        return self if self.check is None else replace(self, price=self.check(net))
+        return self if self.clock is None else replace(self, price=self.clock.right_for(net).ms)
 
     def excess(self, net: Net) -> str | None:
         """What to say of a network that has ended above its limit, as measured prices alone can be; None otherwise."""
@@ -202,7 +201,7 @@ class Policy:
             found, together = promises(module, offered, train, held, few, self.recipe.seed + k)
         moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, plan.certain)
         if together.gain > plan.likely * together.error:
-            wider = evenly if self.check is None else cheaply
+            wider = evenly if self.clock is None else cheaply
             moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, plan.quantum)
         return moves
 

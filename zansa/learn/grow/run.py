@@ -1,7 +1,6 @@
 """Growing from Python, in one call."""
 
 import warnings
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,7 @@ from ..data.seal import sealed
 from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
 from ..train import Recipe, choose_device, choose_speed, training
-from .budget import Clock, parse, right
+from .budget import Clock, parse
 from .policy import HEALING, Plan, Policy, annealed, lengthened
 from .race import beginning, last
 from .start import pricing, refuse_too_dear
@@ -36,7 +35,7 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     pre = data.preprocess
     first = net or default_net(pre.size, pre.channels, len(data.classes), data.kind)
     price, quantum = pricing(limit.unit, first, clock)
-    check = partial(right, clock) if clock is not None and limit.unit == "ms" else None
+    clock = clock if limit.unit == "ms" else None
     plan = Plan(quantum=quantum) if net is None else Plan(quantum=quantum, end=HEALING)
     if net is not None:
         refuse_too_dear(net, price, limit.limit, quantum)
@@ -52,9 +51,9 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
             winner = last(beginning(first, price, limit.limit, plan, closed, open_parts, recipe, Path(folder)))
             net, state = winner.net, winner.state
         module = build(net, torch.Generator().manual_seed(recipe.seed))
-        if check is not None:
-            price = check(net)
-        policy = Policy(price, price(net), limit.limit, limit.unit, plan, closed, open_parts, recipe, check=check)
+        if clock is not None:
+            price = clock.right_for(net).ms
+        policy = Policy(price, price(net), limit.limit, limit.unit, plan, closed, open_parts, recipe, clock=clock)
         for _ in training(module, closed, open_parts, recipe, state, policy):
             pass
         if text := policy.excess(module.net):

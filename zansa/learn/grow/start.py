@@ -20,7 +20,7 @@ def pricing(unit: str, net: Net, clock: budget.Clock | None = None) -> tuple[Pri
     if clock is None:
         raise ValueError("a budget in ms needs a clock, for example zansa.timer(folder, data.preprocess)")
     lot = clock.lot()
-    return budget.right(clock, scaled(net, 0.0, lot)), lot
+    return clock.right_for(scaled(net, 0.0, lot)).ms, lot
 
 
 def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: int = 1) -> Net:
