@@ -148,7 +148,7 @@ def time_line(time: dict[str, Any]) -> str:
     """A time with all that it depends on."""
     threads = f"{time['threads']} thread{'s' if time['threads'] > 1 else ''}"
     where = f"{time['what']}, {time['device']}, {threads}, {time['precision']}, batch {time['batch']}"
-    return f"{time['ms']:.2f} ms  ({where})"
+    return f"{time['ms']:.{3 if time['ms'] < 1 else 2}f} ms  ({where})"
 
 
 def rate_line(rate: dict[str, Any]) -> str:

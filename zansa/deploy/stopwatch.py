@@ -29,7 +29,7 @@ from .twin import NUMBERS, twin
 
 PROFILED = 20  # runs of a network for its parts
 TURN, TURNS, SECONDS = 10, 9, 0.5  # runs in a turn; how many turns at least, and for how long
-PACE = 2.0  # seconds in which the reference is watched for its usual time
+GLANCES, GLANCE, PAUSE = 8, 0.25, 0.5  # how often the reference is watched for its usual time; seconds of each, between
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 
@@ -47,7 +47,7 @@ def nodes(model: bytes) -> dict[str, float]:
 
 
 def pace() -> float:
-    """Microseconds that the reference usually takes here."""
+    """Microseconds that the reference takes here when nothing disturbs it for a quarter of a second."""
     found: float = _asked("pace")
     return found
 
@@ -146,10 +146,14 @@ def _nodes(model: bytes) -> dict[str, float]:
 
 
 def _pace() -> float:
-    seconds, end = list[float](), time.perf_counter() + PACE
-    while time.perf_counter() < end:
-        seconds.append(_reference())
-    return 1e6 * median(seconds)
+    glances = list[float]()
+    for _ in range(GLANCES):
+        seconds, end = list[float](), time.perf_counter() + GLANCE
+        while time.perf_counter() < end:
+            seconds.append(_reference())
+        glances.append(median(seconds))
+        time.sleep(PAUSE)
+    return 1e6 * _low(glances)
 
 
 def _reference() -> float:

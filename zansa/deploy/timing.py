@@ -86,17 +86,13 @@ class Timer:
     def lot(self) -> int:
         """How many channels this machine computes at once: the largest of 32, 16, 8, 4 and 2 of which half a multiple
         takes as long as the next whole one, or 1. Widths that are no multiples pay for channels that they have not."""
+        bare = replace(self, before=(RUN,), preparation=None)
         for multiple in MULTIPLES:
             halves = [width for width in range(multiple // 2, 128, multiple) if width > 16][:3]
-            if fmean(self._of_block(width + multiple // 2) / self._of_block(width) for width in halves) <= FREE:
+            more = [bare.whole(uniform(width + multiple // 2, 3)) / bare.whole(uniform(width, 3)) for width in halves]
+            if fmean(more) <= FREE:
                 return multiple
         return 1
-
-    def _of_block(self, width: int) -> float:
-        """How long a block of this width takes between others like it, as a multiple of the reference."""
-        net = uniform(width, 3)
-        self.ms(net)
-        return self.parts[_keys(net)["stages.0.1"]]
 
     def _unit(self) -> float:
         return self.parts[REFERENCE] / 1e3 if self.unit is None else self.unit
