@@ -349,7 +349,8 @@ def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
     branches = _branches_beside(net, axis)
     if branches > 1 and old != new:
         raise ValueError(
-            f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of its block share the number"
+            f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of "
+            f"{axis.split('.')[1].replace('block', 'block ')} share the number"
         )
 
 

@@ -19,7 +19,6 @@ from ..arch.cost import cost
 from ..arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, edit_from_dict
 from ..arch.lower import lower
 from ..arch.spec import Block, Net, Stage
-from ..learn.grow.budget import parse
 from ..record import Run
 from . import facts as records
 from . import plots
@@ -144,8 +143,10 @@ def _applied(net: Net, line: Line, place: int) -> tuple[AnyEdit, Net]:
 
 def _limit(facts: Facts, history: History) -> float | None:
     """The limit in the unit of the budget, the largest of several; None if none is known."""
+    several = str(have(facts, "request", "budget") or "").partition("=")[2].split(",")
+    scales = {"k": 1e3, "M": 1e6, "G": 1e9}
     try:
-        return parse(str(have(facts, "request", "budget") or ""))[-1].limit
+        return max(scales.get(text.strip()[-1:], 1.0) * float(text.strip().rstrip("kMG")) for text in several)
     except ValueError:
         return next((float(move.line["limit"]) for move in reversed(history.moves) if move.line.get("limit")), None)
 
@@ -313,7 +314,8 @@ def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
         if asked := have(facts, "request", key):
             yield key, number(asked)
     if main := have(facts, "data", "branch_of"):
-        own = sum(move.line.get("limit") == _limit(facts, history) for move in history.moves)
+        limit = _limit(facts, history) or 0.0
+        own = sum(math.isclose(move.line.get("limit") or 0.0, limit) for move in history.moves)
         yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
     verdicts = Counter(move.verdict for move in history.moves)
     if verdicts:
