@@ -408,7 +408,12 @@ def test_what_gains_and_saves_is_the_best(tmp_path):
 def test_moments_without_a_change_are_counted(tmp_path):
     run = new_run(tmp_path, "moments")
     journal(run, [Widen(axis="stage1", count=4)], moments=6)
-    assert "1 edit at 1 of the 6 moments of its training changed it." in plain(told(read(run))["lead"])
+    lead = plain(told(read(run))["lead"])
+    assert "1 edit at 1 of the 6 moments of its training changed it." in lead
+    assert "promised" not in lead  # others may come
+    run.append("events.jsonl", {"event": "start"})
+    run.append("events.jsonl", {"event": "done"})
+    assert "At the others nothing that would fit promised more than chance explains." in plain(told(read(run))["lead"])
 
 
 @pytest.mark.parametrize(("asked", "limit"), [("macs=20M", "20 M"), ("params=300k", "300 k"), ("macs=1.5G", "1.50 G"),

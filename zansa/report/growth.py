@@ -283,18 +283,16 @@ def _lead(facts: Facts, history: History) -> Iterable[str]:
     first, last, limit = history.events[0].first, history.events[-1].last, _limit(facts, history)
     unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
     yield f"{began} and {_price(first['price_before'], unit)}."
-    yield f"{edits} at {_moments(history)} of its training changed it."
+    changed, planned = len(history.events), last.get("moments", 0)
+    moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
+    yield f"{edits} at {moments} of its training changed it."
+    if changed < planned and finished(facts):
+        yield "At the others nothing that would fit promised more than chance explains."
     of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
     yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
     if unit == "ms":
         yield "The whole network was timed anew at each moment; what single edits cost is foretold from its parts."
-
-
-def _moments(history: History) -> str:
-    """ "4 of the 6 moments": at the others nothing promised more than chance explains."""
-    changed, planned = len(history.events), history.moves[-1].line.get("moments", 0)
-    return f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
 
 
 def _rival(line: Line) -> Section:
