@@ -169,7 +169,7 @@ def test_a_growth_to_milliseconds_keeps_to_them(in_time, monkeypatch):
     told = json.loads((out / "within" / "metrics.json").read_text())["latency"][0]
     assert "in turns" in told["what"], "by the measure of the budget, one thread"
     assert told["threads"] == 1
-    assert told["ms"] == pytest.approx(final["price_after"], rel=0.5)
+    assert 1 / 3 < told["ms"] / final["price_after"] < 3
     monkeypatch.setenv("ZANSA_CACHE", str(table))
     times = milliseconds.timed([out / "within"])
     assert [len(rounds) for rounds in times] == [milliseconds.ROUNDS]
@@ -178,15 +178,15 @@ def test_a_growth_to_milliseconds_keeps_to_them(in_time, monkeypatch):
 
 
 def test_milliseconds_that_no_network_can_keep_to_are_refused(in_time, tmp_path):
-    """Also where the table promises half of what everything takes."""
+    """Also where the table promises a tenth of what everything takes."""
     out, table, least, grow = in_time
     (file,) = table.glob("latency-*.json")
     content = json.loads(file.read_text())
     parts = {name: spent for name, spent in content["parts"].items() if not name.startswith("whole")}
-    content["parts"] = {name: spent if name == REFERENCE else spent / 2 for name, spent in parts.items()}
+    content["parts"] = {name: spent if name == REFERENCE else spent / 10 for name, spent in parts.items()}
     (tmp_path / file.name).write_text(json.dumps(content))
     before = set(out.iterdir())
-    result = zansa(*grow, "--budget", f"ms={0.7 * least:.4f}", "--name", "above", ZANSA_CACHE=str(tmp_path))
+    result = zansa(*grow, "--budget", f"ms={0.4 * least:.4f}", "--name", "above", ZANSA_CACHE=str(tmp_path))
     assert result.returncode == 2, result.stderr
     assert "the thinnest network of this shape costs" in result.stderr
     assert set(out.iterdir()) == before
