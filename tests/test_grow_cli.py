@@ -14,9 +14,11 @@ from safetensors.numpy import load_file
 from test_cli import STEADY, fill, refused, zansa
 
 from zansa.arch.cost import cost
-from zansa.arch.edits import apply, edit_from_dict
+from zansa.arch.edits import Widen, apply, edit_from_dict, remappable
 from zansa.arch.spec import Net
-from zansa.deploy.timing import REFERENCE
+from zansa.arch.use import Preprocess
+from zansa.deploy.timing import REFERENCE, timer
+from zansa.learn.grow.start import scaled, thinned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -190,3 +192,32 @@ def test_milliseconds_that_no_network_can_keep_to_are_refused(in_time, tmp_path)
     assert result.returncode == 2, result.stderr
     assert "the thinnest network of this shape costs" in result.stderr
     assert set(out.iterdir()) == before
+
+
+def test_a_growth_that_ends_above_its_milliseconds_says_so(in_time, tmp_path):
+    """The table promises a tenth of what everything takes, and holds a tenth for the network of whole lots of channels
+    that is run beforehand; the given one, of halves of lots, never becomes it."""
+    out, table, least, grow = in_time
+    (file,) = table.glob("latency-*.json")
+    (tmp_path / file.name).write_text(file.read_text())
+    preprocess = json.loads((out / "within" / "data.json").read_text())["preprocess"]
+    clock = timer(tmp_path, Preprocess.model_validate(preprocess))
+    net = nets(out / "within")[0]
+    for axis in remappable(net):
+        net = apply(net, Widen(axis=axis, count=max(1, clock.lot() // 2)))
+    clock.whole(scaled(net, 0.0, clock.lot()))
+    clock.ms(thinned(net, clock.lot()))
+    content = json.loads((tmp_path / file.name).read_text())
+    content["parts"] = {name: spent if name == REFERENCE else spent / 10 for name, spent in content["parts"].items()}
+    (tmp_path / file.name).write_text(json.dumps(content))
+    (tmp_path / "net.json").write_text(net.to_json())
+    asked = ["--net", tmp_path / "net.json", "--budget", f"ms={0.3 * least:.4f}", "--name", "above"]
+    result = zansa(*grow, *asked, ZANSA_CACHE=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "as thin as it can be" in result.stderr
+    events = [json.loads(line) for line in (out / "above" / "events.jsonl").read_text().splitlines()]
+    assert any("as thin as it can be" in event.get("text", "") for event in events)
+    page = (out / "above" / "report.html").read_text()
+    assert "Told while it learned" in page
+    assert "as thin as it can be" in page
+    assert "promised more than chance" not in page

@@ -416,6 +416,21 @@ def test_moments_without_a_change_are_counted(tmp_path):
     assert "At the others nothing that would fit promised more than chance explains." in plain(told(read(run))["lead"])
 
 
+def test_a_smaller_budget_tells_of_the_growth_that_it_left(tmp_path):
+    """Its first edits have the limit of that growth, and it has not had all of its moments."""
+    run = new_run(tmp_path, "branch")
+    journal(run, [Widen(axis="stage1", count=4), Widen(axis="stage2", count=4)], moments=6, limit=9e6)
+    run.write_json("request.json", {"budget": "macs=4.13M"})
+    run.write_json("data.json", {"branch_of": "whole"})
+    for event in ("start", "done"):
+        run.append("events.jsonl", {"event": event})
+    section = told(read(run))
+    assert "of the limit of 4.13 M" in plain(section["lead"])
+    assert "at 1 moment of its training" in plain(section["lead"])
+    assert "promised" not in section["lead"]
+    assert plain(dict(section["facts"])["a smaller budget of"]) == "whole, whose first 2 edits it shares"
+
+
 @pytest.mark.parametrize(("asked", "limit"), [("macs=20M", "20 M"), ("params=300k", "300 k"), ("macs=1.5G", "1.50 G"),
                                               ("macs=5M,10M", "10 M"), ("much", None), (None, None)])  # fmt: skip
 def test_the_limit_is_what_was_asked_where_the_journal_does_not_say(tmp_path, asked, limit):

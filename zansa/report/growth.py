@@ -283,16 +283,23 @@ def _lead(facts: Facts, history: History) -> Iterable[str]:
     first, last, limit = history.events[0].first, history.events[-1].last, _limit(facts, history)
     unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
     yield f"{began} and {_price(first['price_before'], unit)}."
-    changed, planned = len(history.events), last.get("moments", 0)
-    moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
-    yield f"{edits} at {moments} of its training changed it."
-    if changed < planned and finished(facts):
-        yield "At the others nothing that would fit promised more than chance explains."
+    yield from _moments(facts, history, edits, limit)
     of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
     yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
     if unit == "ms":
         yield "The whole network was timed anew at each moment; what single edits cost is foretold from its parts."
+
+
+def _moments(facts: Facts, history: History, edits: str, limit: float | None) -> Iterable[str]:
+    """At how many moments of its training a network changed, and why it did not at the others. A smaller budget, which
+    leaves another growth on its way, has not had all of them."""
+    last, changed = history.events[-1].last, len(history.events)
+    planned = 0 if have(facts, "data", "branch_of") else last.get("moments", 0)
+    moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
+    yield f"{edits} at {moments} of its training changed it."
+    if changed < planned and finished(facts) and not (limit and last["price_after"] > limit):
+        yield "At the others nothing that would fit promised more than chance explains."
 
 
 def _rival(line: Line) -> Section:

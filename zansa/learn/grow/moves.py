@@ -148,7 +148,7 @@ def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int
         if ".block" in axis and block_of(axis) in thin.gone:
             continue
         unit = unit_of(table, thin.name(axis))
-        size = unit * max(1, -(-quantum // unit))
+        size = lot_of(unit, quantum)
         if len(left) - size >= max(FEWEST, unit):
             slopes = gates.channels[axis]
             lot = lightest(slopes[:, left], thin.lost_of[axis], left, unit, size)
@@ -162,6 +162,11 @@ def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int
             slim = apply(thin.net, Delete(stage=stage, at=at))
             found.append(Option("", [], place, slope - already_lost(thin, gates, place), 0.0, slim, now - price(slim)))
     return found
+
+
+def lot_of(unit: int, quantum: int) -> int:
+    """The channels of a lot: whole units, and `quantum` at least."""
+    return unit * max(1, -(-quantum // unit))
 
 
 def lightest(slopes: Tensor, lost: Tensor, left: list[int], unit: int, size: int) -> list[int]:
@@ -337,8 +342,7 @@ def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Wide
         if axis in seen:
             continue
         seen.update(group_of(table, axis)[1])
-        unit = unit_of(table, axis)
-        lot = unit * max(1, -(-quantum // unit))
+        lot = lot_of(unit_of(table, axis), quantum)
         if count := max(least, round(width * share / lot)):
             found.append(Widen(axis=axis, count=lot * count))
     return found

@@ -6,7 +6,7 @@ from ...arch.edits import Delete, Remap, Widen, apply, group_of, remappable, uni
 from ...arch.lower import lower
 from ...arch.spec import Net
 from . import budget
-from .moves import FEWEST, Price, deletable
+from .moves import FEWEST, Price, deletable, lot_of
 
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first
 
@@ -73,7 +73,7 @@ def thinned(net: Net, quantum: int = 1) -> Net:
     for axis, width in remappable(net).items():
         table = lower(net)
         unit, now = unit_of(table, axis), table.width[axis]
-        lot = unit * max(1, -(-quantum // unit))
+        lot = lot_of(unit, quantum)
         spare = (now - max(FEWEST, unit)) // lot * lot
         if now == width and spare > 0:  # it has not followed another
             net = apply(net, Remap(axis=axis, index=tuple(range(now - spare))))
@@ -87,7 +87,7 @@ def scaled(net: Net, factor: float, quantum: int = 1) -> Net:
         unit, now = unit_of(table, axis), table.width[axis]
         if now != width or axis != group_of(table, axis)[1][0]:
             continue  # it has followed another
-        lot = unit * max(1, -(-quantum // unit))
+        lot = lot_of(unit, quantum)
         wanted = max(-(-FEWEST // lot), round(width * factor / lot)) * lot
         if wanted > now:
             net = apply(net, Widen(axis=axis, count=wanted - now))
