@@ -33,7 +33,7 @@ from .prepare import preparation
 from .stopwatch import uniform
 from .twin import twin
 
-FORMAT = 3  # of the file, and of how parts are measured and named: when either changes, all is measured anew
+FORMAT = 4  # of the file, and of how parts are measured and named: when either changes, all is measured anew
 RUN, WATCHED = "run", "watched"  # in the table besides parts: a run of nothing, and see _watched
 REFERENCE = "reference"  # and the usual time of the reference network, in microseconds
 NOTHING = '<ir_version: 10, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
@@ -171,7 +171,7 @@ def _of_preparation(prepare: onnx.ModelProto) -> float:
     """How long it takes before a network: about a third more than alone, for each drives the other from the processor's
     cache."""
     _, channels, *size = (dim.dim_value for dim in prepare.graph.output[0].type.tensor_type.shape.dim)
-    net = uniform(64, 3, channels, tuple(size))
+    net = uniform(32, 3, channels, tuple(size))
     both, alone = (_whole(_model(net, before), size) for before in (prepare, None))
     return max(0.0, both - alone)
 
