@@ -32,6 +32,7 @@ import torch
 from real_images import spread
 from torch.utils.flop_counter import FlopCounterMode
 
+from zansa.arch.budget import parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
@@ -41,7 +42,6 @@ from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.evaluate import choose_threshold, figures
-from zansa.learn.grow.budget import parse, price
 from zansa.learn.grow.policy import Plan, Policy, lengthened
 from zansa.learn.grow.race import JUDGED, Winner, beginning
 from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, resbuilder

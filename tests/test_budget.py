@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 
 from zansa.arch.branches import BRANCHES
+from zansa.arch.budget import parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.arch.use import Preprocess
@@ -27,7 +28,6 @@ from zansa.deploy.prepare import preparation
 from zansa.deploy.timing import Timer, timer
 from zansa.deploy.twin import twin
 from zansa.learn.defaults import series_net
-from zansa.learn.grow.budget import parse, price
 from zansa.learn.grow.start import pricing, scaled, seed_net
 from zansa.nets.build import build
 from zansa.nets.files import Model
@@ -116,7 +116,7 @@ def test_the_bytes_are_nearly_those_of_the_exported_file():
 
 
 def test_starts_without_torch():
-    check = "import sys, zansa.deploy.timing, zansa.learn.grow.budget; sys.exit('torch' in sys.modules)"
+    check = "import sys, zansa.deploy.timing, zansa.arch.budget; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 

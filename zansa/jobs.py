@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from . import report
 from .arch import zoo
+from .arch.budget import Budget, parse
 from .arch.cost import cost
 from .arch.spec import Input, Net
 from .arch.use import OperatingPoint, Preprocess
@@ -47,7 +48,6 @@ from .learn.data.splits import Parts, contradictions, leaks, split
 from .learn.data.synthetic import builtin
 from .learn.defaults import default_net, default_recipe, gentler
 from .learn.evaluate import choose_threshold, doubtful, figures, good_class, scores
-from .learn.grow.budget import Budget, parse
 from .learn.grow.moves import Price
 from .learn.grow.policy import HEALING, Fork, Plan, Policy, annealed, lengthened
 from .learn.grow.race import beginning

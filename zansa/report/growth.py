@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..arch.budget import parse
 from ..arch.cost import cost
 from ..arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, edit_from_dict
 from ..arch.lower import lower
@@ -143,10 +144,8 @@ def _applied(net: Net, line: Line, place: int) -> tuple[AnyEdit, Net]:
 
 def _limit(facts: Facts, history: History) -> float | None:
     """The limit in the unit of the budget, the largest of several; None if none is known."""
-    several = str(have(facts, "request", "budget") or "").partition("=")[2].split(",")
-    scales = {"k": 1e3, "M": 1e6, "G": 1e9}
     try:
-        return max(scales.get(text.strip()[-1:], 1.0) * float(text.strip().rstrip("kMG")) for text in several)
+        return parse(str(have(facts, "request", "budget") or ""))[-1].limit
     except ValueError:
         return next((float(move.line["limit"]) for move in reversed(history.moves) if move.line.get("limit")), None)
 
@@ -319,8 +318,7 @@ def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
         if asked := have(facts, "request", key):
             yield key, number(asked)
     if main := have(facts, "data", "branch_of"):
-        limit = _limit(facts, history) or 0.0
-        own = sum(math.isclose(move.line.get("limit") or 0.0, limit) for move in history.moves)
+        own = sum(move.line.get("limit") == _limit(facts, history) for move in history.moves)
         yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
     verdicts = Counter(move.verdict for move in history.moves)
     if verdicts:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...arch.budget import Clock, figure
 from ...arch.cost import cost
 from ...arch.edits import apply
 from ...arch.spec import Net
@@ -16,7 +17,6 @@ from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..train import Change, Recipe, State
-from .budget import Clock, figure
 from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from ...arch.budget import Clock, parse
 from ...arch.spec import Net
 from ...nets.build import build
 from ...nets.files import Model
@@ -14,7 +15,6 @@ from ..data.seal import sealed
 from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
 from ..train import Recipe, choose_device, choose_speed, training
-from .budget import Clock, parse
 from .policy import HEALING, Plan, Policy, annealed, lengthened
 from .race import beginning, last
 from .start import pricing, refuse_too_dear

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from ...arch import budget
 from ...arch.edits import Delete, Remap, Widen, apply, group_of, remappable, unit_of
 from ...arch.lower import lower
 from ...arch.spec import Net
-from . import budget
 from .moves import FEWEST, Price, deletable, lot_of
 
 WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks first

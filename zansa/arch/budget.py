@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, Self
 
-from ...arch.cost import cost
-from ...arch.spec import Net
+from .cost import cost
+from .spec import Net
 
 UNITS = {"macs": "multiply-adds", "params": "parameters", "bytes": "bytes of weights", "ms": "milliseconds"}
 SUFFIXES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
