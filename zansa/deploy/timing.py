@@ -168,8 +168,7 @@ def _watched(run: float) -> float:
 
 
 def _of_preparation(prepare: onnx.ModelProto) -> float:
-    """How long it takes before a network: about a third more than alone, for each drives the other from the processor's
-    cache."""
+    """How long it takes before a network: what both take together, less the network alone."""
     _, channels, *size = (dim.dim_value for dim in prepare.graph.output[0].type.tensor_type.shape.dim)
     net = uniform(32, 3, channels, tuple(size))
     both, alone = (_whole(_model(net, before), size) for before in (prepare, None))
