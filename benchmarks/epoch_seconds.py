@@ -22,10 +22,13 @@ from torch import nn
 from torch.optim import SGD
 from torchvision import models
 
-from zansa.jobs import chosen_net, chosen_recipe, door, silent
+from zansa.jobs.door import door
+from zansa.jobs.making.job import chosen_net, chosen_recipe
+from zansa.jobs.request import silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
-from zansa.learn.train import Recipe, training
+from zansa.learn.recipe import Recipe
+from zansa.learn.train import training
 from zansa.nets.build import build
 
 MOST_BATCHES = 60  # of the tutorial; an epoch's time is scaled from them

@@ -26,14 +26,16 @@ from real_images import spread
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import merge_and_run
-from zansa.jobs import Request, door, silent
-from zansa.learn.data.augment import Augment
+from zansa.jobs.door import door
+from zansa.jobs.request import Request, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
-from zansa.learn.evaluate import figures
 from zansa.learn.predict import probabilities
-from zansa.learn.train import Recipe, choose_device, training
+from zansa.learn.recipe import Augment, Recipe
+from zansa.learn.speed import choose_device
+from zansa.learn.train import training
 from zansa.nets.build import build
+from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 FAMILIES = {"ResNet": "plain", "DILNet": "parallel", "DMRNet": "merge_and_run"}

@@ -17,17 +17,18 @@ import numpy as np
 import torch
 from real_images import spread
 
-from zansa.jobs import Request, door, silent
-from zansa.learn.data.augment import Augment
+from zansa.jobs.door import door
+from zansa.jobs.request import Request, silent
 from zansa.learn.data.dataset import Dataset, from_arrays
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
-from zansa.learn.evaluate import figures
 from zansa.learn.predict import probabilities
-from zansa.learn.train import Recipe, training
-from zansa.learn.tune import Tuning, default_tuning
+from zansa.learn.recipe import Augment, Recipe, Tuning
+from zansa.learn.train import training
+from zansa.learn.tune import default_tuning
 from zansa.nets.adopt import adopt
 from zansa.nets.build import build
+from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 COUNTS = (10, 50, 500)

@@ -36,20 +36,25 @@ from zansa.arch.budget import parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
-from zansa.jobs import Request, door, good_of, silent
+from zansa.jobs.door import door, good_of
+from zansa.jobs.request import Request, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
-from zansa.learn.evaluate import choose_threshold, figures
 from zansa.learn.grow.policy import Plan, Policy, lengthened
 from zansa.learn.grow.race import JUDGED, Winner, beginning
-from zansa.learn.grow.resbuilder import MENDED, PUBLISHED, Switches, empty_net, resbuilder
-from zansa.learn.grow.resbuilder import Plan as Runs
+from zansa.learn.grow.resbuilder.search import empty_net, resbuilder
+from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Switches
+from zansa.learn.grow.resbuilder.values import Plan as Runs
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
-from zansa.learn.train import Change, Recipe, State, choose_device, choose_speed, training
+from zansa.learn.recipe import Recipe
+from zansa.learn.speed import choose_device, choose_speed
+from zansa.learn.state import Change, State
+from zansa.learn.train import training
 from zansa.nets.build import Network, build
+from zansa.proof.figures import choose_threshold, figures
 from zansa.record import Run, environment
 
 METHODS = ("zansa", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from zansa.deploy.timing import timer
+from zansa.deploy.clock.timing import timer
 from zansa.learn.data.cache import default_folder
 
 ROUNDS = 7

@@ -28,10 +28,12 @@ import packs
 import torch
 from baselines import Answers, commonest_class, nearest_neighbour, resnet18
 
-from zansa.jobs import Request, door, resume, silent, train
+from zansa.jobs.door import door
+from zansa.jobs.request import Request, silent
+from zansa.jobs.train import resume, train
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
-from zansa.learn.evaluate import choose_threshold, figures, good_class
+from zansa.proof.figures import choose_threshold, figures, good_class
 from zansa.record import Run, environment
 
 SPLITS = {"magnetic_tile": "whole tiles held out", "deeppcb": "authors' split", "mnist": "official split"}

@@ -36,7 +36,8 @@ from zansa.learn.data.augment import augment, defaults
 from zansa.learn.data.dataset import Dataset, from_arrays
 from zansa.learn.data.splits import Parts
 from zansa.learn.predict import to_tensor
-from zansa.learn.train import Recipe, training
+from zansa.learn.recipe import Recipe
+from zansa.learn.train import training
 from zansa.nets.build import build
 from zansa.record import environment
 

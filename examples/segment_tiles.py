@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import zansa
-from zansa.learn.data.augment import Augment, augment
+from zansa.learn.data.augment import augment
 from zansa.learn.defaults import default_net
+from zansa.learn.recipe import Augment
 from zansa.nets.backbone import smp_entry
 
 SIZE, BATCH, EPOCHS = 128, 8, 50

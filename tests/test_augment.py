@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from zansa.learn.data.augment import DEFAULTS, Augment, augment, defaults
+from zansa.learn.data.augment import DEFAULTS, augment, defaults
+from zansa.learn.recipe import Augment
 
 OPTIONS = {
     "flip_x": True, "flip_y": True, "quarter_turns": True, "shift": 0.2, "rotate": 20.0, "zoom": 0.3,

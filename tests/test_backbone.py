@@ -12,8 +12,9 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from zansa.arch import zoo
+from zansa.arch.apply import apply
 from zansa.arch.branches import BRANCHES
-from zansa.arch.edits import Delete, Insert, Remap, apply
+from zansa.arch.edits import Delete, Insert, Remap
 from zansa.arch.spec import Head, Input, Net, Stage, Stem, Step
 from zansa.arch.steps import STEPS
 from zansa.arch.use import Preprocess

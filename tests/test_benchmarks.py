@@ -17,7 +17,7 @@ from torchvision import models
 from zansa.learn.data import load
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import Parts
-from zansa.learn.evaluate import choose_threshold, figures
+from zansa.proof.figures import choose_threshold, figures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

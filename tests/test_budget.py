@@ -22,11 +22,11 @@ from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.arch.use import Preprocess
 from zansa.arch.zoo import cifar_net, cifar_resnet
-from zansa.deploy import stopwatch, timing
+from zansa.deploy.clock import stopwatch, timing
+from zansa.deploy.clock.timing import Timer, timer
+from zansa.deploy.clock.twin import twin
 from zansa.deploy.export import to_onnx
 from zansa.deploy.prepare import preparation
-from zansa.deploy.timing import Timer, timer
-from zansa.deploy.twin import twin
 from zansa.learn.defaults import series_net
 from zansa.learn.grow.start import pricing, scaled, seed_net
 from zansa.nets.build import build

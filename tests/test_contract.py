@@ -10,24 +10,11 @@ import torch
 from laws import ALL, KINDS, REFUSED, a_block, another_block, images_for, small_net, trained
 from torch.utils.flop_counter import FlopCounterMode
 
+from zansa.arch.apply import apply, inexact
+from zansa.arch.axes import remappable, unit_of
 from zansa.arch.branches import BRANCHES
 from zansa.arch.cost import cost
-from zansa.arch.edits import (
-    GATED,
-    Delete,
-    Insert,
-    Merge,
-    Mix,
-    Rekind,
-    Remap,
-    Split,
-    Widen,
-    apply,
-    edit_from_dict,
-    inexact,
-    remappable,
-    unit_of,
-)
+from zansa.arch.edits import GATED, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, edit_from_dict
 from zansa.arch.lower import lower
 from zansa.arch.spec import Block, Net
 from zansa.arch.steps import STEPS

@@ -8,7 +8,8 @@ import torch
 from laws import a_block, images_for, small_net, trained
 from torch import nn
 
-from zansa.arch.edits import Delete, Insert, Merge, Rekind, Split, Widen, apply, edit_from_dict, inexact
+from zansa.arch.apply import apply, inexact
+from zansa.arch.edits import Delete, Insert, Merge, Rekind, Split, Widen, edit_from_dict
 from zansa.arch.spec import Block, Net
 from zansa.nets.build import build
 from zansa.nets.transfer import transfer, transfer_optimizer

@@ -10,7 +10,8 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from zansa.arch.use import OperatingPoint
-from zansa.learn.evaluate import choose_threshold, doubtful, figures, good_class, rate, rate_text, scores
+from zansa.proof.figures import choose_threshold, doubtful, figures, good_class, rate_text, scores
+from zansa.proof.rates import rate
 
 CLASSES = ("crack", "good", "hole", "stain")
 PAIR = ("defect", "good")

@@ -16,8 +16,10 @@ from torch.nn import functional
 
 import zansa
 import zansa.learn.grow.race as race_module
+from zansa.arch.apply import apply
+from zansa.arch.axes import remappable, unit_of
 from zansa.arch.cost import cost
-from zansa.arch.edits import Delete, Insert, Merge, Rekind, Remap, Widen, apply, edit_from_dict, remappable, unit_of
+from zansa.arch.edits import Delete, Insert, Merge, Rekind, Remap, Widen, edit_from_dict
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
 from zansa.arch.use import Preprocess
@@ -34,7 +36,8 @@ from zansa.learn.grow.signals import losses as losses_of
 from zansa.learn.grow.simplify import simplest, simplifications
 from zansa.learn.grow.start import refuse_too_dear, scaled, seed_net, thinned
 from zansa.learn.predict import to_tensor
-from zansa.learn.train import Recipe, training
+from zansa.learn.recipe import Recipe
+from zansa.learn.train import training
 from zansa.nets.build import build
 from zansa.nets.transfer import edited
 

@@ -13,11 +13,13 @@ import pytest
 from safetensors.numpy import load_file
 from test_cli import STEADY, fill, refused, zansa
 
+from zansa.arch.apply import apply
+from zansa.arch.axes import remappable
 from zansa.arch.cost import cost
-from zansa.arch.edits import Widen, apply, edit_from_dict, remappable
+from zansa.arch.edits import Widen, edit_from_dict
 from zansa.arch.spec import Net
 from zansa.arch.use import Preprocess
-from zansa.deploy.timing import REFERENCE, timer
+from zansa.deploy.clock.timing import REFERENCE, timer
 from zansa.learn.grow.start import scaled, thinned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

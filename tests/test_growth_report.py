@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 from test_report import headings, plain, read_page, train, whole_run
 
-from zansa import report
+from zansa.arch.apply import apply
+from zansa.arch.axes import remappable
 from zansa.arch.cost import cost
-from zansa.arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, remappable
+from zansa.arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.record import Run
-from zansa.report import SECTIONS, write
+from zansa.report import run as report
+from zansa.report import write
 from zansa.report.facts import read
-from zansa.report.growth import explain, replayed, told
+from zansa.report.growth.explain import explain
+from zansa.report.growth.history import replayed
+from zansa.report.growth.told import told
+from zansa.report.run import SECTIONS
 
 STEPS, LIMIT = 3000, 10e6
 
@@ -471,7 +476,7 @@ def test_broken_lines_never_cost_the_page(tmp_path, value):
         facts = read(run) | {"edits": [first, second | {key: value}]}
         assert "## How it grew" in report.card(facts)
         if key in ("progress", "price_after", "edit"):
-            assert "The network" in report.page(facts)
+            assert "The network" in report.html(facts)
 
 
 def test_an_unfinished_run_tells_how_far_it_is(tmp_path):

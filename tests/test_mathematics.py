@@ -9,7 +9,8 @@ from laws import a_block, images_for, small_net, trained
 from torch import nn
 
 from zansa.arch import zoo
-from zansa.arch.edits import Insert, Mix, apply, inexact
+from zansa.arch.apply import apply, inexact
+from zansa.arch.edits import Insert, Mix
 from zansa.arch.lower import lower
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.nets.build import build

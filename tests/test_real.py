@@ -11,7 +11,9 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import packs  # noqa: E402
 
-from zansa import jobs  # noqa: E402
+from zansa.jobs.request import Request  # noqa: E402
+from zansa.jobs.train import train  # noqa: E402
+from zansa.record import Run  # noqa: E402
 
 SHARED = Path(os.environ.get("ZANSA_SHARED_DATA", ROOT.parent / "shared" / "data"))
 pytestmark = [
@@ -20,9 +22,9 @@ pytestmark = [
 ]
 
 
-def trained(name: str, place: Path, every: int, epochs: int) -> tuple[jobs.Run, dict]:
+def trained(name: str, place: Path, every: int, epochs: int) -> tuple[Run, dict]:
     manifest = packs.prepare(name, place / "images", SHARED, "0", every)
-    run = jobs.train(jobs.Request(source=str(manifest), recipe={"epochs": epochs}), place, "run")
+    run = train(Request(source=str(manifest), recipe={"epochs": epochs}), place, "run")
     return run, run.read_json("metrics.json")["test"]
 
 

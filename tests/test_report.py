@@ -15,17 +15,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zansa import report
 from zansa.arch import zoo
 from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
-from zansa.learn.evaluate import choose_threshold, doubtful, figures, good_class, rate
+from zansa.proof.figures import choose_threshold, doubtful, figures, good_class
+from zansa.proof.rates import rate
 from zansa.record import Run
-from zansa.report import SECTIONS, cautions, model_card, plots, write
+from zansa.report import cautions, model_card, plots, write
+from zansa.report import run as report
 from zansa.report.drawing import network
 from zansa.report.facts import epochs, finished, read
 from zansa.report.results import png_size
-from zansa.report.words import amount, duration, outcome, percent
+from zansa.report.run import SECTIONS
+from zansa.words import amount, duration, outcome, percent
 
 DEFECTS = ("crack", "good", "hole", "missing", "scratch", "stain")
 EVIL = "<script>alert(1)</script> & \"quotes\" 'x' | *a* [b](c) `d` \\"
@@ -344,7 +346,7 @@ def test_broken_figures_never_cost_the_page(whole):
     for path in list(places(facts["metrics"])):
         broken = json.loads(json.dumps(facts["metrics"]))
         put(broken, path, next(others))
-        Reader(report.page(facts | {"metrics": broken}))
+        Reader(report.html(facts | {"metrics": broken}))
         report.card(facts | {"metrics": broken})
 
 

@@ -9,36 +9,26 @@ import pytest
 import torch
 from test_train import RECIPE, bars
 
+from zansa.arch.apply import apply
 from zansa.arch.cost import cost
-from zansa.arch.edits import apply, edit_from_dict
+from zansa.arch.edits import edit_from_dict
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.arch.zoo import cifar_net, cifar_resnet, resnet
 from zansa.learn.data.splits import Parts, split
-from zansa.learn.grow.morphnet import alive, exact_widths, flops, limit, published_widths, term, worths
-from zansa.learn.grow.resbuilder import (
-    MENDED,
-    PUBLISHED,
-    Mark,
-    Plan,
-    Rank,
-    Search,
-    Switches,
+from zansa.learn.grow.resbuilder.changes import (
     block_size,
     draw_insertion,
-    empty_net,
     glorot,
-    halves,
     insert,
     judge,
-    layer_lasso,
     may_delete,
     measure,
     morph,
-    resbuilder,
-    run_recipe,
     signature,
-    task_of,
 )
+from zansa.learn.grow.resbuilder.morphnet import alive, exact_widths, flops, limit, published_widths, term, worths
+from zansa.learn.grow.resbuilder.search import empty_net, halves, layer_lasso, resbuilder, run_recipe, task_of
+from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Mark, Plan, Rank, Search, Switches
 from zansa.nets.build import build
 
 SMALL = Plan(cycles=2, inserts=1, epochs=1)

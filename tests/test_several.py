@@ -15,8 +15,9 @@ from test_cli import STEADY, fill, zansa
 from test_grow import a_set
 
 from zansa.learn import several
-from zansa.learn.data.augment import Augment
-from zansa.learn.train import Criterion, Recipe, passed
+from zansa.learn.loss import Criterion
+from zansa.learn.recipe import Augment, Recipe
+from zansa.learn.train import passed
 from zansa.nets.build import build
 
 SHORT = ["--epochs", "7", "--batch", "16", "--device", "cpu", *STEADY]

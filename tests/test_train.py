@@ -14,11 +14,13 @@ import torch
 from torch.nn import functional
 
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
-from zansa.learn.data.augment import Augment
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import split
+from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities, to_tensor
-from zansa.learn.train import Criterion, Recipe, State, fit, make_optimizer, training, warmup_cosine
+from zansa.learn.recipe import Augment, Recipe
+from zansa.learn.state import State, make_optimizer
+from zansa.learn.train import fit, training, warmup_cosine
 from zansa.nets.build import build
 
 NET = Net(

@@ -8,10 +8,14 @@ from laws import small_net, trained
 from PIL import Image
 from test_train import NET, RECIPE, ready
 
-from zansa.jobs import Request, adapt, evaluate, resume, train
+from zansa.jobs.adapt import adapt
+from zansa.jobs.evaluate import evaluate
+from zansa.jobs.request import Request
+from zansa.jobs.train import resume, train
 from zansa.learn.adapt import align, batches_of, features, renormalise
+from zansa.learn.recipe import Tuning
 from zansa.learn.train import training
-from zansa.learn.tune import Tuning, default_tuning, first_to_learn, parts_of
+from zansa.learn.tune import default_tuning, first_to_learn, parts_of
 from zansa.nets.build import build
 from zansa.nets.files import load
 

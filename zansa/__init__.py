@@ -8,25 +8,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .arch import zoo
+from .arch.apply import apply, inexact
 from .arch.cost import Cost, cost
-from .arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, apply, inexact
+from .arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen
 from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from .arch.use import OperatingPoint, Preprocess
 
 if TYPE_CHECKING:
+    from .deploy.clock.timing import timer
     from .deploy.export import export
     from .deploy.runtime import predictor
-    from .deploy.timing import timer
     from .learn.data import load as load_data
     from .learn.data.splits import split
-    from .learn.evaluate import figures
     from .learn.grow.run import grow
-    from .learn.train import Recipe, fit
+    from .learn.recipe import Recipe
+    from .learn.train import fit
     from .nets.adopt import adopt, match, net_from, read_checkpoint
     from .nets.backbone import Backbone
     from .nets.build import build
     from .nets.files import Model, load, save
     from .nets.transfer import transfer
+    from .proof.figures import figures
 
 __all__ = [
     "Backbone", "Block", "Cost", "Delete", "Head", "Input", "Insert", "Merge", "Mix", "Model", "Net", "OperatingPoint",
@@ -36,12 +38,12 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Backbone": "nets.backbone", "Model": "nets.files", "Recipe": "learn.train", "adopt": "nets.adopt",
-    "build": "nets.build", "export": "deploy.export", "figures": "learn.evaluate", "fit": "learn.train",
+    "Backbone": "nets.backbone", "Model": "nets.files", "Recipe": "learn.recipe", "adopt": "nets.adopt",
+    "build": "nets.build", "export": "deploy.export", "figures": "proof.figures", "fit": "learn.train",
     "grow": "learn.grow.run",
     "load": "nets.files", "load_data": "learn.data", "match": "nets.adopt", "net_from": "nets.adopt",
     "predictor": "deploy.runtime", "read_checkpoint": "nets.adopt", "save": "nets.files", "split": "learn.data.splits",
-    "timer": "deploy.timing", "transfer": "nets.transfer",
+    "timer": "deploy.clock.timing", "transfer": "nets.transfer",
 }  # fmt: skip
 
 

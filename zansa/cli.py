@@ -6,15 +6,46 @@ Heavy imports stand in the commands, so that `zansa --help` answers at once.
 import json
 import signal
 import sys
-import tomllib
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from . import screen
-from .record import Run
+from .options import (
+    Balance,
+    Batch,
+    Channels,
+    Compile,
+    Config,
+    Data,
+    Depth,
+    Device,
+    Download,
+    Dropout,
+    Epochs,
+    FalseAlarms,
+    Fit,
+    Good,
+    Json,
+    Kind,
+    Layout,
+    Name,
+    Optimizer,
+    Out,
+    Precision,
+    Rate,
+    Root,
+    Seed,
+    Size,
+    Switches,
+    Test,
+    Val,
+    asked_for,
+)
+from .record import Run, new_name
+from .runs import branches_of, finished
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -38,93 +69,17 @@ def common(
     """Grow residual networks to fit: labelled images or series in, one proven file that runs anywhere out."""
 
 
-def from_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take defaults of a command's options from a YAML or TOML file; an unknown name is an error."""
-    if path is None:
-        return None
-    values = read_config(path)
-    names = {option.lstrip("-").replace("-", "_"): p.name for p in context.command.params for option in p.opts}
-    known = names.keys() - {"config"}
-    values = {str(name).replace("-", "_"): value for name, value in values.items()}
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise typer.BadParameter(
-            f"{path} sets {', '.join(unknown)}; {context.info_name} knows: {', '.join(sorted(known))}"
-        )
-    given = {names[name]: value for name, value in values.items() if names[name]}
-    context.default_map = {**(context.default_map or {}), **given}
-    return path
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a .toml, .yaml or .yml file."""
-    try:
-        if path.suffix == ".toml":
-            values = tomllib.loads(path.read_text())
-        else:
-            import yaml
-
-            values = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
-    except Exception as error:
-        raise typer.BadParameter(f"{path} is no TOML or YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise typer.BadParameter(f"{path} must hold names and values")
-    return values
-
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="Read options from a YAML or TOML file.", is_eager=True, callback=from_config),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
-Out = Annotated[Path, typer.Option(help="Where runs are kept.")]
-Name = Annotated[str | None, typer.Option(help="The run's name; by default the data's name and a number.")]
-Seed = Annotated[int, typer.Option(min=0, help="The seed of the split and of the training.")]
-Data = Annotated[
-    str, typer.Argument(help="A folder, a manifest or table (.csv, .tsv, .parquet), an .npz, or a public set's name.")
-]
-Good = Annotated[str | None, typer.Option(help="The class without a defect; found by its name by default.")]
-FalseAlarms = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
-Size = Annotated[
-    str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width); length of its series.")
-]
-Fit = Annotated[str, typer.Option(help="letterbox keeps proportions, stretch does not; images are never cropped.")]
-Channels = Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")]
-Kind = Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation of images is safe.")]
-Epochs = Annotated[int | None, typer.Option(min=1)]
-Batch = Annotated[int | None, typer.Option(min=2)]
-Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
-Optimizer = Annotated[str | None, typer.Option(help="sgd or adamw.")]
-Balance = Annotated[str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")]
-Switches = Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')]
-Dropout = Annotated[float | None, typer.Option(help="Chance of a value inside a block to be left out.")]
-Depth = Annotated[float | None, typer.Option(help="Chance of the last block's branches to be left out.")]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Let torch write code for the network: slow to begin, then faster.")
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
-Layout = Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")]
-Val = Annotated[float, typer.Option(help="Share of the data for validation, when none is given.")]
-Test = Annotated[float, typer.Option(help="Share of the data for the test, when none is given.")]
-Root = Annotated[str | None, typer.Option(help="Folder of the public data sets.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a public data set that is not there yet.")]
-
-
 @app.command()
 def demo(
     out: Out = Path("runs"), name: Name = None, seed: Seed = 0, as_json: Json = False, config: Config = None
 ) -> None:
     """The whole job on a small built-in set of synthetic surfaces, on a CPU, in about two minutes."""
-    from . import jobs
+    from .jobs.request import Request
+    from .jobs.train import train as run_training
 
     with screen.Screen(quiet=as_json) as view:
         view.say("Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images.")
-        run = jobs.train(
-            jobs.Request(source="synthetic", seed=seed), out, name or jobs.new_name(out, "demo"), view.tell
-        )
+        run = run_training(Request(source="synthetic", seed=seed), out, name or new_name(out, "demo"), view.tell)
         view.result(run, as_json)
     end(run)
 
@@ -168,11 +123,12 @@ def train(
     A table of series has a column `sequence` of letters, or columns of numbers, and a column `label`; optionally group,
     split and id. An .npz of series has signals (N, length) or (N, channels, length) and labels.
     """
-    from . import jobs
+    from .jobs.request import Request
+    from .jobs.train import train as run_training
 
-    request = jobs.Request.model_validate(asked_for(locals()))
+    request = Request.model_validate(asked_for(locals()))
     with screen.Screen(quiet=as_json) as view:
-        run = jobs.train(request, out, name, view.tell)
+        run = run_training(request, out, name, view.tell)
         view.result(run, as_json)
     end(run)
 
@@ -223,12 +179,13 @@ def finetune(
     The parts of a network are its stem, its stages and its head. By default, with up to 20 images a class only the
     last stage and the head learn, with up to 200 the stem and the first stage rest, with more all learn.
     """
-    from . import jobs
+    from .jobs.request import Request
+    from .jobs.train import train as run_training
 
     tuning = {"frozen": frozen, "factor": factor, "thaw": thaw}
-    request = jobs.Request.model_validate(asked_for(locals(), tuning) | {"weights": str(weights.absolute())})
+    request = Request.model_validate(asked_for(locals(), tuning) | {"weights": str(weights.absolute())})
     with screen.Screen(quiet=as_json) as view:
-        run = jobs.train(request, out, name, view.tell)
+        run = run_training(request, out, name, view.tell)
         view.result(run, as_json)
     end(run)
 
@@ -286,20 +243,21 @@ def grow(
     The rate of learning is held till the last change, and falls to zero in the last sixth of the training.
     """
     if explain is not None:
-        from .report.growth import explain as explained
+        from .report.growth.explain import explain as explained
 
         print(explained(Run.open(explain[0]), explain[1]))
         return
     if data is None or budget is None:
         raise ValueError("name the data and a --budget: macs=20M, params=300k, bytes=1.2M or ms=2.5")
-    from . import jobs
+    from .jobs.request import Request
+    from .jobs.train import train as run_training
 
-    request = jobs.Request.model_validate(asked_for(locals()) | {
+    request = Request.model_validate(asked_for(locals()) | {
         "weights": None if start is None else str(start.absolute()), "budget": budget, "method": method,
         "mend": tuple(mend.split(",")) if mend else (),
     })  # fmt: skip
     with screen.Screen(quiet=as_json) as view:
-        run = jobs.train(request, out, name, view.tell)
+        run = run_training(request, out, name, view.tell)
         show(run, view, as_json)
     end(run)
 
@@ -319,19 +277,19 @@ def adapt(
     Its norms get the statistics of the new images; with --source, its features are led back to where they were
     (CORAL). What it is worth there only labelled images can tell: `zansa evaluate`.
     """
-    from . import jobs
+    from .jobs.adapt import adapt as run_adapt
 
-    facts = jobs.adapt(model, images, out, source)
+    facts = run_adapt(model, images, out, source)
     print(json.dumps(facts) if as_json else screen.adapted_text(out, facts))
 
 
 @app.command()
 def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_json: Json = False) -> None:
     """Go on where a run stopped or was killed, to the same result."""
-    from . import jobs
+    from .jobs.train import resume as run_resume
 
     with screen.Screen(quiet=as_json) as view:
-        resumed = jobs.resume(run, view.tell)
+        resumed = run_resume(run, view.tell)
         show(resumed, view, as_json)
     end(resumed)
 
@@ -346,10 +304,11 @@ def evaluate(
     config: Config = None,
 ) -> None:
     """Figures with intervals of a model on labelled data, at its operating point."""
-    from . import jobs
+    from .jobs.evaluate import evaluate as run_evaluate
+    from .jobs.request import Request
 
     with screen.Screen(quiet=as_json) as view:
-        found = jobs.evaluate(model, jobs.Request(source=data, root=root, download=download), view.tell)
+        found = run_evaluate(model, Request(source=data, root=root, download=download), view.tell)
         if as_json:
             print(json.dumps(found))
         else:
@@ -394,9 +353,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write one ONNX file, preprocessing inside, and prove on real data that it answers as the network does."""
-    from . import jobs
+    from .jobs.export import export_model
 
-    parity = jobs.export_model(model, images, out)
+    parity = export_model(model, images, out)
     print(json.dumps(parity) if as_json else screen.parity_text(out, parity))
 
 
@@ -440,62 +399,21 @@ def cost(
     print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
 
 
-RECIPE = ("epochs", "batch", "rate", "optimizer", "balance", "dropout", "stochastic_depth", "device", "precision",
-          "layout")  # fmt: skip
-REQUEST = ("net", "good", "max_false_alarms", "fit", "channels", "kind", "val", "test", "seed", "root", "download")
-
-
-def asked_for(given: dict[str, Any], tuning: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The options of a command that trains, by their names, as a Request has them."""
-    recipe = {name: given[name] for name in RECIPE} | {
-        "augment": switches(given["augment"]), "compile": given.get("compiled") or None,
-        "tuning": {key: value for key, value in (tuning or {}).items() if value is not None} or None,
-    }  # fmt: skip
-    recipe = {key: value for key, value in recipe.items() if value is not None}
-    return {name: given[name] for name in REQUEST} | {
-        "source": given["data"], "size": pair(given["size"]), "recipe": recipe,
-    }  # fmt: skip
-
-
 def show(run: Run, view: screen.Screen, as_json: bool) -> None:
     """The end of a training: its figures; where it had several budgets, a table of them."""
-    from . import jobs
+    from .jobs.compare import frontier
 
-    if jobs.branches_of(run) and jobs.finished(run):
-        view.frontier(jobs.frontier(run), as_json)
+    if branches_of(run) and finished(run):
+        view.frontier(frontier(run), as_json)
     else:
         view.result(run, as_json)
 
 
 def end(run: Run) -> None:
     """Exit code 130 for a training that was interrupted."""
-    from . import jobs
-
-    for each in (run, *jobs.branches_of(run)):
+    for each in (run, *branches_of(run)):
         if "metrics.json" in each.files() and each.read_json("metrics.json")["training"].get("stopped"):
             raise typer.Exit(130)
-
-
-def pair(text: str | None) -> tuple[int, int] | None:
-    """ "64" or "64x96" as (height, width)."""
-    if text is None:
-        return None
-    parts = str(text).lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"size {text!r} is not understood; allowed: 64, or 64x96 (height x width)")
-    return int(parts[0]), int(parts[-1])
-
-
-def switches(text: str | None) -> dict[str, Any] | None:
-    """ "flip_x=true,rotate=0" as a dictionary; "none" as nothing switched on."""
-    if text is None:
-        return None
-    if text == "none":
-        return {}
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError(f'augment {text!r} is not understood; write "flip_x=true,rotate=0" or "none"')
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from .arch.cost import Cost, cost
 from .arch.zoo import ZOO
 from .record import Run
+from .words import quantity
 
 MOST_CLASSES = 20  # listed one by one
 
@@ -170,14 +171,6 @@ def growth_text(event: dict[str, Any]) -> str:
     """One line for the changes of one moment: what the network is now, and what it costs."""
     return (f"{100 * event['progress']:3.0f} %  {event['structure']}  {quantity(event['price_after'])} of "
             f"{quantity(event['limit'])} {event['unit']}")  # fmt: skip
-
-
-def quantity(value: float) -> str:
-    """12345678 as "12.3 M"."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}" if value < 99.5 else f"{value:.0f}"
 
 
 def cost_text(c: Cost) -> str:

@@ -17,8 +17,8 @@ from ..inputs.images import fit_image
 from ..nets.files import Model
 from ..record import write_atomic
 from . import runtime
+from .clock.twin import OPSET
 from .prepare import preparation
-from .twin import OPSET
 
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
 CHUNK = 64  # images that the eager network takes at once

@@ -5,7 +5,7 @@ import onnx
 import onnx.parser
 
 from ..arch.use import Preprocess
-from .twin import IR, OPSET
+from .clock.twin import IR, OPSET
 
 # From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation.
 # The resize is two products with matrices of Pillow's triangle weights, in float64 until they are normalised. ONNX's

@@ -3,14 +3,12 @@
 import csv
 import json
 import os
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
-from statistics import median
 from typing import Any, TextIO
 
 import numpy as np
@@ -22,11 +20,20 @@ from ..inputs.series import as_signal, columns, name_of, prepare_series, signals
 from ..inputs.tables import TABLES, open_npz, open_table
 
 FORMAT = "1"
+
+
 COLUMNS = ("image", "class", "probability", "decision", "score", "error")
+
+
 SERIES_COLUMNS = ("sample", "class", "probability", "decision", "score", "note", "error")
+
+
 BATCH = 32  # images in one run, at most
+
+
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
-WARM_UP = 5
+
+
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 
@@ -109,39 +116,6 @@ def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
 def write_jsonl(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
     """Rows of `predict` as JSON, one object per line. Returns how many samples were answered."""
     return sum(bool(out.write(json.dumps(row, ensure_ascii=False) + "\n")) and row["error"] is None for row in rows)
-
-
-def latency(
-    predictor: Predictor,
-    threads: int = 1,
-    batch: int = 1,
-    repeats: int = 50,
-    size: tuple[int, int] | None = None,
-) -> dict[str, Any]:
-    """Milliseconds per image, from decoded pixels to probabilities: the median of `repeats` runs after a warm-up.
-
-    `size` is the images' (height, width) before they are fitted; default: the network's own, so nothing is resized.
-    Series always have the network's length.
-    """
-    for name, value in (("threads", threads), ("batch", batch), ("repeats", repeats)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; allowed: 1 or more")
-    preprocess = predictor.preprocess
-    shape = preprocess.size if size is None or preprocess.series else size
-    levels = np.random.default_rng(0).integers(0, 256, (batch, *shape, preprocess.channels))
-    feed = {_input(preprocess): levels.astype(preprocess.dtype)}
-    session = _session(predictor.file, threads, "the model")
-    seconds = [_seconds(session, feed) for _ in range(WARM_UP + repeats)][WARM_UP:]
-    return {
-        "what": "ONNX Runtime",
-        "device": "cpu",
-        "threads": threads,
-        "precision": "float32",
-        "batch": batch,
-        "size": list(shape),
-        "ms": 1e3 * median(seconds) / batch,
-        "repeats": repeats,
-    }
 
 
 def _content(path: Path) -> bytes:
@@ -280,9 +254,3 @@ def _row(sample: Read, answer: np.ndarray | None, predictor: Predictor) -> dict[
         score = 1 - float(answer[predictor.classes.index(point.good)])
         row |= {"score": score, "decision": "reject" if score >= point.threshold else "accept"}
     return row
-
-
-def _seconds(session: onnxruntime.InferenceSession, feed: dict[str, np.ndarray]) -> float:
-    start = time.perf_counter()
-    session.run(["probability"], feed)
-    return time.perf_counter() - start

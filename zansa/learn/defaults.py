@@ -6,11 +6,10 @@ The rules were found on validation images of three real sets (docs/decisions/000
 import math
 
 from ..arch.spec import Block, Head, Input, Net, Stage, Stem
-from .data.augment import Augment
 from .data.augment import defaults as augment_for
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .train import Recipe
+from .recipe import Augment, Recipe
 from .tune import default_tuning
 
 WIDTHS = (16, 32, 64, 128)

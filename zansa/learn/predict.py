@@ -1,5 +1,9 @@
 """From images of a data set to tensors, and from a network to probabilities."""
 
+from statistics import median
+from time import perf_counter
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -44,3 +48,16 @@ def logits(module: nn.Module, data: Dataset, index: np.ndarray, batch: int = 256
 def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.ndarray:
     """Class probabilities (N, K), float64, computed in float32 as the exported file does."""
     return logits(module, data, index).double().softmax(1).numpy()
+
+
+def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[str, Any]:
+    """Milliseconds per image of the network in torch, prepared image to logits: the median behind a warm-up."""
+    images = to_tensor(data, np.array([0]), torch.device("cpu"), torch.contiguous_format)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 5):
+            began = perf_counter()
+            module(images)
+            seconds.append(perf_counter() - began)
+    return {"what": "torch", "device": "cpu", "threads": torch.get_num_threads(), "precision": "float32", "batch": 1,
+            "ms": 1e3 * median(seconds[5:]), "repeats": repeats}  # fmt: skip

@@ -1,27 +1,9 @@
 """Which parts of a network learn, and how fast: for weights that were learned elsewhere."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from ..nets.build import Network
-
-
-class Tuning(BaseModel):
-    """How the parts of a network learn: stem, stages and head, counted from the input.
-
-    frozen: so many parts from the input never learn. factor: each part nearer to the input learns at this multiple of
-    the rate of the next (discriminative rates, Howard and Ruder 2018, 1801.06146, section 3.2). thaw: over this share
-    of the training the parts begin to learn one after the other, from the head down (there, section 3.3). Norms of
-    parts that do not learn keep their statistics.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    frozen: Annotated[int, Field(ge=0)] = 0
-    factor: Annotated[float, Field(gt=0, le=1)] = 1.0
-    thaw: Annotated[float, Field(ge=0, le=1)] = 0.0
+from .recipe import Tuning
 
 
 def parts_of(network: Network) -> list[nn.Module]:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..arch.apply import apply
+from ..arch.axes import group_of, groups_of
 from ..arch.branches import BRANCHES
-from ..arch.edits import AnyEdit, Delete, Insert, Merge, Rekind, Remap, Split, Widen, apply, group_of, groups_of
+from ..arch.edits import AnyEdit, Delete, Insert, Merge, Rekind, Remap, Split, Widen
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
 from .build import CONV, Network, build, build_block

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..words import IMAGE, count, counted, percent, rate_text, short
 from .facts import Facts, both, epochs, finished, have, judged
-from .words import IMAGE, count, counted, percent, rate_text, short
 
 Caution = dict[str, Any]
 FEW_TRAINING, FEW_TEST = 20, 10  # images of a class

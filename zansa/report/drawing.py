@@ -8,7 +8,7 @@ from typing import Any
 from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
-from .words import SPACE, amount, counted, shape
+from ..words import SPACE, amount, counted, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from .facts import Facts, confused_pairs, epochs, fastest, have, judged, noun
-from .words import (
+from ..words import (
     IMAGE,
     count,
     counted,
@@ -17,6 +16,7 @@ from .words import (
     strong,
     sure,
 )
+from .facts import Facts, confused_pairs, epochs, fastest, have, judged, noun
 
 Section = dict[str, Any]
 MANY_DOTS = 1200  # more images than this become a bar

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from . import cautions, growth, results, setting
+from ..words import FINE, FULL, IMAGE, PLAIN, SPACE, STRONG, number, rate_text
+from . import cautions, results, setting
 from .facts import Facts, have, judged, noun
 from .gist import summary
-from .words import FINE, FULL, IMAGE, PLAIN, SPACE, STRONG, number, rate_text
+from .growth import told as growth
 
 READ = {
     "test": f"held-out test {IMAGE}s, read once at the end",

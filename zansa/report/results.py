@@ -9,9 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from . import plots
-from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
-from .words import (
+from ..words import (
     IMAGE,
     SPACE,
     amount,
@@ -26,6 +24,8 @@ from .words import (
     shown,
     sure,
 )
+from . import plots
+from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
 
 Section = dict[str, Any]
 PICTURES, MANY_CELLS, MANY_ROWS = (

@@ -6,9 +6,9 @@ A function raises LookupError when the record lacks what it needs; the page then
 from collections.abc import Iterable
 from typing import Any
 
+from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, shown
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
-from .words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, shown
 
 Section = dict[str, Any]
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed

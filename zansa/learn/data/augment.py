@@ -6,39 +6,12 @@ reflect the image at its border, edge pixel included, because stretched border p
 """
 
 import math
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
-
-class Augment(BaseModel):
-    """What may happen to an image in training; zero or False = off. Images are in normalised units (mean 0, std 1).
-
-    A series is an image of one row: shift moves and zoom stretches it in time, flip_x reverses time, contrast scales
-    its amplitude, brightness its level, erase blanks a stretch of it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    flip_x: bool = False  # left and right, half of the images
-    flip_y: bool = False  # top and bottom, half of the images
-    quarter_turns: bool = False  # 0, 90, 180 or 270 degrees, equally often; square images only
-    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # up to this fraction of each side, in whole pixels
-    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0  # up to so many degrees either way
-    zoom: Annotated[float, Field(ge=0, le=1)] = 0.0  # up to 1 + zoom times larger or smaller
-    shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # sideways by up to this share of the height
-    # Interpolation softens. Only this share of the images is turned, zoomed and sheared, so that the network also
-    # learns from pictures as sharp and as grainy as those it will meet in use.
-    warped: Annotated[float, Field(ge=0, le=1)] = 0.5
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0  # differences from the image's mean times 1 - c .. 1 + c
-    brightness: Annotated[float, Field(ge=0)] = 0.0  # up to so much added or taken away
-    noise: Annotated[float, Field(ge=0)] = 0.0  # Gaussian, of a standard deviation up to this
-    erase: Annotated[float, Field(ge=0, le=1)] = 0.0  # a box set to 0, each side up to this fraction of the image's
-    reverse_complement: bool = False  # half of the DNA sequences are read from the other strand
-
+from ..recipe import Augment
 
 DEFAULTS = {
     # A surface has no top, but it may have a grain and a light from one side: no quarter turns. A defect can be
@@ -55,6 +28,8 @@ DEFAULTS = {
     # Another letter can be another meaning, and so can another place.
     "sequence": Augment(),
 }
+
+
 IMAGES_ONLY = ("flip_y", "quarter_turns", "rotate", "shear")
 
 

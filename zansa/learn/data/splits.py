@@ -1,6 +1,5 @@
 """Which images train, which decide, which prove: stratified by class, whole groups kept together."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
@@ -42,25 +41,6 @@ def split(dataset: Dataset, seed: int, val: float = 0.15, test: float = 0.15) ->
         parts |= _drawn(dataset, parts["train"], shares, np.random.default_rng(seed))
     _refuse_parts(dataset, parts)
     return Parts(*(np.sort(parts[name]).astype(np.int64) for name in PARTS))
-
-
-def leaks(dataset: Dataset, parts: Parts) -> list[tuple[str, str]]:
-    """Names of identical images (by digest) that stand in two parts: for each part after the first, one pair."""
-    first: dict[str, dict[str, int]] = defaultdict(dict)
-    for part in PARTS:
-        for i in getattr(parts, part).tolist():
-            first[dataset.digests[i]].setdefault(part, i)
-    copies = [list(found.values()) for found in first.values() if len(found) > 1]
-    return [(dataset.names[found[0]], dataset.names[other]) for found in copies for other in found[1:]]
-
-
-def contradictions(dataset: Dataset) -> list[tuple[str, str]]:
-    """Names of identical images with different labels: the first of each label, paired with the first of all."""
-    first: dict[str, dict[int, int]] = defaultdict(dict)
-    for i, (digest, label) in enumerate(zip(dataset.digests, dataset.labels.tolist(), strict=True)):
-        first[digest].setdefault(label, i)
-    copies = [list(found.values()) for found in first.values() if len(found) > 1]
-    return [(dataset.names[found[0]], dataset.names[other]) for found in copies for other in found[1:]]
 
 
 # --- refusals ------------------------------------------------------------------------------------------------------

@@ -8,21 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arch.apply import apply, inexact
+from ...arch.axes import group_of, remappable, unit_of
 from ...arch.branches import BRANCHES
-from ...arch.edits import (
-    GATED,
-    AnyEdit,
-    Delete,
-    Insert,
-    Rekind,
-    Remap,
-    Widen,
-    apply,
-    group_of,
-    inexact,
-    remappable,
-    unit_of,
-)
+from ...arch.edits import GATED, AnyEdit, Delete, Insert, Rekind, Remap, Widen
 from ...arch.lower import lower
 from ...arch.spec import Block, Net
 from .promise import Addition, Promise, of_several

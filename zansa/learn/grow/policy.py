@@ -8,15 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...arch.apply import apply
 from ...arch.budget import Clock, figure
 from ...arch.cost import cost
-from ...arch.edits import apply
 from ...arch.spec import Net
 from ...nets.build import Network
 from ...nets.transfer import edited
 from ..data.dataset import Dataset
 from ..data.splits import Parts
-from ..train import Change, Recipe, State
+from ..recipe import Recipe
+from ..state import Change, State
 from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from ...arch.edits import Insert, Rekind, Widen, group_of
+from ...arch.axes import group_of
+from ...arch.edits import Insert, Rekind, Widen
 from ...arch.lower import Row, Table, lower
 from ...nets.build import Network
 from ...nets.transfer import edited

@@ -22,7 +22,9 @@ from ...arch.spec import Net, Stage
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
-from ..train import FEW, Change, Diverged, Event, Recipe, State, steps_per_epoch, training
+from ..recipe import Recipe
+from ..state import Change, Event, State
+from ..train import FEW, Diverged, steps_per_epoch, training
 from .moves import Price
 from .policy import Plan
 from .promise import of_several

@@ -14,7 +14,9 @@ from ..data.dataset import Dataset
 from ..data.seal import sealed
 from ..data.splits import Parts
 from ..defaults import default_net, default_recipe
-from ..train import Recipe, choose_device, choose_speed, training
+from ..recipe import Recipe
+from ..speed import choose_device, choose_speed
+from ..train import training
 from .policy import HEALING, Plan, Policy, annealed, lengthened
 from .race import beginning, last
 from .start import pricing, refuse_too_dear

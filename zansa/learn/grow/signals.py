@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...arch.edits import remappable
+from ...arch.axes import remappable
 from ...arch.lower import Table, lower
 from ...nets.build import Network
 from ..data.dataset import Dataset

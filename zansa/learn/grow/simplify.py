@@ -4,7 +4,8 @@ Two neighbouring blocks side by side as one save time and depth, not multiply-ad
 anything but time.
 """
 
-from ...arch.edits import GATED, Merge, Rekind, apply
+from ...arch.apply import apply
+from ...arch.edits import GATED, Merge, Rekind
 from ...arch.spec import Net
 from ...nets.build import Network
 from ...nets.transfer import edited

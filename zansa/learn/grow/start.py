@@ -3,7 +3,9 @@
 from functools import partial
 
 from ...arch import budget
-from ...arch.edits import Delete, Remap, Widen, apply, group_of, remappable, unit_of
+from ...arch.apply import apply
+from ...arch.axes import group_of, remappable, unit_of
+from ...arch.edits import Delete, Remap, Widen
 from ...arch.lower import lower
 from ...arch.spec import Net
 from .moves import FEWEST, Price, deletable, lot_of

@@ -13,14 +13,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
 
 from ..arch.use import OperatingPoint
+from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
+
+
 CALIBRATION_BINS = 15
+
+
 ROC_POINTS = 200
+
+
 FALSE_ALARM_SHARES = (0.01, 0.02, 0.05)
+
+
 # How people name the class without a defect, separators left out.
 GOOD_NAME = re.compile(
     r"good|ok|okay|io|fine|free|normal|none|intact|flawless|undamaged|pass|passed|accept|accepted"
@@ -67,21 +75,6 @@ def figures(
         "log_loss": _log_loss(p, truth),
         "calibration_error": _calibration_error(p, truth),
         "inspection": operating and _inspection(p, truth, classes, operating, confidence),
-    }
-
-
-def rate(hits: int, count: int, confidence: float = 0.95) -> dict[str, Any]:
-    """hits / count (count >= 1) with its exact two-sided interval, Clopper & Pearson 1934; all in [0, 1]."""
-    if not 0 <= hits <= count or count < 1:
-        raise ValueError(f"cannot make a rate of {hits}/{count}: it takes count >= 1 and 0 <= hits <= count")
-    low, high = _limits(np.array([hits]), np.array([count]), confidence)
-    return {
-        "value": float(hits / count),
-        "hits": int(hits),
-        "count": int(count),
-        "low": float(low[0]),
-        "high": float(high[0]),
-        "confidence": confidence,
     }
 
 
@@ -210,39 +203,6 @@ def _place(classes: Sequence[str], good: str) -> int:
 def _confusion(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
     size = p.shape[1]
     return np.bincount(truth * size + p.argmax(axis=1), minlength=size * size).reshape(size, size)
-
-
-def _limits(hits: np.ndarray, counts: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; allowed: between 0 and 1, for example 0.95")
-    tail = (1 - confidence) / 2
-    low = np.where(hits == 0, 0.0, betaincinv(np.maximum(hits, 1), counts - hits + 1, tail))
-    high = np.where(hits == counts, 1.0, betaincinv(hits + 1, np.maximum(counts - hits, 1), 1 - tail))
-    return low, high
-
-
-def _rate_or_none(hits: int, count: int, confidence: float) -> dict[str, Any] | None:
-    return rate(hits, count, confidence) if count else None
-
-
-def _mean_rate(hits: np.ndarray, counts: np.ndarray, confidence: float) -> dict[str, Any]:
-    # Zou, Huang & Zhang 2009, "A note on confidence interval estimation for a linear function of binomial
-    # proportions", over exact limits. Not a bootstrap: where all of a few images are right it has nothing to
-    # draw from and claims 100 % to 100 % (tests/test_evaluate.py measures both).
-    low, high = _limits(hits, counts, confidence)
-    shares = hits / counts
-    below, above = (float(np.linalg.norm(end - shares)) / len(hits) for end in (low, high))
-    value = float(shares.mean())
-    return {
-        "value": value,
-        "low": max(0.0, value - below),
-        "high": min(1.0, value + above),
-        "confidence": confidence,
-    }
-
-
-def _mean_or_none(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
 
 
 def _log_loss(p: np.ndarray, truth: np.ndarray) -> float:

@@ -8,12 +8,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..arch.lower import Row, Table, lower, shrink
-from ..arch.spec import Net
+from ...arch.lower import Row, Table, lower, shrink
+from ...arch.spec import Net
 
 OPSET, IR = 18, 10  # of exported files; onnxruntime reads that opset since 1.14
+
+
 COARSE = 4  # zansa.nets.build.Contrast.COARSE
+
+
 POOLS = {"average": ("Mean",), "max": ("Max",), "both": ("Mean", "Max")}
+
+
 NUMBERS = np.random.default_rng(0).normal(size=4099).astype(np.float32)  # a prime: no two channels get the same ones
 
 

@@ -9,7 +9,11 @@ from math import isfinite
 from typing import Any
 
 STRONG, PLAIN, FINE, FULL = "\ue000", "\ue001", "\ue002", "\ue003"
+
+
 IMAGE = "\ue004"  # what a sample is called: "image", "signal" or "sequence"
+
+
 SPACE = "\u00a0"  # a number stays with its unit
 
 
@@ -169,3 +173,11 @@ def latency_terms(row: dict[str, Any]) -> str:
     where = "on the processor" if row.get("device") == "cpu" else f"on {row.get('device')}"
     threads = counted(row.get("threads") or 1, "thread")
     return f"{row.get('what')} {where}, {threads}, {row.get('precision')}, batch {row.get('batch')}"
+
+
+def quantity(value: float) -> str:
+    """12345678 as "12.3 M"."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}" if value < 99.5 else f"{value:.0f}"

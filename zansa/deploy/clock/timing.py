@@ -19,25 +19,33 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import onnx
-import onnx.compose
 import onnx.parser
 import onnxruntime
 
-from ..arch.lower import Row, Table, lower
-from ..arch.spec import Net
-from ..arch.use import Preprocess
-from ..record import environment, write_atomic
+from ...arch.lower import Row, Table, lower
+from ...arch.spec import Net
+from ...arch.use import Preprocess
+from ...record import environment, write_atomic
+from ..prepare import preparation
 from . import stopwatch
-from .prepare import preparation
 from .stopwatch import uniform
 from .twin import twin
 
 FORMAT = 4  # of the file, and of how parts are measured and named: when either changes, all is measured anew
+
+
 RUN, WATCHED = "run", "watched"  # in the table besides parts: a run of nothing, and see _watched
+
+
 REFERENCE = "reference"  # and the usual time of the reference network, in microseconds
+
+
 NOTHING = '<ir_version: 10, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
+
+
 MULTIPLES = (32, 16, 8, 4, 2)
+
+
 FREE = 1.1  # more channels are free where they take at most so many times as long
 
 

@@ -1,0 +1,51 @@
+"""The verb `adapt`: a model made ready for another camera or light, from unlabelled images."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arch.use import Preprocess
+from ..deploy.runtime import samples
+from ..inputs.images import fit_image, image_files
+from ..learn.adapt import align, batches_of, renormalise
+from ..learn.predict import normalised
+from ..nets.files import load as load_model
+from ..nets.files import save as save_model
+from ..runs import model_file
+
+
+def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[Path] | None = None) -> dict[str, Any]:
+    """Write the model as it should be under another camera or light, from unlabelled images of there (or tables of
+    series): its norms get their statistics, and with `source`, images of the old place, its features their moments."""
+    if not Path(out).parent.is_dir():
+        raise ValueError(f"there is no folder {Path(out).parent}; make it, or choose another file to write")
+    loaded = load_model(model_file(model))
+    new, network = unlabelled(images, loaded.preprocess), copy.deepcopy(loaded.module)
+    if loaded.net.norm == "batch" or not source:
+        renormalise(network, batches_of(new))
+    if source:
+        align(network, batches_of(unlabelled(source, loaded.preprocess)), batches_of(new), loaded.module)
+    with torch.inference_mode():
+        before, after = (torch.cat([m(x).argmax(1) for x in batches_of(new)]) for m in (loaded.module, network))
+    facts = {"images": len(new), "aligned": bool(source), "same_answer": int((before == after).sum())}
+    notes = json.dumps((json.loads(loaded.notes) if loaded.notes else {}) | {"adapted": facts})
+    save_model(out, replace(loaded, module=network, notes=notes))
+    return facts | {"noun": loaded.preprocess.noun}
+
+
+def unlabelled(files: list[Path], pre: Preprocess) -> Tensor:
+    """The samples of image files, folders or tables, as a network takes them: (N, C, *size), at least two."""
+    named = files if pre.series else image_files(files)
+    values = [value for _, value, _, _ in samples(named, pre) if value is not None]
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} {pre.noun}(s) could be read; at least 2 are needed, better 50 or more")
+    if not pre.series:
+        height, width = pre.size
+        values = [fit_image(value, (height, width), pre.fit, pre.fill) for value in values]
+    return normalised(np.stack(values), pre, torch.device("cpu"), torch.contiguous_format)

@@ -1,0 +1,21 @@
+"""Several runs side by side."""
+
+from typing import Any
+
+from ..arch.budget import parse
+from ..record import Run
+from ..runs import branches_of, finished
+
+
+def frontier(run: Run) -> list[dict[str, Any]]:
+    """A row for each budget of a growth, the smallest first: what its network costs, and its figures."""
+    rows = []
+    for each in filter(finished, [*branches_of(run), run]):
+        metrics = each.read_json("metrics.json")
+        budget = parse(each.read_json("request.json")["budget"])[-1]
+        rows.append({
+            "budget": str(budget), "run": str(each.path), "macs": metrics["cost"]["macs"],
+            "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
+            "noun": each.read_json("data.json")["noun"],
+        })  # fmt: skip
+    return rows

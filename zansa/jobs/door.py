@@ -1,0 +1,98 @@
+"""The data come in here: they are read, split and normalised, and what is wrong with them is told."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from ..inputs.images import read_image
+from ..learn.data import load
+from ..learn.data.audit import contradictions, leaks
+from ..learn.data.dataset import Dataset
+from ..learn.data.splits import Parts, split
+from ..learn.data.synthetic import builtin
+from ..learn.recipe import Recipe
+from ..proof.figures import good_class
+from .request import Request, Tell
+
+PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
+
+
+NO_GROUPS = {
+    False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
+    True: "no groups are given: when several rows come from one person or machine, name it in a column group",
+}
+
+
+def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
+    """The data set, normalised on its training part, and its parts; tells what is wrong with it."""
+    if request.source == "synthetic":
+        data = builtin(request.seed)
+    else:
+        data = load(
+            request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
+            root=Path(request.root) if request.root else None, download=request.download,
+            progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+        )  # fmt: skip
+    parts = split(data, request.seed, request.val, request.test)
+    for problem in data.problems:
+        tell({"event": "warning", "text": problem})
+    for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
+        if pairs:
+            shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
+            more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+            tell({"event": "warning", "text": f"the same {data.preprocess.noun} {fault}: {shown}{more}"})
+    return data.normalised(parts.train), parts
+
+
+def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
+    """What was decided from the data alone, with its reason."""
+    counts = np.bincount(data.labels[parts.train], minlength=len(data.classes))
+    few, many, noun = int(counts.argmin()), int(counts.argmax()), data.preprocess.noun
+    sizes = f"{len(parts.train)} {noun}s to learn from, {len(parts.val)} to decide by, {len(parts.test)} to prove it"
+    texts = [*data.remarks, sizes]
+    if recipe.balance != "none" and counts[many] > 2 * counts[few]:
+        texts.append(
+            f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
+            f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
+        )
+    if data.groups is None and data.split is None:
+        texts.append(NO_GROUPS[data.preprocess.series])
+    return texts
+
+
+def data_digest(data: Dataset, parts: Parts) -> str:
+    """One SHA-256 over images, labels and parts."""
+    digest = hashlib.sha256("".join(data.digests).encode())
+    for values in (data.labels, parts.train, parts.val, parts.test):
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
+    """ValueError when the line between good and defect could not be drawn after the training."""
+    if good is not None and not (data.labels[parts.val] == data.classes.index(good)).any():
+        raise ValueError(
+            f"the validation part has no {data.preprocess.noun} of {good!r} to draw the line by; add some, or give a "
+            "split"
+        )
+
+
+def good_of(request: Request, data: Dataset) -> str | None:
+    """The class without a defect: as asked, or by its name."""
+    if request.good is not None and request.good not in data.classes:
+        raise ValueError(f"no class is called {request.good!r}; the classes: {', '.join(data.classes)}")
+    return request.good or good_class(data.classes)
+
+
+def evenly(index: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of an index, spread over the whole of it: images are in the order of their classes."""
+    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
+
+
+def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
+    """Images as they came, before they were brought to the network's size; series at the network's length."""
+    pre = data.preprocess
+    if not data.files:
+        return list(data.images[index])
+    return [read_image(data.files[i], pre.channels, pre.depth) for i in index]

@@ -1,0 +1,53 @@
+"""The verb `evaluate`: figures of a model on labelled data."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..deploy.bench import latency
+from ..deploy.runtime import predictor
+from ..learn.data import load
+from ..learn.predict import eager_latency, probabilities
+from ..nets.files import Model
+from ..nets.files import load as load_model
+from ..proof.figures import figures
+from ..runs import model_file
+from .door import originals
+from .request import Request, Tell, silent
+
+
+def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[str, Any]:
+    """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
+    path = model_file(model)
+    answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
+    data = load(
+        request.source, like=answer.preprocess,
+        root=Path(request.root) if request.root else None, download=request.download,
+        progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+    )  # fmt: skip
+    unknown = [name for name in data.classes if name not in answer.classes]
+    if unknown:
+        raise ValueError(
+            f"the data have classes that the model does not know: {', '.join(unknown)}; "
+            f"it knows {', '.join(answer.classes)}"
+        )
+    for problem in data.problems:
+        tell({"event": "warning", "text": problem})
+    if data.preprocess.depth != answer.preprocess.depth:
+        raise ValueError(
+            f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "
+            "give it images of the same camera settings"
+        )
+    data = replace(data, preprocess=answer.preprocess)
+    everything = np.arange(len(data.labels))
+    if isinstance(answer, Model):
+        p = probabilities(answer.module, data, everything)
+        time = eager_latency(answer.module, data)
+    else:
+        chunks = np.array_split(everything, max(1, len(everything) // 64))
+        p = np.concatenate([answer.probabilities(originals(data, chunk)) for chunk in chunks])
+        time = latency(answer, threads=1, batch=1)
+    labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
+    return figures(p, labels, answer.classes, answer.operating) | {"latency": [time], "noun": data.preprocess.noun}

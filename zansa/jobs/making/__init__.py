@@ -1,0 +1,1 @@
+"""What all trainings share, from the request to the finished run."""

@@ -1,0 +1,127 @@
+"""The end of a training: line, model file, exported file, figures, examples, report."""
+
+import base64
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import report
+from ...arch.budget import parse
+from ...arch.cost import cost
+from ...arch.spec import Net
+from ...arch.use import OperatingPoint
+from ...deploy.bench import latency
+from ...deploy.export import export
+from ...deploy.runtime import Predictor, predictor
+from ...inputs.pictures import picture
+from ...learn.data.dataset import Dataset
+from ...learn.predict import probabilities
+from ...nets.build import Network
+from ...nets.files import Model
+from ...nets.files import save as save_model
+from ...proof.figures import choose_threshold, doubtful, figures, scores
+from ...record import Run
+from ..door import PARITY_IMAGES, evenly, good_of, originals
+from ..request import Request, Tell
+from .budget import clock_of
+from .job import Job
+
+EXAMPLES = 24  # pictures in the report
+
+
+IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
+
+
+def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: Tell) -> None:
+    """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
+    here, once, and only when the training was not stopped."""
+    request, data, parts, net = job.request, job.data, job.parts, module.net
+    run.write_json("spec.json", json.loads(net.to_json()))
+    found = {"validation": (parts.val, probabilities(module, data, parts.val))}
+    operating = operating_point(request, data, *found["validation"])
+    notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})
+    model = Model(net, module, data.classes, data.preprocess, operating, notes)
+    save_model(run.path / "model.safetensors", model)
+    tell({"event": "stage", "text": "exporting and checking the exported file on validation data"})
+    parity = export(model, run.path / "model.onnx", originals(data, evenly(parts.val, PARITY_IMAGES)))
+    if not facts.get("stopped"):
+        found["test"] = (parts.test, probabilities(module, data, parts.test))
+    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
+    exported = predictor(run.path / "model.onnx")
+    times = latencies(job, exported)
+    run.write_json("metrics.json", metrics | {
+        "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
+    })  # fmt: skip
+    index, p = found.get("test", found["validation"])
+    run.write_json("examples.json", examples(data, index, p, operating))
+    run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
+    report.write(run)
+    tell({"event": "finished", "run": str(run.path), "metrics": run.read_json("metrics.json")})
+
+
+def latencies(job: Job, exported: Predictor) -> list[dict[str, Any]]:
+    """How long the exported file takes, on one thread and on all; on one by the measure of the budget, where that is
+    milliseconds."""
+    times = [latency(exported, threads=n, batch=1) for n in sorted({1, torch.get_num_threads()})]
+    if job.request.budget is not None and parse(job.request.budget)[0].unit == "ms":
+        ms = clock_of(job.data).exported(exported.file, job.data.preprocess.size)
+        times[0] |= {"what": IN_TURNS, "ms": ms, "repeats": None}
+    return times
+
+
+def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
+    """Where the line between good and defect stands, by validation images; None when no class is the good one."""
+    good = good_of(request, data)
+    if good is None:
+        return None
+    return choose_threshold(p, data.labels[index], data.classes, good, request.max_false_alarms)
+
+
+def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:
+    """examples.json: the worst and the doubtful images, with their pictures."""
+    chosen = []
+    for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
+        i, k = index[entry["index"]], int(p[entry["index"]].argmax())
+        chosen.append({
+            "image": data.names[i], "label": data.classes[data.labels[i]], "predicted": data.classes[k],
+            "probability": float(p[entry["index"], k]), "why": entry["why"],
+            "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
+            "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
+        })  # fmt: skip
+    return chosen
+
+
+def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray]],
+                    operating: OperatingPoint | None) -> bytes:  # fmt: skip
+    """predictions.csv: every validation and test image with its probabilities."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(
+        ["sample" if data.preprocess.series else "image", "part", "label", "predicted", "score", *data.classes]
+    )
+    for part, (index, p) in found.items():
+        score = scores(p, data.classes, operating.good) if operating else p.max(1)
+        for i, line, s in zip(index, p, score, strict=True):
+            told = data.classes[int(line.argmax())]
+            rows.writerow(
+                [
+                    data.names[i],
+                    part,
+                    data.classes[data.labels[i]],
+                    told,
+                    f"{s:.6f}",
+                    *(f"{v:.6f}" for v in line),
+                ]
+            )
+    return text.getvalue().encode(errors="surrogateescape")
+
+
+def costs(net: Net, batch: int) -> dict[str, Any]:
+    """The cost of a network as metrics.json has it."""
+    c = cost(net, batch)
+    return {"macs": c.macs, "params": c.params, "depth": c.depth, "batch": batch,
+            "activation_bytes": {"train": c.train_bytes, "infer": c.infer_bytes}}  # fmt: skip

@@ -1,0 +1,107 @@
+"""What a run's folder holds before and during its training."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save as to_bytes
+
+from ...learn.data.audit import leaks
+from ...learn.recipe import Recipe
+from ...record import Run
+from ...runs import model_file
+from ..door import data_digest
+from ..request import Request
+from .job import Job
+
+MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
+
+
+def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), main: str | None = None) -> Run:
+    """The run's folder with all that `resume` needs; request.json is written last and says that it is whole.
+    `branches`: the runs of smaller budgets, which are there already; `main`: of which run this is such a one."""
+    run = Run.create(out, name)
+    weights = None
+    if job.start is not None:
+        run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
+        weights = provenance(job.request)
+    run.write_json("data.json", describe(job) | {"weights": weights, "branch_of": main})
+    for file in ("spec.json", *(["start.json"] if job.request.budget else [])):
+        run.write_json(file, json.loads(job.net.to_json()))
+    run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
+    run.write_bytes("edits.jsonl", b"")
+    if branches:
+        run.write_json("branches.json", list(branches))
+    run.write_json("request.json", job.request.model_dump(mode="json"))
+    return run
+
+
+def provenance(request: Request) -> dict[str, Any]:
+    """Where the weights came from: file, SHA-256, and whether a run of the same source made them."""
+    assert request.weights is not None
+    file = model_file(request.weights)
+    made = file.parent / "request.json"
+    source = json.loads(made.read_bytes()).get("source") if made.exists() else None
+    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "same_source": source == request.source}  # fmt: skip
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """data.json: what the images are and which stand in which part."""
+    request, data, parts = job.request, job.data, job.parts
+    named = {"train": parts.train, "val": parts.val, "test": parts.test}
+    counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
+    by_group = "random by group" if data.groups is not None else "random"
+    return {
+        "source": request.source,
+        "synthetic": request.source == "synthetic",
+        "kind": data.kind,
+        "noun": data.preprocess.noun,
+        "classes": data.classes,
+        "counts": {part: dict(zip(data.classes, map(int, n), strict=True)) for part, n in counts.items()},
+        "size": data.preprocess.size,
+        "channels": data.preprocess.channels,
+        "preprocess": data.preprocess.model_dump(mode="json"),
+        "problems": data.problems,
+        "leaks": leaks(data, parts),
+        "groups": None if data.groups is None else len(set(data.groups)),
+        "split": by_group if data.split is None else "given",
+        "digest": data_digest(data, parts),
+        "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
+    }
+
+
+def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the metrics say of the training, from the events so far."""
+    facts: dict[str, Any] = {}
+    for event in events:
+        _gather(event, facts)
+    return facts
+
+
+def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write an event to the run, and keep what the metrics need."""
+    _gather(event, facts)
+    if event["event"] in ("start", "resumed"):
+        chosen = {key: event[key] for key in ("precision", "layout") if key in event}
+        run.write_json("recipe.json", recipe.model_dump(mode="json") | chosen)
+    if "journal" in event:  # what came behind the saved state will come again
+        lines = event.pop("journal")
+        run.write_bytes("edits.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    if event["event"] == "edit":
+        run.append("edits.jsonl", event)
+    elif event["event"] not in ("step", "trial"):
+        run.append("events.jsonl", event)
+
+
+def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
+    if event["event"] in ("start", "resumed"):
+        facts.update({key: event[key] for key in MACHINE if key in event})
+    if "race_seconds" in event:
+        facts["race_seconds"] = event["race_seconds"]
+    if event["event"] == "epoch":
+        facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
+        facts["images_per_second"] = event["images_per_second"]

@@ -1,0 +1,156 @@
+"""The verbs that train: `train`, `grow`, `finetune`, `demo` and `resume`."""
+
+import shutil
+import signal
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from ..arch.spec import Net
+from ..learn import several
+from ..learn.data.seal import sealed
+from ..learn.grow.resbuilder.search import resbuilder
+from ..learn.recipe import Recipe
+from ..learn.train import helping, training
+from ..nets.build import Network, build
+from ..nets.files import read
+from ..record import Run, held, new_name
+from ..runs import branches_of, finished
+from .door import data_digest, door, remarks
+from .making.budget import published
+from .making.conclude import conclude, costs
+from .making.folder import _note, begin, facts_of
+from .making.growing import growing
+from .making.job import Job, check, prepare, smaller
+from .request import Request, Tell, _stem, absolute, silent, written
+
+
+def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
+    """The main job: read, split, train, measure, export, report; with a budget the network grows to it. Returns the
+    run; ValueError for bad input."""
+    request = request.model_copy(update={"source": absolute(request.source)})
+    if several.join(request.recipe.get("device", "auto")):
+        help_with(request)
+    check(request, Path(out), name)
+    job = prepare(request, tell)
+    several.ask("the data are there")
+    name = new_name(out, _stem(request.source)) if name is None else name
+    names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
+    for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
+        raise ValueError(f"a run {taken} exists; choose another --name")
+    branches = [begin(branch, out, other, main=name) for other, branch in names.items()]
+    run = begin(job, out, name, list(names))
+    for text in remarks(job.data, job.parts, job.recipe):
+        tell({"event": "note", "text": text})
+        for each in (run, *branches):
+            each.append("events.jsonl", {"event": "note", "text": text})
+    tell({"event": "run", "path": str(run.path), "net": str(job.net), "cost": costs(job.net, 1),
+          "epochs": job.recipe.epochs})  # fmt: skip
+    try:
+        finish(run, job, tell)
+    except ValueError:
+        if not any(event["event"] == "epoch" for event in run.lines("events.jsonl")):
+            for made in (run, *branches):  # by this call, and nothing in it is worth keeping
+                shutil.rmtree(made.path)
+        raise
+    finish_branches(run, job, tell)
+    return dismissed(run)
+
+
+def help_with(request: Request) -> NoReturn:
+    """What a process does that does not lead: its share of every step, until the leader is done or has gone."""
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)  # the leader sees to it
+    if several.asked():
+        helping(*sealed(*door(request.model_copy(update={"download": False}), silent)))
+    raise SystemExit(0)
+
+
+def dismissed(run: Run) -> Run:
+    """The run, when it has ended; the other processes may go, unless it was stopped in the middle of a step."""
+    if all(map(finished, [run, *branches_of(run)])):
+        several.dismiss()
+    return run
+
+
+def finish_branches(run: Run, job: Job, tell: Tell) -> None:
+    """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
+    if not finished(run):
+        return
+    for other, branch in zip(branches_of(run), smaller(job), strict=True):
+        if not finished(other):
+            tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
+            recipe, net = run.read_json("recipe.json"), Net.from_dict(run.read_json("start.json"))
+            finish(other, replace(branch, net=net, recipe=Recipe.model_validate(recipe)), tell)
+            if not finished(other):
+                return  # it was stopped
+
+
+def resume(path: str | Path, tell: Tell = silent) -> Run:
+    """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
+    run = Run.open(path)
+    files = run.files()
+    if all(map(finished, [run, *branches_of(run)])):
+        raise ValueError(f"{run.path} is finished; there is nothing to resume")
+    if "request.json" not in files:
+        raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
+    main = run.read_json("data.json").get("branch_of")
+    if main is not None:
+        raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
+    request = Request.model_validate(run.read_json("request.json"))
+    if several.join(request.recipe.get("device", "auto")):
+        help_with(request)
+    data, parts = door(request, tell)
+    several.ask("the data are there")
+    if data_digest(data, parts) != run.read_json("data.json")["digest"]:
+        raise ValueError(
+            f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
+        )
+    net = Net.from_dict(run.read_json("start.json" if "start.json" in files else "spec.json"))
+    job = Job(request, data, parts, net, Recipe.model_validate(run.read_json("recipe.json")))
+    if not finished(run):
+        finish(run, job, tell)
+    finish_branches(run, job, tell)
+    return dismissed(run)
+
+
+def finish(run: Run, job: Job, tell: Tell) -> Run:
+    """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
+    module = build(job.net, torch.Generator().manual_seed(job.recipe.seed))
+    if (run.path / "start.safetensors").exists():
+        module.load_state_dict(read(run.path / "start.safetensors")[1])
+    facts = facts_of(run.lines("events.jsonl"))
+    with held(run), closing(learning(module, job, run)) as events:
+        try:
+            for event in events:
+                _note(run, job.recipe, event, facts)
+                tell(event)
+        except ValueError as error:
+            run.append("events.jsonl", {"event": "failed", "text": str(error)})
+            raise
+        except KeyboardInterrupt:
+            facts["stopped"] = True
+            run.append("events.jsonl", {"event": "stopped"})
+            racing = (run.path / "race").exists()
+            so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
+            tell({"event": "warning", "text": f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"})
+        conclude(run, job, module, facts, tell)
+        if "stopped" not in facts:
+            for saved in run.path.glob("checkpoint*"):
+                saved.unlink()
+    return run
+
+
+def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
+    """The training, with what changes the network on its way to a budget. No test image has a part in it."""
+    data, parts = sealed(job.data, job.parts)
+    checkpoint = run.path / "checkpoint.pt"
+    if job.request.method == "resbuilder":
+        return resbuilder(module, data, parts, job.recipe, *published(job.request), checkpoint)
+    if not job.request.budget:
+        return training(module, data, parts, job.recipe, checkpoint)
+    return growing(module, replace(job, data=data, parts=parts), run)

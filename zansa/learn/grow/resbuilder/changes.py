@@ -1,0 +1,241 @@
+"""What a search by ResBuilder does to the network: insertion, MorphNet, deletion."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from ....arch.apply import apply
+from ....arch.cost import cost
+from ....arch.edits import AnyEdit, Delete, Insert, Remap, Widen
+from ....arch.lower import lower
+from ....arch.spec import Block, Net, Stage
+from ....nets.build import Network, Scale, build
+from ....nets.transfer import transfer
+from ...state import Event
+from .morphnet import exact_widths, limit, published_widths, worths
+from .values import DRAWS, GAIN, KILL, Best, Mark, Place, Plan, Rank, Search, Switches, Task
+
+
+def _free(net: Net) -> list[str]:
+    """The axes whose widths are learned."""
+    return [axis for axis in lower(net).width if axis not in ("input", "classes")]
+
+
+# --- before a run ----------------------------------------------------------------------------------------------------
+
+
+def prepare(task: Task, search: Search) -> Iterator[Event]:
+    cycle, inserted = divmod(search.run, 1 + task.plan.inserts)
+    if inserted:
+        yield insert(task, search)
+    elif cycle:
+        yield from morph(task, search, task.switches.exact_budget)
+    if not inserted and not task.switches.kept_weights:
+        _start_anew(task, search)
+    search.used.append(signature(task.module.net))
+
+
+def insert(task: Task, search: Search) -> Event:
+    """A block at a random place; drawn again while the network's widths are those of an earlier one."""
+    rng = np.random.default_rng([task.recipe.seed, search.run])
+    for _ in range(DRAWS):
+        edit = draw_insertion(task.module.net, task.switches, rng)
+        if signature(apply(task.module.net, edit)) not in search.used:
+            break
+    else:
+        if not task.switches.duplicates_allowed:
+            raise ValueError(
+                f"{DRAWS} places were drawn for a new block, and each gives the widths of an earlier network; the "
+                "published search ends here: switch duplicates_allowed on to go on"
+            )
+    count = len(task.module.net.stages)
+    event = change(task, search, edit, "insert", f"a place at random: stage {edit.stage} of {count}, place {edit.at}")
+    search.marks[edit.stage][edit.at].inserted = True
+    if not task.switches.preserving_insertion:
+        glorot(task.module.stages[edit.stage][edit.at], _generator(task, search))  # type: ignore[index]
+    return event
+
+
+def draw_insertion(net: Net, switches: Switches, rng: np.random.Generator) -> Insert:
+    """A new block: a stage drawn evenly, then a place in it; as wide inside as the stream is."""
+    i = int(rng.integers(len(net.stages)))
+    stage = net.stages[i]
+    return _insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
+
+
+def _insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
+    return Insert(stage=stage, at=at, block=Block(kind=_kind(switches), hidden=(net.stages[stage].width,)))
+
+
+def _kind(switches: Switches) -> str:
+    return "preact_basic" if switches.preactivation else "resbuilder"
+
+
+def _first(stage: Stage) -> int:
+    """The first place where a block may come or go: not before the one that sets the stage's shape."""
+    return 0 if stage.shortcut == "identity" else 1
+
+
+def signature(net: Net) -> list[int]:
+    """The widths of all convolutions but those of shortcuts, in order."""
+    table = lower(net)
+    return [table.width[row.y] for row in table.rows if row.op == "conv" and ".shortcut" not in row.path]
+
+
+def morph(task: Task, search: Search, exact: bool) -> Iterator[Event]:
+    """What is dead goes, and what is left is stretched toward the budget."""
+    yield from _clear(task, search)
+    ranks = _ranks(task.module.net, search)
+    alive = {axis: max(1, rank.alive) for axis, rank in ranks.items()}
+    if exact:
+        widths = exact_widths(task.module.net, alive, 2 * task.macs)
+    else:
+        widths = published_widths(alive, search.unshrunk, task.macs)
+    anew = not task.switches.kept_weights  # with fresh weights it does not matter which channels stay
+    for axis, rank in ranks.items():
+        kept = sorted(rank.order[: min(alive[axis], widths[axis])])
+        if len(kept) < len(rank.order) and not (anew and widths[axis] == len(rank.order)):
+            reason = f"{rank.alive} of {len(rank.order)} channels of {axis} are alive; {widths[axis]} are wanted"
+            yield change(task, search, Remap(axis=axis, index=tuple(kept)), "narrow", reason)
+    for axis, width in widths.items():
+        if more := width - lower(task.module.net).width[axis]:
+            reason = f"{axis} is stretched from {alive[axis]} living channels to {width}, toward the budget"
+            yield change(task, search, Widen(axis=axis, count=more), "widen", reason)
+
+
+def _clear(task: Task, search: Search) -> Iterator[Event]:
+    """Blocks with an inner axis without a living channel go, where they may."""
+    for i, j in _places(task.module.net):
+        if any(rank.alive == 0 for rank in search.marks[i][j].ranks) and _may_go(task.module.net, (i, j)):
+            yield change(task, search, Delete(stage=i, at=j), "delete", "no inner channel of the block is alive")
+
+
+def _places(net: Net) -> list[Place]:
+    """All blocks, the last first, so that those to come keep their places when one goes."""
+    return [(i, j) for i, stage in enumerate(net.stages) for j in reversed(range(len(stage.blocks)))]
+
+
+def _may_go(net: Net, place: Place) -> bool:
+    stage = net.stages[place[0]]
+    return len(stage.blocks) > 1 and place[1] >= _first(stage)
+
+
+def _ranks(net: Net, search: Search) -> dict[str, Rank]:
+    """The ranks of all axes by their present names."""
+    inner = {f"stage{i}.block{j}.hidden{k}": rank for i, stage in enumerate(search.marks)
+             for j, mark in enumerate(stage) for k, rank in enumerate(mark.ranks)}  # fmt: skip
+    return {axis: (search.streams | inner)[axis] for axis in _free(net)}
+
+
+def _start_anew(task: Task, search: Search) -> None:
+    generator = _generator(task, search)
+    task.module.become(build(task.module.net, generator))
+    glorot(task.module, generator)
+
+
+@torch.no_grad()
+def glorot(module: nn.Module, generator: torch.Generator) -> None:
+    """Weights as the authors' library draws them: uniform within sqrt(6 / fans), biases 0, norms and scales 1."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            layer.reset_parameters()
+        elif isinstance(layer, Scale):
+            layer.weight.fill_(1)
+
+
+def _generator(task: Task, search: Search) -> torch.Generator:
+    seed = (task.recipe.seed * 1_000_003 + search.run) * 1009 + len(search.journal)
+    return torch.Generator().manual_seed(seed)
+
+
+def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) -> Event:
+    """Change the network, what is known of its blocks, and the journal, whose line is returned. The method predicts
+    nothing, so gain and error are None."""
+    module = task.module
+    before, weights = cost(module.net).macs, module.state_dict()
+    weights = transfer(weights, module.net, edit, generator=_generator(task, search))
+    module.become(build(apply(module.net, edit)))
+    module.load_state_dict(weights)
+    if isinstance(edit, Insert):
+        search.marks[edit.stage].insert(edit.at, Mark())
+    elif isinstance(edit, Delete):
+        search.marks[edit.stage].pop(edit.at)
+    after = _costs(module.net)
+    line = {
+        "event": "edit", "step": search.step, "edit": edit.model_dump(mode="json"),
+        "progress": search.step / task.all_steps, "move": move, "gain": None, "error": None,
+        "spent": after["macs"] - before, "price_before": before, "price_after": after["macs"], "allowance": task.macs,
+        "unit": "macs", **after, "val_loss": search.figures.get("val_loss"),
+        "val_accuracy": search.figures.get("val_accuracy"), "seed": task.recipe.seed, "reason": reason,
+    }  # fmt: skip
+    search.journal.append(line)
+    return line
+
+
+def _costs(net: Net) -> Event:
+    price = cost(net)
+    return {"macs": price.macs, "params": price.params}
+
+
+# --- after a run -----------------------------------------------------------------------------------------------------
+
+
+def judge(task: Task, search: Search) -> Iterator[Event]:
+    """Measure the run, remember the network when it is the best, and let blocks go."""
+    before, sizes = search.accuracy, [[mark.size for mark in stage] for stage in search.marks]
+    search.accuracy = search.figures["decided_by"]
+    measure(task, search)
+    _remember(task, search)
+    if not may_delete(search.run, task.plan, search.accuracy - before):
+        return
+    if task.switches.prompt_deletion:
+        sizes = [[mark.size for mark in stage] for stage in search.marks]
+    for i, j in _places(task.module.net):
+        size, mark = sizes[i][j], search.marks[i][j]
+        listed = mark.inserted or task.switches.any_block_deletable
+        if size is not None and size < 1 and listed and _may_go(task.module.net, (i, j)):
+            whose = "this run" if task.switches.prompt_deletion else "the run before"
+            reason = f"after {whose} a kernel's mean size was {size:.2g} of the least"
+            yield change(task, search, Delete(stage=i, at=j), "delete", reason)
+
+
+def may_delete(run: int, plan: Plan, rise: float) -> bool:
+    """Not in the first run of all, and not while the accuracy rises by more than GAIN, but for the first of a cycle."""
+    return run > 0 and (run % (1 + plan.inserts) == 0 or rise <= GAIN)
+
+
+def measure(task: Task, search: Search) -> None:
+    """The sizes of all blocks and the ranks of all channels, by the weights of now."""
+    net, relative = task.module.net, task.switches.relative_thresholds
+    search.unshrunk = cost(net).macs
+    found = worths(task.module, relative)
+    ranks = {axis: Rank(order=found[axis].argsort(descending=True, stable=True).tolist(),
+                        alive=int((found[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
+    search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
+    for i, stage in enumerate(net.stages):
+        for j, block in enumerate(stage.blocks):
+            mark = search.marks[i][j]
+            mark.size = block_size(task.module, (i, j), relative)
+            mark.ranks = [ranks[f"stage{i}.block{j}.hidden{k}"] for k in range(len(block.hidden))]
+
+
+def block_size(network: Network, place: Place, relative: bool = False) -> float:
+    """The smallest mean |W| among the kernels of a block's branch, in units of the size below which it goes."""
+    path = f"stages.{place[0]}.{place[1]}.branch"
+    rows = [row for row in lower(network.net).rows if row.op == "conv" and row.path.startswith(path)]
+    kernels = [network.get_parameter(f"{row.path}.weight").detach() for row in rows]
+    return min(float(w.abs().mean()) / limit(KILL, w, relative) for w in kernels)
+
+
+def _remember(task: Task, search: Search) -> None:
+    if not task.switches.best_selected or search.unshrunk > task.macs:
+        return
+    if search.best is None or search.accuracy > search.best.accuracy:
+        search.best = Best(net=task.module.net.to_json(), accuracy=search.accuracy, edits=len(search.journal))
+        search.best_weights = {name: value.clone() for name, value in task.module.state_dict().items()}

@@ -1,0 +1,270 @@
+"""ResBuilder (Burghoff et al. 2023, 2308.08504) as the authors' code has it, each of its known faults behind a switch.
+
+Seven cycles. A cycle trains a network from scratch, then three times inserts a block at random and trains on. Blocks
+whose weights have shrunk go; between two cycles dead channels go, and all widths are stretched toward the budget
+(see `morphnet`). The same constants for all data.
+
+What has no place in our networks. Segments: the authors cut a net at its pools, draw a segment evenly and then a place
+in it; here a stage is a segment, whatever halves its maps, and the segment of the last, global pool is left out, since
+nothing but the classifier stands behind that pool: its share falls on the stages evenly. A stage keeps a block and an
+axis a channel, and the first block of a stage that changes the shape stays, however dead. Convolutions have no
+biases, the norm before the stem is the normalisation of the data, and there is one linear layer at the end.
+Left out, because nothing depends on them: the two side runs without the group LASSO beside every run, whose only use
+is the price of the unshrunk network, counted here; and the epoch with frozen weights at the end of a cycle.
+"""
+
+import json
+import math
+import pickle
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ....arch.apply import inexact
+from ....arch.branches import BRANCHES
+from ....arch.cost import cost
+from ....arch.lower import lower
+from ....arch.spec import Block, Head, Input, Net, Stage, Step
+from ....arch.zoo import stem_for
+from ....nets.build import Network, build
+from ....record import write_atomic
+from ...data.dataset import Dataset
+from ...data.splits import Parts
+from ...predict import logits
+from ...recipe import Augment, Recipe
+from ...speed import choose_device
+from ...state import Event
+from ...train import training
+from .changes import _costs, _free, _insertion, _kind, _start_anew, judge, morph, prepare
+from .morphnet import exact_widths, term
+from .values import EMPTY_WIDTH, FINEST, LAMBDA_1, LAMBDA_2, LAMBDA_MORPH, PUBLISHED, Mark, Plan, Search, Switches, Task
+
+
+def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
+               plan: Plan | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
+    """Search in place from the network in `module` toward `macs` multiply-adds, half the authors' FLOPs; yields what
+    happens: "start" (or "resumed"), "edit", "step", "epoch", "run" and "done".
+
+    parts.test must be empty: nothing here may see it. `recipe` gives batch, device and seed; with the switches also how
+    the runs and the final network are trained. With `checkpoint` the state after every run is kept in that file, and
+    that within a run beside it; a later call with the same arguments goes on to the same result. "resumed" and "done"
+    carry the journal up to there: edits that were told since the last finished run are told again, and the selection
+    takes back those that came after the chosen network. ValueError for networks, parts or budgets that cannot be.
+    """
+    task = task_of(module, data, parts, recipe, macs, switches, plan or Plan(), checkpoint)
+    key = json.dumps([module.net.to_json(), macs, recipe.model_dump_json(), switches.model_dump_json(),
+                      task.plan.model_dump_json()])  # fmt: skip
+    search = _read(task, key)
+    begun = "start" if search is None else "resumed"
+    search = search or Search(key=key, marks=[[Mark() for _ in stage.blocks] for stage in module.net.stages])
+    yield {"event": begun, **_place(task, search), "journal": list(search.journal)}
+    while search.run < task.all_runs:
+        final = search.run == task.plan.runs
+        yield from _choose(task, search) if final else prepare(task, search)
+        yield from _train(task, search, final)
+        yield {"event": "run", **_place(task, search), "final": final, **_result(task, search)}
+        if not final:
+            yield from judge(task, search)
+        search.run += 1
+        _write(task, search)
+    module.eval()
+    yield {"event": "done", **_place(task, search), **_result(task, search), "journal": list(search.journal)}
+
+
+def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Switches = PUBLISHED) -> Net:
+    """The authors' "EmptyNet" (one convolution, pools, a linear layer; its widths are not published) as near as our
+    networks come: a stem of 16 channels, and behind it one stage for each map that is halved until its shorter side has
+    8 pixels. A stage must have a block, so each gets one with a single inner channel; a halving one takes the mean of
+    2x2 and a 1x1 convolution as its way around."""
+    stem = stem_for(size, EMPTY_WIDTH, act=not switches.preactivation)
+    side = -(-min(size) // (stem.stride * (2 if stem.pool else 1)))
+    first = Stage(
+        width=EMPTY_WIDTH, blocks=(Block(kind=_kind(switches), hidden=(1,)),),
+        step=Step(scale=switches.preserving_insertion),  # a scalar, so that kernels that are judged need not be zero
+    )  # fmt: skip
+    halving = first.but({"stride": 2, "shortcut": "average"})
+    return Net(
+        input=Input(channels=channels, size=size), stem=stem,
+        stages=(first, *[halving] * max(1, math.ceil(math.log2(side / FINEST)))),
+        head=Head(classes=classes, act=switches.preactivation),
+    )  # fmt: skip
+
+
+def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The validation part cut in two, class by class, groups kept together: the half that decides when decisions are
+    taken apart, and the half whose accuracy is claimed. ValueError when there are not two images or groups."""
+    units = np.arange(len(val)) if data.groups is None else np.unique(data.groups[val], return_inverse=True)[1]
+    first = np.unique(units, return_index=True)[1]
+    if len(first) < 2:
+        raise ValueError(
+            f"the validation part has {len(first)} image(s) or group(s); the search needs two, one to decide by and "
+            "one to claim: give it a larger share"
+        )
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(first)), data.labels[val][first]))
+    claimed = np.zeros(len(first), bool)
+    claimed[order[::2]] = True
+    return val[~claimed[units]], val[claimed[units]]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, plan: Plan,
+          checkpoint: Path | None) -> Task:  # fmt: skip
+    if len(parts.test):
+        raise ValueError(
+            f"the search was given {len(parts.test)} test images; it must not see them: pass Parts with an empty test"
+        )
+    _refuse_net(module.net, switches)
+    exact_widths(module.net, dict.fromkeys(_free(module.net), 1), 2 * macs)  # too small a budget is refused now
+    apart, claimed = halves(data, parts.val, recipe.seed)
+    decide = apart if switches.decisions_apart else claimed
+    return Task(module, data, parts, decide, claimed, recipe, macs, switches, plan, checkpoint)
+
+
+def _refuse_net(net: Net, switches: Switches) -> None:
+    if net.norm != "batch":
+        raise ValueError(f"the network has norm {net.norm!r}; ResBuilder is known of batch norms: use norm='batch'")
+    for i, stage in enumerate(net.stages):
+        if stage.step.kind != "plain" or stage.shortcut == "pad":
+            raise ValueError(
+                f"stages.{i} has a {stage.step.kind} step and shortcut {stage.shortcut!r}; ResBuilder needs plain "
+                "steps, and widths that are free: use 'conv', 'project' or 'average' in place of 'pad'"
+            )
+        for block in stage.blocks:
+            if block.groups > 1 or BRANCHES[block.kind].gated:
+                raise ValueError(f"stages.{i} has {block.kind} blocks with groups or gates; ResBuilder knows none")
+    why = inexact(net, _insertion(net, 0, len(net.stages[0].blocks), switches))
+    if switches.preserving_insertion and why:
+        raise ValueError(f"preserving_insertion cannot be: {why}")
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+
+def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
+    """One training; steps are counted through all of them."""
+    recipe = run_recipe(task.recipe, task.plan, task.switches, search.run, final)
+    regularisers = None if final else penalty(task.switches.relative_thresholds)
+    parts, file = task.parts, _within(task, search.run)
+    with closing(training(task.module, task.data, parts, recipe, file, penalty=regularisers)) as events:
+        for event in events:
+            if event["event"] == "step":
+                step = search.step + event["step"]
+                yield event | {"step": step, "steps": task.all_steps, "run": search.run}
+            elif event["event"] == "epoch":
+                yield event | {"progress": step / task.all_steps, "run": search.run}
+    steps = task.steps(recipe.epochs)
+    search.step += steps
+    search.work += 3 * cost(task.module.net).macs * steps * task.batch
+    search.figures = _figures(task)
+
+
+def run_recipe(recipe: Recipe, plan: Plan, switches: Switches, run: int, final: bool = False) -> Recipe:
+    """How a run is trained: to its last epoch, at a constant rate; the final one as the recipe says."""
+    changes: dict[str, Any] = {"seed": (recipe.seed * 1009 + run) % 2**31}
+    if not (final and switches.annealed_sgd):
+        changes |= {"keep": "last", "patience": 0.0, "hold": 1 - recipe.warmup}
+    if not switches.annealed_sgd:
+        changes |= {"optimizer": "adamw", "rate": 1e-3, "decay": 0.0, "warmup": 0.0, "hold": 1.0, "smoothing": 0.0,
+                    "average": 0.0, "balance": "none", "clip": 1e9}  # fmt: skip
+    if not switches.natural_augmentation:
+        changes["augment"] = Augment(flip_x=True, shift=0.1)
+    if not final:
+        changes["epochs"] = plan.epochs
+    return recipe.model_copy(update=changes)
+
+
+def penalty(relative: bool = False) -> Callable[[Network], Tensor]:
+    """What is added to the loss: the group LASSO on channels and the LASSO on layers."""
+    return lambda network: LAMBDA_MORPH * term(network, relative) + layer_lasso(network)
+
+
+def layer_lasso(network: Network) -> Tensor:
+    """LAMBDA_1 sum |W| + LAMBDA_2 sum W^2 over the kernels of all convolutions but those of shortcuts."""
+    rows = [row for row in lower(network.net).rows if row.op == "conv" and ".shortcut" not in row.path]
+    kernels = [network.get_parameter(f"{row.path}.weight") for row in rows]
+    return torch.stack([LAMBDA_1 * w.abs().sum() + LAMBDA_2 * w.square().sum() for w in kernels]).sum()
+
+
+def _figures(task: Task) -> Event:
+    """Loss and accuracy on the validation part, and the accuracies by which is decided and which are claimed."""
+    device = choose_device(task.recipe.device)
+    found = logits(task.module.to(device), task.data, task.parts.val)
+    task.module.cpu()
+    labels = torch.from_numpy(task.data.labels[task.parts.val])
+    right = (found.argmax(1) == labels).double().numpy()
+    return {
+        "val_loss": functional.cross_entropy(found, labels).item(), "val_accuracy": float(right.mean()),
+        "decided_by": float(right[np.isin(task.parts.val, task.decide)].mean()),
+        "claimed": float(right[np.isin(task.parts.val, task.claim)].mean()),
+    }  # fmt: skip
+
+
+def _choose(task: Task, search: Search) -> Iterator[Event]:
+    """The best network within the budget; where none was, the last one, made to fit."""
+    if search.best is None:
+        yield from morph(task, search, exact=True)
+    else:
+        task.module.become(build(Net.from_json(search.best.net)))
+        assert search.best_weights is not None
+        task.module.load_state_dict(search.best_weights)
+        search.journal = search.journal[: search.best.edits]
+    if not task.switches.kept_weights:
+        _start_anew(task, search)
+
+
+def _result(task: Task, search: Search) -> Event:
+    return {**search.figures, **_costs(task.module.net), "work": search.work, "net": str(task.module.net)}
+
+
+def _place(task: Task, search: Search) -> Event:
+    return {"run": search.run, "runs": task.all_runs, "step": search.step, "steps": task.all_steps}
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _within(task: Task, run: int) -> Path | None:
+    """The checkpoint of a training."""
+    return None if task.checkpoint is None else task.checkpoint.with_suffix(f".run{run}{task.checkpoint.suffix}")
+
+
+def _write(task: Task, search: Search) -> None:
+    """Save all that is known, whole or not at all; then the checkpoint of the training that is done may go."""
+    if task.checkpoint is None:
+        return
+    buffer = BytesIO()
+    torch.save({"search": search.model_dump_json(), "net": task.module.net.to_json(),
+                "weights": task.module.state_dict(), "best_weights": search.best_weights}, buffer)  # fmt: skip
+    write_atomic(task.checkpoint, buffer.getvalue())
+    for run in (search.run - 2, search.run - 1):  # that of the run before may be there still, from a kill
+        done = _within(task, run)
+        assert done is not None
+        done.unlink(missing_ok=True)
+
+
+def _read(task: Task, key: str) -> Search | None:
+    """Take up a saved search; None when there is none."""
+    if task.checkpoint is None or not task.checkpoint.exists():
+        return None
+    try:
+        value = torch.load(task.checkpoint, map_location="cpu", weights_only=True)
+        search = Search.model_validate_json(value["search"])
+        network = build(Net.from_json(value["net"]))
+        network.load_state_dict(value["weights"])
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        fault = type(error).__name__
+        raise ValueError(f"{task.checkpoint} is damaged ({fault}); delete it to begin anew") from None
+    if search.key != key:
+        raise ValueError(f"{task.checkpoint} belongs to a search with other settings; delete it to begin anew")
+    search.best_weights = value["best_weights"]
+    task.module.become(network)
+    return search

@@ -1,0 +1,190 @@
+"""The state of a training: all that a killed one needs to go on."""
+
+import copy
+import json
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..arch.apply import apply
+from ..arch.edits import AnyEdit
+from ..arch.spec import Net
+from ..nets.build import Network, build
+from ..nets.transfer import transfer, transfer_optimizer
+from ..record import write_atomic
+from . import several
+from .recipe import Recipe
+from .tune import parts_of
+
+Event = dict[str, Any]
+
+
+class Change(NamedTuple):
+    """A change of the network in the middle of its training, and what the journal says of it."""
+
+    edit: AnyEdit
+    why: Event
+
+
+class State:
+    """All that a killed training needs to go on: weights, their average and the best one, the optimiser, counters, and
+    the journal of changes."""
+
+    def __init__(self, module: Network, recipe: Recipe):
+        self.module, self.recipe = module, recipe
+        self.average = copy.deepcopy(module).eval().requires_grad_(False)
+        self.optimizer = make_optimizer(module, recipe)
+        self.slow, self.fast = floats(self.average), floats(module)
+        self.journal: list[Event] = []
+        self.best: dict[str, Tensor] | None = None
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.step, self.began = 0, time.monotonic()
+        self.loss, self.counted = 0.0, 0  # the sum over so many steps
+
+    def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
+        """One step of the optimiser down the loss of the batch, of which this one is that of a share, and down the
+        penalty. Returns the loss without the penalty."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.optimizer.zero_grad()
+        (loss if penalty is None else loss + penalty(self.module) / share).backward()
+        whole = several.gather(self.module, loss, share)
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        return whole.item()
+
+    @torch.no_grad()
+    def advance(self, loss: float, half_life: float) -> None:
+        """One step further: count it and move the average; early steps move it faster, so that it forgets the start."""
+        self.step += 1
+        self.loss += loss
+        self.counted += 1
+        decay = min(0.5 ** (1 / max(half_life, 1e-9)), (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.slow, self.fast, 1 - decay)
+
+    def edit(self, change: Change, device: torch.device, layout: torch.memory_format) -> Event:
+        """Change the network; what was learned follows. Returns the journal's line. New weights are drawn by the
+        seed, the step and the line, so that a training that goes on draws the same."""
+        net, names = self.module.net, self._names()
+        seed = (self.recipe.seed * 1_000_003 + self.step) * 1009 + len(self.journal)
+        moments = self.optimizer.state_dict()["state"]
+        after = []
+        for module in (self.module, self.average):
+            fresh = torch.Generator().manual_seed(seed)
+            after.append(build(apply(net, change.edit)))
+            after[-1].load_state_dict(transfer(module.state_dict(), net, change.edit, generator=fresh))
+            after[-1].to(device).to(memory_format=layout)
+        self.module.become(after[0])
+        self.average.become(after[1])
+        self._renew()
+        moments = transfer_optimizer(moments, names, net, change.edit, self._names())
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        told = {"event": "edit", "step": self.step, "edit": change.edit.model_dump(mode="json"), **change.why}
+        self.journal.append(told)
+        return told
+
+    def follow(self, layout: torch.memory_format) -> None:
+        """Both networks in this layout; the lists hold the tensors that they then have."""
+        self.module.to(memory_format=layout)
+        self.average.to(memory_format=layout)
+        self.slow, self.fast = floats(self.average), floats(self.module)
+
+    def _renew(self) -> None:
+        """The optimiser and the lists of tensors of a network that has changed."""
+        self.module.train()
+        self.average.eval().requires_grad_(False)
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.slow, self.fast = floats(self.average), floats(self.module)
+        self.best, self.best_loss, self.best_epoch = None, math.inf, 0
+
+    def _names(self) -> list[str]:
+        """The names of the parameters in the order in which the optimiser holds them."""
+        name = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        return [name[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def keep_best(self, loss: float, epoch: int) -> None:
+        """Keep the average when it is the best on validation so far."""
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, epoch
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+
+    def elapsed(self) -> float:
+        """Seconds of this training, those before it was stopped too."""
+        return time.monotonic() - self.began
+
+    def write(self, path: Path) -> None:
+        """Save everything to one file, whole or not at all."""
+        value = {
+            "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
+            "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss, "counted": self.counted,
+            "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.elapsed(),
+        }  # fmt: skip
+        buffer = BytesIO()
+        torch.save(value, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def fork(self, path: Path, step: int) -> None:
+        """Leave the state in a file for another training that goes on from it, at a later step."""
+        kept = self.step, self.loss, self.counted
+        self.step, self.loss, self.counted = step, 0.0, 0
+        self.write(path)
+        self.step, self.loss, self.counted = kept
+
+    def read(self, path: Path) -> bool:
+        """Take up a saved state; False when there is none."""
+        if not path.exists():
+            return False
+        try:
+            value = torch.load(path, map_location="cpu", weights_only=True)
+            if (net := Net.from_json(value["net"])) != self.module.net:
+                place = next(self.module.parameters()).device
+                self.module.become(build(net).to(place))
+                self.average.become(build(net).to(place))
+                self._renew()
+            self.module.load_state_dict(value["module"])
+            self.average.load_state_dict(value["average"])
+            self.optimizer.load_state_dict(value["optimizer"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+            fault = type(error).__name__
+            raise ValueError(
+                f"{path} is damaged or belongs to another network ({fault}); delete it to begin anew"
+            ) from None
+        self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
+        self.step, self.began = value["step"], time.monotonic() - value["seconds"]
+        self.loss, self.counted = value["loss"], value["counted"]
+        self.journal = json.loads(value["journal"])
+        return True
+
+
+Policy = Callable[[State, int], Iterable[Change]]
+
+
+Penalty = Callable[[Network], Tensor]
+
+
+def floats(module: nn.Module) -> list[Tensor]:
+    """All floating-point tensors of a module's state, the very tensors."""
+    return [value for value in module.state_dict().values() if value.is_floating_point()]
+
+
+def make_optimizer(module: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; no decay on norms, biases and scalars. Each group has the "factor" of its
+    parts' rates."""
+    held: dict[tuple[float, float], list[nn.Parameter]] = {}
+    parts = parts_of(module)
+    for k, part in enumerate(parts):
+        for parameter in part.parameters():
+            decay = recipe.decay if parameter.ndim > 1 else 0.0
+            held.setdefault((recipe.tuning.factor ** (len(parts) - 1 - k), decay), []).append(parameter)
+    groups = [{"params": params, "weight_decay": decay, "factor": factor} for (factor, decay), params in held.items()]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)

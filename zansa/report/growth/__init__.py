@@ -1,0 +1,1 @@
+"""How a network grew: its history read from the journal, told, drawn and explained."""

@@ -1,0 +1,197 @@
+"""The history of a growth, replayed from its journal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from ...arch.apply import apply
+from ...arch.budget import parse
+from ...arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, edit_from_dict
+from ...arch.lower import lower
+from ...arch.spec import Block, Net, Stage
+from ...record import Run
+from ...words import number
+from .. import facts as records
+from ..facts import Facts, have
+
+Line = dict[str, Any]
+
+
+CAME, WENT, CHANGED = "came", "went", "changed"
+
+
+# --- the record ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Move:
+    """An edit: its line of the journal, whether something CAME, WENT or CHANGED, where, and what."""
+
+    line: Line
+    verdict: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """The edits of one step, and the network behind them, as far as it is known."""
+
+    moves: list[Move]
+    net: Net
+
+    @property
+    def first(self) -> Line:
+        return self.moves[0].line
+
+    @property
+    def last(self) -> Line:
+        return self.moves[-1].line
+
+
+@dataclass(frozen=True)
+class History:
+    """The first network and what became of it. Where an edit cannot be applied the networks stay as they are, and
+    `broken` says why."""
+
+    start: Net
+    events: list[Event]
+    broken: str
+
+    @property
+    def moves(self) -> list[Move]:
+        return [move for event in self.events for move in event.moves]
+
+    @property
+    def nets(self) -> list[Net]:
+        return [self.start, *(event.net for event in self.events)]
+
+
+def replayed(run: Run) -> Net:
+    """The first network of a grown run behind all edits of its journal, which is its last one; ValueError when the run
+    did not grow, or when an edit cannot be applied."""
+    history = _history(_grown(run))
+    if history.broken:
+        raise ValueError(history.broken)
+    return history.nets[-1]
+
+
+def _grown(run: Run) -> Facts:
+    facts = records.read(run)
+    for name in ("start.json", "edits.jsonl"):
+        if reason := facts["unreadable"].get(name):
+            raise ValueError(reason)
+    if facts["start"] is None:
+        raise ValueError(f"{run.path} did not grow: it has no start.json; runs of `zansa grow` have one")
+    return facts
+
+
+def _history(facts: Facts) -> History:
+    net, broken = Net.from_dict(facts["start"]), ""
+    start, events = net, []
+    lines = enumerate(facts["edits"], 1)
+    for _, group in groupby(lines, key=lambda numbered: numbered[1].get("step")):
+        moves = []
+        for place, line in group:
+            move, net, broken = _next(net, line, place, broken)
+            moves.append(move)
+        events.append(Event(moves, net))
+    return History(start, events, broken)
+
+
+def _next(net: Net, line: Line, place: int, broken: str) -> tuple[Move, Net, str]:
+    """A line of the journal, the network behind it, and why it cannot be known."""
+    if not broken:
+        try:
+            edit, after = _applied(net, line, place)
+            return Move(line, *_what(edit, net, after)), after, ""
+        except ValueError as error:
+            broken = str(error)
+    return Move(line, *_as_it_is(line.get("edit"))), net, broken
+
+
+def _applied(net: Net, line: Line, place: int) -> tuple[AnyEdit, Net]:
+    try:
+        edit = edit_from_dict(line.get("edit"))
+    except ValueError:
+        raise ValueError(f"line {place} of edits.jsonl holds no edit that this version of zansa knows") from None
+    try:
+        return edit, apply(net, edit)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"line {place} of edits.jsonl does not fit the network: {reason}") from None
+
+
+def _limit(facts: Facts, history: History) -> float | None:
+    """The limit in the unit of the budget, the largest of several; None if none is known."""
+    try:
+        return parse(str(have(facts, "request", "budget") or ""))[-1].limit
+    except ValueError:
+        return next((float(move.line["limit"]) for move in reversed(history.moves) if move.line.get("limit")), None)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _what(edit: AnyEdit, net: Net, after: Net) -> tuple[str, str, str]:
+    """Verdict, where, and what an edit from one network to another does."""
+    if isinstance(edit, Widen | Remap):
+        return _resized(edit.axis, net, after)
+    where, at = f"stage {edit.stage}", edit.at
+    match edit:
+        case Insert():
+            return CAME, where, f"block {at} ({_inside(edit.block)})"
+        case Delete():
+            return WENT, where, f"block {at} ({_inside(net.stages[edit.stage].blocks[at])})"
+        case Split():
+            return CAME, where, f"block {at} became two of half the step"
+        case Merge():
+            return WENT, where, f"blocks {at} and {at + 1} became one, in which they run side by side"
+        case Rekind():
+            return CHANGED, where, f"block {at} is now {_inside(edit.block)}"
+        case Mix():
+            return CHANGED, where, f"block {at} mixes by {number(edit.mix)}"
+
+
+def _resized(axis: str, net: Net, after: Net) -> tuple[str, str, str]:
+    old, new = lower(net).width[axis], lower(after).width[axis]
+    where, _, inside = axis.replace("stage", "stage ").partition(".")
+    what = _axis(inside, net.stages[int(where.split()[1])] if where != "stem" else None)
+    if old == new:
+        return CHANGED, where, f"{what} {old}, channels in another order"
+    return CAME if new > old else WENT, where, f"{what} {old} → {new}"
+
+
+def _axis(inside: str, stage: Stage | None) -> str:
+    """What an axis is in a stage or in the stem: "block1.hidden0" is "block 1: inner width"."""
+    if not inside:
+        return "stream width"
+    if stage is None:
+        return f"width of convolution {inside.removeprefix('deep')}"
+    block, _, hidden = inside.partition(".")
+    place = int(block.removeprefix("block"))
+    k, widths = int(hidden.removeprefix("hidden")), stage.blocks[place]
+    of = "gate" if widths.of_gate(k) else "inner"
+    return f"block {place}: {of} width{f' {k + 1}:' if len(widths.convolved) > 1 else ''}"
+
+
+def _inside(block: Block) -> str:
+    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    gates = [width for k, width in enumerate(block.hidden) if block.of_gate(k)]
+    gate = f", gate {_widths(gates)}" if gates else ""
+    return f"{block.kind.replace('_', ' ')}, inner width {_widths(block.convolved)}{gate}{groups}"
+
+
+def _widths(widths: Iterable[int]) -> str:
+    return "·".join(map(str, widths))
+
+
+def _as_it_is(edit: Any) -> tuple[str, str, str]:
+    """An edit that is not understood."""
+    if not isinstance(edit, dict):
+        return CHANGED, "network", number(edit)
+    values = {key: f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
+              for key, value in edit.items() if key not in ("kind", "stage")}  # fmt: skip
+    where = f"stage {edit['stage']}" if "stage" in edit else "network"
+    return CHANGED, where, f"{number(edit.get('kind'))} {number(values) if values else ''}".rstrip()

@@ -1,0 +1,194 @@
+"""How a network grew: the journal of its edits as pictures and as text, explained edit by edit, and replayed.
+
+Only a run with a start.json, the network that it began with, has grown.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...arch.cost import cost
+from ...arch.spec import Net
+from ...words import SPACE, amount, counted, file_size, milliseconds, number, percent
+from ..facts import Facts, finished, have
+from .history import CAME, CHANGED, WENT, Event, History, Line, _history, _limit
+
+Section = dict[str, Any]
+
+
+NOUNS = {CAME: ("addition", "best"), WENT: ("removal", "cheapest"), CHANGED: ("change", "best")}
+
+
+UNITS: dict[str, tuple[Callable[[float], str], str, str, float]] = {  # how, what, and per how much things are worth
+    "macs": (amount, "multiply-adds", "million multiply-adds", 1e6),
+    "params": (amount, "parameters", "thousand parameters", 1e3),
+    "bytes": (file_size, "", "kB", 1e3),
+    "ms": (milliseconds, "", "ms", 1.0),
+}
+
+
+EVENTS, LONG = 100, 12  # events that the page lists; edits of a journal that it shows unasked
+
+
+def _price(value: float, unit: str, name: bool = True) -> str:
+    """ "4.10 M multiply-adds"; without its name "4.10 M"."""
+    write, what, _, _ = UNITS.get(unit, (number, unit, "", 1.0))
+    return f"{write(value)}{SPACE}{what}" if name and what else write(value)
+
+
+def _share(progress: float) -> str:
+    return f"{100 * progress:.3g}{SPACE}%"
+
+
+def _nats(gain: float, error: float | None) -> str:
+    """A change of the loss without its sign, its error in two digits: "0.0123 ± 0.0010 nats"."""
+    if not error:
+        return f"{abs(gain):.3g}{SPACE}nats"
+    digits = 1 - math.floor(math.log10(error))
+    form = f".{digits}f" if 0 <= digits <= 6 else ".2g"
+    return f"{abs(gain):{form}} ± {error:{form}}{SPACE}nats"
+
+
+def _worth(line: Line) -> str:
+    """What was expected of an edit: "predicted gain 0.0123 ± 0.0010 nats for 0.24 M multiply-adds"."""
+    gain, spent = line.get("gain"), line.get("spent") or 0.0
+    told = f"predicted {'gain' if gain >= 0 else 'damage'} {_nats(gain, line.get('error'))}" if gain is not None else ""
+    price = _price(abs(spent), line.get("unit", ""))
+    return f"{told} for {price}".strip() if spent >= 0 else f"{told}, saves {price}".removeprefix(", ")
+
+
+def _known(line: Line) -> list[str]:
+    """What was measured before an event: ["validation loss 0.812", "accuracy 71.2 %"]."""
+    loss = [f"validation loss {line['val_loss']:.4g}"] if line.get("val_loss") is not None else []
+    rates = (("accuracy", "val_accuracy"), ("balanced accuracy", "val_balanced_accuracy"))
+    return loss + [f"{name} {percent(line[key])}" for name, key in rates if line.get(key) is not None]
+
+
+def told(facts: Facts) -> Section:
+    """How the network grew, in words: sentences, facts, each stage before and after, and an entry for each event."""
+    history = _history(facts)
+    events, moves = history.events, history.moves
+    return {
+        "lead": " ".join(_lead(facts, history)),
+        "facts": list(_facts(facts, history)),
+        "race": [_rival(line) for line in facts["race"]],
+        "stages": [_stage_row(i, history) for i in range(len(history.start.stages))],
+        "events": [_event(event) for event in events[:EVENTS]],
+        "more": counted(len(events) - EVENTS, "event") if len(events) > EVENTS else "",
+        "long": len(moves) > LONG,
+        "edits": counted(len(moves), "edit"),
+    }
+
+
+def _lead(facts: Facts, history: History) -> Iterable[str]:
+    began = f"The network began with {_blocks(history.start)}"
+    if not history.events:
+        yield f"{began} and {_price(cost(history.start).macs, 'macs')}; its structure has not been changed."
+        return
+    first, last, limit = history.events[0].first, history.events[-1].last, _limit(facts, history)
+    unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
+    yield f"{began} and {_price(first['price_before'], unit)}."
+    yield from _moments(facts, history, edits, limit)
+    of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
+    blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
+    yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
+    if unit == "ms":
+        yield "The whole network was timed anew at each moment; what single edits cost is foretold from its parts."
+
+
+def _moments(facts: Facts, history: History, edits: str, limit: float | None) -> Iterable[str]:
+    """At how many moments of its training a network changed, and why it did not at the others. A smaller budget, which
+    leaves another growth on its way, has not had all of them."""
+    last, changed = history.events[-1].last, len(history.events)
+    planned = 0 if have(facts, "data", "branch_of") else last.get("moments", 0)
+    moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
+    yield f"{edits} at {moments} of its training changed it."
+    if changed < planned and finished(facts) and not (limit and last["price_after"] > limit):
+        yield "At the others nothing that would fit promised more than chance explains."
+
+
+def _rival(line: Line) -> Section:
+    """How one beginning did in the race: what it was, how much lower its loss was than that of the usual one."""
+    gain = line["gain"]
+    than = f"{'lower' if gain >= 0 else 'higher'} by {_nats(gain, line['error'])}" if line["error"] else SPACE
+    return {"name": line["name"], "loss": than, "macs": _price(line["macs"], "macs", name=False),
+            "params": amount(line["params"]), "won": line["won"]}  # fmt: skip
+
+
+def _blocks(net: Net) -> str:
+    return counted(sum(len(stage.blocks) for stage in net.stages), "block")
+
+
+def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
+    for key in ("budget", "method"):
+        if asked := have(facts, "request", key):
+            yield key, number(asked)
+    if main := have(facts, "data", "branch_of"):
+        own = sum(move.line.get("limit") == _limit(facts, history) for move in history.moves)
+        yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
+    verdicts = Counter(move.verdict for move in history.moves)
+    if verdicts:
+        yield "edits", ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in NOUNS if verdicts[verdict])
+    yield f"replaying the {counted(len(history.moves), 'edit')} gives the network", _replays(facts, history)
+
+
+def _replays(facts: Facts, history: History) -> str:
+    if history.broken:
+        return f"no: {history.broken}"
+    if have(facts, "spec") is None:
+        return "cannot be told: spec.json is not there or cannot be read"
+    if Net.from_dict(facts["spec"]) == history.nets[-1]:
+        return "yes"
+    return "no: spec.json holds another one" if finished(facts) else "not known before the training has ended"
+
+
+def _stage_row(i: int, history: History) -> Section:
+    first, last = history.start.stages[i], history.nets[-1].stages[i]
+    told = [
+        (len(stage.blocks), stage.width, _span([width for block in stage.blocks for width in block.convolved]))
+        for stage in (first, last)
+    ]
+    blocks, width, inner = (_change(*pair) for pair in zip(*told, strict=True))
+    return {"name": f"stage {i}", "blocks": blocks, "width": width, "inner": inner}
+
+
+def _change(old: Any, new: Any) -> str:
+    return str(new) if old == new else f"{old} → {new}"
+
+
+def _span(widths: list[int]) -> str:
+    low, high = min(widths), max(widths)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _event(event: Event) -> Section:
+    return {
+        "when": f"{_share(event.first['progress'])}, step {event.first['step']}",
+        "price": _spending(event),
+        "known": ", ".join(_known(event.first)),
+        "moves": [(verdict, *entry) for verdict in (WENT, CHANGED, CAME) for entry in _grouped(event, verdict)],
+        "counts": Counter(move.verdict for move in event.moves),
+    }
+
+
+def _spending(event: Event) -> str:
+    """ "4.10 M → 6.02 M of 6.10 M multiply-adds allowed"."""
+    unit, allowed = event.last.get("unit", ""), event.last.get("allowance")
+    before, after = event.first["price_before"], event.last["price_after"]
+    end = _price(after, unit, name=allowed is None)
+    return f"{_price(before, unit, name=False)} → {end}" + (f" of {_price(allowed, unit)} allowed" if allowed else "")
+
+
+def _grouped(event: Event, verdict: str) -> Iterable[tuple[str, str]]:
+    """(where, what) of the moves of one verdict, stage by stage."""
+    found: dict[str, list[str]] = {}
+    for move in event.moves:
+        if move.verdict == verdict:
+            found.setdefault(move.where, []).append(f"{move.what} ({_worth(move.line)})")
+    return (
+        (where, "; ".join(texts)) for where, texts in sorted(found.items(), key=lambda each: (each[0] != "stem", each))
+    )
+
+
+LEFT, RIGHT = 0.85, 0.2  # inches beside them, so that a moment stands at the same place in all
