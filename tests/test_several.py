@@ -15,8 +15,9 @@ from test_cli import STEADY, fill, zansa
 from test_grow import a_set
 
 from zansa.learn import several
+from zansa.learn.data.augment import Augment
 from zansa.learn.loss import Criterion
-from zansa.learn.recipe import Augment, Recipe
+from zansa.learn.recipe import Recipe
 from zansa.learn.train import passed
 from zansa.nets.build import build
 
@@ -27,7 +28,8 @@ import torch
 from laws import small_net
 from test_grow import a_set
 from zansa.learn import several
-from zansa.learn.train import Recipe, helping, training
+from zansa.learn.recipe import Recipe
+from zansa.learn.train import helping, training
 from zansa.nets.build import build
 
 net = small_net("basic", norm="group")
@@ -92,8 +94,8 @@ def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
     module, recipe = build(net), Recipe(augment=Augment(shift=0.2))
     criterion, chance = Criterion(data.labels[parts.train], 3, recipe, torch.device("cpu")), torch.Generator()
     losses = []
-    for place in (0, 1, 1):
-        monkeypatch.setattr(several, "place", lambda place=place: place)
+    for rank in (0, 1, 1):
+        monkeypatch.setattr(several, "rank", lambda rank=rank: rank)
         losses.append(passed(module.eval(), data, parts.train[:8], 3, recipe, criterion, chance).item())
     assert losses[0] != losses[1] == losses[2]
 

@@ -55,7 +55,7 @@ class State:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
         (loss if penalty is None else loss + penalty(self.module) / share).backward()
-        whole = several.gather(self.module, loss, share)
+        whole = several.reduce(self.module, loss, share)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         self.optimizer.step()
         return whole.item()
