@@ -28,14 +28,14 @@ from zansa.learn.grow.resbuilder.changes import (
 )
 from zansa.learn.grow.resbuilder.morphnet import alive, exact_widths, flops, limit, published_widths, term, worths
 from zansa.learn.grow.resbuilder.search import empty_net, halves, layer_lasso, resbuilder, run_recipe, task_of
-from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Mark, Plan, Rank, Search, Switches
+from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Length, Mark, Rank, Search, Switches
 from zansa.nets.build import build
 
-SMALL = Plan(cycles=2, inserts=1, epochs=1)
+SMALL = Length(cycles=2, inserts=1, epochs=1)
 BUDGET = 400_000
 
 
-def ready(switches=PUBLISHED, net=None, plan=SMALL, macs=BUDGET, checkpoint=None):
+def ready(switches=PUBLISHED, net=None, length=SMALL, macs=BUDGET, checkpoint=None):
     """The arguments of a search on little pictures, whose test part it does not get."""
     data = bars()
     parts = split(data, seed=0)
@@ -43,7 +43,7 @@ def ready(switches=PUBLISHED, net=None, plan=SMALL, macs=BUDGET, checkpoint=None
     recipe = RECIPE.model_copy(update={"epochs": 2, "checkpoint": 0.0})
     module = build(net, torch.Generator().manual_seed(3))
     hidden = Parts(parts.train, parts.val, parts.test[:0])
-    return module, data.normalised(parts.train), hidden, recipe, macs, switches, plan, checkpoint
+    return module, data.normalised(parts.train), hidden, recipe, macs, switches, length, checkpoint
 
 
 def begun(switches=PUBLISHED, net=None, **changes):
@@ -306,7 +306,7 @@ def test_the_guard_stops_the_published_search_and_not_the_mended_one():
 def dying(switches, net=None, inserted=((1, 1),), macs=BUDGET):
     """A search behind a run, in which some blocks were inserted before and have healthy kernels."""
     task, search = begun(
-        switches, net or staged(2, 3, switches=switches), plan=Plan(cycles=2, inserts=2, epochs=1), macs=macs
+        switches, net or staged(2, 3, switches=switches), length=Length(cycles=2, inserts=2, epochs=1), macs=macs
     )
     for i, j in inserted:
         search.marks[i][j].inserted = True
@@ -378,11 +378,11 @@ def test_a_stage_keeps_its_last_block():
 
 
 def test_no_block_goes_while_the_accuracy_rises_fast():
-    plan = Plan(cycles=2, inserts=3)
-    assert not may_delete(0, plan, 0.0)  # the first run of all
-    assert may_delete(1, plan, 0.015)
-    assert not may_delete(1, plan, 0.0151)
-    assert may_delete(4, plan, 0.5)  # the first run of a cycle
+    length = Length(cycles=2, inserts=3)
+    assert not may_delete(0, length, 0.0)  # the first run of all
+    assert may_delete(1, length, 0.015)
+    assert not may_delete(1, length, 0.0151)
+    assert may_delete(4, length, 0.5)  # the first run of a cycle
     task, search = dying(PUBLISHED)
     wither(task, (1, 1))
     measure(task, search)
@@ -434,14 +434,14 @@ def test_the_lasso_on_layers_leaves_shortcuts_and_the_classifier_out():
 
 
 def test_runs_are_trained_as_published_or_by_the_recipe():
-    plan = Plan(epochs=7)
-    ours = run_recipe(RECIPE, plan, PUBLISHED, 3)
+    length = Length(epochs=7)
+    ours = run_recipe(RECIPE, length, PUBLISHED, 3)
     assert (ours.optimizer, ours.rate, ours.decay, ours.warmup, ours.hold, ours.average) == ("adamw", 1e-3, 0, 0, 1, 0)
     assert (ours.epochs, ours.keep, ours.patience, ours.augment.flip_x) == (7, "last", 0, True)
-    mended = run_recipe(RECIPE, plan, MENDED, 3)
+    mended = run_recipe(RECIPE, length, MENDED, 3)
     assert (mended.optimizer, mended.rate, mended.hold, mended.epochs) == ("sgd", 0.1, 0.95, 7)
-    assert run_recipe(RECIPE, plan, MENDED, 3, final=True) == RECIPE.model_copy(update={"seed": 3})
-    assert run_recipe(RECIPE, plan, PUBLISHED, 4).seed != ours.seed
+    assert run_recipe(RECIPE, length, MENDED, 3, final=True) == RECIPE.model_copy(update={"seed": 3})
+    assert run_recipe(RECIPE, length, PUBLISHED, 4).seed != ours.seed
 
 
 # --- the search ------------------------------------------------------------------------------------------------------
@@ -501,7 +501,9 @@ def test_the_mended_search_ends_within_the_budget():
 
 
 def test_a_search_that_never_met_the_budget_is_made_to_fit():
-    arguments = ready(Switches(best_selected=True), staged(1, 1, width=24), Plan(cycles=1, inserts=0, epochs=1), 50_000)
+    arguments = ready(
+        Switches(best_selected=True), staged(1, 1, width=24), Length(cycles=1, inserts=0, epochs=1), 50_000
+    )
     assert cost(arguments[0].net).macs > 50_000
     events = list(resbuilder(*arguments))
     assert 25_000 < events[-1]["macs"] <= 50_000  # all widths are equal, so all move at once

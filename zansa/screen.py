@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .arch.cost import Cost, cost
-from .arch.zoo import ZOO
+from .arch.zoo import make
 from .record import Run
 from .words import quantity
 
@@ -56,6 +56,8 @@ class Screen:
                 )
                 self.say(f"{event['path']}: {event['epochs']} epochs, {size}")
                 self.say(event["net"])
+            case "raced" if event["learned"]:
+                self.say(f"{event['name']} learned best; it goes on")
             case "start" | "resumed":
                 how = (f": {event['device']}, {event['threads']} threads, {event['precision']}, {event['layout']}"
                        if "device" in event else "")  # fmt: skip
@@ -184,32 +186,21 @@ def cost_text(c: Cost) -> str:
     ])  # fmt: skip
 
 
-def zoo_rows() -> list[dict[str, Any]]:
-    """The catalogue: published and counted sizes."""
-    rows = []
-    for name, entry in ZOO.items():
-        c = cost(entry.make())
-        counted = {"params": c.params, "macs": c.macs, "depth": c.depth}
-        published = {"published_params": entry.params, "published_error": entry.error}
-        rows.append({"name": name, **counted, "data": entry.data, **published, "paper": entry.paper})
-    return rows
-
-
-def zoo_text() -> str:
+def zoo_text(rows: list[dict[str, Any]]) -> str:
     """The catalogue as a table."""
     lines = [f"{'name':26}{'parameters':>12}{'multiply-adds':>15}{'depth':>7}  {'published error':16}data, paper"]
-    for row in zoo_rows():
+    for row in rows:
         error = f"{row['published_error']} %" if row["published_error"] is not None else "-"
         size = f"{quantity(row['params']):>12}{quantity(row['macs']):>15}{row['depth']:>7}"
         lines.append(f"{row['name']:26}{size}  {error:16}{row['data']}, {row['paper']}")
     return "\n".join(lines)
 
 
-def entry_text(name: str) -> str:
-    """One entry's paper, cost and published figures."""
-    entry = ZOO[name]
-    error = f"; published top-1 error {entry.error} % on {entry.data}" if entry.error is not None else ""
-    return f"{cost_text(cost(entry.make()))}\npaper             {entry.paper}{error}"
+def entry_text(row: dict[str, Any]) -> str:
+    """One network's paper, cost and published figures."""
+    error = row["published_error"]
+    published = f"; published top-1 error {error} % on {row['data']}" if error is not None else ""
+    return f"{cost_text(cost(make(row['name'])))}\npaper             {row['paper']}{published}"
 
 
 def parity_text(path: object, parity: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from ..inputs.images import read_image
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
 from ..learn.data.dataset import Dataset
+from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.splits import Parts, split
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
@@ -78,11 +79,11 @@ def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
         )
 
 
-def good_of(request: Request, data: Dataset) -> str | None:
-    """The class without a defect: as asked, or by its name."""
-    if request.good is not None and request.good not in data.classes:
-        raise ValueError(f"no class is called {request.good!r}; the classes: {', '.join(data.classes)}")
-    return request.good or good_class(data.classes)
+def good_of(asked: str | None, data: Dataset) -> str | None:
+    """The class without a defect: as asked, or by its name; None where no name tells."""
+    if asked is not None and asked not in data.classes:
+        raise ValueError(f"no class is called {asked!r}; the classes: {', '.join(data.classes)}")
+    return asked or good_class(data.classes)
 
 
 def evenly(index: np.ndarray, count: int) -> np.ndarray:
@@ -96,3 +97,18 @@ def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
     if not data.files:
         return list(data.images[index])
     return [read_image(data.files[i], pre.channels, pre.depth) for i in index]
+
+
+def absolute(source: str) -> str:
+    """A path that stays true from any folder; names of built-in and public sets as they are."""
+    if not source.strip():
+        raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
+    if source == "synthetic" and Path(source).exists():
+        raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
+    return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).expanduser().absolute())
+
+
+def stem_of(source: str) -> str:
+    """A run's name from its data."""
+    path = Path(source)
+    return path.stem if path.suffix else path.resolve().name

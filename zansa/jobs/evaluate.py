@@ -15,12 +15,12 @@ from ..nets.files import load as load_model
 from ..proof.figures import figures
 from ..runs import model_file
 from .door import originals
-from .request import Request, Tell, silent
+from .request import EvaluateRequest, Tell, silent
 
 
-def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[str, Any]:
+def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
-    path = model_file(model)
+    path = model_file(request.model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
         request.source, like=answer.preprocess,

@@ -26,7 +26,7 @@ from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
 from .speed import autocast, choose_device, choose_speed, memory_format
-from .state import Event, Penalty, Policy, State, floats
+from .state import Event, Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of
 
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
@@ -41,7 +41,7 @@ class Order(NamedTuple):
     learns, and the images of the batch."""
 
     net: Net
-    recipe: "Recipe"
+    recipe: Recipe
     first: int
     step: int
     images: np.ndarray
@@ -56,14 +56,16 @@ def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
 
 
 def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None,
-             policy: "Policy | None" = None, penalty: "Penalty | None" = None) -> Generator[Event]:  # fmt: skip
+             policy: Policy | None = None, penalty: Penalty | None = None,
+             begin: Saved | None = None) -> Generator[Event]:  # fmt: skip
     """Train in place, yielding what happens: "start", "edit", "step", "epoch" and "done" events.
 
     `data` must be normalised on parts.train. At the end, or when the caller stops, the module holds the best average
     of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
     later call with the same arguments goes on from it. `policy` is asked before every step which changes of the
     structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
-    Diverged when the loss stops being a number.
+    `begin` is the state of another training, from which this one goes on where it has none of its own yet. Diverged
+    when the loss stops being a number.
     """
     if policy is not None and recipe.compile:
         raise ValueError("a network that grows cannot be compiled: leave compile out")
@@ -84,6 +86,8 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     chance = torch.Generator(device)
     answer = torch.compile(module) if recipe.compile else module
     resumed = checkpoint is not None and state.read(checkpoint)
+    if begin is not None and not resumed:
+        state.take(begin)
     state.follow(layout)
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     saved = began = time.monotonic()

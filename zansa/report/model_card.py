@@ -89,7 +89,7 @@ def _growth(facts: Facts) -> Iterable[str]:
     if told["events"]:
         names = ("when", *growth.NOUNS, "cost", "before it")
         yield table(names, (_growth_row(event) for event in told["events"]))
-        yield "What came, went and changed each time, and why: report.html, and `zansa grow --explain RUN STEP`."
+        yield "What came, went and changed each time, and why: report.html, and `zansa report RUN --step STEP`."
 
 
 def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from ....nets.build import Network, Scale, build
 from ....nets.transfer import transfer
 from ...state import Event
 from .morphnet import exact_widths, limit, published_widths, worths
-from .values import DRAWS, GAIN, KILL, Best, Mark, Place, Plan, Rank, Search, Switches, Task
+from .values import DRAWS, GAIN, KILL, Best, Length, Mark, Place, Rank, Search, Switches, Task
 
 
 def _free(net: Net) -> list[str]:
@@ -27,7 +27,7 @@ def _free(net: Net) -> list[str]:
 
 
 def prepare(task: Task, search: Search) -> Iterator[Event]:
-    cycle, inserted = divmod(search.run, 1 + task.plan.inserts)
+    cycle, inserted = divmod(search.run, 1 + task.length.inserts)
     if inserted:
         yield insert(task, search)
     elif cycle:
@@ -192,7 +192,7 @@ def judge(task: Task, search: Search) -> Iterator[Event]:
     search.accuracy = search.figures["decided_by"]
     measure(task, search)
     _remember(task, search)
-    if not may_delete(search.run, task.plan, search.accuracy - before):
+    if not may_delete(search.run, task.length, search.accuracy - before):
         return
     if task.switches.prompt_deletion:
         sizes = [[mark.size for mark in stage] for stage in search.marks]
@@ -205,9 +205,9 @@ def judge(task: Task, search: Search) -> Iterator[Event]:
             yield change(task, search, Delete(stage=i, at=j), "delete", reason)
 
 
-def may_delete(run: int, plan: Plan, rise: float) -> bool:
+def may_delete(run: int, length: Length, rise: float) -> bool:
     """Not in the first run of all, and not while the accuracy rises by more than GAIN, but for the first of a cycle."""
-    return run > 0 and (run % (1 + plan.inserts) == 0 or rise <= GAIN)
+    return run > 0 and (run % (1 + length.inserts) == 0 or rise <= GAIN)
 
 
 def measure(task: Task, search: Search) -> None:

@@ -44,11 +44,23 @@ from ...state import Event
 from ...train import training
 from .changes import _costs, _free, _insertion, _kind, _start_anew, judge, morph, prepare
 from .morphnet import exact_widths, term
-from .values import EMPTY_WIDTH, FINEST, LAMBDA_1, LAMBDA_2, LAMBDA_MORPH, PUBLISHED, Mark, Plan, Search, Switches, Task
+from .values import (
+    EMPTY_WIDTH,
+    FINEST,
+    LAMBDA_1,
+    LAMBDA_2,
+    LAMBDA_MORPH,
+    PUBLISHED,
+    Length,
+    Mark,
+    Search,
+    Switches,
+    Task,
+)
 
 
 def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
-               plan: Plan | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
+               length: Length | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
     """Search in place from the network in `module` toward `macs` multiply-adds, half the authors' FLOPs; yields what
     happens: "start" (or "resumed"), "edit", "step", "epoch", "run" and "done".
 
@@ -58,15 +70,15 @@ def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, mac
     carry the journal up to there: edits that were told since the last finished run are told again, and the selection
     takes back those that came after the chosen network. ValueError for networks, parts or budgets that cannot be.
     """
-    task = task_of(module, data, parts, recipe, macs, switches, plan or Plan(), checkpoint)
+    task = task_of(module, data, parts, recipe, macs, switches, length or Length(), checkpoint)
     key = json.dumps([module.net.to_json(), macs, recipe.model_dump_json(), switches.model_dump_json(),
-                      task.plan.model_dump_json()])  # fmt: skip
+                      task.length.model_dump_json()])  # fmt: skip
     search = _read(task, key)
     begun = "start" if search is None else "resumed"
     search = search or Search(key=key, marks=[[Mark() for _ in stage.blocks] for stage in module.net.stages])
     yield {"event": begun, **_place(task, search), "journal": list(search.journal)}
     while search.run < task.all_runs:
-        final = search.run == task.plan.runs
+        final = search.run == task.length.runs
         yield from _choose(task, search) if final else prepare(task, search)
         yield from _train(task, search, final)
         yield {"event": "run", **_place(task, search), "final": final, **_result(task, search)}
@@ -116,7 +128,7 @@ def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, plan: Plan,
+def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, length: Length,
           checkpoint: Path | None) -> Task:  # fmt: skip
     if len(parts.test):
         raise ValueError(
@@ -126,7 +138,7 @@ def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: 
     exact_widths(module.net, dict.fromkeys(_free(module.net), 1), 2 * macs)  # too small a budget is refused now
     apart, claimed = halves(data, parts.val, recipe.seed)
     decide = apart if switches.decisions_apart else claimed
-    return Task(module, data, parts, decide, claimed, recipe, macs, switches, plan, checkpoint)
+    return Task(module, data, parts, decide, claimed, recipe, macs, switches, length, checkpoint)
 
 
 def _refuse_net(net: Net, switches: Switches) -> None:
@@ -151,7 +163,7 @@ def _refuse_net(net: Net, switches: Switches) -> None:
 
 def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
     """One training; steps are counted through all of them."""
-    recipe = run_recipe(task.recipe, task.plan, task.switches, search.run, final)
+    recipe = run_recipe(task.recipe, task.length, task.switches, search.run, final)
     regularisers = None if final else penalty(task.switches.relative_thresholds)
     parts, file = task.parts, _within(task, search.run)
     with closing(training(task.module, task.data, parts, recipe, file, penalty=regularisers)) as events:
@@ -167,7 +179,7 @@ def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
     search.figures = _figures(task)
 
 
-def run_recipe(recipe: Recipe, plan: Plan, switches: Switches, run: int, final: bool = False) -> Recipe:
+def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, final: bool = False) -> Recipe:
     """How a run is trained: to its last epoch, at a constant rate; the final one as the recipe says."""
     changes: dict[str, Any] = {"seed": (recipe.seed * 1009 + run) % 2**31}
     if not (final and switches.annealed_sgd):
@@ -178,7 +190,7 @@ def run_recipe(recipe: Recipe, plan: Plan, switches: Switches, run: int, final: 
     if not switches.natural_augmentation:
         changes["augment"] = Augment(flip_x=True, shift=0.1)
     if not final:
-        changes["epochs"] = plan.epochs
+        changes["epochs"] = length.epochs
     return recipe.model_copy(update=changes)
 
 

@@ -82,7 +82,7 @@ PUBLISHED = Switches()
 MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
-class Plan(BaseModel):
+class Length(BaseModel):
     """How long to search: cycles of 1 + `inserts` trainings ("runs") of so many epochs each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -155,7 +155,7 @@ class Task(NamedTuple):
     recipe: Recipe
     macs: int
     switches: Switches
-    plan: Plan
+    length: Length
     checkpoint: Path | None
 
     @property
@@ -168,10 +168,10 @@ class Task(NamedTuple):
 
     @property
     def all_runs(self) -> int:
-        return self.plan.runs + self.switches.best_selected
+        return self.length.runs + self.switches.best_selected
 
     @property
     def all_steps(self) -> int:
-        return self.steps(self.plan.epochs) * self.plan.runs + (self.all_runs > self.plan.runs) * self.steps(
+        return self.steps(self.length.epochs) * self.length.runs + (self.all_runs > self.length.runs) * self.steps(
             self.recipe.epochs
         )
