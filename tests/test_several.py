@@ -91,8 +91,8 @@ def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
     module, recipe = build(net), Recipe(augment=Augment(shift=0.2))
     criterion, chance = Criterion(data.labels[parts.train], 3, recipe, torch.device("cpu")), torch.Generator()
     losses = []
-    for place in (0, 1, 1):
-        monkeypatch.setattr(several, "place", lambda place=place: place)
+    for rank in (0, 1, 1):
+        monkeypatch.setattr(several, "rank", lambda rank=rank: rank)
         losses.append(passed(module.eval(), data, parts.train[:8], 3, recipe, criterion, chance).item())
     assert losses[0] != losses[1] == losses[2]
 

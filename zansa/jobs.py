@@ -129,7 +129,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
         help_with(request)
     check(request, Path(out), name)
     job = prepare(request, tell)
-    several.ask("the data are there")
+    several.broadcast_order("the data are there")
     name = new_name(out, _stem(request.source)) if name is None else name
     names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
     for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
@@ -157,7 +157,7 @@ def help_with(request: Request) -> NoReturn:
     """What a process does that does not lead: its share of every step, until the leader is done or has gone."""
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.SIG_IGN)  # the leader sees to it
-    if several.asked():
+    if several.receive_order():
         helping(*sealed(*door(request.model_copy(update={"download": False}), silent)))
     raise SystemExit(0)
 
@@ -277,7 +277,7 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
     if several.join(request.recipe.get("device", "auto")):
         help_with(request)
     data, parts = door(request, tell)
-    several.ask("the data are there")
+    several.broadcast_order("the data are there")
     if data_digest(data, parts) != run.read_json("data.json")["digest"]:
         raise ValueError(
             f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"

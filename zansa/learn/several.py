@@ -1,9 +1,10 @@
 """Several processes at one training: `torchrun --nproc-per-node 4 -m zansa grow DATA ...`, as a rule one a GPU.
 
-The first one leads. It alone reads weights, decides, measures and writes, as if it were alone. At every step the others
-get its weights and the numbers of the images, and give back what their share of these images makes of the gradients
-(data parallel, with the sums in one place). So a network that changes, races, resumes and forks as ever. The norms see
-each share by itself.
+The process of rank 0 leads. It alone reads weights, decides, measures and writes, as if it were alone. At every step
+it broadcasts its weights and the numbers of the batch's samples; each other process computes the gradients of its share
+of these samples, and the sums are reduced to rank 0 (data parallelism with the sums in one place). That is why nothing
+else in zansa needs to know of it: a network changes, races, forks and resumes as with one process. Batch norms see each
+share by itself.
 """
 
 import os
@@ -18,19 +19,21 @@ from torch import Tensor, distributed
 
 from ..nets.build import Network
 
-WAIT = timedelta(days=7)  # others have nothing to do while the leader decides
+WAIT = timedelta(days=7)  # the other ranks have nothing to do while rank 0 decides
 CPU = torch.device("cpu")
 
 
 @cache
 def _joined() -> list[str]:
-    """What this process has joined for."""
+    """The devices of the process groups that this process has joined."""
     return []
 
 
 def join(device: str) -> int:
-    """Join the processes that torchrun has started, if it has, for one job on this device (a Recipe's); the place of
-    this one, 0 leads. ValueError for a second job, and where there are not enough GPUs."""
+    """Join the process group that torchrun has started, if it has, for one job on this device (a Recipe's).
+
+    Returns the rank of this process; rank 0 leads. ValueError for a second job, and where there are not enough GPUs.
+    """
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return 0
     if _joined():
@@ -45,82 +48,84 @@ def join(device: str) -> int:
     if on_gpus:
         torch.cuda.set_device(local)
     distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=WAIT)
-    return place()
+    return rank()
 
 
-def count() -> int:
-    """How many processes train together."""
+def world_size() -> int:
+    """How many processes train together: 1 without torchrun."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def place() -> int:
-    """The place of this process among them."""
+def rank() -> int:
+    """The number of this process among them: 0 without torchrun."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def share(index: np.ndarray) -> np.ndarray:
-    """What this process does of a batch."""
-    return index[place() :: count()]
+    """The part of a batch's samples that this process computes: every world_size-th of them."""
+    return index[rank() :: world_size()]
 
 
-def ask(order: Any) -> None:
-    """Tell the others what is to be done."""
-    if count() > 1:
+def broadcast_order(order: Any) -> None:
+    """Rank 0 tells the other ranks what they shall do next."""
+    if world_size() > 1:
         distributed.broadcast_object_list([order], 0, device=CPU)
 
 
-def asked() -> Any:
-    """What the leader wants to have done; None when it wants no more, or has gone."""
+def receive_order() -> Any:
+    """Another rank waits for what rank 0 tells it; None when rank 0 has no more orders, or has gone."""
     order: list[Any] = [None]
     try:
         distributed.broadcast_object_list(order, 0, device=CPU)
     except RuntimeError:
         return None
     if order[0] is None:
-        _part()
+        _leave()
     return order[0]
 
 
 def dismiss() -> None:
-    """Let the others go: nothing is left to do."""
-    if count() > 1:
+    """Rank 0 lets the other ranks go: nothing is left to do."""
+    if world_size() > 1:
         distributed.broadcast_object_list([None], 0, device=CPU)
-        _part()
+        _leave()
 
 
-def _part() -> None:
-    """Leave the others, when all have come so far: one that goes early takes down who still listens to it."""
+def _leave() -> None:
+    """Leave the process group once all ranks have come so far: a rank that goes early takes down those that listen."""
     distributed.all_reduce(torch.zeros(1))
     distributed.destroy_process_group()
 
 
-def hand_out(tensors: Sequence[Tensor]) -> None:
-    """The leader's values into everybody's tensors."""
-    if count() > 1:
+def broadcast(tensors: Sequence[Tensor]) -> None:
+    """Copy the values of rank 0 into the tensors of every rank."""
+    if world_size() > 1:
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         distributed.broadcast(flat, 0)
-        if place() != 0:
+        if rank() != 0:
             _put(flat, tensors)
 
 
-def gather(module: Network, loss: Tensor, weight: float) -> Tensor:
-    """Sums over all processes, by the weights of their shares, into the leader's tensors: gradients and the running
-    values of norms that learn; and the sum of the losses, which is returned."""
-    if count() == 1:
+def reduce(module: Network, loss: Tensor, weight: float) -> Tensor:
+    """Sum the gradients, and the running statistics of norms that learn, over all ranks into the tensors of rank 0.
+
+    Each rank counts with the weight of its share of the batch. Returns the sum of the losses, weighted alike.
+    """
+    if world_size() == 1:
         return loss.detach()
     held = [p.grad for p in module.parameters() if p.grad is not None]
     learning = [layer for layer in module.modules() if layer.training]
     held += [value for layer in learning for value in layer.buffers(recurse=False) if value.is_floating_point()]
     flat = weight * torch.cat([*(tensor.flatten() for tensor in held), loss.detach().reshape(1)])
     distributed.reduce(flat, 0)
-    if place() == 0:
+    if rank() == 0:
         _put(flat, held)
     return flat[-1]
 
 
 @torch.no_grad()
 def _put(flat: Tensor, tensors: Sequence[Tensor]) -> None:
-    """The first values of one long tensor into many."""
+    """Copy the first values of one long tensor into many tensors, one after the other."""
     at = 0
     for tensor in tensors:
         tensor.copy_(flat[at : at + tensor.numel()].view_as(tensor))

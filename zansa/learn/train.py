@@ -138,8 +138,10 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     layout = memory_format(recipe)
     module.to(memory_format=layout)
     batch = min(recipe.batch, len(parts.train))
-    if several.count() > 1 and batch < 2 * several.count():
-        raise ValueError(f"{several.count()} processes share batches of {batch}; allowed: 2 images for each, or more")
+    if several.world_size() > 1 and batch < 2 * several.world_size():
+        raise ValueError(
+            f"{several.world_size()} processes share batches of {batch}; allowed: 2 images for each, or more"
+        )
     per_epoch = steps_per_epoch(recipe, parts)
     steps = per_epoch * recipe.epochs
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
@@ -155,7 +157,7 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
     yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
            "journal": list(state.journal),
            "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
-           "threads": torch.get_num_threads(), "processes": several.count()}  # fmt: skip
+           "threads": torch.get_num_threads(), "processes": several.world_size()}  # fmt: skip
     try:
         while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
             for change in () if policy is None else policy(state, steps):
@@ -170,8 +172,8 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
             index = np.sort(order[place * batch : (place + 1) * batch])
-            several.ask(Order(module.net, recipe, first, state.step, index))
-            several.hand_out(state.fast)
+            several.broadcast_order(Order(module.net, recipe, first, state.step, index))
+            several.broadcast(state.fast)
             loss = passed(answer, data, several.share(index), state.step, recipe, criterion, chance)
             rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
             told = state.descend(loss, rate, criterion.share(data.labels, index), penalty)
@@ -207,8 +209,8 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
 def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray, step: int, recipe: Recipe,
            criterion: "Criterion", chance: torch.Generator) -> Tensor:  # fmt: skip
     """The loss of these training images, augmented at random, in the recipe's precision. All that is random depends on
-    the seed, the step and the place of the process."""
-    seed = recipe.seed * 1_000_003 + step + several.place() * 2**24
+    the seed, the step and the rank of the process."""
+    seed = recipe.seed * 1_000_003 + step + several.rank() * 2**24
     chance.manual_seed(seed)
     images = to_tensor(data, index, chance.device, memory_format(recipe))
     images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))
@@ -222,7 +224,7 @@ def helping(data: Dataset, parts: Parts) -> None:
     """Do this process's share of every step of the trainings that the leading process makes (see several), until it
     makes no more."""
     known: tuple[Net, Recipe, int] | None = None
-    while (order := several.asked()) is not None:
+    while (order := several.receive_order()) is not None:
         recipe = order.recipe
         if known != (known := (order.net, recipe, order.first)):
             device = choose_device(recipe.device)
@@ -232,11 +234,11 @@ def helping(data: Dataset, parts: Parts) -> None:
             chance = torch.Generator(device)
             add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
-        several.hand_out(floats(module))
+        several.broadcast(floats(module))
         module.zero_grad()
         loss = passed(answer, data, several.share(order.images), order.step, recipe, criterion, chance)
         loss.backward()
-        several.gather(module, loss, criterion.share(data.labels, order.images))
+        several.reduce(module, loss, criterion.share(data.labels, order.images))
 
 
 def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
@@ -266,7 +268,7 @@ class State:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
         (loss if penalty is None else loss + penalty(self.module) / share).backward()
-        whole = several.gather(self.module, loss, share)
+        whole = several.reduce(self.module, loss, share)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         self.optimizer.step()
         return whole.item()
