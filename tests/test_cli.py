@@ -93,6 +93,14 @@ def test_train_leaves_a_whole_run(run):
     assert metrics["latency"][0]["threads"] == 1
 
 
+def test_equal_trainings_give_equal_files(run, images, tmp_path):
+    """Byte for byte, whatever the run is called, wherever it lies, and in whatever order this process has its sets."""
+    result = zansa("train", images, "--out", tmp_path / "there", "--name", "other", *SHORT, PYTHONHASHSEED="7")
+    assert result.returncode == 0, result.stderr
+    for file in ("model.safetensors", "model.onnx", "predictions.csv"):
+        assert (run[0] / file).read_bytes() == (tmp_path / "there" / "other" / file).read_bytes(), file
+
+
 def test_predictions_of_the_exported_file_are_those_of_the_run(run, images):
     path, _ = run
     told = {row["image"]: row for row in csv.DictReader((path / "predictions.csv").read_text().splitlines())}

@@ -625,7 +625,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("spec.json", json.loads(net.to_json()))
     found = {"validation": (parts.val, probabilities(module, data, parts.val))}
     operating = operating_point(request, data, *found["validation"])
-    notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})
+    notes = json.dumps({"synthetic": request.source == "synthetic"})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     tell({"event": "stage", "text": "exporting and checking the exported file on validation data"})
