@@ -3,13 +3,16 @@
 Heavy imports stand in the commands, so that `zansa --help` answers at once.
 """
 
+import atexit
 import json
+import os
 import signal
 import sys
+import threading
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -232,7 +235,35 @@ def end(run: Run) -> None:
         raise typer.Exit(130)
 
 
-def main() -> None:
+def main() -> NoReturn:
+    """Run the command line as a process of its own, and end the process as soon as its work is done."""
+    code: Any = 0
+    try:
+        run_command()
+    except SystemExit as end:
+        code = end.code
+    leave(0 if code is None else code)
+
+
+def leave(code: Any) -> NoReturn:
+    """End the process with this exit code at once: streams are flushed and exit handlers run, but Python does not take
+    apart every object of torch and the other libraries, which would take it seconds. It does where it has more to do:
+    to wait for a thread, or to tell that a stream cannot be written."""
+    waiting = any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        waiting = True
+    if waiting or not isinstance(code, int):
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()  # what the handlers printed
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run_command() -> None:
     """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -9,11 +9,7 @@ from math import isfinite
 from typing import Any
 
 STRONG, PLAIN, FINE, FULL = "\ue000", "\ue001", "\ue002", "\ue003"
-
-
 IMAGE = "\ue004"  # what a sample is called: "image", "signal" or "sequence"
-
-
 SPACE = "\u00a0"  # a number stays with its unit
 
 

@@ -10,8 +10,6 @@ from .steps import STEPS
 
 FORMAT = 1
 Positive = Annotated[int, Field(ge=1)]
-
-
 Shortcut = Literal["identity", "pad", "project", "conv", "average", "none"]
 
 

@@ -177,8 +177,6 @@ def load_state(path: Path) -> Saved:
 
 
 Policy = Callable[[State, int], Iterable[Change]]
-
-
 Penalty = Callable[[Network], Tensor]
 
 

@@ -18,14 +18,8 @@ from ..arch.use import OperatingPoint
 from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
-
-
 CALIBRATION_BINS = 15
-
-
 ROC_POINTS = 200
-
-
 FALSE_ALARM_SHARES = (0.01, 0.02, 0.05)
 
 

@@ -30,8 +30,6 @@ from ..request import Tell
 from .job import Job
 
 EXAMPLES = 24  # pictures in the report
-
-
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
 
 
@@ -42,7 +40,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("spec.json", json.loads(net.to_json()))
     found = {"validation": (parts.val, probabilities(module, data, parts.val))}
     operating = operating_point(job, *found["validation"])
-    notes = json.dumps({"run": run.path.name, "synthetic": job.request.source == "synthetic"})
+    notes = json.dumps({"synthetic": job.request.source == "synthetic"})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)

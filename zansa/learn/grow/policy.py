@@ -27,8 +27,6 @@ from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
 
 NEAR, AIM, TRIES = 0.97, 0.99, 5  # where prices are measured: what of the limit is enough, and asked; how often
-
-
 Addition = Widen | Insert | Rekind
 
 

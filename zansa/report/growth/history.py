@@ -16,8 +16,6 @@ from .. import facts as records
 from ..facts import Facts, have
 
 Line = dict[str, Any]
-
-
 CAME, WENT, CHANGED = "came", "went", "changed"
 
 

@@ -27,8 +27,6 @@ def section(facts: Facts) -> Section:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 WIDE, NARROW = 10.4, 4.9  # inches of the pictures: one for screens, one for telephones
-
-
 COST = (("line", "--right", "what the network costs"), ("line", "--muted", "what it may cost by then"))
 
 

@@ -15,8 +15,6 @@ from ..facts import Facts, finished, have
 from .history import CAME, CHANGED, WENT, Event, History, Line, _history, _limit
 
 Section = dict[str, Any]
-
-
 NOUNS = {CAME: ("addition", "best"), WENT: ("removal", "cheapest"), CHANGED: ("change", "best")}
 
 

@@ -14,23 +14,11 @@ from ...recipe import Recipe
 from ...state import Event
 
 LAMBDA_MORPH, LAMBDA_1, LAMBDA_2 = 1e-7, 1e-8, 1e-5  # group LASSO; sum of |W|; sum of W^2
-
-
 KILL = 1e-3  # mean |W| of a kernel below which its block goes
-
-
 GAIN = 0.015  # rise of the accuracy above which no block goes
-
-
 DRAWS = 9  # of a place, until it gives a network that was not there before
-
-
 FINEST = 8  # pixels: an empty network halves its maps until their shorter side has no more
-
-
 EMPTY_WIDTH = 16
-
-
 Place = tuple[int, int]  # stage, block
 
 
@@ -77,8 +65,6 @@ class Switches(BaseModel):
 
 
 PUBLISHED = Switches()
-
-
 MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
