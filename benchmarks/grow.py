@@ -38,6 +38,7 @@ from zansa.arch.budget import Budget, parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
+from zansa.events import Event
 from zansa.jobs.door import door, good_of
 from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset
@@ -57,7 +58,7 @@ from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
 from zansa.learn.recipe import Recipe
 from zansa.learn.speed import choose_device, choose_speed
-from zansa.learn.state import Change, Event, State
+from zansa.learn.state import Change, State
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
 from zansa.proof.figures import choose_threshold, figures
@@ -193,7 +194,7 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
     module = fresh(empty_net(pre.size, pre.channels, len(task.data.classes), switches), task.recipe)
     recipe = task.recipe.model_copy(update={"epochs": task.final})
     for event in resbuilder(module, task.data, task.parts, recipe, int(task.limit), switches, task.runs):
-        if event["event"] in ("run", "done"):
+        if event["event"] in ("trained", "done"):
             ledger.spent = float(event["work"])
     return module
 

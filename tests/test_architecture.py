@@ -10,7 +10,7 @@ import pytest
 import zansa
 
 ROOT = Path(zansa.__file__).parent
-GROUND = {"record", "arch", "words"}
+GROUND = {"record", "arch", "words", "events"}
 FIRST = GROUND | {"proof", "runs"}
 SECOND = FIRST | {"nets", "report", "inputs", "screen"}
 # what each part of the package may import of the package
@@ -18,6 +18,7 @@ ALLOWED = {
     "arch": set(),
     "record": set(),
     "words": set(),
+    "events": set(),
     "proof": GROUND,
     "runs": GROUND,
     "inputs": FIRST,

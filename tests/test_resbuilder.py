@@ -472,7 +472,7 @@ def test_the_published_search(net):
     events = list(resbuilder(*arguments))
     kinds = [event["event"] for event in events if event["event"] != "step"]
     assert kinds[0] == "start"
-    assert kinds.count("run") == 4
+    assert kinds.count("trained") == 4
     assert kinds[-1] == "done"
     steps = [event["step"] for event in events if event["event"] == "step"]
     assert steps == list(range(1, events[0]["steps"] + 1))
@@ -483,7 +483,7 @@ def test_the_published_search(net):
     assert replayed(start, done["journal"]) == module.net
     assert done["macs"] == cost(module.net).macs
     assert not module.training
-    runs = [event for event in events if event["event"] == "run"]
+    runs = [event for event in events if event["event"] == "trained"]
     assert runs[0]["work"] == 3 * cost(start).macs * 10 * 16  # ten batches of 16
     assert all(event["decided_by"] == event["claimed"] for event in runs)
     json.dumps(events)
@@ -496,7 +496,7 @@ def test_the_mended_search_ends_within_the_budget():
     done = events[-1]
     assert done["macs"] == cost(module.net).macs <= 200_000
     assert replayed(start, done["journal"]) == module.net
-    assert [event["final"] for event in events if event["event"] == "run"] == [False] * 4 + [True]
+    assert [event["final"] for event in events if event["event"] == "trained"] == [False] * 4 + [True]
     assert done["claimed"] > 0.6
 
 
@@ -531,7 +531,7 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, switches):
 
 
 def test_deciding_apart_changes_no_training():
-    one, other = (next(event for event in resbuilder(*ready(switches)) if event["event"] == "run")
+    one, other = (next(event for event in resbuilder(*ready(switches)) if event["event"] == "trained")
                   for switches in (PUBLISHED, Switches(decisions_apart=True)))  # fmt: skip
     assert {key for key in one if one[key] != other[key]} <= {"decided_by"}
     assert one["val_accuracy"] == pytest.approx((other["decided_by"] * 17 + other["claimed"] * 18) / 35)
@@ -587,7 +587,7 @@ def test_a_budget_that_cannot_be_met_is_refused_at_once():
 def test_checkpoints_of_others_and_damaged_ones_are_named(tmp_path):
     file = tmp_path / "search.pt"
     for event in resbuilder(*ready(checkpoint=file)):
-        if event["event"] == "run" and event["run"] == 1:
+        if event["event"] == "trained" and event["run"] == 1:
             break
     with pytest.raises(ValueError, match="belongs to a search with other settings; delete it"):
         next(resbuilder(*ready(macs=BUDGET + 1, checkpoint=file)))

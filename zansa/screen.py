@@ -50,7 +50,7 @@ class Screen:
                 self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
             case "note" | "stage":
                 self.say(event["text"])
-            case "run" if "path" in event:
+            case "run":
                 size = (
                     f"{quantity(event['cost']['macs'])} multiply-adds, {quantity(event['cost']['params'])} parameters"
                 )

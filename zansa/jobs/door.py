@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..events import event
 from ..inputs.images import read_image
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
@@ -33,16 +34,16 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
         data = load(
             request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
             root=Path(request.root) if request.root else None, download=request.download,
-            progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+            progress=lambda done, total: tell(event("read", done=done, total=total)),
         )  # fmt: skip
     parts = split(data, request.seed, request.val, request.test)
     for problem in data.problems:
-        tell({"event": "warning", "text": problem})
+        tell(event("warning", text=problem))
     for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
         if pairs:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
-            tell({"event": "warning", "text": f"the same {data.preprocess.noun} {fault}: {shown}{more}"})
+            tell(event("warning", text=f"the same {data.preprocess.noun} {fault}: {shown}{more}"))
     return data.normalised(parts.train), parts
 
 

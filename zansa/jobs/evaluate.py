@@ -8,6 +8,7 @@ import numpy as np
 
 from ..deploy.bench import latency
 from ..deploy.runtime import predictor
+from ..events import event
 from ..learn.data import load
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
@@ -25,7 +26,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     data = load(
         request.source, like=answer.preprocess,
         root=Path(request.root) if request.root else None, download=request.download,
-        progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+        progress=lambda done, total: tell(event("read", done=done, total=total)),
     )  # fmt: skip
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:
@@ -34,7 +35,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
             f"it knows {', '.join(answer.classes)}"
         )
     for problem in data.problems:
-        tell({"event": "warning", "text": problem})
+        tell(event("warning", text=problem))
     if data.preprocess.depth != answer.preprocess.depth:
         raise ValueError(
             f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "

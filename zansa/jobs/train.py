@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import torch
 
 from ..arch.spec import Net
+from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
 from ..learn.grow.resbuilder.search import resbuilder
@@ -41,7 +42,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     try:
         finish(run, job, tell)
     except ValueError:
-        if not any(event["event"] == "epoch" for event in run.lines("events.jsonl")):
+        if not any(each["event"] == "epoch" for each in run.lines("events.jsonl")):
             for made in (*branches_of(run), run):  # by this call, and nothing in it is worth keeping
                 shutil.rmtree(made.path)
         raise
@@ -58,11 +59,10 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     for text in remarks(job.data, job.parts, job.recipe):
-        tell({"event": "note", "text": text})
+        tell(event("note", text=text))
         for each in (run, *branches):
-            each.append("events.jsonl", {"event": "note", "text": text})
-    tell({"event": "run", "path": str(run.path), "net": str(job.net), "cost": costs(job.net, 1),
-          "epochs": job.recipe.epochs})  # fmt: skip
+            each.append("events.jsonl", event("note", text=text))
+    tell(event("run", path=str(run.path), net=str(job.net), cost=costs(job.net, 1), epochs=job.recipe.epochs))
     return run
 
 
@@ -110,7 +110,7 @@ def finish_branches(run: Run, job: Job, tell: Tell) -> None:
     for other, branch in zip(branches_of(run), smaller(job), strict=True):
         if not finished(other):
             assert branch.growth is not None
-            tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.growth.budgets[0]}"})
+            tell(event("stage", text=f"{other.path}: the same growth, to {branch.growth.budgets[0]}"))
             finish(other, replace(branch, net=Net.from_dict(run.read_json("start.json"))), tell)
             if not finished(other):
                 return  # it was stopped
@@ -124,18 +124,18 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
     facts = facts_of(run.lines("events.jsonl"))
     with held(run), closing(learning(module, job, run)) as events:
         try:
-            for event in events:
-                note(run, event, facts)
-                tell(event)
+            for each in events:
+                note(run, each, facts)
+                tell(each)
         except ValueError as error:
-            run.append("events.jsonl", {"event": "failed", "text": str(error)})
+            run.append("events.jsonl", event("failed", text=str(error)))
             raise
         except KeyboardInterrupt:
             facts["stopped"] = True
-            run.append("events.jsonl", {"event": "stopped"})
-            racing = job.growth is not None and "device" not in facts
+            run.append("events.jsonl", event("stopped"))
+            racing = job.growth is not None and "starts" not in facts
             so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
-            tell({"event": "warning", "text": f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"})
+            tell(event("warning", text=f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"))
         conclude(run, job, module, facts, tell)
         if "stopped" not in facts:
             shutil.rmtree(run.path / "race", ignore_errors=True)

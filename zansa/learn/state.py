@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from ..arch.apply import apply
 from ..arch.edits import AnyEdit
 from ..arch.spec import Net
+from ..events import Event, event
 from ..nets.build import Network, build
 from ..nets.transfer import transfer, transfer_optimizer
 from ..record import write_atomic
-from . import several
+from . import seeds, several
 from .recipe import Recipe
 from .tune import parts_of
 
-Event = dict[str, Any]
 Saved = dict[str, Any]  # what State.value gives
 
 
@@ -74,7 +74,7 @@ class State:
         """Change the network; what was learned follows. Returns the journal's line. New weights are drawn by the
         seed, the step and the line, so that a training that goes on draws the same."""
         net, names = self.module.net, self._names()
-        seed = (self.recipe.seed * 1_000_003 + self.step) * 1009 + len(self.journal)
+        seed = seeds.of_edit(self.recipe.seed, self.step, len(self.journal))
         moments = self.optimizer.state_dict()["state"]
         after = []
         for module in (self.module, self.average):
@@ -87,7 +87,7 @@ class State:
         self._renew()
         moments = transfer_optimizer(moments, names, net, change.edit, self._names())
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        told = {"event": "edit", "step": self.step, "edit": change.edit.model_dump(mode="json"), **change.why}
+        told = event("edit", change.why, step=self.step, edit=change.edit.model_dump(mode="json"))
         self.journal.append(told)
         return told
 

@@ -17,6 +17,7 @@ from ...deploy.bench import latency
 from ...deploy.clock.timing import Timer
 from ...deploy.export import export
 from ...deploy.runtime import Predictor, predictor
+from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.predict import eager_latency, probabilities
@@ -54,21 +55,21 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("examples.json", examples(data, index, p, operating))
     run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
     report.write(run)
-    tell({"event": "finished", "run": str(run.path), "metrics": run.read_json("metrics.json")})
+    tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
 
 def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What the check of the exported file found, and how long the file takes. A file that is refused costs no figure:
     the refusal is told, and the times are those of the network in torch."""
     path = run.path / "model.onnx"
-    tell({"event": "stage", "text": "exporting and checking the exported file on validation data"})
+    tell(event("stage", text="exporting and checking the exported file on validation data"))
     try:
         parity = export(model, path, originals(job.data, evenly(job.parts.val, PARITY_IMAGES)))
     except ValueError as error:
         path.unlink(missing_ok=True)  # one of an interrupted training, whose weights are no longer these
         text = f"there is no exported file: {error}; `zansa export {run.path} IMAGES` tries again"
-        run.append("events.jsonl", {"event": "warning", "text": text})
-        tell({"event": "warning", "text": text})
+        run.append("events.jsonl", event("warning", text=text))
+        tell(event("warning", text=text))
         return {"refused": str(error)}, [eager_latency(model.module, job.data)]
     return parity, latencies(job, predictor(path))
 

@@ -92,7 +92,7 @@ def note(run: Run, event: dict[str, Any], facts: dict[str, Any]) -> None:
         case "raced":
             _note_race(run, event)
         case "start" | "resumed":
-            if "device" not in facts:
+            if "starts" not in facts:
                 event["event"] = "start"  # what it goes on from is no training that was stopped
             lines = event.pop("journal", None)
             if lines is not None:  # edits after the saved state will come again
@@ -113,6 +113,7 @@ def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
     match event["event"]:
         case "start" | "resumed":
             facts.update({key: event[key] for key in MACHINE if key in event})
+            facts["starts"] = facts.get("starts", 0) + 1
         case "raced" | "stage" if "race_seconds" in event:
             facts.setdefault("race_seconds", event["race_seconds"])
         case "epoch":

@@ -13,9 +13,10 @@ from ...arch.apply import apply
 from ...arch.budget import figure
 from ...arch.cost import cost
 from ...arch.edits import Insert, Rekind, Widen
-from ...arch.spec import Net
+from ...arch.spec import Net, in_short
 from ...nets.build import Network
 from ...nets.transfer import edited
+from .. import seeds
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..recipe import Recipe
@@ -174,7 +175,7 @@ class Policy:
     def promised(self, module: Network, offered: Sequence[Addition], k: int) -> tuple[list[Promise], Promise]:
         """What each addition promises at event k, and what all axes promise together when they become wider."""
         schedule, balanced = self.growth.schedule, self.recipe.balance != "none"
-        random = np.random.default_rng([self.recipe.seed, k, 1])
+        random = seeds.event(self.recipe.seed, k)
         index = np.sort(random.permutation(self.parts.train)[: schedule.samples // 4])
         train = held_out(self.data, index, balanced)
         held = held_out(self.data, self.parts.val, balanced, 2 * schedule.samples)
@@ -195,16 +196,8 @@ class Policy:
                 "limit": self.growth.limit, "unit": self.growth.unit,
                 "macs": size.macs, "params": size.params,
                 "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
-                "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves),
+                "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves), "reason": None,
             }  # fmt: skip
             changes.append(Change(move.edit, why))
             net = after
         return changes
-
-
-def in_short(net: Net) -> str:
-    """A network in one line: the stream's width of each stage, and its blocks' inner widths."""
-    return " | ".join(
-        f"{stage.width}({', '.join('-'.join(map(str, block.hidden)) for block in stage.blocks)})"
-        for stage in net.stages
-    )

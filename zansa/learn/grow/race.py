@@ -18,11 +18,12 @@ from torch import Tensor
 from ...arch.branches import BRANCHES
 from ...arch.cost import cost
 from ...arch.spec import Net, Stage
+from ...events import Event, event
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..recipe import Recipe
-from ..state import Change, Event, Saved, State, load_state
+from ..state import Change, Saved, State, load_state
 from ..train import FEW, Diverged, steps_per_epoch, training
 from .growth import Growth
 from .promise import of_several
@@ -203,7 +204,7 @@ def trial(each: Rival, k: int, count: int, course: Race,
     except Diverged:
         if each.variants == (USUAL,) or count == 1:
             raise
-        yield {"event": "warning", "text": f"{each.name}: its training diverged, so it is out of the race"}
+        yield event("warning", text=f"{each.name}: its training diverged, so it is out of the race")
         return []
     return [(each, saved, judged(each.net, saved, held))]
 
@@ -213,8 +214,8 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
     name = hashlib.sha256(each.net.to_json().encode()).hexdigest()[:16]
     path = course.folder / f"{name}.pt"
     steps = course.recipe.epochs * steps_per_epoch(course.recipe, course.parts)
-    told = {"event": "trial", "name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
-    yield told | {"step": 0}
+    told = {"name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
+    yield event("trial", told, step=0)
     if path.exists():
         return load_state(path)
 
@@ -225,9 +226,9 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
 
     module = build(each.net, torch.Generator().manual_seed(course.recipe.seed))
     checkpoint = course.folder / f"{name}-half.pt"
-    for event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
-        if event["event"] == "step":
-            yield told | {"step": event["step"]}
+    for each_event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
+        if each_event["event"] == "step":
+            yield event("trial", told, step=each_event["step"])
     checkpoint.unlink(missing_ok=True)
     return load_state(path)
 

@@ -12,6 +12,7 @@ import torch
 
 from ...arch.budget import Budget, Clock, parse
 from ...arch.spec import Net
+from ...events import Event, event
 from ...nets.build import Network, build
 from ...nets.files import Model
 from .. import defaults
@@ -21,7 +22,6 @@ from ..data.seal import sealed
 from ..data.splits import Parts
 from ..recipe import Recipe
 from ..speed import choose_device, choose_speed
-from ..state import Event
 from ..train import training
 from .growth import HEALING, Growth, Schedule
 from .policy import Fork, Policy
@@ -52,9 +52,9 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     module = build(first, torch.Generator().manual_seed(chosen.seed))
     chosen = choose_speed(module.to(device), closed, open_parts, chosen, device)
     with TemporaryDirectory() as folder:
-        for event in growing(module, closed, open_parts, chosen, growth, Path(folder)):
-            if event["event"] == "warning":
-                warnings.warn(event["text"], stacklevel=2)
+        for each in growing(module, closed, open_parts, chosen, growth, Path(folder)):
+            if each["event"] == "warning":
+                warnings.warn(each["text"], stacklevel=2)
     return Model(module.net, module, data.classes, data.preprocess)
 
 
@@ -91,8 +91,8 @@ def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth
         began = time.perf_counter()
         (folder / "race").mkdir(exist_ok=True)
         winner = yield from beginning(growth, data, parts, recipe, folder / "race", pick)
-        yield {"event": "raced", "name": winner.name, "net": json.loads(winner.net.to_json()), "table": winner.table,
-               "learned": winner.state is not None, "race_seconds": round(time.perf_counter() - began, 3)}  # fmt: skip
+        yield event("raced", name=winner.name, net=json.loads(winner.net.to_json()), table=winner.table,
+                    learned=winner.state is not None, race_seconds=round(time.perf_counter() - began, 3))  # fmt: skip
         module.become(build(winner.net, torch.Generator().manual_seed(recipe.seed)))
         begin = winner.state
     net = module.net
@@ -102,4 +102,4 @@ def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth
     with closing(training(module, data, parts, recipe, checkpoint, around(policy), begin=begin)) as events:
         yield from events
     if text := policy.excess(module.net):
-        yield {"event": "warning", "text": text}
+        yield event("warning", text=text)

@@ -33,14 +33,15 @@ from ....arch.cost import cost
 from ....arch.lower import lower
 from ....arch.spec import Block, Head, Input, Net, Stage, Step
 from ....arch.zoo import stem_for
+from ....events import Event, event
 from ....nets.build import Network, build
 from ....record import write_atomic
+from ... import seeds
 from ...data.dataset import Dataset
 from ...data.splits import Parts
 from ...predict import logits
 from ...recipe import Augment, Recipe
 from ...speed import choose_device
-from ...state import Event
 from ...train import training
 from .changes import _costs, _free, _insertion, _kind, _start_anew, judge, morph, prepare
 from .morphnet import exact_widths, term
@@ -62,7 +63,7 @@ from .values import (
 def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
                length: Length | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
     """Search in place from the network in `module` toward `macs` multiply-adds, half the authors' FLOPs; yields what
-    happens: "start" (or "resumed"), "edit", "step", "epoch", "run" and "done".
+    happens: "start" (or "resumed"), "edit", "step", "epoch", "trained" and "done".
 
     parts.test must be empty: nothing here may see it. `recipe` gives batch, device and seed; with the switches also how
     the runs and the final network are trained. With `checkpoint` the state after every run is kept in that file, and
@@ -76,18 +77,18 @@ def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, mac
     search = _read(task, key)
     begun = "start" if search is None else "resumed"
     search = search or Search(key=key, marks=[[Mark() for _ in stage.blocks] for stage in module.net.stages])
-    yield {"event": begun, **_place(task, search), "journal": list(search.journal)}
+    yield event(begun, _place(task, search), journal=list(search.journal))
     while search.run < task.all_runs:
         final = search.run == task.length.runs
         yield from _choose(task, search) if final else prepare(task, search)
         yield from _train(task, search, final)
-        yield {"event": "run", **_place(task, search), "final": final, **_result(task, search)}
+        yield event("trained", _place(task, search) | _result(task, search), final=final)
         if not final:
             yield from judge(task, search)
         search.run += 1
         _write(task, search)
     module.eval()
-    yield {"event": "done", **_place(task, search), **_result(task, search), "journal": list(search.journal)}
+    yield event("done", _place(task, search) | _result(task, search), journal=list(search.journal))
 
 
 def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Switches = PUBLISHED) -> Net:
@@ -167,12 +168,12 @@ def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
     regularisers = None if final else penalty(task.switches.relative_thresholds)
     parts, file = task.parts, _within(task, search.run)
     with closing(training(task.module, task.data, parts, recipe, file, penalty=regularisers)) as events:
-        for event in events:
-            if event["event"] == "step":
-                step = search.step + event["step"]
-                yield event | {"step": step, "steps": task.all_steps, "run": search.run}
-            elif event["event"] == "epoch":
-                yield event | {"progress": step / task.all_steps, "run": search.run}
+        for each in events:
+            if each["event"] == "step":
+                step = search.step + each["step"]
+                yield each | {"step": step, "steps": task.all_steps, "run": search.run}
+            elif each["event"] == "epoch":
+                yield each | {"progress": step / task.all_steps, "run": search.run}
     steps = task.steps(recipe.epochs)
     search.step += steps
     search.work += 3 * cost(task.module.net).macs * steps * task.batch
@@ -181,7 +182,7 @@ def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
 
 def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, final: bool = False) -> Recipe:
     """How a run is trained: to its last epoch, at a constant rate; the final one as the recipe says."""
-    changes: dict[str, Any] = {"seed": (recipe.seed * 1009 + run) % 2**31}
+    changes: dict[str, Any] = {"seed": seeds.of_run(recipe.seed, run)}
     if not (final and switches.annealed_sgd):
         changes |= {"keep": "last", "patience": 0.0, "hold": 1 - recipe.warmup}
     if not switches.annealed_sgd:

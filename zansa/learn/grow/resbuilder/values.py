@@ -7,11 +7,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ....events import Event
 from ....nets.build import Network
 from ...data.dataset import Dataset
 from ...data.splits import Parts
 from ...recipe import Recipe
-from ...state import Event
 
 LAMBDA_MORPH, LAMBDA_1, LAMBDA_2 = 1e-7, 1e-8, 1e-5  # group LASSO; sum of |W|; sum of W^2
 KILL = 1e-3  # mean |W| of a kernel below which its block goes
