@@ -8,7 +8,7 @@ from typing import Any
 from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
-from ..words import SPACE, amount, counted, shape
+from ..words import amount, counted, percent, price_text, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels
@@ -24,7 +24,7 @@ def network(spec: Any) -> dict[str, Any]:
     parts = [_stem(net, table), *(_stage(net, i, table, macs) for i in range(len(net.stages))), _head(net)]
     for part in parts:
         part["share"] = macs[part["path"]] / max(price.macs, 1)
-        part["share_text"] = f"{100 * part['share']:.1f}{SPACE}%"
+        part["share_text"] = percent(part["share"])
         part["macs"], part["params"] = amount(macs[part["path"]]), amount(params[part["path"]])
     return {
         "parts": parts,
@@ -105,7 +105,7 @@ def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
             "text": "·".join(map(str, dict.fromkeys(block.hidden))),
             "height": _height(net, block),
             "shade": round(work / max(heaviest, 1), 3),
-            "title": f"{_block_text(block, number)}: {amount(work)} multiply-adds" + (" each" if number > 1 else ""),
+            "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
         })  # fmt: skip
         at += number
     return boxes
