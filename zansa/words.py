@@ -232,7 +232,7 @@ def area_text(value: float) -> str:
 
 
 def outcome(total: int, noun: str, where: str, hits: int, singular: str, plural: str) -> str:
-    """The begin of a sentence, "Of 120 defects in ..., 115 were found", in the grammar of none, one, some or all."""
+    """The beginning of a sentence, "Of 120 defects in ..., 115 were found", for none, one, some or all."""
     if total == 1:
         return f"The one {noun}{where} {strong(singular if hits else singular.replace(' ', ' not ', 1))}"
     if hits == total:

@@ -21,7 +21,7 @@ MANY_DOTS = 1200  # more images than this become a bar
 
 
 def summary(facts: Facts) -> Content:
-    """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
+    """The head of the page: {"sentences", "outlook", "panels" (of dots), "bars" (whether dots are too many)}."""
     if not have(facts, "metrics", "test") and not have(facts, "metrics", "validation"):
         return statement(_no_figures_yet(facts))
     split, figures = judged(facts)
@@ -128,7 +128,7 @@ def _named_panel(figures: Content) -> Content:
 
 
 def _dots(panel: Content, rows: int) -> Content:
-    """Places of the dots, column by column, the wrong ones last: SVG paths of points, 10 units apart."""
+    """A panel's dots as SVG paths of points, 10 units apart: they go column by column, and the wrong ones come last."""
     right = panel["total"] - panel["wrong"]
     places = [
         f"M{10 * (k // rows) + 5} {10 * (k % rows) + 5}h0"

@@ -23,7 +23,7 @@ LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 
 def card(facts: Facts) -> str:
-    """The card as Markdown text; parts whose files are absent say so."""
+    """The card as Markdown text; a part whose files are absent says so."""
     grown = [("How it grew", _growth)] if have(facts, "start") is not None else []
     parts = (
         ("What it is", _what), *grown, ("Data", _data), ("Figures", _figures), ("Limits", _limits),
@@ -43,7 +43,7 @@ def _lines(part: Any, facts: Facts) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Any text as one line of Markdown that shows it as it is; STRONG marks become **."""
+    """A text as one line of Markdown, in which every sign stands for itself; STRONG marks become **."""
     line = " ".join(str(text).split())
     for sign in "\\`*_[]#|~":
         line = line.replace(sign, "\\" + sign)
@@ -54,7 +54,7 @@ def plain(text: str) -> str:
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    """A Markdown table."""
+    """A Markdown table with this head and these rows."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(plain(cell) if line is not lines[1] else cell for cell in line) + " |" for line in lines

@@ -1,8 +1,8 @@
-"""The frame of every page: a head, warnings, sections with their headings, and a list of what is left out.
+"""The frame of every page: its top, warnings, sections with their headings, and a list of what is left out.
 
-A page is a head and a dictionary of sections. A section names its heading, the function that makes its content, and the
-template that shows the content; most sections need no template of their own, because `plain` has what they show. See
-`run.py` for the page of a run.
+A page is a frame and a dictionary of sections. A section names its heading, the function that makes its content, and
+the template that shows the content. Many sections need no template of their own, because `plain` makes what they show.
+`run.py` is the page of a run.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, Rate, shown
+from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, Rate, count, number, shown
 
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
 Content = dict[str, Any]
@@ -34,8 +34,8 @@ class Section(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands at the top and at the foot of a page.
+class Frame:
+    """What stands around the sections of a page.
 
     name: what the page is about.
     footer: how the page was made and how it is to be read.
@@ -51,7 +51,7 @@ class Head:
     noun: str = "image"
 
 
-def html(head: Head, record: Any, sections: Mapping[str, Section], summary: Any, warnings: Any = ()) -> str:
+def html(frame: Frame, record: Any, sections: Mapping[str, Section], summary: Any, warnings: Any = ()) -> str:
     """A page as HTML text, one file that needs nothing else.
 
     `record` is what the sections read; a section is left out, with its reason, where the record lacks what it needs.
@@ -63,8 +63,8 @@ def html(head: Head, record: Any, sections: Mapping[str, Section], summary: Any,
         _environment()
         .get_template("frame.html")
         .render(
-            head=head,
-            image=head.noun,
+            frame=frame,
+            image=frame.noun,
             summary=summary,
             warnings=warnings,
             sections={
@@ -75,7 +75,7 @@ def html(head: Head, record: Any, sections: Mapping[str, Section], summary: Any,
             left_out={sections[id].heading: reason for id, reason in contents.items() if isinstance(reason, str)},
         )
     )
-    return text.replace(IMAGE, head.noun)
+    return text.replace(IMAGE, frame.noun)
 
 
 def built(build: Callable[[Any], Any], record: Any) -> Any:
@@ -121,8 +121,13 @@ def _environment() -> Environment:
     """The templates of this folder; text is escaped in them, and what is undefined is an error."""
     files = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["marked"] = _marked
+    made.filters |= {"marked": _marked, "grouped": _grouped}
     return made
+
+
+def _grouped(value: Any) -> str:
+    """A count as words has it; what a broken record holds in its place is shown as it is."""
+    return count(value) if isinstance(value, int | float) else number(value)
 
 
 def _marked(text: str) -> Markup:

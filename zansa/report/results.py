@@ -1,6 +1,6 @@
 """How good the network is: what the sections on figures, training, classes and images say, as plain values.
 
-A function raises LookupError when the record lacks what it needs; the page then leaves the section out and says why.
+A function raises LookupError when the record lacks what it needs; the page then leaves its section out and says why.
 """
 
 import base64
@@ -37,7 +37,7 @@ PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares,
 
 
 def figures(facts: Facts) -> Content:
-    """Tiles: each a figure, its interval and what it means."""
+    """The tiles, each of which has a figure, its interval and what it means."""
     split, told = judged(facts)
     inspection = told.get("inspection") or {}
     area = inspection.get("roc_auc") or told.get("roc_auc")
@@ -81,7 +81,7 @@ def _cost_tiles(facts: Facts) -> list[Content]:
 
 
 def training(facts: Facts) -> Content:
-    """Curves over epochs, and how the training was set."""
+    """The curves over the epochs, and how the training was set."""
     run = epochs(facts)
     if not run:
         raise LookupError("events.jsonl holds no epochs")
@@ -143,7 +143,7 @@ def _training_facts(run: list[Content], told: Content, done: bool) -> Iterable[t
 
 
 def operating(facts: Facts) -> Content:
-    """ROC with the operating point, whole and close up, and what other false-alarm rates would give."""
+    """The ROC curve with the operating point, whole and close up, and what other shares of false alarms would give."""
     split, told = judged(facts)
     inspection = told.get("inspection")
     if not inspection:
@@ -206,7 +206,7 @@ def _matrix_row(i: int, name: str, row: list[int]) -> Content:
 
 
 def _map(matrix: list[list[int]]) -> Content:
-    """A large matrix as SVG paths of unit squares, one path for each of five shades of right and wrong cells."""
+    """A large matrix as SVG paths of unit squares: one path for each of five shades of right and of wrong cells."""
     side = len(matrix)
     totals = [sum(row) for row in matrix]
     shares = [(each / totals[i], i, j) for i, row in enumerate(matrix) for j, each in enumerate(row) if each]
@@ -223,7 +223,7 @@ def _map(matrix: list[list[int]]) -> Content:
 
 
 def classes(facts: Facts) -> Content:
-    """Class by class; where there are MANY_CLASSES the least recognised first, and not all of very many."""
+    """The rates of each class. More than MANY_CLASSES come the least recognised first, and at most MANY_ROWS come."""
     split, told = judged(facts)
     inspection = told.get("inspection") or {}
     good = inspection.get("good")
@@ -255,7 +255,7 @@ WHY = {
 
 
 def examples(facts: Facts) -> Content:
-    """The worst and the doubtful images, grouped by why they are shown."""
+    """The worst and the doubtful images in groups, each with the reason why it is shown."""
     given = need(facts, "examples")
     if not given:
         raise LookupError(f"examples.json holds no {IMAGE}s")
@@ -287,7 +287,7 @@ def _example(each: Content) -> Content:
 
 
 def png_size(text: str) -> tuple[int, int] | tuple[()]:
-    """(width, height) from the head of a base64 PNG; () when it is none."""
+    """The (width, height) in the first bytes of a base64 PNG; () when the text is none."""
     try:
         head = base64.b64decode(text, validate=True)[:24]
     except (binascii.Error, ValueError):

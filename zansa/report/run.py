@@ -9,7 +9,7 @@ from .facts import Facts, have, noun, read
 from .gist import summary
 from .growth.pictures import section
 from .model_card import card
-from .page import Head, Section, built
+from .page import Frame, Section, built
 
 GROWTH = Section("How it grew", section, "growth.html")
 SECTIONS: dict[str, Section] = {
@@ -45,12 +45,12 @@ def write(run: Run) -> Path:
 
 def html(facts: Facts) -> str:
     """The page of a run as HTML text."""
-    return page.html(_head(facts), facts, _sections(facts), built(summary, facts), built(cautions.warnings, facts))
+    return page.html(_frame(facts), facts, _sections(facts), built(summary, facts), built(cautions.warnings, facts))
 
 
-def _head(facts: Facts) -> Head:
+def _frame(facts: Facts) -> Frame:
     version = have(facts, "environment", "zansa")
-    return Head(
+    return Frame(
         name=facts["name"],
         date=str(have(facts, "environment", "date") or "")[:10],
         badge=f"synthetic {IMAGE}s" if have(facts, "data", "synthetic") else "",

@@ -15,7 +15,7 @@ EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are list
 
 
 def network(facts: Facts) -> Content:
-    """The network as staves and as a table, and how its structure was changed."""
+    """The network as staves and as a table, and the edits of its structure."""
     edits = [_edit(edit) for edit in facts["edits"]]
     more = max(0, len(edits) - EDITS)
     return drawing.network(need(facts, "spec")) | {"edits": edits[:EDITS], "more_edits": more}
@@ -31,7 +31,7 @@ def _shortened(value: Any) -> Any:
 
 
 def cost(facts: Facts) -> Content:
-    """Work, parameters, memory, and measured times with their terms."""
+    """What the network costs: work, parameters, memory, and measured times with their terms."""
     price = need(facts, "metrics", "cost")
     memory, batch = price.get("activation_bytes") or {}, price.get("batch") or 1
     kept, alive = (file_size(memory[use]) if memory.get(use) else "–" for use in ("train", "infer"))
@@ -47,12 +47,11 @@ def cost(facts: Facts) -> Content:
 
 def _latency_row(row: Content) -> Content:
     terms = {key: number(row.get(key)) for key in ("what", "device", "threads", "precision", "batch", "repeats")}
-    one, size = row["ms"], row.get("size")
+    size = row.get("size")
     return terms | {
         "size": shape(size) if size else "–",
         "ms": milliseconds(row["ms"]),
-        "each": milliseconds(one),
-        "rate": count(1000 / one),
+        "rate": count(1000 / row["ms"]),
     }
 
 
@@ -112,7 +111,7 @@ def export(facts: Facts) -> Content:
 
 
 def environment(facts: Facts) -> Content:
-    """Where and with what it ran."""
+    """The machine and the software with which the run was made."""
     return plain(pairs=flat(need(facts, "environment")))
 
 
