@@ -642,12 +642,12 @@ def second_page(runs):
     """A page that compares runs: its three sections cost a line each."""
     totals = [(run.path.name, run.read_json("metrics.json")["test"]["accuracy"]) for run in runs]
     sections = {
-        "rates": Section("Side by side", lambda rows: plain_section(strong("Rates"), rates=rows, columns=AT)),
+        "rates": Section("Side by side", lambda rows: plain_section(strong("Rates"), rates=rows, columns=AT, less=AT)),
         "figures": Section("Key figures", lambda _: results.figures(read(runs[0])), "figures.html"),
         "missing": Section("Not there", lambda _: need({"metrics": {}}, "metrics", "test")),
     }
     frame = Frame(name=EVIL, footer=f"Made from {len(runs)} runs of {IMAGE}s.", noun="signal")
-    rows = [(name, (rate,), False) for name, rate in totals]
+    rows = [(name, (rate,)) for name, rate in totals]
     return page_of(frame, rows, sections, statement(f"The best run is {strong(EVIL)}."))
 
 
@@ -665,6 +665,7 @@ def test_a_second_kind_of_page_costs_a_section(whole):
     assert "Made from 2 runs of signals." in page.text
     assert "On 420 signals: held-out test signals" in plain(page.text)
     right = whole[0].read_json("metrics.json")["test"]["accuracy"]
+    assert text.count('<span class="band wrong"') == 3  # less is better in that column, and in a tile
     assert page.text.count(f"{right['hits']}/{right['count']}") == 3  # a row for each run, and a tile
     assert not re.search("[\ue000-\ue004]", text)
     assert "The result cannot be told" not in page.text

@@ -43,7 +43,7 @@ def test_a_rate_reads_the_same_on_screen_page_and_card():
     assert rows["defects found"] == rate_text(measured)
     assert rows["threshold"] == "a part is rejected when 1 − p(fine) ≥ 0.25"
     assert rows["ROC area"] == "0.9877 (defects against fine)"
-    cell = content(rates=[("defects found", (measured,), False)])["rates"][0]["rates"][0]
+    cell = content(columns=("test",), rates=[("defects found", (measured,))])["rates"][0]["cells"][0][0]
     assert f"{cell['counts']} = {cell['text']} (95\u00a0%\u00a0CI {cell['interval']})" == rate_text(measured)
     assert escaped(rate_text(measured)) == typed(rate_text(measured))
 

@@ -5,7 +5,7 @@ the template that shows the content. Many sections need no template of their own
 `run.py` is the page of a run.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +97,8 @@ def plain(
     pairs: Iterable[tuple[str, str]] = (),
     hints: Iterable[str] = (),
     columns: tuple[str, ...] = (),
-    rates: Iterable[tuple[str, tuple[Rate | None, ...], bool]] = (),
+    rates: Iterable[tuple[str, tuple[Rate | None, ...]]] = (),
+    less: Collection[str] = (),
 ) -> Content:
     """The content of a section that is shown by `sections/plain.html`, in this order, each part where there is one.
 
@@ -105,10 +106,16 @@ def plain(
     pairs: terms and their values.
     hints: paragraphs of small print.
     columns: the headings of a table of rates.
-    rates: its rows: a name, a rate for each column, and whether less is better.
+    rates: its rows: a name, and a rate for each column.
+    less: the names of those rows and columns in which less is better.
     """
-    rows = [{"name": name, "rates": [shown(rate) for rate in row], "wrong": wrong} for name, row, wrong in rates]
+    rows = [{"name": name, "cells": _cells(name, row, columns, less)} for name, row in rates]
     return {"lead": lead, "pairs": list(pairs), "hints": list(hints), "columns": columns, "rates": rows}
+
+
+def _cells(name: str, row: Iterable[Rate | None], columns: tuple[str, ...], less: Collection[str]) -> list[Any]:
+    """The cells of a row of rates: (rate, heading of its column, whether less is better)."""
+    return [(shown(rate), at, name in less or at in less) for rate, at in zip(row, columns, strict=True)]
 
 
 def statement(*sentences: str) -> Content:

@@ -135,5 +135,6 @@ def decided(facts: Facts) -> Content:
         lead,
         hints=[f"The threshold: {inspection['rule']}."] if inspection.get("rule") else [],
         columns=("validation", "test"),
-        rates=[(name, (before, after), sign < 0) for name, before, after, sign in both(facts) if before or after],
+        rates=[(name, (before, after)) for name, before, after, _ in both(facts) if before or after],
+        less=[name for name, _, _, sign in both(facts) if sign < 0],
     )
