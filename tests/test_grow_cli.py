@@ -73,7 +73,8 @@ def test_every_budget_has_a_whole_run_within_it(frontier):
         assert not any((out / name / gone).exists() for gone in ("checkpoint.pt", "race"))
         assert name in result.stdout
     assert "balanced" in result.stdout
-    assert " of 1.6 M macs" in result.stderr  # the live line of what has changed
+    assert " of 1.60 M multiply-adds" in result.stderr  # the live line of what has changed
+    assert result.stderr.count("Each such line says how far the training is") == 1  # its legend
     assert "is finished" in refused("resume", out / "grown")
 
 

@@ -72,15 +72,6 @@ def figures(
     }
 
 
-def rate_text(rate: dict[str, Any]) -> str:
-    """A rate as people read it: "38/40 = 95.0 % (95 % CI 83–99 %)"."""
-    # One image more or less shows in the last decimal: 1999/2000 is never printed as 100 %.
-    decimals = max(0, len(str(rate["count"])) - 2)
-    value = f"{100 * rate['value']:.{max(1, decimals)}f}"
-    low, high = (f"{100 * rate[end]:.{decimals}f}" for end in ("low", "high"))
-    return f"{rate['hits']}/{rate['count']} = {value} % ({100 * rate['confidence']:g} % CI {low}–{high} %)"
-
-
 def good_class(classes: Sequence[str]) -> str | None:
     """The class whose name says "no defect" in one of the usual words; None when none or several do.
 
