@@ -157,7 +157,7 @@ def growth(out: Path, settings: Settings) -> Iterator[Row]:
     process = zansa(*words, "broken", *device)
     while epochs_of(runs / "broken") < (1 if settings.short else 8) and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     stopped = process.wait() == 130
     assert not stopped or zansa("resume", str(runs / "broken")).wait() == 0
     files = [(runs / name / "model.safetensors").read_bytes() for name in ("whole", "broken")]
@@ -270,7 +270,7 @@ def rate(loop: Generator[object], steps: int, device: str) -> float:
 
 def frontier(out: Path, settings: Settings) -> Iterator[Row]:
     """grow.py on CIFAR-10: `zansa grow` against ResNet-20 of the same price and compute."""
-    budget, length = ("macs=1M", "1") if settings.short else ("macs=30M,60M", "4")
+    budget, length = ("macs=2M", "1") if settings.short else ("macs=30M,60M", "4")
     images, data = "100" if settings.short else "20000", f"cifar10={cifar(out, settings)}"
     yield from script("grow.py", out, settings, "--data", data, "--budget", budget, "--images", images,
                       "--epochs", length, "--methods", "zansa", "uniform", "--seeds", "0")  # fmt: skip
