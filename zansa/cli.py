@@ -263,8 +263,23 @@ def leave(code: Any) -> NoReturn:
     os._exit(code)
 
 
+def open_closed_streams() -> None:
+    """Let what is written to a stream that the caller has closed (`>&-`) vanish. Otherwise Python has no such stream,
+    and the next file to be opened would get its number and all that libraries print."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
 def run_command() -> None:
     """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done so far stays usable
