@@ -3,6 +3,9 @@
 import itertools
 
 import pytest
+from torchvision.models import ResNet18_Weights
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+from torchvision.models.video import R3D_18_Weights
 
 from zansa.proof.good import good_class, speaks_of_inspection, unknown_good
 
@@ -117,6 +120,18 @@ ohne_befund / befund
 好品 / 坏品
 无缺陷 / 有缺陷
 没有裂纹 / 裂纹
+正常データ / 異常データ
+ok_front / def_front / unsure
+无瑕 / 瑕疵
+undefected / defected
+无划伤 / 划伤
+IO-Teile / NIO-Teile
+Gut-Teile / NIO-Teile
+正常产品 / 缺陷产品
+이상없음 / 이상있음
+良品A / 不良品B
+cover_good / cover_missing
+no_defect_detected / defect_detected
 """
 
 # another sense, two that say good, or nothing that says anything
@@ -167,6 +182,10 @@ with_mask / without_mask
 screw / no_screw
 label / no_label
 hotdog / not_hotdog
+dog / cat / no_dog
+call / dislike / fist / ok / palm / peace / stop
+speed_limit_20 / no_vehicles / vehicles / priority_road
+Mexican hairless / hair slide / safe / bubble / canoe / desk / drum / flute
 not_wrinkled / wrinkled
 ng / nok
 """
@@ -189,6 +208,17 @@ def test_nobody_guesses(classes):
     assert good_class(classes) is None
     assert good_class(classes[::-1]) is None
     assert "--good " in unknown_good(classes)
+
+
+@pytest.mark.parametrize(
+    "weights", [ResNet18_Weights.DEFAULT, FasterRCNN_ResNet50_FPN_Weights.DEFAULT, R3D_18_Weights.DEFAULT], ids=str
+)
+def test_sets_of_everyday_things_are_no_inspection(weights):
+    """The 1000 classes of ImageNet, 91 of COCO, 400 of Kinetics."""
+    classes = tuple(weights.meta["categories"])
+    assert good_class(classes) is None
+    assert not speaks_of_inspection(classes)
+    assert unknown_good(classes).startswith(f"the {len(classes)} classes are told apart as equals")
 
 
 @pytest.mark.parametrize("change", [str.upper, str.lower, str.title, lambda name: f"  {name} (2)", "part_{}_x".format])

@@ -20,7 +20,7 @@ nondefective fehlerfrei gut gute guter gutes einwandfrei ordnung inordnung konfo
 양품 양호 정상 합격 적합 무결함 무결점
 好品 正品 完好 无缺陷 无瑕疵 无异常 合规
 """
-# These words say good only beside a class that is bad.
+# These words say good only where a quarter of the other classes is bad.
 MAYBE_GOOD = """
 fine free none pass passed perfect clean clear sound valid correct regular working safe fresh golden unused okey io frei
 sauber heil 正解 綺麗 きれい 정품 好 可 干净
@@ -34,18 +34,21 @@ broken breakage crack cracked cracking microcrack scratch scratched dent dented 
 contamination contaminated contaminant corrosion corroded rust rusty blowhole pinhole porosity pore pitted burr blister
 bubble wrinkle misalignment misaligned deformed deformation bent foreign missing fray frayed uneven leak leakage crazing
 inclusion scab spur mousebite solderbridge delamination discoloration discolored dirty dirt unsafe rotten tumor tumour
+spalling chipping peeling flaking def defected debonded
 malignant pneumonia infected parasitized disease diseased sick lesion unclean error noncompliant
 schlecht schlechte schlechter schlechtes fehler fehlerhaft mangel mangelhaft kratzer riss beschaedigt schaden ausschuss
-bruch gebrochen delle beule lunker verschmutzt verschmutzung rost pore grat
+bruch gebrochen delle beule lunker verschmutzt verschmutzung rost pore grat makel einschluss
 不良 欠陥 異常 不適合 不具合 問題 傷 キズ きず 疵 クラック ひび ヒビ 割れ 欠け 打痕 汚れ ヨゴレ 異物 バリ ピンホール
 変形 錆 サビ へこみ ヘコミ 凹み 剥がれ 気泡 破損 損傷 シミ 良くない 欠品 擦り傷 亀裂 不良品 廃棄
-불량 이상 결함 불합격 부적합 스크래치 균열 크랙 찍힘 오염 파손 긁힘 손상 이물 얼룩 비정상 결점
+ボイド ゴミ ズレ ずれ 浮き 変色
+불량 이상 결함 불합격 부적합 스크래치 균열 크랙 찍힘 오염 파손 긁힘 손상 이물 얼룩 비정상 결점 기포 들뜸 변색
 坏 坏品 次品 废品 异常 缺陷 瑕疵 划痕 裂纹 裂缝 破损 损坏 污渍 残次品 故障 脏污 气孔 凹坑 问题
+瑕 划伤 毛刺 凹陷 缺损 脱落 崩边
 """
 # These words say bad only where every other class but one is bad as well.
 MAYBE_BAD = """
 open short hole pit spot break patch patches scale void hot cold line finding issue problem wear worn
-loose warped chip tear burn burned burnt f n × ✕ ✖ ✗ ✘ 否 不 劣 不可 x
+dr loose warped chip tear burn burned burnt f n × ✕ ✖ ✗ ✘ 否 不 劣 不可 x
 """
 # No, and nothing of the kind is there: what follows is absent, whatever it is.
 ABSENT = "no without ohne kein keine keinen 無 无 没有 zero"
@@ -58,16 +61,17 @@ FILL = """
 a an the is of from with has in and or yes present quality class classes type category label part piece product item
 sample image img picture photo surface test data set unit area region object mit teil bild stueck von vom ist
 品 部品 製品 の 画像 写真 サンプル 物 件 있음 제품 부품 이미지 품 产品 零件 图像 图片 样本 样品 有 あり 有り アリ
-判定 クラス 製 級
+判定 クラス 製 級 データ 데이터 数据
 """
 # What should be there: without it a part is bad, and with it nobody knows.
 WANTED = """
 mask helmet vest glove goggle hardhat seatbelt screw bolt nut cap lid seal gasket washer pin solder clip connector glue
 adhesive barcode logo print coating
 """
-# A word of the tables in another sense, told by the classes beside it: geology, games, sizes.
+# A word of the tables in another sense, told by the classes beside it: geology, games, sizes, gestures.
 OTHER_SENSE = {
-    "normal": "reverse thrust strike slip fire water grass electric large small fast slow wide narrow depth albedo"
+    "normal": "reverse thrust strike slip fire water grass electric large small fast slow wide narrow depth albedo",
+    "ok": "palm fist peace thumb rock call victory mute",
 }
 
 PLURALS = (("s", ""), ("es", ""), ("ies", "y"), ("e", ""), ("en", ""), ("n", ""))
@@ -102,10 +106,12 @@ def good_class(classes: Sequence[str]) -> str | None:
 
 
 def speaks_of_inspection(classes: Sequence[str]) -> bool:
-    """Whether a class name says good or bad, so that these are probably parts that somebody inspects."""
+    """Whether so many class names say good or bad that these are probably parts that somebody inspects."""
+    if good_class(classes) is not None:
+        return True
     readings = _readings(classes)
-    said = [reading.weight == CLEAR or _single(readings, i) for i, reading in enumerate(readings) if reading.sign]
-    return good_class(classes) is not None or any(said)
+    clear = sum(reading.weight == CLEAR for reading in readings)  # one such word among a thousand names is chance
+    return 4 * clear >= len(readings) > 0 or (len(readings) > 1 and all(reading.sign for reading in readings))
 
 
 def unknown_good(classes: Sequence[str], noun: str = "image") -> str | None:
@@ -160,19 +166,15 @@ def _found(classes: Sequence[str]) -> list[str]:
 
 
 def _sure(readings: Sequence[Reading], place: int) -> bool:
-    """Whether a good reading holds beside the others: a vague word needs a bad class, or nothing but bad ones."""
+    """Whether a good reading holds beside the others: a vague word needs bad classes, a quarter or all."""
     others = [reading for i, reading in enumerate(readings) if i != place and reading.sign <= 0]
     weight, words = readings[place].weight, {item.word for reading in others for item in reading.items}
     if any(words & _set(OTHER_SENSE[item.word]) for item in readings[place].items if item.word in OTHER_SENSE):
         return False
-    if weight == MAYBE and any(reading.sign < 0 and reading.weight == CLEAR for reading in others):
+    bad = sum(reading.sign < 0 and reading.weight == CLEAR for reading in others)
+    if weight == MAYBE and 4 * bad >= len(others) > 0:
         return True
     return weight == CLEAR or (bool(others) and all(reading.sign < 0 for reading in others))
-
-
-def _single(readings: Sequence[Reading], place: int) -> bool:
-    """Whether a vague word is borne out, because every class says good or bad."""
-    return all(reading.sign for reading in readings) and len(readings) > 1
 
 
 def _readings(classes: Sequence[str], shared: bool = False) -> list[Reading]:
@@ -180,15 +182,16 @@ def _readings(classes: Sequence[str], shared: bool = False) -> list[Reading]:
     vocabulary = {word for name in classes for word in _plain(name)}
     names = _told_apart([_cut(name, vocabulary) for name in classes], shared)
     items = [_items(words) for words in names]
-    nouns = Counter(word for own in items for word in {item.word for item in own if not item.denied})
+    held = Counter(word for own in items for word in {item.word for item in own if not item.denied})
     absent = {item.word for own in items for item in own if item.denied == "absent"}
-    return [_read(own, nouns, absent) for own in items]
+    things = {word for word in absent if held[word] == len(names) - 1}
+    return [_read(own, things) for own in items]
 
 
-def _read(items: tuple[Item, ...], nouns: Counter[str], absent: Container[str]) -> Reading:
-    """What one name says, beside the nouns of all names, each with the number of names that hold it undenied."""
+def _read(items: tuple[Item, ...], things: Container[str]) -> Reading:
+    """What one name says; `things` are absent in one name and named in all others, as X beside no_X."""
     letters = [len(items) > 1 and len(item.word) == 1 and item.word.isascii() for item in items]
-    said = [(0, 0) if letter else _said(item, nouns, absent) for item, letter in zip(items, letters, strict=True)]
+    said = [(0, 0) if letter else _said(item, things) for item, letter in zip(items, letters, strict=True)]
     known = [(sign, weight) for sign, weight in said if sign]
     unknown = len(items) - len(known)
     if len({sign for sign, _ in known}) != 1:
@@ -199,18 +202,16 @@ def _read(items: tuple[Item, ...], nouns: Counter[str], absent: Container[str]) 
     return Reading(sign, MAYBE if unknown and sign > 0 else weight, items)
 
 
-def _said(item: Item, nouns: Counter[str], absent: Container[str]) -> tuple[int, int]:
-    """(Sign, weight) of one word beside the undenied nouns and the absent things of all names."""
+def _said(item: Item, things: Container[str]) -> tuple[int, int]:
+    """(Sign, weight) of one word."""
     word = item.word
     if word in _set(WANTED):
         return (-1, CLEAR) if item.denied else (0, 0)
     sign, weight = _looked_up(word)
     if item.denied and sign:
         return -sign, CLEAR
-    if item.denied == "absent" and nouns[word]:  # X beside no_X
-        return 1, CLEAR
-    if not sign and not item.denied and word in absent:
-        return -1, CLEAR
+    if not sign and word in things:
+        return (1 if item.denied == "absent" else -1), CLEAR
     return (0, 0) if item.denied else (sign, weight)
 
 
