@@ -27,7 +27,8 @@ from PIL import Image
 from zansa.inputs.images import prepare
 from zansa.learn.data import cache as caching
 from zansa.learn.data import from_arrays, load
-from zansa.learn.data.dataset import default_kind, default_size
+from zansa.learn.data.dataset import default_size
+from zansa.learn.data.kinds import likely_kind
 from zansa.learn.data.public import SETS, read_public
 
 RANDOM = np.random.default_rng(11)
@@ -163,10 +164,22 @@ def test_default_size(shapes, size):
         (("Type_Scratch", "y2"), 3, "surface"),
         (("cat", "dog"), 1, "surface"),
         (("cat", "goodness"), 3, "natural"),
+        (("P", "F"), 1, "surface"),
+        (("良", "否"), 1, "surface"),
+        (("A", "B"), 1, "symbol"),
+        (("良", "山", "川"), 1, "symbol"),
+        (("キズ", "打痕"), 3, "surface"),
+        (("open", "closed"), 3, "natural"),
     ],
 )
-def test_default_kind(classes, channels, kind):
-    assert default_kind(classes, channels) == kind
+def test_the_kind_is_guessed_and_told_with_its_reason(classes, channels, kind):
+    found = likely_kind(classes, channels)
+    assert found.name == kind
+    assert "--kind " in found.reason
+    images = np.zeros((4, 8, 8, channels), np.uint8)
+    guessed = from_arrays(images, [0, 0, 1, 1], classes=classes[:2])
+    assert guessed.remarks == (likely_kind(guessed.classes, channels).reason,)
+    assert from_arrays(images, [0, 0, 1, 1], classes=classes[:2], kind="natural").remarks == ()
 
 
 # --- manifests -----------------------------------------------------------------------------------------------------

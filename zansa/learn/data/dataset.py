@@ -13,18 +13,12 @@ from ...arch.use import Preprocess
 from ...inputs.images import fit_image, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
+from .kinds import likely_kind
 from .sources import Listing, shortened, split_word
 
 KINDS = ("surface", "symbol", "natural")  # of images
 SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
-
-# words in class names of visual inspection: one of them makes a colour set a surface
-_INSPECTION = """
-good ok okay nok ng normal pass fail free bad defect defective defects flawless faulty anomaly crack cracked scratch
-scratches hole holes blowhole stain dent chip chipped break broken fray missing contamination corrosion rust pit pitted
-inclusion patches crazing scale burr bubble void short open spur mousebite
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +104,8 @@ def from_arrays(
         names=shown,
         digests=tuple(_digest(picture) for picture in pictures),
         preprocess=_preprocess(pictures[0].shape[2], target, fit, depth),
-        kind=kind or default_kind(found, pictures[0].shape[2]),
+        kind=kind or likely_kind(found, pictures[0].shape[2]).name,
+        remarks=() if kind else (likely_kind(found, pictures[0].shape[2]).reason,),
         groups=None if groups is None else np.array([str(group) for group in groups]),
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
     )
@@ -133,15 +128,6 @@ def default_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
 
 def _shorter(side: float) -> int:
     return max(16, 16 * round(side / 16))
-
-
-def default_kind(classes: Sequence[str], channels: int) -> str:
-    """What the images probably are: "symbol" when every class name is one character, "surface" when they are gray or
-    a class name holds a word of inspection (good, scratch, ...), otherwise "natural"."""
-    if all(len(name) == 1 for name in classes):
-        return "symbol"
-    words = {word for name in classes for word in re.split("[^a-z]+", name.lower())}
-    return "surface" if channels == 1 or words & set(_INSPECTION.split()) else "natural"
 
 
 # --- settings ------------------------------------------------------------------------------------------------------
@@ -197,7 +183,8 @@ def from_listing(
         names=tuple(listing.names[i] for i in decoded.kept),
         digests=decoded.digests,
         preprocess=decoded.preprocess,
-        kind=kind or default_kind(classes, decoded.preprocess.channels),
+        kind=kind or likely_kind(classes, decoded.preprocess.channels).name,
+        remarks=() if kind else (likely_kind(classes, decoded.preprocess.channels).reason,),
         groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
