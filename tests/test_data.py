@@ -264,7 +264,7 @@ def test_bad_manifests(tmp_path, pictures, rows, columns, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("m.csv", bytes(range(64)), "is no text: it has bytes of zero; needed: a table, saved as 'CSV UTF-8'"),
+        ("m.csv", bytes(range(64)), "is no text: it has bytes of zero; save it as 'CSV UTF-8'"),
         ("m.csv", b"", "has no column path"),
         ("m.csv", b'path,label\n"a,b', "is no table of text"),
         ("m.parquet", b"path,label\na,b", "cannot read m.parquet as a Parquet table"),

@@ -89,7 +89,7 @@ def _is_header(cells: list[str], below: list[list[str]]) -> bool:
     and where they rise or fall like wavelengths and no row below does."""
     numbers = [float(cell) for cell in cells if is_number(cell)]
     special = {cell for cell in cells if cell.lower() in SPECIAL}
-    if (special and special.isdisjoint(chain(*below))) or 2 * sum(map(_like_number, cells)) <= len(cells):
+    if (special and special.isdisjoint(chain(*below))) or 2 * sum(map(like_number, cells)) <= len(cells):
         return True
     if len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]):
         return True
@@ -143,6 +143,11 @@ def is_missing(cell: str) -> bool:
     return not cell or cell.lower() in MARKS
 
 
+def like_number(cell: str) -> bool:
+    """Whether a cell stands where numbers do, though it may be none: 1.5, 1,5, NA."""
+    return is_number(cell) or has_comma(cell) or cell.lower() in MARKS
+
+
 def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
     """The labels with one spelling for each number, and what was done, in a sentence ("": nothing). 1, 1.0 and
     1.000e+00 are class 1; where no number is spelt in two ways, and words are among the labels, all stay."""
@@ -155,10 +160,6 @@ def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
     changed = [f"{label} as {name}" for label, name in sorted(plain.items()) if label != name]
     shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")
     return [plain.get(label, label) for label in labels], f"labels that are one number: {shown}" if changed else ""
-
-
-def _like_number(cell: str) -> bool:
-    return is_number(cell) or has_comma(cell)
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -221,4 +222,4 @@ def _fitness(lines: list[str], delimiter: str) -> tuple[bool, float, int]:
         return False, 0.0, 0
     cells = [cell for row in rows for cell in row]
     even = len(rows[0]) > 1 and len({len(row) for row in (rows[:-1] if len(rows) > 2 else rows)}) == 1
-    return even, sum(map(_like_number, cells)) / len(cells), len(rows[0])
+    return even, sum(map(like_number, cells)) / len(cells), len(rows[0])
