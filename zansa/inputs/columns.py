@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +24,13 @@ STEPS = (
     "sec", "seconds", "ms", "時刻", "時間", "日時",
 )  # fmt: skip
 STAMPS = ("timestamp", "datetime", "date", "日時")
+WAY_OUT = {
+    "name": "names things, and would become an input: rename it to group where rows of one thing belong together, "
+    "to id where each row is another thing, or remove it; call it otherwise if it is a measurement",
+    "time": "is a time, and would become an input: remove it, or call it otherwise if it is a measurement",
+    "counter": "counts the rows, and would become an input: call it id, or remove it; shuffle the rows if it is a "
+    "measurement",
+}  # a column that is doubtful as an input
 COUNTED = 8  # rows from which on numbers that rise throughout are no measurement
 
 
@@ -51,7 +58,9 @@ def holds_series(table: Table) -> bool:
         return len(table.first) > 1
     if table.place("path") is not None:
         return False
-    return table.place(*SEQUENCES) is not None or sum(like_number(table.first[i]) for i in _unknown(table)) > 1
+    numbers = sum(like_number(table.first[i]) for i in _unknown(table))
+    timed = table.place(*STEPS) is not None and any(map(is_id, table.header))
+    return table.place(*SEQUENCES) is not None or numbers > (0 if timed else 1)
 
 
 def columns(
@@ -161,11 +170,10 @@ def _moments(table: Table) -> tuple[int, int] | None:
     if step is None or not places:
         return None
     seen = [tuple(cells[i] for i in (*places, step)) for _, cells in table.rows()]
-    for at, place in enumerate(places):
-        pairs = {(row[at], row[-1]) for row in seen}
-        if len(pairs) == len(seen) > len({row[at] for row in seen}):
-            return place, step
-    return None
+    pairs = {place: len({(row[at], row[-1]) for row in seen}) for at, place in enumerate(places)}
+    several = [place for at, place in enumerate(places) if len({row[at] for row in seen}) < len(seen)]
+    best = max(several, key=lambda place: pairs[place], default=None)
+    return None if best is None or 10 * pairs[best] < 8 * len(seen) else (best, step)
 
 
 # --- columns that a model knows ------------------------------------------------------------------------------------
@@ -209,6 +217,8 @@ def _label_at_an_end(table: Table, places: list[int]) -> int | None:
         ends = {place for place in ends if _may_be_label(cells[place])}
         if not ends:
             break
+    if len(ends) == 2:
+        ends = {i for i, cells in _values(table, sorted(ends)).items() if len(cells) < COUNTED or not _counts(cells)}
     return ends.pop() if len(ends) == 1 else None
 
 
@@ -222,27 +232,39 @@ def _may_be_label(cell: str) -> bool:
 def refuse_doubtful(table: Table, found: Columns) -> None:
     """ValueError where a column that would become an input is rather a name, a counter or a time, or where rows that
     belong to one thing would be taken for samples that know nothing of each other; it says what to do in each case."""
+    for doubt in _doubts(table, found):
+        raise ValueError(f"{table.called}: {doubt}")
+
+
+def _doubts(table: Table, found: Columns) -> Iterator[str]:
     header = table.header or ("",) * len(table.first)
-    names = [found.name] if found.name is not None and header[found.name] not in ("", "name", "index") else []
-    times = [i for i in found.numbers if header[i] in STEPS]
-    ends = sorted({*found.numbers[:1], *found.numbers[-1:]}) if found.name is None else []
-    values = _values(table, [*names, *times, *ends]) if found.step is None else {}
-    for i in found.numbers:
-        if header[i] in THINGS:
-            raise ValueError(_doubt(table, i, "is no measurement, by its name"))
-        if header[i] in STAMPS:
-            raise ValueError(_doubt(table, i, "is a time, by its name"))
-    for i in names if values and found.group is None else []:
-        _refuse_repeated(table, i, values[i])
-    for i in times if values else []:
-        if len(values[i]) >= COUNTED and _rises_in_runs(values[i]):
-            raise ValueError(
-                _doubt(table, i, "rises from row to row, like a time")
-                + "; where a row is one moment of a series, give the series' name in a column series_id"
+    alone = found.step is None and table.first
+    names = [found.name] if alone and found.name is not None and header[found.name] not in ("", "name", "index") else []
+    times = [i for i in found.numbers if alone and header[i] in STEPS]
+    ends = sorted({*found.numbers[:1], *found.numbers[-1:]}) if alone and found.name is None else []
+    values = _values(table, [*names, *times, *ends])
+    for i in names if found.group is None else []:
+        name, count = Counter(values[i]).most_common(1)[0]
+        if count > 1 and name:
+            column = printable(header[i])
+            yield (
+                f"{count} rows have the {column} {printable(name)}; if each is a sample, and they come from one thing, "
+                "rename the column to group; if each is one moment of a series, name the column of their order step; "
+                f"otherwise remove {column}"
             )
-    for i in ends if values else []:
-        if len(values[i]) >= COUNTED and _counts(values[i]):
-            raise ValueError(_doubt(table, i, "counts the rows"))
+    for i in times:
+        if len(values[i]) >= COUNTED and _rises_in_runs(values[i]):
+            yield (
+                f"column {i + 1} ({printable(header[i])}) rises from row to row, like a time; where a row is one "
+                "moment of a series, name the column that tells the series apart series_id (add it if there is none); "
+                "otherwise remove the time, or give it another name if it is a measurement"
+            )
+    named = [(i, "name" if header[i] in THINGS else "time") for i in found.numbers if header[i] in (*THINGS, *STAMPS)]
+    counting = [(i, "counter") for i in ends if len(values[i]) >= COUNTED and _counts(values[i])]
+    for i, what in (*named, *counting):
+        yield f"column {i + 1}{f' ({printable(header[i])})' if header[i] else ''} {WAY_OUT[what]}" + (
+            "" if table.header else "; give the table a header to do so"
+        )
 
 
 def _values(table: Table, places: Sequence[int]) -> dict[int, list[str]]:
@@ -252,27 +274,6 @@ def _values(table: Table, places: Sequence[int]) -> dict[int, list[str]]:
         for i, values in found.items():
             values.append(cells[i])
     return found
-
-
-def _doubt(table: Table, place: int, why: str) -> str:
-    named = table.header is not None and table.header[place]
-    called = f"column {place + 1}" + (f" ({printable(table.header[place])})" if table.header and named else "")
-    do = "rename it to id, or to group where its rows belong together" if table.header else "write id above it"
-    away = "shuffle the rows" if "row" in why else "give it another name"
-    return (
-        f"{table.called}: {called} {why}, and would become an input; remove it, or {do}; if it is a measurement, {away}"
-    )
-
-
-def _refuse_repeated(table: Table, place: int, names: list[str]) -> None:
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1 and name:
-        column = printable((table.header or ())[place])
-        raise ValueError(
-            f"{table.called}: {count} rows have the {column} {printable(name)}; if each is a sample, and they come "
-            "from one thing, rename the column to group; if each is one moment of a series, name the column of their "
-            f"order step; otherwise remove {column}"
-        )
 
 
 def _rises_in_runs(cells: list[str]) -> bool:

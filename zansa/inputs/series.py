@@ -7,6 +7,7 @@ and prediction both follow the arithmetic of this file.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,15 +80,7 @@ def _one_series(moments: list[list[str]], found: Columns) -> tuple[np.ndarray, s
         said = sorted({cells[place] for cells in moments}) if place is not None else []
         if len(said) > 1:
             raise ValueError(f"the {what} is {printable(' and '.join(said[:2]))}; needed: one {what} for all its rows")
-    note, steps = "", [cells[found.step] for cells in moments]
-    if all(is_number(step) for step in steps):
-        at = np.array(steps, np.float64)
-        order = np.argsort(at, kind="stable")
-        moments, apart = [moments[i] for i in order], np.diff(at[order])
-        if not (apart > 0).all():
-            raise ValueError(f"the step {at[order][np.argmin(apart > 0)]:g} stands twice; needed: one row a moment")
-        uneven = len(apart) > 1 and not np.allclose(apart, apart[0], rtol=1e-3)
-        note = "its steps are uneven, and were taken as if they were even" if uneven else ""
+    moments, note = _in_order(moments, found.step)
     rows = []
     for cells in moments:
         try:
@@ -95,6 +88,27 @@ def _one_series(moments: list[list[str]], found: Columns) -> tuple[np.ndarray, s
         except ValueError as error:
             raise ValueError(f"step {cells[found.step]}: {error}") from None
     return as_signal(np.stack(rows)), note
+
+
+def _in_order(moments: list[list[str]], step: int) -> tuple[list[list[str]], str]:
+    """The rows of one series in the order of their steps, numbers or times (ISO 8601), and what is to be said."""
+    try:
+        at = np.array([_moment(cells[step]) for cells in moments])
+    except ValueError:
+        return moments, "its steps are neither numbers nor times as 2024-05-31 12:00, and were taken as they stand"
+    order = np.argsort(at, kind="stable")
+    apart = np.diff(at[order])
+    if not (apart > 0).all():
+        twice = moments[order[int(np.argmin(apart > 0))]][step]
+        raise ValueError(f"the step {printable(twice)} stands twice; needed: one row a moment")
+    even = len(apart) < 2 or np.allclose(apart, apart[0], rtol=1e-3)
+    return [moments[i] for i in order], "" if even else "its steps are uneven, and were taken as if they were even"
+
+
+def _moment(cell: str) -> float:
+    if is_number(cell):
+        return float(cell)
+    return datetime.fromisoformat(cell).replace(tzinfo=UTC).timestamp()  # only their order and distance count
 
 
 def name_of(number: int, cells: list[str], found: Columns) -> str:

@@ -20,6 +20,7 @@ SEVERAL = 20  # rows by which delimiter and header are told
 MARKS = ("nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "?")  # of a missing value; "none" and "-" are words too
 SPECIAL = ("path", "label", "class", "target", "group", "split", "sequence", "seq", "id", "name", "index")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(?:[ '\u00a0\u2019\u202f.]\d{3})*,\d+(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]\d+)?")  # and no code: 007, 2E1
 csv.field_size_limit(2**31 - 1)  # Python's own limit of 131,072 signs a cell is less than a genome
 
 
@@ -57,8 +58,9 @@ class Table:
             while len(cells) > width and not cells[-1]:
                 cells.pop()
             if len(cells) != width:
-                wanted = "header" if self.header else "first row"
-                raise ValueError(f"{self.called}, row {number}: {len(cells)} cells; the {wanted} has {width}")
+                wanted, top = ("header", self.header) if self.header else ("first row", self.first)
+                above = "; remove what stands above the header" if width == 1 or top[0] == "sep=" else ""
+                raise ValueError(f"{self.called}, row {number}: {len(cells)} cells; the {wanted} has {width}{above}")
             yield number, cells
 
     def place(self, *names: str) -> int | None:
@@ -72,6 +74,10 @@ def open_table(path: Path) -> Table:
     encoding = encoding_of(path)
     delimiter = _delimiter(path, encoding)
     top = [cells for _, cells in islice(_rows(path, delimiter, encoding), 1 + SEVERAL)]
+    if top and all(len(cells) == 1 and len(cells[0].split()) > 2 for cells in top):
+        raise ValueError(
+            f"{printable(path.name)} has one column only; needed: commas, semicolons or tabulators between the cells"
+        )
     header = tuple(map(_name, top[0])) if top and _is_header(top[0], top[1:]) else None
     table = Table(path, delimiter, header, [], encoding)
     first = next(table.rows(), (0, []))[1] if header else top[0] if top else []
@@ -149,17 +155,14 @@ def like_number(cell: str) -> bool:
 
 
 def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
-    """The labels with one spelling for each number, and what was done, in a sentence ("": nothing). 1, 1.0 and
-    1.000e+00 are class 1; where no number is spelt in two ways, and words are among the labels, all stay."""
-    numbers = {label: float(label) for label in {*labels} if is_number(label) and np.isfinite(float(label))}
-    if len({*labels}) == len(numbers) and all(map(float.is_integer, numbers.values())):
-        again = numbers
-    else:
-        again = {label: n for label, n in numbers.items() if sum(n == other for other in numbers.values()) > 1}
-    plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in again.items()}
-    changed = [f"{label} as {name}" for label, name in sorted(plain.items()) if label != name]
+    """The labels with one spelling for each number, and what was done, in a sentence ("": nothing): 1, 1.0 and
+    1.000e+00 are class 1. Codes stay as they are: 007, 2E1."""
+    numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(label)}
+    plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in numbers.items()}
+    changed = [f"{label} is class {name}" for label, name in sorted(plain.items()) if label != name]
     shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")
-    return [plain.get(label, label) for label in labels], f"labels that are one number: {shown}" if changed else ""
+    told = f"labels that are numbers have one spelling: {shown}" if changed else ""
+    return [plain.get(label, label) for label in labels], told
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -203,11 +206,11 @@ def _is_file(path: Path) -> bool:
 
 def _delimiter(path: Path, encoding: str) -> str:
     """The sign that cuts the first rows into equally many cells, of which most are numbers."""
-    if path.suffix.lower() == ".tsv":
-        return "\t"
     form = encoding if encoding.startswith("utf-16") else "utf-8-sig"
     with path.open(encoding=form, errors="replace", newline="") as file:
         lines = file.read(TOP).splitlines(keepends=True)
+    if path.suffix.lower() == ".tsv" and lines and "\t" in lines[0]:
+        return "\t"
     return max(DELIMITERS, key=lambda sign: _fitness(lines, sign))
 
 

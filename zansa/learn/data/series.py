@@ -100,16 +100,12 @@ def _add(rows: dict[str, list[Any]], row: Row, found: Columns, part: str | None)
         raise ValueError(f"{row.where}: {row.error}")
     rows["values"].append(row.value)
     for name, place in (("label", found.label), ("group", found.group), ("split", found.split)):
-        if place is not None and not row.cells[place]:
-            raise ValueError(f"{row.where}: the {name} is empty; every row needs one")
+        cell = "" if place is None else row.cells[place]
+        if place is not None and is_missing(cell):
+            said = f"{cell}, which says that it is missing" if cell else "empty"
+            raise ValueError(f"{row.where}: the {name} is {said}; every row needs one")
     assert found.label is not None
-    label = printable(row.cells[found.label])
-    if is_missing(label):
-        raise ValueError(
-            f"{row.where}: the label {label} says that it is missing; remove the row, or call the class otherwise if "
-            "it is one"
-        )
-    rows["labels"].append(label)
+    rows["labels"].append(printable(row.cells[found.label]))
     if found.group is not None:
         rows["groups"].append(printable(row.cells[found.group]))
     if part or found.split is not None:
@@ -147,9 +143,10 @@ def _told(table: Table, found: Columns) -> str:
         what = f"a row is one moment of the series named in {series}, ordered by {step}; channels are {inputs}"
     else:
         what = f"a row is a signal of {count} numbers, in {inputs}"
+    named = f"; {_called(table, [found.name])} names the rows" if found.name is not None and found.step is None else ""
     left = [i for i in range(len(table.first)) if i not in {*used, *found.numbers}]
     other = f"; passed over: {_called(table, left)}" if left else ""
-    return f"{table.called}: the label is in {_called(table, [cast(int, found.label)])}; {what}{other}"
+    return f"{table.called}: the label is in {_called(table, [cast(int, found.label)])}; {what}{named}{other}"
 
 
 def _called(table: Table, places: Sequence[int]) -> str:
