@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
-from ..inputs.columns import columns
+from ..inputs.columns import LABELS, Columns, columns, listed
 from ..inputs.images import printable, read_image
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
-from ..inputs.tables import TABLES, open_npz, open_table
+from ..inputs.tables import TABLES, Table, open_npz, open_table
 
 FORMAT = "1"
 COLUMNS = ("image", "class", "probability", "decision", "score", "error")
@@ -202,11 +202,20 @@ def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
     if (found.sequence is None) == bool(preprocess.alphabet):
         has = "no column sequence" if found.sequence is None else "sequences of letters"
         raise ValueError(f"{name} has {has}; this model takes {preprocess.noun}s")
+    note = "; ".join(filter(None, (found.note, _passed_over(table, found))))
     for row in samples_of(table, replace(found, label=None, group=None, split=None)):
         if row.value is None:
             yield row.name, None, "", row.error
         else:
-            yield _prepared(row.name, row.value, preprocess, found.note, row.note)
+            yield _prepared(row.name, row.value, preprocess, note, row.note)
+
+
+def _passed_over(table: Table, found: Columns) -> str:
+    """Which columns are neither the model's nor known by their names, in a few words."""
+    header = table.header or ()
+    label = [found.label] if header and found.label is not None and header[found.label] not in LABELS else []
+    places = sorted([*found.more, *label])
+    return f"passed over: {listed([header[i] for i in places])}" if places else ""
 
 
 def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess, *notes: str) -> Read:

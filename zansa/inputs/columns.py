@@ -46,6 +46,7 @@ class Columns:
     sequence: int | None
     numbers: tuple[int, ...] = ()
     step: int | None = None
+    more: tuple[int, ...] = ()  # columns that the model does not know, and that are passed over
     note: str = ""  # what is otherwise than in the table that was learned from
 
 
@@ -89,9 +90,9 @@ def columns(
     sequence = None if moments else table.place(*SEQUENCES)
     rest = [] if sequence is not None else [i for i in _unknown(table) if not moments or i not in moments]
     label = table.place(*named) if named else None
-    note = ""
+    more: tuple[int, ...] = ()
     if known and table.header:
-        numbers, label, note = _matched(table, rest, label, known)
+        numbers, label, more, note = _matched(table, rest, label, known, whole=bool(moments))
     else:
         length = len(known) or length
         numbers_alone = all(like_number(table.first[i]) for i in rest)
@@ -100,7 +101,7 @@ def columns(
         numbers = tuple(i for i in rest if i != label)
         note = "the table has no header: its columns are taken in their order" if known else ""
     name, step = moments or (_name(table), None)
-    return Columns(label, table.place("group"), table.place("split"), name, sequence, numbers, step, note)
+    return Columns(label, table.place("group"), table.place("split"), name, sequence, numbers, step, more, note)
 
 
 def names_of(table: Table, places: Sequence[int]) -> tuple[str, ...]:
@@ -180,10 +181,10 @@ def _moments(table: Table) -> tuple[int, int] | None:
 
 
 def _matched(
-    table: Table, rest: list[int], label: int | None, known: Sequence[str]
-) -> tuple[tuple[int, ...], int | None, str]:
-    """The known columns among the rest, the label, and what is to be said. The first few of them alone are a shorter
-    series; ValueError where others are missing."""
+    table: Table, rest: list[int], label: int | None, known: Sequence[str], whole: bool
+) -> tuple[tuple[int, ...], int | None, tuple[int, ...], str]:
+    """The known columns among the rest, the label, the columns passed over, and what is to be said. The first few of
+    the known alone are a shorter series, where not the `whole` is needed; ValueError where others are missing."""
     where = dict(zip(names_of(table, rest), rest, strict=True))
     present = [name for name in known if name in where]
     missing = [name for name in known if name not in where]
@@ -192,15 +193,14 @@ def _matched(
         label = _label_at_an_end(table, rest) if not present else _one_end(table, rest, more)
         more = [place for place in more if place != label]
     if not present and len(more) == len(known):
-        return tuple(more), label, f"its columns are not called {listed(known)} and are taken in their order"
-    if missing and (not present or list(known[: len(present)]) != present):
+        return tuple(more), label, (), f"its columns are not called {listed(known)} and are taken in their order"
+    if missing and (whole or not present or list(known[: len(present)]) != present):
         has = listed([table.header[i] for i in rest]) if table.header and rest else "none"
         raise ValueError(
             f"{table.called} has no column {listed(missing)} (its columns of numbers: {has}); needed: the columns that "
             f"the model has learned from: {listed(known)}"
         )
-    note = f"passed over: {listed([(table.header or ())[i] for i in more])}" if more else ""
-    return tuple(where[name] for name in present), label, note
+    return tuple(where[name] for name in present), label, tuple(more), ""
 
 
 # --- a label without a name ----------------------------------------------------------------------------------------

@@ -91,15 +91,17 @@ def _name(cell: str) -> str:
 
 def _is_header(cells: list[str], below: list[list[str]]) -> bool:
     """Whether a first row names the columns: where it has a name that zansa knows, or where at most half of its cells
-    are numbers. Numbers may still be names: where they count the columns (0, 1, 2 ... or 1, 2, 3 ...) beside a word,
-    and where they rise or fall like wavelengths and no row below does."""
+    are numbers. Numbers may still be names: where they count the columns (0, 1, 2 ... or 1, 2, 3 ...) beside a word of
+    its own, and where they rise or fall like wavelengths and no row below does."""
     numbers = [float(cell) for cell in cells if is_number(cell)]
-    special = {cell for cell in cells if cell.lower() in SPECIAL}
+    words = {cell for cell in cells if cell and not is_number(cell)}
+    special = {cell for cell in words if cell.lower() in SPECIAL}
     if (special and special.isdisjoint(chain(*below))) or 2 * sum(map(like_number, cells)) <= len(cells):
         return True
-    if len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]):
-        return True
-    return bool(below) and _is_scale(cells) and not any(map(_is_scale, below))
+    like_rows = any(map(_is_scale, below))
+    if 0 < len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]):
+        return not like_rows or words.isdisjoint(chain(*below))
+    return bool(below) and _is_scale(cells) and not like_rows
 
 
 def _is_scale(cells: list[str]) -> bool:
