@@ -13,6 +13,7 @@ from PIL import Image
 
 from zansa.arch.use import Preprocess
 from zansa.deploy import runtime
+from zansa.inputs.columns import holds_series
 from zansa.inputs.encodings import encoding_of
 from zansa.inputs.tables import one_spelling, open_table
 from zansa.jobs.request import Request
@@ -201,19 +202,14 @@ def test_what_became_of_every_column_is_told(tmp_path):
     )
 
 
-def test_a_table_beside_folders_of_images_is_asked_back(tmp_path):
+def test_names_of_images_are_no_series(tmp_path):
     for name in ("cats/1.png", "dogs/1.png"):
         (tmp_path / name).parent.mkdir()
         Image.new("L", (8, 8)).save(tmp_path / name)
-    saved(tmp_path / "train.csv", [["id", "label", "width", "height"], [1, "cats", 8, 8], [2, "dogs", 8, 9]])
-    with pytest.raises(
-        ValueError, match=r"a table of series \(train.csv\) and images too \(cats/1.png\); name the table"
-    ):
-        load(tmp_path)
-    saved(
-        tmp_path / "train.csv", [["id", "label", "w", "h"], ["cats/1.png", "cats", 8, 8], ["dogs/1.png", "dogs", 8, 9]]
-    )
-    assert load(tmp_path).classes == ("cats", "dogs")  # names of images are no series
+    table = [[f"{name}/1.png", name, 8, 8] for name in ("cats", "dogs")]
+    path = saved(tmp_path / "train.csv", [["id", "label", "w", "h"], *table])
+    assert not holds_series(open_table(path))
+    assert not holds_series(open_table(saved(path, table)))  # without a header
 
 
 # --- 6: letters ----------------------------------------------------------------------------------------------------

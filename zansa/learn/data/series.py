@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arch.use import Preprocess
 from ...inputs.columns import LABELS, Columns, columns, holds_series, listed, names_of, refuse_doubtful
-from ...inputs.images import images_below, printable
+from ...inputs.images import printable
 from ...inputs.series import (
     AMBIGUOUS,
     DNA,
@@ -46,15 +46,7 @@ def series_tables(path: Path) -> list[tuple[Path, str | None]]:
     if len(found) > len({part for _, part in found}):
         names = shortened([printable(file.name) for file, _ in found])
         raise ValueError(f"{printable(str(path))} holds several tables for one part: {names}; keep one for each part")
-    if "train" not in {part for _, part in found}:
-        return []
-    if (image := next(images_below(path), None)) is not None:
-        raise ValueError(
-            f"{printable(str(path))} holds a table of series ({printable(found[0][0].name)}) and images too "
-            f"({printable(image.relative_to(path).as_posix())}); name the table to learn from it, or move it "
-            "out of the folder to learn from the images"
-        )
-    return found
+    return found if "train" in {part for _, part in found} else []
 
 
 def _part(file: Path) -> str | None:
