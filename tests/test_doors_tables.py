@@ -69,6 +69,8 @@ LONG = {
         ["id", "timestamp", "x", "y", "class"], lambda s, t: [s, f"2024-05-31 12:0{t}", x(s, t), t - s, "ab"[s % 2]]
     ),
     "other names": moments(["engine", "cycle", "x", "y", "fault"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
+    "units": moments(["part_no", "time (s)", "x", "y", "label"], lambda s, t: [s, t / 25, x(s, t), t - s, "ab"[s % 2]]),
+    "frames": moments(["clip_id", "frame_no", "x", "y", "label"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
     "backwards": [
         ["label", "y", "x", "step", "series_id"],
         *(["ab"[s % 2], t - s, x(s, t), t, s] for t in reversed(range(5)) for s in range(6)),
@@ -129,6 +131,8 @@ def test_a_row_a_moment_that_is_unclear_is_asked_back(tmp_path, table, message):
         ("machine", lambda i: i // 3, r"column 1 \(machine\) names things"),
         ("timestamp", lambda i: (i * 7919) % 12 + 1.7e9, r"column 1 \(timestamp\) is a time"),
         ("time", lambda i: i / 10, r"column 1 \(time\) rises from row to row, like a time"),
+        ("time_s", lambda i: i / 10, r"column 1 \(time_s\) rises from row to row, like a time"),
+        ("elapsed", lambda i: round(i * 0.04, 2), r"column 1 \(elapsed\) counts the rows"),
         ("nn", lambda i: i + 1, r"column 1 \(nn\) counts the rows, .*call it id, or remove it"),
         ("lotno", lambda i: f"L{i // 3}", "3 rows have the lotno L0"),
         ("made", lambda i: f"2024-05-{i + 1:02}", "'made' is no column of numbers .*rename it to id, group"),
@@ -235,6 +239,7 @@ def test_encodings_are_told_apart(tmp_path, encoding, words):
         ("cp1252", ("défaut", "passé"), "Western European"),
         ("utf-8-sig", ("キズ", "良品"), ""),
         ("utf-16", ("キズ", "良品"), ""),
+        ("utf-32", ("キズ", "良品"), ""),
         ("utf-16-le", ("キズ", "良品"), "UTF-16, little-endian, without"),
         ("utf-16-be", ("a", "b"), "UTF-16, big-endian, without"),
     ],
@@ -426,6 +431,18 @@ def test_predict_finds_columns_by_name_or_tells(by_name, tmp_path, table, note):
     assert found == pytest.approx(wanted)
     assert len(notes) == 1
     assert (note in notes.pop()) if note else notes == {None}
+
+
+def test_predict_tells_an_empty_table(by_name, tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv has no rows below its header"):
+        list(runtime.predict(by_name, [saved(tmp_path / "t.csv", [NAMES])]))
+
+
+def test_names_of_columns_are_found_in_any_encoding(tmp_path):
+    head = ["電圧", "電流", "振動", "温度", "圧力", "音", "label"]
+    first = load(saved(tmp_path / "a.csv", [head, *rows()], encoding="cp932"))
+    table = [row[::-1] for row in [head, *rows()]]
+    assert is_plain(load(saved(tmp_path / "b.csv", table, encoding="utf-16"), like=first.preprocess))
 
 
 def test_fewer_numbers_are_told(by_name, tmp_path):

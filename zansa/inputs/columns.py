@@ -19,11 +19,8 @@ THINGS = (
     "user", "machine", "device", "unit", "engine", "lot", "batch", "part", "row", "item", "image", "serial",
     "experiment",
 )  # fmt: skip
-STEPS = (
-    "step", "timestep", "time_step", "time", "t", "timestamp", "datetime", "date", "frame", "tick", "cycle", "moment",
-    "sec", "seconds", "ms", "時刻", "時間", "日時",
-)  # fmt: skip
 STAMPS = ("timestamp", "datetime", "date", "日時")
+STEPS = (*STAMPS, "step", "timestep", "time", "frame", "tick", "cycle", "moment", "sec", "seconds", "時刻", "時間")
 WAY_OUT = {
     "name": "names things, and would become an input: rename it to group where rows of one thing belong together, "
     "to id where each row is another thing, or remove it; call it otherwise if it is a measurement",
@@ -60,7 +57,7 @@ def holds_series(table: Table) -> bool:
     if table.place("path") is not None:
         return False
     numbers = sum(like_number(table.first[i]) for i in _unknown(table))
-    timed = table.place(*STEPS) is not None and any(map(is_id, table.header))
+    timed = any(map(is_step, table.header)) and any(map(is_id, table.header))
     return table.place(*SEQUENCES) is not None or numbers > (0 if timed else 1)
 
 
@@ -79,6 +76,8 @@ def columns(
     column more than that. Where the model knows its columns by name (`known`, and whether they were those of moments),
     they are found by their names in any order; ValueError when some are missing.
     """
+    if not table.first:
+        raise ValueError(f"{table.called} has no rows below its header; needed: one row per sample")
     _refuse_names(table)
     named = [name for name in LABELS if table.place(name) is not None]
     moments = _moments(table) if by_moments is not False else None
@@ -126,6 +125,11 @@ def is_id(name: str) -> bool:
     return name in IDS or re.fullmatch(rf"(\w{{2,}}[ _.-]|{'|'.join(THINGS)})(id|uid|uuid|no|nr)\.?", name) is not None
 
 
+def is_step(name: str) -> bool:
+    """Whether a column's name says that it orders the moments of a series: step, time_s, t, timestamp (UTC)."""
+    return name in ("t", "ms") or re.split(r"[ _.(\[-]", name)[0] in STEPS
+
+
 def _unknown(table: Table) -> list[int]:
     """Columns with no name that says what they hold."""
     known = {*LABELS, "group", "split", *SEQUENCES}
@@ -153,8 +157,6 @@ def _refuse_names(table: Table) -> None:
     for name, count in Counter(header).items():
         if count > 1 and name in {*LABELS, "group", "split", *SEQUENCES, *NAMES} - {""}:
             raise ValueError(f"{table.called} has {count} columns {name}; rename or remove all but one")
-    if not table.first:
-        return
     blank = [i for i, name in enumerate(header) if not name and i and table.first[i]]
     if blank:
         raise ValueError(f"{table.called}: column {blank[0] + 1} has values and no name; name it, or remove it")
@@ -165,9 +167,10 @@ def _refuse_names(table: Table) -> None:
 
 def _moments(table: Table) -> tuple[int, int] | None:
     """The columns of the series' names and of the steps, where several rows have one name and other steps."""
-    step = table.place(*STEPS)
     header = table.header or ()
-    places = [i for i, name in enumerate(header) if name and (is_id(name) or name in THINGS or name in SEQUENCES)]
+    step = next((i for i, name in enumerate(header) if is_step(name)), None)
+    things = [i for i, name in enumerate(header) if name and (is_id(name) or name in THINGS or name in SEQUENCES)]
+    places = [i for i in things if i != step]
     if step is None or not places:
         return None
     seen = [tuple(cells[i] for i in (*places, step)) for _, cells in table.rows()]
@@ -218,7 +221,7 @@ def _label_at_an_end(table: Table, places: list[int]) -> int | None:
         if not ends:
             break
     if len(ends) == 2:
-        ends = {i for i, cells in _values(table, sorted(ends)).items() if len(cells) < COUNTED or not _counts(cells)}
+        ends = {i for i, cells in _values(table, sorted(ends)).items() if not _counts(cells)}
     return ends.pop() if len(ends) == 1 else None
 
 
@@ -238,9 +241,9 @@ def refuse_doubtful(table: Table, found: Columns) -> None:
 
 def _doubts(table: Table, found: Columns) -> Iterator[str]:
     header = table.header or ("",) * len(table.first)
-    alone = found.step is None and table.first
+    alone = found.step is None
     names = [found.name] if alone and found.name is not None and header[found.name] not in ("", "name", "index") else []
-    times = [i for i in found.numbers if alone and header[i] in STEPS]
+    times = [i for i in found.numbers if alone and is_step(header[i])]
     ends = sorted({*found.numbers[:1], *found.numbers[-1:]}) if alone and found.name is None else []
     values = _values(table, [*names, *times, *ends])
     for i in names if found.group is None else []:
@@ -260,7 +263,7 @@ def _doubts(table: Table, found: Columns) -> Iterator[str]:
                 "otherwise remove the time, or give it another name if it is a measurement"
             )
     named = [(i, "name" if header[i] in THINGS else "time") for i in found.numbers if header[i] in (*THINGS, *STAMPS)]
-    counting = [(i, "counter") for i in ends if len(values[i]) >= COUNTED and _counts(values[i])]
+    counting = [(i, "counter") for i in ends if _counts(values[i])]
     for i, what in (*named, *counting):
         yield f"column {i + 1}{f' ({printable(header[i])})' if header[i] else ''} {WAY_OUT[what]}" + (
             "" if table.header else "; give the table a header to do so"
@@ -284,6 +287,10 @@ def _rises_in_runs(cells: list[str]) -> bool:
 
 
 def _counts(cells: list[str]) -> bool:
-    if not all(is_number(cell) and float(cell).is_integer() for cell in cells):
+    """Whether numbers rise from row to row throughout, whole ones or, for some rows more, in equal steps."""
+    if len(cells) < COUNTED or not all(map(is_number, cells)):
         return False
-    return all(float(later) > float(earlier) for earlier, later in pairwise(cells))
+    numbers = [float(cell) for cell in cells]
+    steps = [later - earlier for earlier, later in pairwise(numbers)]
+    equal = len(cells) >= COUNTED + 2 and max(steps) - min(steps) < 1e-6 * max(map(abs, steps))
+    return min(steps) > 0 and (equal or all(map(float.is_integer, numbers)))

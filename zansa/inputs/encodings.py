@@ -10,6 +10,7 @@ from .images import printable
 BLOCK = 1 << 20  # bytes
 MOST_LINES = 10_000  # lines with other signs than ASCII that are weighed
 UNKNOWN = ""
+WIDE = ("utf-16", "utf-32")  # several bytes a sign, so that commas and ends of lines are no bytes
 CALLED = {
     "cp932": "Shift-JIS (cp932, Japanese)",
     "cp1252": "Windows Western European (cp1252)",
@@ -32,6 +33,8 @@ def encoding_of(path: Path) -> str:
     Shift-JIS nor Western European for sure; ValueError where the file is no text at all."""
     with path.open("rb") as file:
         head = file.read(BLOCK)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in head:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .encodings import CALLED, UNKNOWN, encoding_of
+from .encodings import CALLED, UNKNOWN, WIDE, encoding_of
 from .images import printable
 
 TABLES = (".csv", ".tsv")
@@ -86,7 +86,7 @@ def open_table(path: Path) -> Table:
 
 def _name(cell: str) -> str:
     """A column's name. pandas reads back its own index, which has none, as Unnamed: 0."""
-    return "" if re.fullmatch(r"unnamed: \d+(_level_\d+)?", cell.lower()) else cell.lower()
+    return "" if re.fullmatch(r"unnamed: [\d.]+(_level_\d+)?", cell.lower()) else cell.lower()
 
 
 def _is_header(cells: list[str], below: list[list[str]]) -> bool:
@@ -172,22 +172,23 @@ def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
 
 def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their places and without the blanks around their cells."""
-    wide = encoding.startswith("utf-16")
+    wide = encoding.startswith(WIDE)
     # bytes that are no UTF-8 survive: file names are bytes, and may be anything
+    known = wide or encoding == "utf-8"
     form, odd = (encoding, "strict") if wide else ("utf-8-sig", "surrogateescape")
     with path.open(encoding=form, errors=odd, newline="") as file:
         try:
             for number, cells in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
                 cells = [cell.strip() for cell in cells]
                 if any(cells):
-                    yield number, cells if wide else [_decoded(cell, encoding, path, number) for cell in cells]
+                    yield number, cells if known else [_decoded(cell, encoding, path, number) for cell in cells]
         except (csv.Error, UnicodeError) as error:
             raise ValueError(f"{printable(path.name)} is no table of text: {error}") from error
 
 
 def _decoded(cell: str, encoding: str, table: Path, number: int) -> str:
     """A cell in the table's encoding; one that is the name of a file beside the table by its bytes keeps these."""
-    if cell.isascii() or encoding == "utf-8" or _is_file(table.parent / cell):
+    if cell.isascii() or _is_file(table.parent / cell):
         return cell
     raw = cell.encode("utf-8", "surrogateescape")
     try:
@@ -208,7 +209,7 @@ def _is_file(path: Path) -> bool:
 
 def _delimiter(path: Path, encoding: str) -> str:
     """The sign that cuts the first rows into equally many cells, of which most are numbers."""
-    form = encoding if encoding.startswith("utf-16") else "utf-8-sig"
+    form = encoding if encoding.startswith(WIDE) else "utf-8-sig"
     with path.open(encoding=form, errors="replace", newline="") as file:
         lines = file.read(TOP).splitlines(keepends=True)
     if path.suffix.lower() == ".tsv" and lines and "\t" in lines[0]:

@@ -105,8 +105,6 @@ def _add(rows: dict[str, list[Any]], row: Row, found: Columns, part: str | None)
 
 
 def _refuse_columns(table: Table, found: Columns) -> None:
-    if not table.first:
-        raise ValueError(f"{table.called} has no rows below its header; needed: one row per sample")
     if found.label is None:
         raise ValueError(
             f"{table.called}: it is not clear which column is the label; name it {', '.join(LABELS[:-1])} or "
