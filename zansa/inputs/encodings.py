@@ -46,9 +46,7 @@ def _without_mark(head: bytes, path: Path) -> str:
     """UTF-16 by where its zeros stand: every sign of ASCII has one, always on the same side."""
     even, odd = head[::2].count(0), head[1::2].count(0)
     if min(even, odd) > 0.1 * max(even, odd) or 20 * max(even, odd) < len(head) / 2:
-        raise ValueError(
-            f"{printable(path.name)} is no text: it has bytes of zero; needed: a table, saved as 'CSV UTF-8'"
-        )
+        raise ValueError(f"{printable(path.name)} is no text: it has bytes of zero; save it as 'CSV UTF-8'")
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
