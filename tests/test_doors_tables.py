@@ -111,6 +111,10 @@ def but(table, row, column, value):
         (but(LONG["ids"], 2, 1, "0"), "series 0: the step 0 stands twice; needed: one row a moment"),
         (but(LONG["ids"], 2, 2, ""), "series 0: step 1: number 1 is empty; .*fill gaps first"),
         ([row[:1] + row[2:] for row in LONG["ids"]], "5 rows have the series_id 0; .*name the column of their order"),
+        (
+            [LONG["ids"][0], *(row for row in LONG["ids"][1:] for _ in range(2))],
+            "10 rows have the series_id 0, and several of them one step; needed: one row a moment",
+        ),
         ([row[1:] for row in LONG["ids"]], r"column 1 \(step\) rises from row to row, like a time; .*series_id"),
         ([["sort", *row[1:]] if row[0] == "series_id" else row for row in LONG["ids"]], "tells the series apart"),
         (
@@ -158,6 +162,12 @@ def test_names_counters_and_times_never_become_inputs(tmp_path, head, cell, mess
 def test_a_counter_without_a_header_is_asked_back(tmp_path):
     with pytest.raises(ValueError, match=r"column 1 counts the rows, .*give the table a header"):
         load(saved(tmp_path / "t.csv", [[i + 1, *row] for i, row in enumerate(rows())]))
+
+
+@pytest.mark.parametrize("head", ["Class", "labels", "category", "class_name", "Target ID", "ラベル", "判定"])
+def test_the_label_goes_by_several_names(tmp_path, head):
+    data = load(saved(tmp_path / "t.csv", [[head, *NAMES], *([row[-1], *row[:-1]] for row in rows())]))
+    assert is_plain(data)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +296,7 @@ def test_none_is_a_word(tmp_path):
         (["1", "1.0", "crack"], ["1", "1", "crack"]),
         (["0.5", "0.50"], ["0.5", "0.5"]),
         (["007", "7", "2E1", "20"], ["007", "7", "2E1", "20"]),  # codes
+        (["１", "1"], ["1", "1"]),
         (["a", "inf", "nan"], ["a", "inf", "nan"]),
     ],
 )
@@ -349,6 +360,10 @@ def test_commas_in_a_tsv(tmp_path):
         (text([HEADER, *(["?", *row[1:]] for row in rows())]), r"row 2: number 1 is '\?'; .*fill gaps first"),
         (text([HEADER, *rows(), ["NA", *rows()[0][1:]]]), "row 14: number 1 is 'NA'; .*fill gaps first"),
         (text([["sequence", "label"], ["0.1 0.2", "a"], ["0.3 0.4", "b"]]), "holds numbers; needed: letters, or a"),
+        (text([HEADER, *([*(f"{x}mV" for x in row[:-1]), row[-1]] for row in rows())]), "without units"),
+        (text([HEADER, *([*(f"{x}%" for x in row[:-1]), row[-1]] for row in rows())]), "without units"),
+        (text([["class_id", *NAMES, "class"], *([0, *row] for row in rows())]), "class_id and class; only one can"),
+        (text([["fold", *HEADER], *([i % 5, *row] for i, row in enumerate(rows()))]), r"\(fold\) names things"),
         (text([["sequence", "label"], ["ACGT", "a"], ["NA", "b"]]), "row 3: the sequence is 'NA'"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
-from ..inputs.columns import LABELS, Columns, columns, listed
+from ..inputs.columns import Columns, columns, is_label, listed
 from ..inputs.images import printable, read_image
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
@@ -213,7 +213,7 @@ def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
 def _passed_over(table: Table, found: Columns) -> str:
     """Which columns are neither the model's nor known by their names, in a few words."""
     header = table.header or ()
-    label = [found.label] if header and found.label is not None and header[found.label] not in LABELS else []
+    label = [found.label] if header and found.label is not None and not is_label(header[found.label]) else []
     places = sorted([*found.more, *label])
     return f"passed over: {listed([header[i] for i in places])}" if places else ""
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .images import EXTENSIONS, printable
-from .tables import Table, has_comma, is_number, like_number
+from .tables import Table, has_comma, has_unit, is_number, like_number
 
 LABELS = ("label", "class", "target")
+LABEL = re.compile(r"(label|class|target|category)(e?s)?([ _.-]?(id|name|no|nr|code))?|ラベル|クラス|判定")
 NAMES = ("id", "name", "index", "")  # the last is how pandas writes its index
 IDS = (*NAMES, "no", "no.", "nr", "nr.", "#", "uid", "uuid", "serial number", "serial_number", "番号", "連番")
 SEQUENCES = ("sequence", "seq")
 # what is counted or named in a table, and measures nothing
 THINGS = (
     "series", "sample", "case", "record", "recording", "run", "trial", "episode", "subject", "patient", "person",
-    "user", "machine", "device", "unit", "engine", "lot", "batch", "part", "row", "item", "image", "serial",
+    "fold", "user", "machine", "device", "unit", "engine", "lot", "batch", "part", "row", "item", "image", "serial",
     "experiment",
 )  # fmt: skip
 STAMPS = ("timestamp", "datetime", "date", "日時")
@@ -56,7 +57,7 @@ def holds_series(table: Table) -> bool:
         return len(table.first) > 1
     if table.place("path") is not None:
         return False
-    numbers = sum(like_number(table.first[i]) for i in _unknown(table))
+    numbers = sum(like_number(table.first[i]) or has_unit(table.first[i]) for i in _unknown(table))
     timed = any(map(is_step, table.header)) and any(map(is_id, table.header))
     return table.place(*SEQUENCES) is not None or numbers > (0 if timed else 1)
 
@@ -66,11 +67,11 @@ def columns(
 ) -> Columns:
     """The columns of a table of series.
 
-    The label is in the column named label, class or target. Where none is, it is in the first or the last column,
-    whichever holds words or whole numbers alone; when both or none do, there is none. `group` and `split` are optional,
-    `id`, `name`, `index` or a word with id (`series_id`) names the rows, `sequence` holds letters; without it all other
-    columns are the numbers of one channel, in their order. Where several rows have one id and a column `step` (or time,
-    frame ...) tells them apart, each is one moment, and the other columns are the channels.
+    The label is in the column named label, class, target or the like (is_label). Where none is, it is in the first or
+    the last column, whichever holds words or whole numbers alone; when both or none do, there is none. `group` and
+    `split` are optional, `id`, `name`, `index` or a word with id (`series_id`) names the rows, `sequence` holds letters;
+    without it all other columns are the numbers of one channel, in their order. Where several rows have one id and a
+    column `step` (or time, frame ...) tells them apart, each is one moment, and the other columns are the channels.
 
     Where the model's `length` is known, columns of numbers alone have no nameless label among them, but for exactly one
     column more than that. Where the model knows its columns by name (`known`, and whether they were those of moments),
@@ -79,7 +80,7 @@ def columns(
     if not table.first:
         raise ValueError(f"{table.called} has no rows below its header; needed: one row per sample")
     _refuse_names(table)
-    named = [name for name in LABELS if table.place(name) is not None]
+    named = [i for i, name in enumerate(table.header or ()) if is_label(name)]
     moments = _moments(table) if by_moments is not False else None
     if by_moments and not moments:
         raise ValueError(
@@ -88,7 +89,7 @@ def columns(
         )
     sequence = None if moments else table.place(*SEQUENCES)
     rest = [] if sequence is not None else [i for i in _unknown(table) if not moments or i not in moments]
-    label = table.place(*named) if named else None
+    label = named[0] if named else None
     more: tuple[int, ...] = ()
     if known and table.header:
         numbers, label, more, note = _matched(table, rest, label, known, whole=bool(moments))
@@ -122,7 +123,14 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 def is_id(name: str) -> bool:
     """Whether a column's name says that it holds names of things: series_id, patientid, uuid, no."""
+    if is_label(name):
+        return False
     return name in IDS or re.fullmatch(rf"(\w{{2,}}[ _.-]|{'|'.join(THINGS)})(id|uid|uuid|no|nr)\.?", name) is not None
+
+
+def is_label(name: str) -> bool:
+    """Whether a column's name says that it holds the label: class, labels, category_name, class_id."""
+    return LABEL.fullmatch(name) is not None
 
 
 def is_step(name: str) -> bool:
@@ -132,9 +140,10 @@ def is_step(name: str) -> bool:
 
 def _unknown(table: Table) -> list[int]:
     """Columns with no name that says what they hold."""
-    known = {*LABELS, "group", "split", *SEQUENCES}
+    known = {"group", "split", *SEQUENCES}
     header = table.header
-    return [i for i in range(len(table.first)) if not header or not (header[i] in known or is_id(header[i]))]
+    named = [bool(header) and (name in known or is_id(name) or is_label(name)) for name in header or table.first]
+    return [i for i, known_one in enumerate(named) if not known_one]
 
 
 def _name(table: Table) -> int | None:
@@ -150,13 +159,16 @@ def _ending(cell: str) -> str:
 def _refuse_names(table: Table) -> None:
     """ValueError where two columns have one meaning, or a column of values has no name."""
     header = table.header or ()
-    labels = [name for name in LABELS if name in header]
-    if len(labels) > 1:
-        both = " and ".join(labels)
-        raise ValueError(f"{table.called} has the columns {both}; only one can be the label: rename one")
     for name, count in Counter(header).items():
-        if count > 1 and name in {*LABELS, "group", "split", *SEQUENCES, *NAMES} - {""}:
+        if count > 1 and (is_label(name) or name in {"group", "split", *SEQUENCES, *NAMES} - {""}):
             raise ValueError(f"{table.called} has {count} columns {name}; rename or remove all but one")
+    labels = [name for name in header if is_label(name)]
+    if len(labels) > 1:
+        both = printable(" and ".join(labels))
+        raise ValueError(
+            f"{table.called} has the columns {both}; only one can be the label: rename one, or remove it where both "
+            "say the same"
+        )
     blank = [i for i, name in enumerate(header) if not name and i and table.first[i]]
     if blank:
         raise ValueError(f"{table.called}: column {blank[0] + 1} has values and no name; name it, or remove it")
@@ -248,8 +260,13 @@ def _doubts(table: Table, found: Columns) -> Iterator[str]:
     values = _values(table, [*names, *times, *ends])
     for i in names if found.group is None else []:
         name, count = Counter(values[i]).most_common(1)[0]
-        if count > 1 and name:
-            column = printable(header[i])
+        column, steps = printable(header[i]), [other for other in header if is_step(other)]
+        if count > 1 and name and steps:
+            yield (
+                f"{count} rows have the {column} {printable(name)}, and several of them one {printable(steps[0])}; "
+                "needed: one row a moment, with a column for each thing that is measured"
+            )
+        elif count > 1 and name:
             yield (
                 f"{count} rows have the {column} {printable(name)}; if each is a sample, and they come from one thing, "
                 "rename the column to group; if each is one moment of a series, name the column of their order step; "

@@ -17,7 +17,7 @@ from PIL import Image
 from ..arch.use import Preprocess
 from .columns import Columns
 from .images import printable
-from .tables import Table, has_comma, is_missing, is_number
+from .tables import Table, has_comma, has_unit, is_missing, is_number
 
 DNA = "ACGT"
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
@@ -108,7 +108,9 @@ def _in_order(moments: list[list[str]], step: int) -> tuple[list[list[str]], str
 def _moment(cell: str) -> float:
     if is_number(cell):
         return float(cell)
-    return datetime.fromisoformat(cell).replace(tzinfo=UTC).timestamp()  # only their order and distance count
+    return (
+        datetime.fromisoformat(cell.replace("/", "-")).replace(tzinfo=UTC).timestamp()
+    )  # only their order and distance count
 
 
 def name_of(number: int, cells: list[str], found: Columns) -> str:
@@ -145,6 +147,7 @@ def _parsed(cells: list[str]) -> np.ndarray:
         at = next(i for i, cell in enumerate(cells) if not is_number(cell))
         hint = "; write decimals with a point, and thousands without a comma" if has_comma(cells[at]) else ""
         hint = "; fill gaps first" if is_missing(cells[at]) else hint
+        hint = "; write numbers without units" if has_unit(cells[at]) else hint
         what = repr(printable(cells[at])) if cells[at] else "empty"
         raise ValueError(f"number {at + 1} is {what}; needed: a number in every column of numbers{hint}") from None
 

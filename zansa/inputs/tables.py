@@ -2,6 +2,7 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -146,6 +147,11 @@ def has_comma(cell: str) -> bool:
     return DECIMAL_COMMA.fullmatch(cell) is not None or re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", cell) is not None
 
 
+def has_unit(cell: str) -> bool:
+    """Whether a cell holds a number with its unit: 5 mV, 12%."""
+    return re.fullmatch(r"[-+]?\d+([.,]\d+)? ?(%|[a-zA-Zµ°Ω]{1,3})", cell) is not None
+
+
 def is_missing(cell: str) -> bool:
     """Whether a cell is empty, or says that its value is missing: NaN, NA, null, ? and the like."""
     return not cell or cell.lower() in MARKS
@@ -158,8 +164,8 @@ def like_number(cell: str) -> bool:
 
 def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
     """The labels with one spelling for each number, and what was done, in a sentence ("": nothing): 1, 1.0 and
-    1.000e+00 are class 1. Codes stay as they are: 007, 2E1."""
-    numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(label)}
+    1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
+    numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(unicodedata.normalize("NFKC", label))}
     plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in numbers.items()}
     changed = [f"{label} is class {name}" for label, name in sorted(plain.items()) if label != name]
     shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")

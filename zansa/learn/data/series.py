@@ -22,7 +22,7 @@ from ...inputs.series import (
     samples_of,
     signals_of,
 )
-from ...inputs.tables import TABLES, Table, is_missing, like_number, one_spelling, open_table
+from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, one_spelling, open_table
 from .dataset import Dataset, label_names, number
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 
@@ -111,7 +111,9 @@ def _refuse_columns(table: Table, found: Columns) -> None:
             f"{LABELS[-1]} in a header. Without that it is the first or the last column, when one of them, and not "
             "the other, holds words or whole numbers alone"
         )
-    text = [i for i in found.numbers if not like_number(table.first[i]) and table.first[i]]
+    text = [
+        i for i in found.numbers if table.first[i] and not (like_number(table.first[i]) or has_unit(table.first[i]))
+    ]
     if text:
         names = shortened([repr(printable(table.header[i] if table.header else f"column {i + 1}")) for i in text])
         raise ValueError(
