@@ -69,9 +69,9 @@ def columns(
 
     The label is in the column named label, class, target or the like (is_label). Where none is, it is in the first or
     the last column, whichever holds words or whole numbers alone; when both or none do, there is none. `group` and
-    `split` are optional, `id`, `name`, `index` or a word with id (`series_id`) names the rows, `sequence` holds
-    letters; without it all other columns are the numbers of one channel, in their order. Where several rows have one id and a
-    column `step` (or time, frame ...) tells them apart, each is one moment, and the other columns are the channels.
+    `split` are optional, `id`, `name`, `index` or a word with id (`series_id`) names the rows, `sequence` holds letters
+    in place of numbers. All other columns are the numbers of one channel, in their order. Where several rows have one
+    id and a column `step` (or time, frame ...) tells them apart, each is one moment, and the others are the channels.
 
     Where the model's `length` is known, columns of numbers alone have no nameless label among them, but for exactly one
     column more than that. Where the model knows its columns by name (`known`, and whether they were those of moments),
