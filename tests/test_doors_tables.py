@@ -16,7 +16,7 @@ from zansa.deploy import runtime
 from zansa.inputs.columns import holds_series
 from zansa.inputs.encodings import encoding_of
 from zansa.inputs.tables import one_spelling, open_table
-from zansa.jobs.request import Request
+from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data import load
 
@@ -397,7 +397,7 @@ RECIPE = {"epochs": 1, "batch": 8, "precision": "float32"}
 
 
 def trained(folder: Path, table):
-    request = Request(source=str(saved(folder / "t.csv", table)), net="cifar_resnet8", recipe=RECIPE)
+    request = TrainRequest(source=str(saved(folder / "t.csv", table)), net="cifar_resnet8", recipe=RECIPE)
     return runtime.predictor(train(request, folder / "runs", "run").path / "model.onnx")
 
 
