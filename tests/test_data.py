@@ -216,8 +216,9 @@ def check_manifest(data):
 
 @pytest.mark.parametrize(
     ("name", "delimiter", "encoding"),
-    [("m.csv", ",", "utf-8"), ("m.CSV", ";", "utf-8-sig"), ("m.tsv", "\t", "utf-8-sig"), ("m.csv", "\t", "utf-8")],
-)
+    [("m.csv", ",", "utf-8"), ("m.CSV", ";", "utf-8-sig"), ("m.tsv", "\t", "utf-8-sig"), ("m.csv", "\t", "utf-8"),
+     ("m.csv", ",", "utf-16"), ("m.csv", "\t", "utf-16-le"), ("m.tsv", "\t", "utf-16-be")],
+)  # fmt: skip
 def test_text_manifests(tmp_path, pictures, name, delimiter, encoding):
     check_manifest(load(write_manifest(tmp_path / name, delimiter=delimiter, encoding=encoding)))
 
@@ -276,7 +277,7 @@ def test_bad_manifests(tmp_path, pictures, rows, columns, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("m.csv", "path,label\na,b".encode("utf-16"), "is no UTF-8 text; save it as 'CSV UTF-8'"),
+        ("m.csv", bytes(range(64)), "is no text: it has bytes of zero; save it as 'CSV UTF-8'"),
         ("m.csv", b"", "has no column path"),
         ("m.csv", b'path,label\n"a,b', "is no table of text"),
         ("m.parquet", b"path,label\na,b", "cannot read m.parquet as a Parquet table"),
