@@ -67,7 +67,7 @@ class Screen:
         self.progress.stop()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Show a line that stays."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def tell(self, event: dict[str, Any]) -> None:
@@ -81,13 +81,9 @@ class Screen:
             case "note" | "stage":
                 self.say(event["text"])
             case "run" if "path" in event:
-                size = ", ".join(price_text(event["cost"][unit], unit) for unit in ("macs", "params"))
-                self.say(f"{event['path']}: {typed(counted(event['epochs'], 'epoch'))}, {typed(size)}")
-                self.say(event["net"])
+                self.say(run_text(event))
             case "start" | "resumed":
-                how = (f": {event['device']}, {event['threads']} threads, {event['precision']}, {event['layout']}"
-                       if "device" in event else "")  # fmt: skip
-                self.say(f"{event['event']} at step {event['step']} of {event['steps']}{how}")
+                self.say(start_text(event))
             case "trial":
                 each = event["steps"]
                 self._bar("trying", event["done"] * each + event["step"], event["total"] * each, event["name"])
@@ -114,7 +110,7 @@ class Screen:
         self.progress.update(self.tasks[name], completed=done, total=total, figures=figures, visible=done < total)
 
     def result(self, run: Run, as_json: bool) -> None:
-        """The end of a job: its figures, and where everything lies."""
+        """Show the end of a job: its figures, and where everything is; as JSON, print nothing else."""
         metrics = run.read_json("metrics.json")
         places = {"report": run.path / "report.html", "exported": run.path / "model.onnx", "run": run.path}
         self.progress.stop()
@@ -131,7 +127,7 @@ class Screen:
             console.print(f"{label:10}{path}", markup=False, soft_wrap=True)
 
     def frontier(self, rows: list[dict[str, Any]], as_json: bool) -> None:
-        """A table of the networks of several budgets."""
+        """Show a table of the networks of several budgets."""
         self.progress.stop()
         if as_json:
             print(json.dumps({"frontier": rows, "warnings": self.warnings}))
@@ -149,7 +145,7 @@ class Screen:
             console.print(f"{row['budget']:16}{row['run']}", markup=False, soft_wrap=True)
 
     def figures(self, told: dict[str, Any], where: str) -> None:
-        """A table of figures."""
+        """Show a table of figures."""
         table = Table(title=f"{typed(count(told['count']))} {where}", title_justify="left", show_header=False)
         for label, text in figure_rows(told):
             table.add_row(Text(label), Text(typed(text)))
@@ -174,13 +170,30 @@ def figure_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
-    """What inspection comes to at its threshold."""
+    """The figures of inspection at its threshold, as label and text."""
     rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]))
     rows = [(label, rate_text(rate)) for label, rate in rates if rate]
     rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
     if told["roc_auc"] is not None:
         rows.append(("ROC area", f"{area_text(told['roc_auc'])} (defects against {told['good']})"))
     return rows
+
+
+def run_text(event: dict[str, Any]) -> str:
+    """The folder of a run, how long it trains, and its network, a line for each part."""
+    size = " and ".join(price_text(event["cost"][unit], unit) for unit in ("macs", "params"))
+    plan = typed(f"{counted(event['epochs'], 'epoch')} of a network with {size}")
+    return f"{event['path']} trains for {plan}:\n{event['net']}"
+
+
+def start_text(event: dict[str, Any]) -> str:
+    """One line for a training that starts or is resumed."""
+    verb = {"start": "started"}.get(event["event"], event["event"])
+    place = f"training {verb} at step {count(event['step'])} of {count(event['steps'])}"
+    if "device" not in event:
+        return typed(place)
+    threads = counted(event["threads"], "thread")
+    return typed(f"{place}, on {event['device']} with {threads}, {event['precision']} and {event['layout']}")
 
 
 def epoch_text(event: dict[str, Any]) -> str:
@@ -207,7 +220,7 @@ def _move(edit: dict[str, Any]) -> tuple[str, str]:
 
 
 def cost_text(price: Cost) -> str:
-    """A cost, a line each."""
+    """A cost in words, a line for each quantity."""
     memory = f"{file_size(price.train_bytes)} in training, {file_size(price.infer_bytes)} in inference"
     return typed("\n".join([
         f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
@@ -218,7 +231,7 @@ def cost_text(price: Cost) -> str:
 
 
 def zoo_rows() -> list[dict[str, Any]]:
-    """The catalogue: published and counted sizes."""
+    """The catalogue of networks, with the sizes that were published and those that zansa counts."""
     rows = []
     for name, entry in ZOO.items():
         price = cost(entry.make())
@@ -239,7 +252,7 @@ def zoo_text() -> str:
 
 
 def entry_text(name: str) -> str:
-    """One entry's paper, cost and published figures."""
+    """The cost, the paper and the published error of one network of the catalogue."""
     entry = ZOO[name]
     error = f"; published top-1 error {entry.error} % on {entry.data}" if entry.error is not None else ""
     return f"{cost_text(cost(entry.make()))}\npaper             {entry.paper}{error}"
@@ -263,7 +276,7 @@ def adapted_text(path: object, facts: dict[str, Any]) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """An error as one sentence: what was asked, what is allowed."""
+    """An error as one sentence, which says what was asked and what is allowed."""
     if isinstance(error, ValidationError):
         parts = []
         for fault in error.errors():
