@@ -135,7 +135,7 @@ class Screen:
         inspected = all(row["test"]["inspection"] for row in rows)
         table = Table(title=typed(counted(rows[0]["test"]["count"], f"test {rows[0]['noun']}")), title_justify="left")
         rates = ["defects found", "false alarms"] if inspected else []
-        for head in ("budget", "multiply-adds", "parameters", "time", "balanced", *rates):
+        for head in ("budget", "multiply-\nadds", "param-\neters", "time", "balanced", *rates):
             table.add_column(head, no_wrap=head == "budget")
         for row in rows:
             table.add_row(*map(typed, frontier_row(row, inspected)))
