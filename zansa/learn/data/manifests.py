@@ -1,0 +1,255 @@
+"""Tables of images: which columns hold the files and their labels, and where the files are."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ...inputs.files import is_hidden, is_image_name, printable
+from ...inputs.tables import TABLES, open_table
+from .sources import MANIFESTS, NEEDED, Listing, part_of, shortened, split_word
+
+PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
+         "imagename", "image_file", "image_id", "img", "img_path", "img_name", "picture", "photo", "id", "name", "画像",
+         "ファイル", "ファイル名")  # fmt: skip
+LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "labels", "ラベル", "クラス")
+GROUPS = ("group",)
+SPLITS = ("split", "subset", "partition")
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
+LOOKED_AT = 50  # rows that tell what a column holds
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a manifest's columns."""
+
+    path: str
+    label: str
+    group: str | None
+    split: str | None
+
+
+Cells = Mapping[str, Sequence[str]]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a table names image files, and is none of series: one of its columns is called path, or a cell of its
+    first rows has the ending of an image, or is the name of one beside it without the ending."""
+    if path.suffix.lower() not in TABLES:
+        return path.suffix.lower() in MANIFESTS
+    table = open_table(path)
+    if table.header is None or table.place("sequence", "seq") is not None:
+        return False
+    if table.place("path") is not None:
+        return True
+    cells = [*table.header, *table.first] if table.first else table.header
+    named = [table.first[i] for i, name in enumerate(table.header) if table.first and name in PATHS]
+    return any(map(is_image_name, cells)) or any(_folder_of(path.absolute().parent, [cell]) for cell in named if cell)
+
+
+def manifests_in(folder: Path) -> list[Path]:
+    """The manifests that stand in a folder itself."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and not is_hidden(path.name))
+    return [path for path in files if path.is_file() and is_manifest(path)]
+
+
+def list_manifest(path: Path) -> Listing:
+    """A .csv, .tsv or .parquet table with a column of image files, one of labels and, optionally, group and split;
+    others are passed over, which `remarks` tell. Relative paths start at the manifest's folder, or at the one folder
+    beside it that holds all of the files. ValueError names the row and what is wrong."""
+    called = printable(path.name)
+    cells = _parquet_cells(path) if path.suffix.lower() == ".parquet" else _csv_cells(path)
+    found = columns(called, cells)
+    used = {role: list(cells[name]) for role, name in vars(found).items() if name is not None}
+    if not used["path"]:
+        raise ValueError(f"{called} has no rows; {NEEDED}")
+    _refuse_empty(called, used)
+    files, remarks = _found_files(path, called, used["path"])
+    split = used.get("split")
+    return Listing(
+        files=files,
+        names=tuple(printable(name) for name in used["path"]),
+        labels=tuple(printable(label) for label in used["label"]),
+        groups=tuple(printable(group) for group in used["group"]) if "group" in used else None,
+        split=None if split is None else tuple(split_word(word, _row(called, i)) for i, word in enumerate(split)),
+        remarks=(_told(called, cells, found), *remarks),
+    )
+
+
+def list_manifests(paths: Sequence[Path]) -> Listing:
+    """One manifest, or one for each part (train.csv, val.csv, test.csv); parts without labels are left out."""
+    if len(paths) == 1:
+        return list_manifest(paths[0])
+    parts = {path: part_of(path.stem) for path in paths}
+    names = shortened([printable(path.name) for path in paths])
+    if None in parts.values() or len(set(parts.values())) < len(paths) or "train" not in parts.values():
+        raise ValueError(f"{printable(str(paths[0].parent))} holds several manifests: {names}; name one of them")
+    listings, problems = [], []
+    for path, part in parts.items():
+        try:
+            listing = list_manifest(path)
+        except ValueError as error:
+            if part == "train":
+                raise
+            problems.append(f"{printable(path.name)} was left out: {error}")
+            continue
+        listings.append((listing, part))
+    return _joined(listings, problems)
+
+
+def columns(called: str, cells: Cells) -> Columns:
+    """The columns by their names and, where several names are possible, by what they hold; ValueError when it stays
+    unclear which is the file or the label."""
+    images = [name for name in cells if _holds_images(cells[name])]
+    path = "path" if "path" in cells else _one(called, [n for n in PATHS if n in images] or images, "image files")
+    path = path or next((name for name in PATHS if name in cells), None)
+    label = "label" if "label" in cells else _one(called, [n for n in LABELS if n in cells and n != path], "labels")
+    group, split = (next((n for n in names if n in cells), None) for names in (GROUPS, SPLITS))
+    others = [name for name in cells if name not in (path, group, split, "") and name not in images]
+    if label is None and path is not None and len(others) == 1:
+        label = others[0]
+    missing = [role for role, name in (("path", path), ("label", label)) if name is None]
+    if path is None or label is None:
+        has = printable(", ".join(cells)) or "nothing"
+        header = "; its first row names an image: write the columns' names above it" if _is_row(cells) else ""
+        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}){header}; {NEEDED}")
+    return Columns(path, label, group, split)
+
+
+def _is_row(cells: Cells) -> bool:
+    return any(map(is_image_name, cells))
+
+
+def _one(called: str, names: list[str], what: str) -> str | None:
+    if len(names) > 1:
+        raise ValueError(
+            f"{called} has several columns of {what}: {printable(', '.join(names))}; call the one that counts "
+            f"{'path' if what == 'image files' else 'label'}"
+        )
+    return names[0] if names else None
+
+
+def _holds_images(values: Sequence[str]) -> bool:
+    head = [value for value in islice(values, LOOKED_AT) if value]
+    return bool(head) and all(map(is_image_name, head))
+
+
+# --- cells ---------------------------------------------------------------------------------------------------------
+
+
+def _csv_cells(path: Path) -> Cells:
+    table = open_table(path)
+    rows = [cells for _, cells in table.rows()]
+    return {name: [row[i] for row in rows] for i, name in enumerate(table.header or ())}
+
+
+def _parquet_cells(path: Path) -> Cells:
+    import pyarrow.parquet  # a quarter of a second, for those who bring such a table
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            wanted = [name for name in file.schema_arrow.names if not _is_nested(file.schema_arrow.field(name).type)]
+            table = file.read(columns=wanted)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"cannot read {printable(path.name)} as a Parquet table: {error}") from error
+    return {name.strip().lower(): [_cell(v) for v in table.column(name).to_pylist()] for name in wanted}
+
+
+def _is_nested(kind: object) -> bool:
+    import pyarrow.types
+
+    return bool(pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _row(called: str, index: int) -> str:
+    return f"{called}, image {index + 1}"
+
+
+def _refuse_empty(called: str, used: Mapping[str, Sequence[str]]) -> None:
+    for role, values in used.items():
+        if "" in values:
+            raise ValueError(f"{_row(called, values.index(''))}: the {role} is empty; every row needs one")
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tuple[Path, ...], list[str]]:
+    """The files, and how the paths were understood where they are not what they say."""
+    folder = manifest.absolute().parent
+    files = [_at(folder, name) for name in names]
+    remarks = []
+    if not any(files) and (beside := _folder_of(folder, names)):
+        files = [_at(beside, name) for name in names]
+        remarks.append(f"the images of {called} were found in the folder {printable(beside.name)}")
+    absent = [name for name, file in zip(names, files, strict=True) if file is None]
+    if absent:
+        raise ValueError(
+            f"{called} names {len(absent)} of {len(files)} files that are not there: "
+            f"{shortened([*map(printable, absent)])}; relative paths start at the manifest's folder"
+        )
+    found = [file for file in files if file is not None]
+    turned = sum("\\" in name and "\\" not in str(file) for name, file in zip(names, found, strict=True))
+    completed = sum(
+        file.suffix != "" and not name.endswith(file.suffix) for name, file in zip(names, found, strict=True)
+    )
+    remarks += [f"{turned} paths of {called} have backslashes; they were read as slashes"] * (turned > 0)
+    remarks += [f"{completed} names of {called} have no ending; the images' was added"] * (completed > 0)
+    return tuple(found), remarks
+
+
+def _at(folder: Path, name: str) -> Path | None:
+    """The file of this name: as it stands, with slashes for backslashes, or with the ending of an image."""
+    for written in dict.fromkeys((name, name.replace("\\", "/"))):
+        if _is_file(folder / written):
+            return folder / written
+        if not is_image_name(written):
+            for ending in ENDINGS:
+                if _is_file(folder / (written + ending)):
+                    return folder / (written + ending)
+    return None
+
+
+def _folder_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """The folder with all of these files: this one, or the only one in it that has them."""
+    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)]
+    if all(_at(folder, name) for name in names):
+        return folder
+    whole = [path for path in folders if all(_at(path, name) for name in names)]
+    return whole[0] if len(whole) == 1 else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+# --- telling -------------------------------------------------------------------------------------------------------
+
+
+def _told(called: str, cells: Cells, found: Columns) -> str:
+    roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
+    used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
+    others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
+    return f"{called}: {used}" + (f"; passed over: {shortened(others)}" if others else "")
+
+
+def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:
+    grouped = all(listing.groups is not None for listing, _ in listings)
+    return Listing(
+        files=tuple(file for listing, _ in listings for file in listing.files),
+        names=tuple(name for listing, _ in listings for name in listing.names),
+        labels=tuple(label for listing, _ in listings for label in listing.labels),
+        groups=tuple(group for listing, _ in listings for group in listing.groups or ()) if grouped else None,
+        split=tuple(part or "" for listing, part in listings for _ in listing.files),
+        problems=tuple(problems),
+        remarks=tuple(remark for listing, _ in listings for remark in listing.remarks),
+    )
