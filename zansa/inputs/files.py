@@ -138,8 +138,9 @@ def _begins_as_image(path: Path) -> bool:
 def _counted(others: Sequence[str], system: Sequence[str]) -> list[str]:
     sentences = []
     if others:
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in Counter(others).most_common(8))
-        sentences.append(f"{len(others)} files are no images by their ending and were passed over: {kinds}")
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in Counter(sorted(others)).most_common(8))
+        files = f"{len(others)} files are" if len(others) > 1 else "1 file is"
+        sentences.append(f"{files} no image by the ending and passed over: {kinds}")
     if system:
         kinds = ", ".join(f"{count} × {printable(name)}" for name, count in Counter(system).most_common(8))
         sentences.append(f"folders of the operating system were passed over: {kinds}")

@@ -43,8 +43,7 @@ def read_told(source: Path | bytes, channels: int | None = None, name: str | Non
     """read_image of the file's own depth, and what was lost of the file ("": nothing)."""
     with _naming(source, name), _stream(source) as stream:
         levels, lost = decode(stream)
-        colours = channels == 1 and levels.shape[2] == 3 and (levels != levels[..., :1]).any()
-        gray = "its colours were turned to gray" if colours else ""
+        gray = "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
         return to_channels(levels, channels), "; ".join(filter(None, (lost, gray)))
 
 
@@ -176,6 +175,11 @@ def _quiet() -> Iterator[None]:
 
 
 # --- channels and depth ---------------------------------------------------------------------------------------------
+
+
+def _has_colours(levels: np.ndarray) -> bool:
+    """Whether channels differ by more than lossy compression makes of gray (a sixteenth of the range)."""
+    return levels.shape[2] == 3 and int(np.ptp(levels, axis=2).max()) > np.iinfo(levels.dtype).max // 16
 
 
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:

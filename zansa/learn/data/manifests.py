@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...inputs.files import is_hidden, is_image_name, printable
-from ...inputs.tables import TABLES, open_table
+from ...inputs.tables import TABLES, is_number, open_table
 from .sources import MANIFESTS, NEEDED, Listing, part_of, shortened, split_word
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
@@ -44,9 +44,11 @@ def is_manifest(path: Path) -> bool:
         return False
     if table.place("path") is not None:
         return True
-    cells = [*table.header, *table.first] if table.first else table.header
-    named = [table.first[i] for i, name in enumerate(table.header) if table.first and name in PATHS]
-    return any(map(is_image_name, cells)) or any(_folder_of(path.absolute().parent, [cell]) for cell in named if cell)
+    if any(map(is_image_name, [*table.header, *table.first])):
+        return True
+    head = [cells for _, cells in islice(table.rows(), LOOKED_AT)]
+    named = [[cells[i] for cells in head] for i, name in enumerate(table.header) if name in PATHS]
+    return any(_folder_of(path.absolute().parent, cells) for cells in named if cells and all(cells))
 
 
 def manifests_in(folder: Path) -> list[Path]:
@@ -102,24 +104,22 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
 def columns(called: str, cells: Cells) -> Columns:
     """The columns by their names and, where several names are possible, by what they hold; ValueError when it stays
     unclear which is the file or the label."""
+    if any(map(is_image_name, cells)):
+        raise ValueError(f"the first row of {called} names an image: write the names of the columns above it; {NEEDED}")
     images = [name for name in cells if _holds_images(cells[name])]
     path = "path" if "path" in cells else _one(called, [n for n in PATHS if n in images] or images, "image files")
     path = path or next((name for name in PATHS if name in cells), None)
     label = "label" if "label" in cells else _one(called, [n for n in LABELS if n in cells and n != path], "labels")
     group, split = (next((n for n in names if n in cells), None) for names in (GROUPS, SPLITS))
     others = [name for name in cells if name not in (path, group, split, "") and name not in images]
-    if label is None and path is not None and len(others) == 1:
-        label = others[0]
+    words = [name for name in others if not all(map(is_number, cells[name]))]
+    if label is None and path is not None and 1 in (len(others), len(words)):
+        label = (words or others)[0]
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
         has = printable(", ".join(cells)) or "nothing"
-        header = "; its first row names an image: write the columns' names above it" if _is_row(cells) else ""
-        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}){header}; {NEEDED}")
+        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}")
     return Columns(path, label, group, split)
-
-
-def _is_row(cells: Cells) -> bool:
-    return any(map(is_image_name, cells))
 
 
 def _one(called: str, names: list[str], what: str) -> str | None:
