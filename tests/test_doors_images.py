@@ -125,6 +125,20 @@ def test_parts_that_repeat_their_name(tmp_path):
     assert data.files[0].exists()
 
 
+def test_parts_with_a_folder_of_images_between(tmp_path):
+    for part in ("train", "test"):
+        mk(tmp_path / part / "images", "cats", "dogs")
+    assert load(tmp_path).classes == ("cats", "dogs")
+
+
+def test_copies_of_folders_are_told(tmp_path):
+    data = load(mk(tmp_path, "a", "a (1)", "b", "b - Copy", "c (2)"))
+    assert [text[:60] for text in data.problems] == [
+        "the folder a (1) was taken for a class of its own, and looks like a copy of a"[:60],
+        "the folder b - Copy was taken for a class of its own, and looks like a copy of b"[:60],
+    ]
+
+
 def test_a_class_called_train(tmp_path):
     data = load(mk(tmp_path, "train", "airplane", "ship"))
     assert data.classes == ("airplane", "ship", "train")
@@ -228,6 +242,12 @@ def test_names_without_an_ending_are_completed(tmp_path):
     data = load(manifest(tmp_path / "labels.csv", "id,breed,w,h", [f"{i},{'ab'[i % 2]},1,2" for i in range(4)]))
     assert data.files[1] == tmp_path / "train/1.png"
     assert data.remarks[-1] == "4 names of labels.csv have no ending; the images' was added"
+
+
+def test_a_table_is_for_the_folder_of_its_part(tmp_path):
+    mk(tmp_path, "train", "test")
+    manifest(tmp_path / "train.csv", "id,label", [f"{i}.png,{'ab'[i % 2]}" for i in range(4)])
+    assert load(tmp_path).files[0] == tmp_path / "train/0.png"
 
 
 def test_folders_and_a_table_that_contradict_each_other_are_asked_back(tmp_path):

@@ -22,6 +22,8 @@ GREY = 128  # what shows through transparent pixels
 Header = tuple[int, int, int, int]  # height, width, channels, depth
 
 _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an exception, or is no fault here
+
 _ORIENTATION = 0x0112
 _REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS = 254, 277, 262, 284, 338, 258  # of TIFF 6.0
 _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # samples that a photometric interpretation explains; of all others one

@@ -179,7 +179,11 @@ def _quiet() -> Iterator[None]:
 
 def _has_colours(levels: np.ndarray) -> bool:
     """Whether channels differ by more than lossy compression makes of gray (a sixteenth of the range)."""
-    return levels.shape[2] == 3 and int(np.ptp(levels, axis=2).max()) > np.iinfo(levels.dtype).max // 16
+    if levels.shape[2] != 3:
+        return False
+    red, green, blue = np.moveaxis(levels, 2, 0).astype(np.int32)  # np.ptp is twenty times as slow
+    apart = max(int(np.abs(red - green).max()), int(np.abs(green - blue).max()))
+    return apart > np.iinfo(levels.dtype).max // 16
 
 
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
-from .sources import MANIFESTS, SPLIT_WORDS, Listing, part_of, shortened
+from .sources import MANIFESTS, SPLIT_WORDS, Listing, part_of, says_nothing, shortened
 
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
 Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
@@ -18,6 +18,7 @@ scratches hole holes blowhole stain dent chip chipped break broken fray missing 
 pitted inclusion patches crazing scale burr bubble void short open spur mousebite
 """
 INSPECTION = frozenset(_WORDS.split())
+_COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
 
 
 def list_folder(root: Path) -> Listing:
@@ -114,13 +115,15 @@ def _unwrapped(paths: list[Path], part: str | None) -> Tops:
 
 
 def _inner(paths: list[Path], part: str | None) -> list[str]:
-    """The folders that only repeat the name of the part they are in, from the outermost."""
+    """The folders that only repeat the name of the part they are in, or are called images, from the outermost."""
     inner: list[str] = []
     while part is not None:
         tops = _tops(path.relative_to(Path(*inner)) for path in paths)
-        if len(tops) != 1 or part_of(next(iter(tops))) != part:
+        name, below = next(iter(tops.items()))
+        wraps = says_nothing(name) and all(len(path.parts) > 1 for path in below)
+        if len(tops) != 1 or not (part_of(name) == part or wraps):
             break
-        inner.append(next(iter(tops)))
+        inner.append(name)
     return inner
 
 
@@ -145,6 +148,11 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         f"the folder {printable(name)} was taken for a class: it holds images and no folders of classes"
         for name, part in parts.items()
         if part == "train"
+    ]
+    sentences += [
+        f"the folder {printable(name)} was taken for a class of its own, and looks like a copy of {printable(found[1])}"
+        for name in tops
+        if (found := _COPY.fullmatch(name)) and found[1] in tops
     ]
     inside = [set(_tops(paths)) for paths in tops.values()]
     if len(inside) < 2 or any(names != inside[0] for names in inside) or "" in inside[0] or len(inside[0]) < 2:

@@ -185,7 +185,7 @@ def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tup
     folder = manifest.absolute().parent
     files = [_at(folder, name) for name in names]
     remarks = []
-    if not any(files) and (beside := _folder_of(folder, names)):
+    if not any(files) and (beside := _folder_of(folder, names, part_of(manifest.stem))):
         files = [_at(beside, name) for name in names]
         remarks.append(f"the images of {called} were found in the folder {printable(beside.name)}")
     absent = [name for name, file in zip(names, files, strict=True) if file is None]
@@ -216,13 +216,14 @@ def _at(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _folder_of(folder: Path, names: Sequence[str]) -> Path | None:
-    """The folder with all of these files: this one, or the only one in it that has them."""
+def _folder_of(folder: Path, names: Sequence[str], part: str | None = None) -> Path | None:
+    """The folder with all of these files: this one, or one in it, where only one has them or is called after `part`."""
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)]
     if all(_at(folder, name) for name in names):
         return folder
     whole = [path for path in folders if all(_at(path, name) for name in names)]
-    return whole[0] if len(whole) == 1 else None
+    alike = [path for path in whole if part_of(path.name) == part] if len(whole) > 1 and part else whole
+    return alike[0] if len(alike) == 1 else None
 
 
 def _is_file(path: Path) -> bool:

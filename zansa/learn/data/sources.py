@@ -28,6 +28,7 @@ _FILLING = (
     "set|images?|imgs?|data|pictures|photos|split|part|samples|patches|crops|tiles|labels?|annotations?|"
     r"用|データ|セット|画像|写真|\d"
 )
+_FILLED = re.compile(rf"(?:(?:{_FILLING})[\W_]*)+")
 _PART = re.compile(rf"(?:(?:{_FILLING})[\W_]*)*({'|'.join(SPLIT_WORDS)})(?:[\W_]*(?:{_FILLING}))*")
 MANIFESTS = (".csv", ".tsv", ".parquet")
 NEEDED = (
@@ -64,6 +65,11 @@ def part_of(name: str) -> str | None:
     other name."""
     found = _PART.fullmatch(name.casefold())
     return SPLIT_WORDS[found[1]] if found else None
+
+
+def says_nothing(name: str) -> bool:
+    """Whether a folder's name is no class's: images, data, photos."""
+    return _FILLED.fullmatch(name.casefold()) is not None and not name.isdecimal()
 
 
 def shortened(items: Sequence[str], most: int = 5) -> str:
