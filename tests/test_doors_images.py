@@ -211,13 +211,15 @@ def manifest(path, header, rows):
     return path
 
 
-@pytest.mark.parametrize("header", ["filename,class", "image,target", "id,label", "img_path,category", "画像,ラベル"])
+@pytest.mark.parametrize(
+    "header", ["filename,class", "image,target", "id,label", "img_path,category", "画像,ラベル", "File Names,labels"]
+)
 def test_names_that_people_give_columns(tmp_path, header):
     mk(tmp_path, "p")
     data = load(manifest(tmp_path / "m.csv", header, [f"p/{i}.png,{'ab'[i % 2]}" for i in range(4)]))
     assert data.classes == ("a", "b")
     assert data.names == tuple(f"p/{i}.png" for i in range(4))
-    path, label = header.split(",")
+    path, label = header.lower().split(",")
     assert data.remarks == (f"m.csv: images from column {path}, labels from column {label}",)
 
 
@@ -235,6 +237,16 @@ def test_cells_that_are_image_names_make_a_manifest(tmp_path):
             "train.csv: images from column id, labels from column label; passed over: width, height",
             "the images of train.csv were found in the folder images",
         )
+
+
+def test_parts_in_a_column_of_another_name(tmp_path):
+    mk(tmp_path, "p")
+    rows = [f"{i},p/{i}.png,{'ab'[i % 2]},{['train', 'valid'][i // 2]}" for i in range(4)]
+    data = load(manifest(tmp_path / "m.csv", "class id,filepaths,labels,data set", rows))
+    assert data.classes == ("a", "b")
+    assert data.split.tolist() == ["train", "train", "val", "val"]
+    other = load(manifest(tmp_path / "n.csv", "filepaths,labels,set", [f"p/{i}.png,{i % 2},A" for i in range(4)]))
+    assert other.split is None
 
 
 def test_names_without_an_ending_are_completed(tmp_path):
@@ -296,7 +308,7 @@ def test_tables_of_series_stay_series(tmp_path):
         (
             "image,filename,label",
             "p/0.png,p/1.png,a",
-            "several columns of image files: filename, image; call the one that counts",
+            "several columns of image files: image, filename; call the one that counts",
         ),
         ("image,scab,rust", "p/0.png,0,1", r"no column label \(it has: image, scab, rust\)"),
         ("p/1.png,a", "p/0.png,b", "the first row of m.csv names an image: write the names of the columns above"),
@@ -626,6 +638,16 @@ def test_images_of_any_number_of_channels_are_learned_and_predicted(tmp_path, ch
     rows = list(runtime.predict(predictor, [*sorted(data.files, key=lambda file: file.name), tmp_path / "gone.npz"]))
     assert [row["probability"] for row in rows[:6]] == pytest.approx(expected.max(axis=1).tolist(), abs=1e-6)
     assert rows[6]["error"] == f"cannot read {tmp_path}/gone.npz: No such file or directory"
+
+
+def test_many_channels_in_arrays(tmp_path):
+    patches = RANDOM.integers(0, 255, (4, 11, 11, 200), np.uint8)
+    data = from_arrays(patches, [0, 1, 0, 1])
+    assert data.images.shape == (4, 11, 11, 200)
+    assert data.remarks == ("the images have 200 channels, neither gray nor colour: each is an input",)
+    for wrong in (np.moveaxis(patches, 3, 1), np.zeros((4, 3, 32, 40), np.uint8), np.zeros((4, 5, 32, 32), np.uint8)):
+        with pytest.raises(ValueError, match=r"move the channels to the end: np\.moveaxis"):
+            from_arrays(wrong, [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"bigtiff": True}, {"byteorder": ">"}])

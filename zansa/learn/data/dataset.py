@@ -103,17 +103,18 @@ def from_arrays(
     target = _size(size) or default_size([picture.shape[:2] for picture in pictures])
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
     numbers, found = number(words)
+    preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
     return Dataset(
         images=_fitted(pictures, target, fit),
         labels=numbers,
         classes=found,
         names=shown,
         digests=tuple(digest(picture) for picture in pictures),
-        preprocess=_preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8),
+        preprocess=preprocess,
         kind=kind or default_kind(found, pictures[0].shape[2]),
         groups=None if groups is None else np.array([str(group) for group in groups]),
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
-        remarks=respelled,
+        remarks=respelled + _channels_told(preprocess),
     )
 
 
@@ -204,7 +205,7 @@ def from_listing(
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
         problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
-        remarks=listing.remarks + respelled,
+        remarks=listing.remarks + respelled + _channels_told(decoded.preprocess),
     )
 
 
@@ -275,14 +276,25 @@ def _refuse_array(picture: np.ndarray, first: np.ndarray) -> None:
         raise ValueError(
             f"the images are {picture.dtype}; allowed: uint8 (0 to 255) or uint16 (0 to 65535); scale and round them"
         )
-    if picture.ndim != 3 or 0 in picture.shape or picture.shape[2] > 16:
-        hint = "; move the channels to the end: np.moveaxis(images, 1, -1)" if picture.shape[0] in (1, 3) else ""
-        raise ValueError(f"an image has the shape {picture.shape}; allowed: (H, W) or (H, W, C) with C up to 16{hint}")
+    first_is_channels = picture.ndim == 3 and _may_be_channels_first(*picture.shape)
+    if picture.ndim != 3 or 0 in picture.shape or first_is_channels:
+        hint = "; move the channels to the end: np.moveaxis(images, 1, -1)" if first_is_channels else ""
+        raise ValueError(f"an image has the shape {picture.shape}; allowed: (H, W) or (H, W, C){hint}")
     if picture.dtype != first.dtype or picture.shape[2] != first.shape[2]:
         raise ValueError(
             f"images of {first.shape[2]} channels {first.dtype} and of {picture.shape[2]} channels {picture.dtype} are "
             "mixed; bring them to one form"
         )
+
+
+def _may_be_channels_first(height: int, width: int, channels: int) -> bool:
+    """Whether (height, width, channels) is rather (channels, side, side), or (1 to 4, height, width)."""
+    return channels > 4 and (height <= 4 or (channels == width and height != width))
+
+
+def _channels_told(preprocess: Preprocess) -> tuple[str, ...]:
+    count = preprocess.channels
+    return () if count in (1, 3) else (f"the images have {count} channels, neither gray nor colour: each is an input",)
 
 
 def label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:

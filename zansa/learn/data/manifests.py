@@ -1,6 +1,7 @@
 """Tables of images: which columns hold the files and their labels, and where the files are."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +10,13 @@ from pathlib import Path
 
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_number, open_table
-from .sources import MANIFESTS, NEEDED, Listing, part_of, shortened, split_word
+from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
          "imagename", "image_file", "image_id", "img", "img_path", "img_name", "picture", "photo", "id", "name", "画像",
          "ファイル", "ファイル名")  # fmt: skip
-LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "labels", "ラベル", "クラス")
-GROUPS = ("group",)
-SPLITS = ("split", "subset", "partition")
+LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス")
+SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
 LOOKED_AT = 50  # rows that tell what a column holds
 
@@ -47,7 +47,7 @@ def is_manifest(path: Path) -> bool:
     if any(map(is_image_name, [*table.header, *table.first])):
         return True
     head = [cells for _, cells in islice(table.rows(), LOOKED_AT)]
-    named = [[cells[i] for cells in head] for i, name in enumerate(table.header) if name in PATHS]
+    named = [[cells[i] for cells in head] for i, name in enumerate(table.header) if _plain(name) in PATHS]
     return any(_folder_of(path.absolute().parent, cells) for cells in named if cells and all(cells))
 
 
@@ -107,10 +107,16 @@ def columns(called: str, cells: Cells) -> Columns:
     if any(map(is_image_name, cells)):
         raise ValueError(f"the first row of {called} names an image: write the names of the columns above it; {NEEDED}")
     images = [name for name in cells if _holds_images(cells[name])]
-    path = "path" if "path" in cells else _one(called, [n for n in PATHS if n in images] or images, "image files")
-    path = path or next((name for name in PATHS if name in cells), None)
-    label = "label" if "label" in cells else _one(called, [n for n in LABELS if n in cells and n != path], "labels")
-    group, split = (next((n for n in names if n in cells), None) for names in (GROUPS, SPLITS))
+    known = [name for name in images if _plain(name) in PATHS]
+    path = "path" if "path" in cells else _one(called, known or images, "image files")
+    path = path or min((n for n in cells if _plain(n) in PATHS), key=lambda n: PATHS.index(_plain(n)), default=None)
+    labels = [name for name in cells if _plain(name) in LABELS and name != path]
+    label = "label" if "label" in cells else _one(called, labels, "labels")
+    group = "group" if "group" in cells else None
+    parts = [
+        name for name in cells if _plain(name) in SPLITS and all(cell.lower() in SPLIT_WORDS for cell in cells[name])
+    ]
+    split = "split" if "split" in cells else next(iter(parts), None)
     others = [name for name in cells if name not in (path, group, split, "") and name not in images]
     words = [name for name in others if not all(map(is_number, cells[name]))]
     if label is None and path is not None and 1 in (len(others), len(words)):
@@ -120,6 +126,11 @@ def columns(called: str, cells: Cells) -> Columns:
         has = printable(", ".join(cells)) or "nothing"
         raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}")
     return Columns(path, label, group, split)
+
+
+def _plain(name: str) -> str:
+    """A column's name as the tables of this file have it: "File Names" is file_name."""
+    return re.sub(r"[\s-]+", "_", name.strip()).removesuffix("s") if name != "class" else name
 
 
 def _one(called: str, names: list[str], what: str) -> str | None:
