@@ -15,7 +15,7 @@ from zansa.arch.use import Preprocess
 from zansa.deploy import runtime
 from zansa.inputs.columns import holds_series
 from zansa.inputs.encodings import encoding_of
-from zansa.inputs.tables import one_spelling, open_table
+from zansa.inputs.tables import number_spelling, open_table
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data import load
@@ -301,7 +301,7 @@ def test_none_is_a_word(tmp_path):
     ],
 )
 def test_a_number_is_one_class(labels, again):
-    found, told = one_spelling(labels)
+    found, told = number_spelling(labels)
     assert found == again
     assert bool(told) == (labels != again)
 

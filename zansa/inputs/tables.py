@@ -162,7 +162,7 @@ def like_number(cell: str) -> bool:
     return is_number(cell) or has_comma(cell) or cell.lower() in MARKS
 
 
-def one_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
+def number_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
     """The labels with one spelling for each number, and what was done, in a sentence ("": nothing): 1, 1.0 and
     1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
     numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(unicodedata.normalize("NFKC", label))}

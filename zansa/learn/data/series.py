@@ -22,9 +22,10 @@ from ...inputs.series import (
     samples_of,
     signals_of,
 )
-from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, one_spelling, open_table
+from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table
 from .dataset import Dataset, label_names, number
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
+from .spelling import one_spelling
 
 MOST_LETTERS = 64  # more different symbols are no alphabet
 Values = Sequence[str] | Sequence[np.ndarray] | np.ndarray
@@ -82,7 +83,7 @@ def list_tables(tables: Sequence[tuple[Path, str | None]], like: Preprocess | No
             )
     labels, changed = one_spelling(rows["labels"])
     remarks += [f"{note} (in {count} series)" for note, count in notes.items() if note]
-    remarks += [changed] if changed else []
+    remarks += changed
     filled = {name: values or None for name, values in rows.items()}
     return filled | {"labels": labels, "remarks": tuple(remarks), "columns": tuple(known)}
 
