@@ -36,6 +36,8 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
         )
     for problem in data.problems:
         tell(event("warning", text=problem))
+    for remark in data.remarks:
+        tell(event("note", text=remark))
     if data.preprocess.depth != answer.preprocess.depth:
         raise ValueError(
             f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "
