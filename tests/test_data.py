@@ -28,7 +28,8 @@ from zansa.inputs.images import digest as pixel_digest
 from zansa.inputs.images import prepare, read_image
 from zansa.learn.data import cache as caching
 from zansa.learn.data import from_arrays, load
-from zansa.learn.data.dataset import default_kind, default_size
+from zansa.learn.data.dataset import default_size
+from zansa.learn.data.kinds import likely_kind
 from zansa.learn.data.public import SETS, read_public
 
 RANDOM = np.random.default_rng(11)
@@ -167,10 +168,22 @@ def test_default_size(shapes, size):
         (("Type_Scratch", "y2"), 3, "surface"),
         (("cat", "dog"), 1, "surface"),
         (("cat", "goodness"), 3, "natural"),
+        (("P", "F"), 1, "surface"),
+        (("良", "否"), 1, "surface"),
+        (("A", "B"), 1, "symbol"),
+        (("良", "山", "川"), 1, "symbol"),
+        (("キズ", "打痕"), 3, "surface"),
+        (("open", "closed"), 3, "natural"),
     ],
 )
-def test_default_kind(classes, channels, kind):
-    assert default_kind(classes, channels) == kind
+def test_the_kind_is_guessed_and_told_with_its_reason(classes, channels, kind):
+    found = likely_kind(classes, channels)
+    assert found.name == kind
+    assert "--kind " in found.reason
+    images = np.zeros((4, 8, 8, channels), np.uint8)
+    guessed = from_arrays(images, [0, 0, 1, 1], classes=classes[:2])
+    assert guessed.remarks == (likely_kind(guessed.classes, channels).reason,)
+    assert from_arrays(images, [0, 0, 1, 1], classes=classes[:2], kind="natural").remarks == ()
 
 
 # --- manifests -----------------------------------------------------------------------------------------------------
@@ -207,8 +220,9 @@ def check_manifest(data):
 
 @pytest.mark.parametrize(
     ("name", "delimiter", "encoding"),
-    [("m.csv", ",", "utf-8"), ("m.CSV", ";", "utf-8-sig"), ("m.tsv", "\t", "utf-8-sig"), ("m.csv", "\t", "utf-8")],
-)
+    [("m.csv", ",", "utf-8"), ("m.CSV", ";", "utf-8-sig"), ("m.tsv", "\t", "utf-8-sig"), ("m.csv", "\t", "utf-8"),
+     ("m.csv", ",", "utf-16"), ("m.csv", "\t", "utf-16-le"), ("m.tsv", "\t", "utf-16-be")],
+)  # fmt: skip
 def test_text_manifests(tmp_path, pictures, name, delimiter, encoding):
     check_manifest(load(write_manifest(tmp_path / name, delimiter=delimiter, encoding=encoding)))
 
@@ -271,7 +285,7 @@ def test_bad_manifests(tmp_path, pictures, rows, columns, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("m.csv", "path,label\na,b".encode("utf-16"), "is no UTF-8 text; save it as 'CSV UTF-8'"),
+        ("m.csv", bytes(range(64)), "is no text: it has bytes of zero; save it as 'CSV UTF-8'"),
         ("m.csv", b"", "has no column path"),
         ("m.csv", b'path,label\n"a,b', "is no table of text"),
         ("m.parquet", b"path,label\na,b", "cannot read m.parquet as a Parquet table"),

@@ -115,14 +115,17 @@ def test_parts_by_the_names_that_people_give_them(tmp_path, names):
     assert sorted(set(data.split)) == ["test", "train"]
 
 
-def test_parts_that_repeat_their_name(tmp_path):
-    mk(tmp_path / "training_set/training_set", "cats", "dogs")
-    mk(tmp_path / "test_set/test_set", "cats", "dogs")
+@pytest.mark.parametrize("form", ["{}ing_set", "seg_{}", "{}"])
+def test_parts_that_repeat_their_name(tmp_path, form):
+    test = form.format("test")
+    for name in (form.format("train"), test):
+        mk(tmp_path / name / name, "cats", "dogs")
     data = load(tmp_path)
     assert data.classes == ("cats", "dogs")
-    assert data.names[0] == "test_set/test_set/cats/0.png"
-    assert data.split[0] == "test"
-    assert data.files[0].exists()
+    first = data.names.index(f"{test}/{test}/cats/0.png")
+    assert data.split[first] == "test"
+    assert sorted(set(data.split)) == ["test", "train"]
+    assert data.files[first].exists()
 
 
 def test_parts_with_a_folder_of_images_between(tmp_path):
@@ -185,7 +188,7 @@ def test_spellings_of_one_class(tmp_path):
     data = load(mk(tmp_path, "OK", "ok", "NG", normalize("NFC", "ガラス"), normalize("NFD", "ガラス")))
     assert data.classes == ("NG", "OK", normalize("NFC", "ガラス"))
     assert np.bincount(data.labels).tolist() == [4, 8, 8]
-    assert data.remarks == (
+    assert data.remarks[1:] == (
         "OK and ok were taken for one class, OK: only their spelling differs",
         "the class ガラス is written in 2 Unicode forms; they were taken for one class",
     )
@@ -220,7 +223,7 @@ def test_names_that_people_give_columns(tmp_path, header):
     assert data.classes == ("a", "b")
     assert data.names == tuple(f"p/{i}.png" for i in range(4))
     path, label = header.lower().split(",")
-    assert data.remarks == (f"m.csv: images from column {path}, labels from column {label}",)
+    assert data.remarks[1:] == (f"m.csv: images from column {path}, labels from column {label}",)
 
 
 WIDE = "id,label,width,height"
@@ -233,7 +236,7 @@ def test_cells_that_are_image_names_make_a_manifest(tmp_path):
         data = load(source if source.suffix else manifest(tmp_path / file, WIDE, WIDE_ROWS).parent)
         assert data.images.shape == (4, 12, 10, 1)
         assert data.classes == ("a", "b")
-        assert data.remarks == (
+        assert data.remarks[1:] == (
             "train.csv: images from column id, labels from column label; passed over: width, height",
             "the images of train.csv were found in the folder images",
         )
@@ -279,7 +282,7 @@ def test_folders_and_a_table_that_contradict_each_other_are_asked_back(tmp_path)
 def test_a_manifest_that_agrees_with_the_folders_is_told(tmp_path):
     mk(tmp_path, "one", "two", count=2)
     manifest(tmp_path / "index.csv", "file,class", [f"{c}/{i}.png,{c}" for c in ("one", "two") for i in range(2)])
-    assert "index.csv has the same labels as the folders; to use its groups" in load(tmp_path).remarks[0]
+    assert "index.csv has the same labels as the folders; to use its groups" in load(tmp_path).remarks[-1]
 
 
 def test_a_manifest_for_each_part(tmp_path):
@@ -290,6 +293,10 @@ def test_a_manifest_for_each_part(tmp_path):
     data = load(tmp_path)
     assert data.split.tolist() == ["train"] * 4 + ["val"] * 2
     assert data.problems[0].startswith("test.csv was left out: test.csv has no column label")
+    manifest(tmp_path / "sample_submission.csv", "image,label", ["all/0.png,a"])
+    assert load(tmp_path).problems[0] == "sample_submission.csv was left out: its name says no part"
+    (tmp_path / "val.csv").unlink()
+    assert load(tmp_path).split is None
 
 
 def test_tables_of_series_stay_series(tmp_path):
@@ -325,6 +332,14 @@ def test_parquet_columns_by_other_names(tmp_path):
     table = pyarrow.table({"file_name": [f"p/{i}.png" for i in range(4)], "category": [1, 2, 1, 2], "blob": [b"x"] * 4})
     pyarrow.parquet.write_table(table, tmp_path / "m.parquet")
     assert load(tmp_path / "m.parquet").classes == ("1", "2")
+
+
+def test_paths_in_another_unicode_form_are_found(tmp_path):
+    mk(tmp_path, normalize("NFC", "が"))
+    data = load(
+        manifest(tmp_path / "m.csv", "path,label", [normalize("NFD", f"が/{i}.png,{'ab'[i % 2]}") for i in range(4)])
+    )
+    assert len(data) == 4
 
 
 # --- 3. two doors --------------------------------------------------------------------------------------------------
@@ -435,7 +450,7 @@ def pages(path, count=3, **options):
     return path
 
 
-@pytest.mark.parametrize("kind", ["tif", "gif", "webp", "png"])
+@pytest.mark.parametrize("kind", ["tif", "gif", "webp", "png", "mpo"])
 def test_pages_behind_the_first_are_told(tmp_path, kind, predictor):
     path = pages(tmp_path / f"a.{kind}")
     assert read_told(path)[1] == "only the first of 3 pages was read"
@@ -644,7 +659,7 @@ def test_many_channels_in_arrays(tmp_path):
     patches = RANDOM.integers(0, 255, (4, 11, 11, 200), np.uint8)
     data = from_arrays(patches, [0, 1, 0, 1])
     assert data.images.shape == (4, 11, 11, 200)
-    assert data.remarks == ("the images have 200 channels, neither gray nor colour: each is an input",)
+    assert data.remarks[1:] == ("the images have 200 channels, neither gray nor colour: each is an input",)
     for wrong in (np.moveaxis(patches, 3, 1), np.zeros((4, 3, 32, 40), np.uint8), np.zeros((4, 5, 32, 32), np.uint8)):
         with pytest.raises(ValueError, match=r"move the channels to the end: np\.moveaxis"):
             from_arrays(wrong, [0, 1, 0, 1])

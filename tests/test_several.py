@@ -101,8 +101,8 @@ def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
 
 
 def test_two_processes_grow_a_whole_run(grown):
-    assert sorted(path.name for path in grown.iterdir()) == ["grown", "grown-macs-800000"]
-    for name in ("grown", "grown-macs-800000"):
+    assert sorted(path.name for path in grown.iterdir()) == ["grown", "grown-macs-800k"]
+    for name in ("grown", "grown-macs-800k"):
         metrics = json.loads((grown / name / "metrics.json").read_text())
         assert metrics["training"]["processes"] == 2
         assert metrics["test"]["accuracy"]["value"] > 0.5
@@ -113,14 +113,14 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
     command, settings = together("-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", tmp_path,
                                  "--name", "grown", *SHORT)  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
-    while not (tmp_path / "grown-macs-800000" / "checkpoint.pt").exists():
+    while not (tmp_path / "grown-macs-800k" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)
     subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)], check=True)  # every one of them has it in its command line
     process.wait()
     result = run("-m", "zansa", "resume", tmp_path / "grown")
     assert result.returncode == 0, result.stderr
-    for name in ("grown", "grown-macs-800000"):
+    for name in ("grown", "grown-macs-800k"):
         whole, broken = (load_file(out / name / "model.safetensors") for out in (grown, tmp_path))
         assert whole.keys() == broken.keys()
         assert all(np.array_equal(whole[key], broken[key]) for key in whole)

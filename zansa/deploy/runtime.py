@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from math import prod
@@ -16,25 +16,16 @@ import numpy as np
 import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
+from ..inputs.columns import Columns, columns, is_label, listed
 from ..inputs.images import printable, read_like, refuse_depth, to_channels
-from ..inputs.series import as_signal, columns, name_of, prepare_series, signals_of, value_of
-from ..inputs.tables import TABLES, open_npz, open_table
+from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
+from ..inputs.tables import TABLES, Table, open_npz, open_table
 
 FORMAT = "1"
-
-
 COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
-
-
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
-
-
 BATCH = 32  # images in one run, at most
-
-
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
-
-
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 
@@ -84,7 +75,8 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
 def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
     """One row per image file, or image of an .npz, in the given order, with the keys COLUMNS; of a model of series one
     per row of the .csv, .tsv or .npz files, with the keys SERIES_COLUMNS. `note` says what of a sample was lost: pages
-    behind the first, colours that became gray, what of a series was cut or not understood.
+    behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
+    the table is otherwise than in training.
 
     `score` is 1 - p(good), and `decision` is "reject" when it reaches the threshold, else "accept"; both are None in
     a model without operating point. An image or row that cannot be read, or is of another bit depth or number of
@@ -250,24 +242,31 @@ def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
             yield _prepared(f"row {i}", signal, preprocess)
         return
     table = open_table(path)
-    found = columns(table, preprocess.size[0])
+    found = columns(table, preprocess.size[0], preprocess.columns, preprocess.by_moments)
     if (found.sequence is None) == bool(preprocess.alphabet):
         has = "no column sequence" if found.sequence is None else "sequences of letters"
         raise ValueError(f"{name} has {has}; this model takes {preprocess.noun}s")
-    for number, cells in table.rows():
-        called = name_of(number, cells, found)
-        try:
-            value = value_of(cells, found)
-        except ValueError as error:
-            yield called, None, "", str(error)
+    note = "; ".join(filter(None, (found.note, _passed_over(table, found))))
+    for row in samples_of(table, replace(found, label=None, group=None, split=None)):
+        if row.value is None:
+            yield row.name, None, "", row.error
         else:
-            yield _prepared(called, value, preprocess)
+            yield _prepared(row.name, row.value, preprocess, note, row.note)
 
 
-def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess) -> Read:
+def _passed_over(table: Table, found: Columns) -> str:
+    """Which columns are neither the model's nor known by their names, in a few words."""
+    header = table.header or ()
+    label = [found.label] if header and found.label is not None and not is_label(header[found.label]) else []
+    places = sorted([*found.more, *label])
+    return f"passed over: {listed([header[i] for i in places])}" if places else ""
+
+
+def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess, *notes: str) -> Read:
     try:
         sample = as_signal(value) if not isinstance(value, str) else value
-        return name, *prepare_series(sample, preprocess), None
+        values, lost = prepare_series(sample, preprocess)
+        return name, values, "; ".join(filter(None, (*notes, fit_note(sample, preprocess), lost))), None
     except ValueError as error:
         return name, None, "", str(error)
 

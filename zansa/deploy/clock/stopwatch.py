@@ -29,14 +29,8 @@ from ...arch.zoo import cifar_net
 from .twin import NUMBERS, twin
 
 PROFILED = 20  # runs of a network for its parts
-
-
 TURN, TURNS, SECONDS = 10, 9, 2.0  # runs in a turn; how many turns at least, and for how long
-
-
 GLANCES, GLANCE, PAUSE = 8, 0.25, 0.5  # how often the reference is watched for its usual time; seconds of each, between
-
-
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 

@@ -13,7 +13,7 @@ from ...arch.use import Preprocess
 from ...inputs.images import digest, fit_image, refuse_depth, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
-from .folders import INSPECTION
+from .kinds import likely_kind
 from .sources import Listing, shortened, split_word
 from .spelling import one_spelling
 
@@ -104,6 +104,7 @@ def from_arrays(
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
     numbers, found = number(words)
     preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
+    likely = likely_kind(found, preprocess.channels)
     return Dataset(
         images=_fitted(pictures, target, fit),
         labels=numbers,
@@ -111,10 +112,10 @@ def from_arrays(
         names=shown,
         digests=tuple(digest(picture) for picture in pictures),
         preprocess=preprocess,
-        kind=kind or default_kind(found, pictures[0].shape[2]),
+        kind=kind or likely.name,
         groups=None if groups is None else np.array([str(group) for group in groups]),
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
-        remarks=respelled + _channels_told(preprocess),
+        remarks=(*(() if kind else (likely.reason,)), *respelled, *_channels_told(preprocess)),
     )
 
 
@@ -135,15 +136,6 @@ def default_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
 
 def _shorter(side: float) -> int:
     return max(16, 16 * round(side / 16))
-
-
-def default_kind(classes: Sequence[str], channels: int) -> str:
-    """What the images probably are: "symbol" when every class name is one character, "surface" when they are gray or
-    a class name holds a word of inspection (good, scratch, ...), otherwise "natural"."""
-    if all(len(name) == 1 for name in classes):
-        return "symbol"
-    words = {word for name in classes for word in re.split("[^a-z]+", name.lower())}
-    return "surface" if channels == 1 or words & INSPECTION else "natural"
 
 
 # --- settings ------------------------------------------------------------------------------------------------------
@@ -192,6 +184,7 @@ def from_listing(
     _refuse_unreadable(listing, decoded)
     words, respelled = one_spelling([listing.labels[i] for i in decoded.kept])
     labels, classes = number(words)
+    likely = likely_kind(classes, decoded.preprocess.channels)
     names = tuple(listing.names[i] for i in decoded.kept)
     return Dataset(
         images=decoded.images,
@@ -200,12 +193,17 @@ def from_listing(
         names=names,
         digests=decoded.digests,
         preprocess=decoded.preprocess,
-        kind=kind or default_kind(classes, decoded.preprocess.channels),
+        kind=kind or likely.name,
         groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
         problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
-        remarks=listing.remarks + respelled + _channels_told(decoded.preprocess),
+        remarks=(
+            *(() if kind else (likely.reason,)),
+            *listing.remarks,
+            *respelled,
+            *_channels_told(decoded.preprocess),
+        ),
     )
 
 

@@ -69,7 +69,7 @@ def load(
     if tables or "signals" in arrays:
         if like is not None and not like.series:
             raise ValueError(f"the model takes images, and {printable(str(path))} holds series")
-        rows = list_tables(tables) if tables else list_arrays(path, arrays)
+        rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
         data = from_series(
             **rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=like.alphabet if like else None
         )
