@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from unicodedata import normalize
@@ -696,6 +697,20 @@ def test_bands_that_are_fractions_are_refused(tmp_path):
     path.write_bytes(tiff(np.ones((9, 7, 5), np.float32), photometric="minisblack", planarconfig="contig"))
     with pytest.raises(ValueError, match=r"a\.tif: its levels are float32; save it as 8-bit or 16-bit integers"):
         read_image(path)
+
+
+def test_bands_of_a_compression_that_is_not_known_name_what_reads_it(tmp_path):
+    stream = BytesIO()
+    Image.fromarray(RGB16.astype(np.uint8)).save(stream, "tiff", compression="tiff_lzw")
+    data = stream.getvalue()
+    colour, bands = (struct.pack("<HHIHH", 262, 3, 1, kind, 0) for kind in (2, 1))
+    assert colour in data
+    (tmp_path / "a.tif").write_bytes(data.replace(colour, bands))
+    if find_spec("imagecodecs"):
+        assert np.array_equal(read_image(tmp_path / "a.tif"), RGB16.astype(np.uint8))
+    else:
+        with pytest.raises(ValueError, match="requires the 'imagecodecs' package"):
+            read_image(tmp_path / "a.tif")
 
 
 def test_other_numbers_of_bands_are_told(tmp_path, predictor):
