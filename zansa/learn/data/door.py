@@ -70,8 +70,7 @@ def load(
         if like is not None and not like.series:
             raise ValueError(f"the model takes images, and {printable(str(path))} holds series")
         rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
-        alphabet = like.alphabet if like else None
-        data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
+        data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=like and like.alphabet)
         return data if listing is None else replace(data, problems=(*data.problems, _unread(tables, listing)))
     sides = _sides(size, like)
     _refuse_channels(channels, like)
