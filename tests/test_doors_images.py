@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from unicodedata import normalize
@@ -115,14 +116,17 @@ def test_parts_by_the_names_that_people_give_them(tmp_path, names):
     assert sorted(set(data.split)) == ["test", "train"]
 
 
-def test_parts_that_repeat_their_name(tmp_path):
-    mk(tmp_path / "training_set/training_set", "cats", "dogs")
-    mk(tmp_path / "test_set/test_set", "cats", "dogs")
+@pytest.mark.parametrize("form", ["{}ing_set", "seg_{}", "{}"])
+def test_parts_that_repeat_their_name(tmp_path, form):
+    test = form.format("test")
+    for name in (form.format("train"), test):
+        mk(tmp_path / name / name, "cats", "dogs")
     data = load(tmp_path)
     assert data.classes == ("cats", "dogs")
-    assert data.names[0] == "test_set/test_set/cats/0.png"
-    assert data.split[0] == "test"
-    assert data.files[0].exists()
+    first = data.names.index(f"{test}/{test}/cats/0.png")
+    assert data.split[first] == "test"
+    assert sorted(set(data.split)) == ["test", "train"]
+    assert data.files[first].exists()
 
 
 def test_parts_with_a_folder_of_images_between(tmp_path):
@@ -279,7 +283,7 @@ def test_folders_and_a_table_that_contradict_each_other_are_asked_back(tmp_path)
 def test_a_manifest_that_agrees_with_the_folders_is_told(tmp_path):
     mk(tmp_path, "one", "two", count=2)
     manifest(tmp_path / "index.csv", "file,class", [f"{c}/{i}.png,{c}" for c in ("one", "two") for i in range(2)])
-    assert "index.csv has the same labels as the folders; to use its groups" in " ".join(load(tmp_path).remarks)
+    assert "index.csv has the same labels as the folders; to use its groups" in load(tmp_path).remarks[-1]
 
 
 def test_a_manifest_for_each_part(tmp_path):
@@ -290,6 +294,10 @@ def test_a_manifest_for_each_part(tmp_path):
     data = load(tmp_path)
     assert data.split.tolist() == ["train"] * 4 + ["val"] * 2
     assert data.problems[0].startswith("test.csv was left out: test.csv has no column label")
+    manifest(tmp_path / "sample_submission.csv", "image,label", ["all/0.png,a"])
+    assert load(tmp_path).problems[0] == "sample_submission.csv was left out: its name says no part"
+    (tmp_path / "val.csv").unlink()
+    assert load(tmp_path).split is None
 
 
 def test_tables_of_series_stay_series(tmp_path):
@@ -325,6 +333,14 @@ def test_parquet_columns_by_other_names(tmp_path):
     table = pyarrow.table({"file_name": [f"p/{i}.png" for i in range(4)], "category": [1, 2, 1, 2], "blob": [b"x"] * 4})
     pyarrow.parquet.write_table(table, tmp_path / "m.parquet")
     assert load(tmp_path / "m.parquet").classes == ("1", "2")
+
+
+def test_paths_in_another_unicode_form_are_found(tmp_path):
+    mk(tmp_path, normalize("NFC", "が"))
+    data = load(
+        manifest(tmp_path / "m.csv", "path,label", [normalize("NFD", f"が/{i}.png,{'ab'[i % 2]}") for i in range(4)])
+    )
+    assert len(data) == 4
 
 
 # --- 3. two doors --------------------------------------------------------------------------------------------------
@@ -435,7 +451,7 @@ def pages(path, count=3, **options):
     return path
 
 
-@pytest.mark.parametrize("kind", ["tif", "gif", "webp", "png"])
+@pytest.mark.parametrize("kind", ["tif", "gif", "webp", "png", "mpo"])
 def test_pages_behind_the_first_are_told(tmp_path, kind, predictor):
     path = pages(tmp_path / f"a.{kind}")
     assert read_told(path)[1] == "only the first of 3 pages was read"
@@ -681,6 +697,20 @@ def test_bands_that_are_fractions_are_refused(tmp_path):
     path.write_bytes(tiff(np.ones((9, 7, 5), np.float32), photometric="minisblack", planarconfig="contig"))
     with pytest.raises(ValueError, match=r"a\.tif: its levels are float32; save it as 8-bit or 16-bit integers"):
         read_image(path)
+
+
+def test_bands_of_a_compression_that_is_not_known_name_what_reads_it(tmp_path):
+    stream = BytesIO()
+    Image.fromarray(RGB16.astype(np.uint8)).save(stream, "tiff", compression="tiff_lzw")
+    data = stream.getvalue()
+    colour, bands = (struct.pack("<HHIHH", 262, 3, 1, kind, 0) for kind in (2, 1))
+    assert colour in data
+    (tmp_path / "a.tif").write_bytes(data.replace(colour, bands))
+    if find_spec("imagecodecs"):
+        assert np.array_equal(read_image(tmp_path / "a.tif"), RGB16.astype(np.uint8))
+    else:
+        with pytest.raises(ValueError, match="requires the 'imagecodecs' package"):
+            read_image(tmp_path / "a.tif")
 
 
 def test_other_numbers_of_bands_are_told(tmp_path, predictor):

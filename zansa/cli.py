@@ -128,6 +128,8 @@ def adapt(
     from .jobs.adapt import adapt as work
 
     facts = work(model, images, out, source)
+    for sentence in facts["left_out"]:
+        print(f"warning: {sentence}", file=sys.stderr)
     print(json.dumps(facts) if as_json else screen.adapted_text(out, facts))
 
 
@@ -155,11 +157,16 @@ def predict(
     """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed.
 
     class is the most probable class; decision is "reject" where score = 1 - p(good) reaches the model's line, which
-    can differ from what the class alone would say.
+    can differ from what the class alone would say. The exit code is 0 when all was answered, 1 when some of it could
+    not be read, and 2 when a file that was named is not there; standard error says which.
     """
     from .jobs.predict import predict as work
 
-    work(model, images, as_json, sys.stdout)
+    code, told = work(model, images, as_json, sys.stdout)
+    for sentence in told:
+        print(f"zansa: {sentence}", file=sys.stderr)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -175,6 +182,8 @@ def export(
     from .jobs.export import export_model as work
 
     parity = work(model, images, out)
+    for sentence in parity["left_out"]:
+        print(f"warning: {sentence}", file=sys.stderr)
     print(json.dumps(parity) if as_json else screen.parity_text(out, parity))
 
 

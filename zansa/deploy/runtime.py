@@ -75,8 +75,8 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
 def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
     """One row per image file, or image of an .npz, in the given order, with the keys COLUMNS; of a model of series one
     per row of the .csv, .tsv or .npz files, with the keys SERIES_COLUMNS. `note` says what of a sample was lost: pages
-    after the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of the
-    table is otherwise than in training.
+    behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
+    the table is otherwise than in training.
 
     `score` is 1 - p(good), and `decision` is "reject" when it reaches the threshold, else "accept"; both are None in
     a model without operating point. An image or row that cannot be read, or is of another bit depth or number of

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .files import is_image_name
-from .images import printable
+from .files import EXTENSIONS, printable
 from .tables import Table, has_comma, has_unit, is_number, like_number
 
 LABELS = ("label", "class", "target")
@@ -52,7 +51,7 @@ class Columns:
 def holds_series(table: Table) -> bool:
     """Whether a table's rows are samples or moments, and not names of image files: it has a column `sequence`, or no
     header, or no column `path` and at least two of numbers; and no cell of its first row is called like an image."""
-    if any(is_image_name(cell) for cell in table.first):
+    if any(_ending(cell) in EXTENSIONS for cell in table.first):
         return False
     if table.header is None:
         return len(table.first) > 1
@@ -151,6 +150,10 @@ def _name(table: Table) -> int | None:
     if (place := table.place(*NAMES)) is not None or table.header is None:
         return place
     return next((i for i, name in enumerate(table.header) if is_id(name)), None)
+
+
+def _ending(cell: str) -> str:
+    return "." + cell.rpartition(".")[2].lower()
 
 
 def _refuse_names(table: Table) -> None:

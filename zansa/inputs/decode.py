@@ -27,6 +27,7 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an 
 _ORIENTATION = 0x0112
 _REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS = 254, 277, 262, 284, 338, 258  # of TIFF 6.0
 _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # samples that a photometric interpretation explains; of all others one
+_MPO_ENTRIES = 0xB002  # of CIPA DC-007, section 5.2.3.3
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # Pillow keeps the high byte of 16-bit colour; with the bytes taken for swapped it keeps the low one
@@ -259,16 +260,19 @@ def _stored_depth(image: Image.Image, raw: str, stream: IO[bytes]) -> int:
 
 
 def _pages(image: Image.Image) -> int:
-    """How many pages or frames an image has, without the smaller copies of one that pyramids hold; 0: unknown, more."""
+    """How many pages or frames an image has, without smaller copies of the first; 0: unknown, more."""
     try:
         count = getattr(image, "n_frames", 1)
-        if count == 1 or image.format == "MPO":  # a phone's picture with its preview
+        if count == 1:
             return 1
+        if image.format == "MPO":
+            kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[_MPO_ENTRIES]]  # type: ignore[attr-defined]
+            count -= sum("Thumbnail" in kind for kind in kinds[1:])
         if image.format == "TIFF":
             count -= sum(_is_reduced(image, page) for page in range(1, count))
         image.seek(0)
         return count
-    except (EOFError, OSError, SyntaxError, TypeError, ValueError, struct.error):
+    except (EOFError, KeyError, OSError, SyntaxError, TypeError, ValueError, struct.error):
         image.seek(0)
         return 0
 

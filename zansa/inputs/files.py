@@ -15,7 +15,7 @@ SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM", b
 # what systems leave beside people's files: recycle bins, thumbnails, snapshots
 SYSTEM = frozenset(
     {"#recycle", "#snapshot", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "$recycle.bin", "recycler",
-     "lost+found", "system volume information"}
+     "lost+found", "lost.dir", "system volume information"}
 )  # fmt: skip
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 

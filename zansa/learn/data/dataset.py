@@ -104,7 +104,7 @@ def from_arrays(
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
     numbers, found = number(words)
     preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
-    guess = likely_kind(found, preprocess.channels)
+    likely = likely_kind(found, preprocess.channels)
     return Dataset(
         images=_fitted(pictures, target, fit),
         labels=numbers,
@@ -112,10 +112,10 @@ def from_arrays(
         names=shown,
         digests=tuple(digest(picture) for picture in pictures),
         preprocess=preprocess,
-        kind=kind or guess.name,
+        kind=kind or likely.name,
         groups=None if groups is None else np.array([str(group) for group in groups]),
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
-        remarks=(() if kind else (guess.reason,)) + respelled + _channels_told(preprocess),
+        remarks=(*(() if kind else (likely.reason,)), *respelled, *_channels_told(preprocess)),
     )
 
 
@@ -184,7 +184,8 @@ def from_listing(
     _refuse_unreadable(listing, decoded)
     words, respelled = one_spelling([listing.labels[i] for i in decoded.kept])
     labels, classes = number(words)
-    names, guess = tuple(listing.names[i] for i in decoded.kept), likely_kind(classes, decoded.preprocess.channels)
+    likely = likely_kind(classes, decoded.preprocess.channels)
+    names = tuple(listing.names[i] for i in decoded.kept)
     return Dataset(
         images=decoded.images,
         labels=labels,
@@ -192,12 +193,17 @@ def from_listing(
         names=names,
         digests=decoded.digests,
         preprocess=decoded.preprocess,
-        kind=kind or guess.name,
+        kind=kind or likely.name,
         groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
         problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
-        remarks=(() if kind else (guess.reason,)) + listing.remarks + respelled + _channels_told(decoded.preprocess),
+        remarks=(
+            *(() if kind else (likely.reason,)),
+            *listing.remarks,
+            *respelled,
+            *_channels_told(decoded.preprocess),
+        ),
     )
 
 

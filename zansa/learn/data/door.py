@@ -56,7 +56,7 @@ def load(
     """
     if like is not None:
         size, fit, channels = like.size, like.fit, like.channels
-    depth = None if like is None else like.depth
+    depth, alphabet = (None, None) if like is None else (like.depth, like.alphabet)
     if isinstance(source, str) and source in SETS:
         content, kind = read_public(source, root, download), kind or SETS[source].kind
         _refuse_channels(channels, like)
@@ -70,9 +70,7 @@ def load(
         if like is not None and not like.series:
             raise ValueError(f"the model takes images, and {printable(str(path))} holds series")
         rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
-        data = from_series(
-            **rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=like.alphabet if like else None
-        )
+        data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
         return data if listing is None else replace(data, problems=(*data.problems, _unread(tables, listing)))
     sides = _sides(size, like)
     _refuse_channels(channels, like)

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
-from ...proof.good import speaks_of_inspection
+from ...proof.good import good_class, speaks_of_inspection
 from .sources import MANIFESTS, SPLIT_WORDS, Listing, part_of, says_nothing, shortened
 
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
 Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
 
-# words in class names of visual inspection
 _COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
 
 
@@ -28,7 +27,7 @@ def list_folder(root: Path) -> Listing:
         raise ValueError(f"cannot read the folder {printable(str(root))}: {found.locked[0].partition(': ')[2]}")
     tops = _tops(path.relative_to(root) for path in found.images)
     loose = len(tops.pop("", ()))
-    parts = {name: part_of(name) for name in tops}
+    parts = _parts([*tops])
     problems = [*_loose(loose, "the folder itself"), *found.told()]
     if _is_split(root, tops, parts):
         rows, left_out = _split_rows(root, tops, parts, found)
@@ -63,11 +62,26 @@ def _listing(root: Path, rows: Rows, problems: list[str]) -> Listing:
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 
+def _parts(names: list[str]) -> dict[str, str | None]:
+    """The part each folder is called after, also where all names have the same other words (seg_train, seg_test)."""
+    parts = {name: part_of(name) for name in names}
+    words = {name: _words(name) for name in names}
+    said = {name: [word for word in words[name] if word in SPLIT_WORDS] for name in names}
+    others = {tuple(word for word in words[name] if word not in SPLIT_WORDS) for name in names}
+    if any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values()):
+        return parts
+    return {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", name.casefold()) if word]
+
+
 def _is_split(root: Path, tops: Tops, parts: dict[str, str | None]) -> bool:
     """Whether the folders are parts, each with its classes; ValueError where they are neither this nor classes."""
     named = [name for name, part in parts.items() if part == "train"]
     strangers = [printable(name) for name, part in parts.items() if part is None]
-    classes_in = {name: len(set(_unwrapped(tops[name], parts[name])) - {""}) for name in tops}
+    classes_in = {name: len(set(_unwrapped(name, tops[name], parts[name])) - {""}) for name in tops}
     if not named:
         if tops and not strangers and all(classes_in.values()):
             raise ValueError(
@@ -96,27 +110,27 @@ def _split_rows(root: Path, tops: Tops, parts: dict[str, str | None], found: Fou
     rows: Rows = []
     problems = []
     for name, part in parts.items():
-        prefix, classes = Path(name, *_inner(tops[name], part)), _unwrapped(tops[name], part)
+        prefix, classes = Path(name, *_inner(name, tops[name], part)), _unwrapped(name, tops[name], part)
         problems += _loose(len(classes.pop("", ())), printable(prefix.as_posix()))
         rows += [(prefix / label / path, label, part) for label, paths in classes.items() for path in paths]
         problems += _empty(root, root / prefix, classes, found)
     return rows, problems
 
 
-def _unwrapped(paths: list[Path], part: str | None) -> Tops:
+def _unwrapped(outer: str, paths: list[Path], part: str | None) -> Tops:
     """The classes inside a part, behind folders that only repeat its name (training_set/training_set/cats)."""
-    inner = _inner(paths, part)
+    inner = _inner(outer, paths, part)
     return _tops(path.relative_to(Path(*inner)) for path in paths)
 
 
-def _inner(paths: list[Path], part: str | None) -> list[str]:
+def _inner(outer: str, paths: list[Path], part: str | None) -> list[str]:
     """The folders that only repeat the name of the part they are in, or are called images, from the outermost."""
     inner: list[str] = []
     while part is not None:
         tops = _tops(path.relative_to(Path(*inner)) for path in paths)
         name, below = next(iter(tops.items()))
         wraps = says_nothing(name) and all(len(path.parts) > 1 for path in below)
-        if len(tops) != 1 or not (part_of(name) == part or wraps):
+        if len(tops) != 1 or not (part_of(name) == part or name == outer or wraps):
             break
         inner.append(name)
     return inner
@@ -127,7 +141,7 @@ def _inner(paths: list[Path], part: str | None) -> list[str]:
 
 def _refuse_joined(root: Path, tops: Tops) -> None:
     """ValueError for folders train_cats, test_cats: a part and a class in one name."""
-    joined = [[word for word in re.split(r"[\W_]+", name.casefold()) if word in SPLIT_WORDS] for name in tops]
+    joined = [[word for word in _words(name) if word in SPLIT_WORDS] for name in tops]
     parts = {SPLIT_WORDS[words[0]] for words in joined if words}
     whole = any(part_of(name) for name in tops)
     if not whole and all(len(words) == 1 for words in joined) and len(parts) > 1 and "train" in parts:
@@ -157,12 +171,17 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         f"if {inner} are the classes, make them the folders of {printable(root.name)}, or list the images in a "
         "manifest (path, label, and the outer folder as group)"
     )
-    if speaks_of_inspection(sorted(inside[0])) and not speaks_of_inspection(tuple(tops)):
+    if _of_inspection(inside[0]) and not _of_inspection(tops):
         raise ValueError(
             f"the folders {outer} of {printable(str(root))} each hold the folders {inner}, so what is a class is not "
             f"clear: {way_out}; if {outer} are, give the inner folders other names"
         )
     return [*sentences, f"the classes are {outer}, and each holds the folders {inner}: {way_out}"]
+
+
+def _of_inspection(names: Iterable[str]) -> bool:
+    classes = sorted(names)
+    return good_class(classes) is not None or speaks_of_inspection(classes)
 
 
 # --- what was left out ---------------------------------------------------------------------------------------------

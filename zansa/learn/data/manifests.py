@@ -4,9 +4,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table
@@ -15,7 +16,7 @@ from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened
 PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
          "imagename", "image_file", "image_id", "img", "img_path", "img_name", "picture", "photo", "id", "name", "画像",
          "ファイル", "ファイル名")  # fmt: skip
-LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス")
+LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス", "判定")
 SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
 LOOKED_AT = 50  # rows that tell what a column holds
@@ -81,14 +82,16 @@ def list_manifest(path: Path) -> Listing:
 
 
 def list_manifests(paths: Sequence[Path]) -> Listing:
-    """One manifest, or one for each part (train.csv, val.csv, test.csv); parts without labels are left out."""
+    """One manifest, or one for each part (train.csv, val.csv, test.csv); those without labels, and those that are
+    called after no part (sample_submission.csv), are left out."""
     if len(paths) == 1:
         return list_manifest(paths[0])
-    parts = {path: part_of(path.stem) for path in paths}
+    parts = {path: part for path in paths if (part := part_of(path.stem))}
     names = shortened([printable(path.name) for path in paths])
-    if None in parts.values() or len(set(parts.values())) < len(paths) or "train" not in parts.values():
+    if "train" not in parts.values() or len(set(parts.values())) < len(parts):
         raise ValueError(f"{printable(str(paths[0].parent))} holds several manifests: {names}; name one of them")
-    listings, problems = [], []
+    listings = []
+    problems = [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
     for path, part in parts.items():
         try:
             listing = list_manifest(path)
@@ -219,8 +222,10 @@ def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tup
 
 
 def _at(folder: Path, name: str) -> Path | None:
-    """The file of this name: as it stands, with slashes for backslashes, or with the ending of an image."""
-    for written in dict.fromkeys((name, name.replace("\\", "/"))):
+    """The file of this name: as it stands, with slashes for backslashes, in another Unicode form (a Mac's), or with the
+    ending of an image."""
+    slashed = name.replace("\\", "/")
+    for written in dict.fromkeys((name, slashed, normalize("NFC", slashed), normalize("NFD", slashed))):
         if _is_file(folder / written):
             return folder / written
         if not is_image_name(written):
@@ -259,6 +264,8 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
 
 def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:
     grouped = all(listing.groups is not None for listing, _ in listings)
+    if len(listings) == 1:
+        return replace(listings[0][0], problems=tuple(problems))
     return Listing(
         files=tuple(file for listing, _ in listings for file in listing.files),
         names=tuple(name for listing, _ in listings for name in listing.names),
