@@ -79,7 +79,7 @@ def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs:
 
 @cache
 def milliseconds(half: int, device: str, batch: int = 128, repeats: int = 15) -> dict[str, float]:
-    """Milliseconds per image of the families in evaluation, in turns: the median of `repeats` behind a warm-up."""
+    """Milliseconds per image of the families in evaluation, in turns: the median of `repeats` after a warm-up."""
     nets, place = networks(half), choose_device(device)
     x = torch.randn(batch, 3, 32, 32, device=place)
     modules = {name: build(net).eval().to(place) for name, net in nets.items()}
