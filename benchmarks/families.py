@@ -71,10 +71,10 @@ def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs:
                   f"{event['val_accuracy']:.3f}", flush=True)  # fmt: skip
     seconds = time.perf_counter() - began
     module.to(choose_device(device))
-    found = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes)
-    return {"family": family, "half": half, "seed": seed, "error": 1 - found["accuracy"]["value"],
+    metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes)
+    return {"family": family, "half": half, "seed": seed, "error": 1 - metrics["accuracy"]["value"],
             "loss": events[-1]["loss"], "seconds": seconds, "epochs": epochs, "images": len(parts.train),
-            "test_images": found["count"], "device": device, "environment": environment()}  # fmt: skip
+            "test_images": metrics["count"], "device": device, "environment": environment()}  # fmt: skip
 
 
 @cache

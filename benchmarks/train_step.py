@@ -96,8 +96,8 @@ def by_arrays(data: Dataset, layout: torch.memory_format, bfloat16: bool) -> Ste
         inputs = augment(to_tensor(data, index, cpu, layout), settings, generator)
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
-            found = model(inputs)
-        loss = criterion(found.float(), torch.from_numpy(data.labels[index]))
+            outputs = model(inputs)
+        loss = criterion(outputs.float(), torch.from_numpy(data.labels[index]))
         loss.backward()
         optimizer.step()
         running_loss += loss.item()

@@ -137,11 +137,11 @@ def evaluate(request: EvaluateRequest, as_json: bool) -> None:
     from .jobs.evaluate import evaluate as work
 
     with screen.Screen(quiet=as_json) as view:
-        found = work(request, view.tell)
+        figures = work(request, view.tell)
         if as_json:
-            print(json.dumps(found))
+            print(json.dumps(figures))
         else:
-            view.figures(found, f"{found['noun']}s")
+            view.figures(figures, f"{figures['noun']}s")
 
 
 @app.command()
@@ -215,8 +215,8 @@ def cost(
     """Multiply-adds, parameters, depth and activation memory of a network, without building it."""
     from .jobs.cost import cost as work
 
-    found = work(spec, batch)
-    print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
+    costs = work(spec, batch)
+    print(json.dumps(asdict(costs)) if as_json else screen.cost_text(costs))
 
 
 def show(run: Run, view: screen.Screen, as_json: bool) -> None:

@@ -69,10 +69,10 @@ def written(budgets: Sequence[Budget]) -> str:
 
 
 def _number(value: str, text: str) -> float:
-    found = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)", value, re.ASCII)
-    if not found:
+    match = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)", value, re.ASCII)
+    if not match:
         raise ValueError(f"budget {text!r}: {value!r} is no number; {FORM}")
-    number = float(Decimal(found[1]) * SUFFIXES[found[2]])  # in decimals 1.13M is 1130000, and in floats it is less
+    number = float(Decimal(match[1]) * SUFFIXES[match[2]])  # in decimals 1.13M is 1130000, and in floats it is less
     if not 0 < number < math.inf:
         raise ValueError(f"budget {text!r}: a limit must be above 0, and finite; {FORM}")
     return number
@@ -85,5 +85,5 @@ def figure(price: float) -> str:
 
 def price(net: Net, unit: str) -> float:
     """What a network costs in multiply-adds, parameters, or bytes of its weights in float32."""
-    found = cost(net)
-    return float({"macs": found.macs, "params": found.params, "bytes": 4 * found.params}[unit])
+    counts = cost(net)
+    return float({"macs": counts.macs, "params": counts.params, "bytes": 4 * counts.params}[unit])

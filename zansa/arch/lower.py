@@ -86,8 +86,8 @@ def lower(net: Net) -> Table:
         width[axes[i + 1]] = stage.width
         for j, block in enumerate(stage.blocks):
             width |= {f"stage{i}.block{j}.hidden{k}": w for k, w in enumerate(block.hidden)}
-            found, streams = _block(_Place(net, i, j, axes[i + 1]), streams)
-            rows += found
+            block_rows, streams = _block(_Place(net, i, j, axes[i + 1]), streams)
+            rows += block_rows
     rows += _head(net, streams)
     return Table(tuple(_normed(row, net, width) for row in rows), width)
 

@@ -62,13 +62,13 @@ def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: 
     """The gate: run an exported file and the network on the same images; ValueError when they answer differently."""
     if not len(images):
         raise ValueError("an export is proven on real images or series, and none were given; give some of validation")
-    found = runtime.predictor(file).probabilities(images)
+    answers = runtime.predictor(file).probabilities(images)
     expected = _eager(model, images)
-    difference = np.abs(found - expected).max(axis=1)
-    same = found.argmax(axis=1) == expected.argmax(axis=1)
+    difference = np.abs(answers - expected).max(axis=1)
+    same = answers.argmax(axis=1) == expected.argmax(axis=1)
     best = np.sort(expected, axis=1)
     clear = best[:, -1] - best[:, -2] > tolerance
-    turned = _turned(expected, found, model)
+    turned = _turned(expected, answers, model)
     wrong = ~(difference <= tolerance) | (~same & clear) | turned  # not a number is wrong as well
     if wrong.any():
         raise ValueError(
@@ -85,12 +85,12 @@ def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: 
     }
 
 
-def _turned(expected: np.ndarray, found: np.ndarray, model: Model) -> np.ndarray:
+def _turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarray:
     """Which images would be rejected by one and accepted by the other, though not within rounding of the line."""
     if model.operating is None:
         return np.zeros(len(expected), bool)
     good, line = model.classes.index(model.operating.good), model.operating.threshold
-    ours, theirs = 1 - expected[:, good], 1 - found[:, good]
+    ours, theirs = 1 - expected[:, good], 1 - answers[:, good]
     return ((ours >= line) != (theirs >= line)) & (np.abs(ours - line) > ROUNDING)
 
 

@@ -62,18 +62,18 @@ def align(network: Network, source: Iterable[Tensor], target: Iterable[Tensor], 
 @torch.no_grad()
 def features(network: Network, batches: Iterable[Tensor]) -> np.ndarray:
     """What the classifier reads, (N, features) in float64, of a network in evaluation mode."""
-    found: list[Tensor] = []
+    seen: list[Tensor] = []
     linear = network.head.get_submodule("linear")
-    handle = linear.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].double().cpu()))
+    handle = linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double().cpu()))
     network.eval()
     try:
         for images in batches:
             network(images)
     finally:
         handle.remove()
-    if sum(map(len, found)) < 2:
+    if sum(map(len, seen)) < 2:
         raise ValueError("at least two images are needed on each side to compare features")
-    return torch.cat(found).numpy()
+    return torch.cat(seen).numpy()
 
 
 def batches_of(images: Tensor, size: int = 64) -> Iterator[Tensor]:

@@ -36,13 +36,13 @@ def logits(module: nn.Module, data: Dataset, index: np.ndarray, batch: int = 256
     device = next(module.parameters()).device
     training = module.training
     module.eval()
-    found = []
+    parts = []
     for start in range(0, len(index), batch):
         images = to_tensor(data, index[start : start + batch], device, layout)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            found.append(module(images).float().cpu())
+            parts.append(module(images).float().cpu())
     module.train(training)
-    return torch.cat(found) if found else torch.zeros(0, len(data.classes))
+    return torch.cat(parts) if parts else torch.zeros(0, len(data.classes))
 
 
 def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.ndarray:

@@ -213,8 +213,8 @@ def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray,
     images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))
     labels = torch.from_numpy(data.labels[index]).to(chance.device)
     with autocast(chance.device, recipe.precision):
-        found = answer(images)
-    return criterion(found.float(), labels)
+        logits = answer(images)
+    return criterion(logits.float(), labels)
 
 
 def helping(data: Dataset, parts: Parts) -> None:

@@ -46,8 +46,8 @@ class Backbone(nn.Module):
         self.places = tuple(place for place, _ in last.values())
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        found = self.network.features(x)
-        return [found[place] for place in self.places]
+        maps = self.network.features(x)
+        return [maps[place] for place in self.places]
 
 
 class Pyramid(nn.Module):
@@ -160,14 +160,14 @@ def smp_entry(network: nn.Module) -> dict[str, Any]:
 def _maps(net: Net) -> list[tuple[int, int]]:
     """Stride and channels of every map that Network.features gives."""
     stride = net.stem.stride
-    found = [(stride, net.stem.width)]
+    maps = [(stride, net.stem.width)]
     if net.stem.pool:
         stride *= 2
-        found.append((stride, net.stem.width))
+        maps.append((stride, net.stem.width))
     for stage in net.stages:
         stride *= stage.stride
-        found.append((stride, stage.width))
-    return found
+        maps.append((stride, stage.width))
+    return maps
 
 
 def _cut(last: dict[int, tuple[int, int]], output_stride: int) -> dict[int, tuple[int, int]]:

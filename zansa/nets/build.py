@@ -203,19 +203,19 @@ class Network(nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """What leaves the stem before its pool (where it has one), the stem, and each stage: (N, C, *size) each; of
         two streams that go on, their mean, or the first where the second is none of the picture (momentum)."""
-        found = []
+        maps = []
         for name, layer in self.stem.named_children():
             if name == "pool":
-                found.append(x)
+                maps.append(x)
             x = layer(x)
-        found.append(x)
+        maps.append(x)
         streams: tuple[Tensor, ...] = (x,)
         for stage, module in zip(self.net.stages, self.stages, strict=True):
             for block in module:  # type: ignore[attr-defined]
                 streams = block(*streams)
             alike = STEPS[stage.step.kind].fills == "copy"
-            found.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
-        return found
+            maps.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
+        return maps
 
 
 def build(net: Net, generator: torch.Generator | None = None) -> Network:

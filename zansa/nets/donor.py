@@ -29,9 +29,9 @@ class Donor:
         try:
             if self.net is not None and net is not None:
                 raise ValueError("the file tells what its weights are of; leave the network out")
-            found = self.net or net or net_from(self.state, size, classes, channels)
-            head = found.head.but({"classes": classes})
-            fitted = found.but({"input": Input(channels=channels, size=size), "head": head})
+            original = self.net or net or net_from(self.state, size, classes, channels)
+            head = original.head.but({"classes": classes})
+            fitted = original.but({"input": Input(channels=channels, size=size), "head": head})
             return adopt(self.state, fitted, head="fresh")
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None

@@ -32,8 +32,8 @@ class Features(nn.Module):
         self.feature_info = FeatureInfo(info, out_indices)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        found = self.features(x)
-        return [found[k] for k in self.feature_info.out_indices]
+        maps = self.features(x)
+        return [maps[k] for k in self.feature_info.out_indices]
 
 
 def _fresh(net: Net) -> Network:

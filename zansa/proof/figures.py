@@ -77,8 +77,8 @@ def good_class(classes: Sequence[str]) -> str | None:
 
     Case, separators and the words that all names share do not count: MT_Free beside MT_Crack is "free".
     """
-    found = [name for name, said in zip(classes, _telling(classes), strict=True) if GOOD_NAME.fullmatch(said)]
-    return found[0] if len(found) == 1 else None
+    good = [name for name, said in zip(classes, _telling(classes), strict=True) if GOOD_NAME.fullmatch(said)]
+    return good[0] if len(good) == 1 else None
 
 
 def scores(probabilities: ArrayLike, classes: Sequence[str], good: str) -> np.ndarray:
@@ -280,10 +280,10 @@ def _middle(calm: np.ndarray, faulty: np.ndarray, highest: float) -> float:
 
 
 def _rule(calm: np.ndarray, faulty: np.ndarray, threshold: float, share: float) -> str:
-    rejected, found = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
+    rejected, detected = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
     said = (
         f"highest detection with at most {100 * share:g} % of good ones rejected; chosen on validation "
-        f"data, where {rejected} of {len(calm)} good ones and {found} of {len(faulty)} defects are rejected"
+        f"data, where {rejected} of {len(calm)} good ones and {detected} of {len(faulty)} defects are rejected"
     )
     if rejected > share * len(calm) + 1e-9:
         return f"{said}; the share cannot be kept, because p(good) is 0 for {rejected} good ones"

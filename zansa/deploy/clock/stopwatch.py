@@ -36,21 +36,21 @@ EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 def multiple(model: bytes, size: Sequence[int] = ()) -> float:
     """How many times as long as the reference a model's run takes; `size` where an image may have any."""
-    found: float = _asked("multiple", model, size)
-    return found
+    times: float = _asked("multiple", model, size)
+    return times
 
 
 def nodes(model: bytes) -> dict[str, float]:
     """How long each node of a model takes under onnxruntime's profiler, in the order of computation, as a multiple of
     the reference."""
-    found: dict[str, float] = _asked("nodes", model)
-    return found
+    multiples: dict[str, float] = _asked("nodes", model)
+    return multiples
 
 
 def pace() -> float:
     """Microseconds that the reference takes here when nothing disturbs it for a quarter of a second."""
-    found: float = _asked("pace")
-    return found
+    microseconds: float = _asked("pace")
+    return microseconds
 
 
 def reference() -> Net:
@@ -87,10 +87,10 @@ def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
             process.communicate()
     if not answer:
         raise OSError(f"the process that times networks was ended (exit code {process.returncode})")
-    found = json.loads(answer)
-    if "fault" in found:
-        raise OSError(f"timing networks does not work here: {found['fault']}")
-    return found["answer"]
+    reply = json.loads(answer)
+    if "fault" in reply:
+        raise OSError(f"timing networks does not work here: {reply['fault']}")
+    return reply["answer"]
 
 
 @cache
@@ -125,10 +125,10 @@ def serve() -> None:
         order = json.loads(line)
         model = sys.stdin.buffer.read(order["bytes"])
         try:
-            found = {"answer": tasks[order["task"]](model, order["size"])}
+            reply = {"answer": tasks[order["task"]](model, order["size"])}
         except Exception as error:
-            found = {"fault": str(error)}
-        print(json.dumps(found), flush=True)
+            reply = {"fault": str(error)}
+        print(json.dumps(reply), flush=True)
 
 
 def _multiple(model: bytes, size: Sequence[int]) -> float:

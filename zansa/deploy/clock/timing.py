@@ -57,9 +57,9 @@ class Timer:
         keys = _keys(net)
         new = set(keys.values()) - set(self.parts)
         if new:
-            found = _measured(net, self.parts[WATCHED])
+            measured = _measured(net, self.parts[WATCHED])
             for key in new:  # blocks that are alike count as one
-                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key)
+                self.parts[key] = fmean(measured[place] for place in keys if keys[place] == key)
             _keep(self.file, self.parts)
         return self._unit() * self._multiple(net)
 
@@ -131,8 +131,8 @@ def _keys(net: Net) -> dict[str, str]:
 
 def _place(name: str) -> str | None:
     """The part in whose name a row, or a node of the twin, has its own."""
-    found = re.search(r"(stem|stages\.\d+\.\d+|head)[./]", name)
-    return found[1] if found else None
+    match = re.search(r"(stem|stages\.\d+\.\d+|head)[./]", name)
+    return match[1] if match else None
 
 
 def _key(rows: Sequence[Row], layers: Table) -> str:
@@ -151,11 +151,11 @@ def _key(rows: Sequence[Row], layers: Table) -> str:
 
 def _measured(net: Net, watched: float) -> dict[str, float]:
     """How long each part of a network takes, by their places."""
-    found, place = dict.fromkeys(_keys(net), 0.0), "stem"
+    times, place = dict.fromkeys(_keys(net), 0.0), "stem"
     for name, spent in stopwatch.nodes(twin(net).SerializeToString()).items():
         place = _place(name) or place  # onnxruntime's own nodes rearrange what the node before them wrote
-        found[place] += spent - watched
-    return {place: max(0.0, spent) for place, spent in found.items()}
+        times[place] += spent - watched
+    return {place: max(0.0, spent) for place, spent in times.items()}
 
 
 def _watched(run: float) -> float:

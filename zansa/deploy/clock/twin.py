@@ -171,9 +171,9 @@ def _add(draft: Draft, row: Row, reads: list[str]) -> str:
 
 def _globalpool(draft: Draft, row: Row, reads: list[str], x: int) -> str:
     path, last = row.path, draft.constant(row.path, [2], np.int64)
-    found = []
+    pooled = []
     for name in reads:
         if len(row.size_in) > 1:
             name = draft.put("Reshape", path, name, draft.constant(path, [-1, x, prod(row.size_in)], np.int64))
-        found += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
-    return found[0] if len(found) == 1 else draft.put("Concat", path, *found, axis=1)
+        pooled += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
+    return pooled[0] if len(pooled) == 1 else draft.put("Concat", path, *pooled, axis=1)

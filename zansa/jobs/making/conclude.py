@@ -39,21 +39,21 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     here, once, and only when the training was not stopped."""
     data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
-    found = {"validation": (parts.val, probabilities(module, data, parts.val))}
-    operating = operating_point(job, *found["validation"])
+    answers = {"validation": (parts.val, probabilities(module, data, parts.val))}
+    operating = operating_point(job, *answers["validation"])
     notes = json.dumps({"synthetic": job.request.source == "synthetic"})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)
     if not facts.get("stopped"):
-        found["test"] = (parts.test, probabilities(module, data, parts.test))
-    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
+        answers["test"] = (parts.test, probabilities(module, data, parts.test))
+    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in answers.items()}
     run.write_json("metrics.json", metrics | {
         "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
     })  # fmt: skip
-    index, p = found.get("test", found["validation"])
+    index, p = answers.get("test", answers["validation"])
     run.write_json("examples.json", examples(data, index, p, operating))
-    run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
+    run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
     report.write(run)
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
@@ -105,7 +105,7 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: Operati
     return chosen
 
 
-def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray]],
+def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]],
                     operating: OperatingPoint | None) -> bytes:  # fmt: skip
     """predictions.csv: every validation and test image with its probabilities."""
     text = io.StringIO()
@@ -113,7 +113,7 @@ def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray
     rows.writerow(
         ["sample" if data.preprocess.series else "image", "part", "label", "predicted", "score", *data.classes]
     )
-    for part, (index, p) in found.items():
+    for part, (index, p) in answers.items():
         score = scores(p, data.classes, operating.good) if operating else p.max(1)
         for i, line, s in zip(index, p, score, strict=True):
             told = data.classes[int(line.argmax())]

@@ -104,25 +104,25 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     nothing = torch.zeros_like(next(iter(gates.blocks.values())))
     thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
     while (now := price(thin.net)) > limit:
-        found = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]
-        if not found:
+        possible = [option for option in options(thin, gates, price, now, quantum) if option.saved > 0]
+        if not possible:
             break  # as thin as it can be
-        take(thin, least(found, thin) if chance is None else found[chance.integers(len(found))])
+        take(thin, least(possible, thin) if chance is None else possible[chance.integers(len(possible))])
     give_back(thin, price, limit)
     return lightening(net, thin, gates, price)
 
 
-def least(found: list[Option], thin: Thinning) -> Option:
+def least(possible: list[Option], thin: Thinning) -> Option:
     """The lot with the least share of its axis per price; or a block with which the loss would rise less per price."""
-    lots = [option for option in found if option.place is None]
-    density = [rise(option.slope, thin.lost) / option.saved for option in found]
+    lots = [option for option in possible if option.place is None]
+    density = [rise(option.slope, thin.lost) / option.saved for option in possible]
     if not lots:
-        return found[density.index(min(density))]
+        return possible[density.index(min(density))]
     lot = min(lots, key=lambda option: option.share / option.saved)
     blocks = [
-        k for k, option in enumerate(found) if option.place is not None and density[k] < density[found.index(lot)]
+        k for k, option in enumerate(possible) if option.place is not None and density[k] < density[possible.index(lot)]
     ]
-    return found[min(blocks, key=lambda k: density[k])] if blocks else lot
+    return possible[min(blocks, key=lambda k: density[k])] if blocks else lot
 
 
 def rise(slope: Tensor, lost: Tensor) -> float:
@@ -132,7 +132,7 @@ def rise(slope: Tensor, lost: Tensor) -> float:
 
 def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int) -> list[Option]:
     """All that could go next."""
-    table, found = lower(thin.net), []
+    table, possible = lower(thin.net), []
     for axis, left in thin.kept.items():
         if ".block" in axis and block_of(axis) in thin.gone:
             continue
@@ -144,13 +144,15 @@ def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int
             slope, whole = slopes[:, lot].sum(1), float(slopes.square().mean(0).sum() / 2)
             slim = apply(thin.net, Remap(axis=thin.name(axis), index=tuple(range(len(left) - size))))
             share = rise(slope, thin.lost_of[axis]) / max(whole, 1e-30)
-            found.append(Option(axis, lot, None, slope, share, slim, now - price(slim)))
+            possible.append(Option(axis, lot, None, slope, share, slim, now - price(slim)))
     for place, slope in gates.blocks.items():
         if place not in thin.gone and deletable(thin.net, thin.moved(place)):
             stage, at = thin.moved(place)
             slim = apply(thin.net, Delete(stage=stage, at=at))
-            found.append(Option("", [], place, slope - already_lost(thin, gates, place), 0.0, slim, now - price(slim)))
-    return found
+            possible.append(
+                Option("", [], place, slope - already_lost(thin, gates, place), 0.0, slim, now - price(slim))
+            )
+    return possible
 
 
 def lot_of(unit: int, quantum: int) -> int:
@@ -215,11 +217,11 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
         away = [k for k in range(width) if k not in left]
         moves.append((Remap(axis=axis, index=tuple(left)), gates.channels[axis][:, away].sum(1)))
     moves += [(Delete(stage=stage, at=at), gates.blocks[stage, at]) for stage, at in sorted(thin.gone, reverse=True)]
-    found = []
+    removed = []
     for edit, slope in moves:
         each, lost = lost * slope + slope.square() / 2, lost + slope
-        found.append((edit, -float(each.mean()), float(each.std(correction=0) / len(each) ** 0.5)))
-    return priced(net, found, price)
+        removed.append((edit, -float(each.mean()), float(each.std(correction=0) / len(each) ** 0.5)))
+    return priced(net, removed, price)
 
 
 # --- richer ----------------------------------------------------------------------------------------------------------
@@ -228,15 +230,15 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
 def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
     """What could be added: each axis wider by a share, a block like the one before it at every place, and a gate on
     every block that has none."""
-    found: list[Addition] = list(widenings(net, share, quantum, least=1))
+    additions: list[Addition] = list(widenings(net, share, quantum, least=1))
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
         inserts = [Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
                    for at in range(first, len(stage.blocks) + 1)]  # fmt: skip
-        found += [insert for insert in inserts if not inexact(net, insert)]
-        found += [Rekind(stage=i, at=at, block=gated(block, stage.width)) for at, block in enumerate(stage.blocks)
+        additions += [insert for insert in inserts if not inexact(net, insert)]
+        additions += [Rekind(stage=i, at=at, block=gated(block, stage.width)) for at, block in enumerate(stage.blocks)
                   if block.kind in GATED and len(block.hidden) == BRANCHES[block.kind].hidden]  # fmt: skip
-    return found
+    return additions
 
 
 def gated(block: Block, width: int) -> Block:
@@ -300,9 +302,9 @@ def cheaply(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move
     """Axes wider, one after the other (see `cheapest`), while the limit allows it. For measured prices, in which a lot
     of channels is the double of a thin axis, and a layer may take several times as long as another of as many
     multiply-adds. Nothing is promised of it."""
-    found, counts = net, dict[str, int]()
-    while more := cheapest(found, price, limit, quantum):
-        found, counts[more.axis] = apply(found, more), counts.get(more.axis, 0) + more.count
+    grown, counts = net, dict[str, int]()
+    while more := cheapest(grown, price, limit, quantum):
+        grown, counts[more.axis] = apply(grown, more), counts.get(more.axis, 0) + more.count
     return priced(net, [(Widen(axis=axis, count=count), None, None) for axis, count in counts.items()], price)
 
 
@@ -310,7 +312,7 @@ def cheapest(net: Net, price: Price, limit: float, quantum: int) -> Widen | None
     """One axis wider by one or two lots, of which two can cost less than one: where the layers that write it (shortcuts
     apart) have fewest multiply-adds, the fall of the sum of 1 / (width^2 positions), for what that costs. Gates, which
     have no positions, stay as they are. None where all is above the limit."""
-    table, now, found = lower(net), price(net), dict[Widen, float]()
+    table, now, gains = lower(net), price(net), dict[Widen, float]()
     for lot in widenings(net, STEP, quantum, least=1):
         width = table.width[lot.axis]
         rows = [row for row in table.rows if row.op == "conv" and row.y == lot.axis and ".shortcut." not in row.path]
@@ -319,19 +321,19 @@ def cheapest(net: Net, price: Price, limit: float, quantum: int) -> Widen | None
             wider = Widen(axis=lot.axis, count=count)
             if width + count <= MOST and (paid := price(apply(net, wider))) <= limit:
                 gain = layers * (width**-2 - (width + count) ** -2)
-                found[wider] = gain / max(paid - now, FREE * now)
-    return max(found, key=found.__getitem__, default=None)
+                gains[wider] = gain / max(paid - now, FREE * now)
+    return max(gains, key=gains.__getitem__, default=None)
 
 
 def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:
     """Each axis wider by a share, in whole lots, at least so many."""
     table, seen = lower(net), set[str]()
-    found = []
+    wider = []
     for axis, width in remappable(net).items():
         if axis in seen:
             continue
         seen.update(group_of(table, axis)[1])
         lot = lot_of(unit_of(table, axis), quantum)
         if count := max(least, round(width * share / lot)):
-            found.append(Widen(axis=axis, count=lot * count))
-    return found
+            wider.append(Widen(axis=axis, count=lot * count))
+    return wider

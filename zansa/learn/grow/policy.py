@@ -85,13 +85,13 @@ class Policy:
         """What the event does."""
         net, average, allowed = state.module.net, state.average, self.allowance(k)
         held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.growth.schedule.samples)
-        found, policy = gates(average, held), self.checked(net)
-        moves = policy.moves(average, found, held, allowed, k)
+        slopes, policy = gates(average, held), self.checked(net)
+        moves = policy.moves(average, slopes, held, allowed, k)
         if self.growth.clock is not None and k == self.growth.schedule.events:
-            moves, policy = self.settled(moves, average, found, held, allowed, k)
-        return policy.told(moves, net, state, steps, k, found)
+            moves, policy = self.settled(moves, average, slopes, held, allowed, k)
+        return policy.told(moves, net, state, steps, k, slopes)
 
-    def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
+    def settled(self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
         """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
         it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
@@ -106,7 +106,7 @@ class Policy:
             if fits and (again or len(tried) >= TRIES or max(fits, key=itemgetter(0))[0] >= NEAR * allowed):
                 break
             asked *= AIM if policy.price(after) > allowed else 1.0
-            moves = policy.moves(average, found, held, asked, k)
+            moves = policy.moves(average, slopes, held, asked, k)
         paid, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         if paid < NEAR * allowed and any(move.gain is None for move in moves):  # axes were worth being wider
             moves = moves + self.filling(behind(average.net, [move.edit for move in moves]), AIM * allowed)
@@ -137,17 +137,17 @@ class Policy:
         text = f"the network takes {figure(now)} {asked.unit} as thin as it can be, and {asked.limit:.12g} were asked"
         return f"{text}; allow more, or name a smaller --net"
 
-    def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def moves(self, average: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """First what goes, then what comes."""
-        moves = self.removals(average, found, held, allowed, k) if self.price(average.net) > allowed else []
+        moves = self.removals(average, slopes, held, allowed, k) if self.price(average.net) > allowed else []
         average = edited(average, [move.edit for move in moves])
         return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
-    def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
         what it saves, or where they alone are not enough."""
         quantum = self.growth.quantum
-        moves = lighten(module.net, found, self.price, allowed, quantum)
+        moves = lighten(module.net, slopes, self.price, allowed, quantum)
         harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
         if self.price(behind(module.net, [move.edit for move in moves])) > allowed:
             harm = math.inf
@@ -165,8 +165,8 @@ class Policy:
         the training samples, so that what held-out ones gain cannot be told from nothing."""
         net, schedule = module.net, self.growth.schedule
         offered = candidates(net, schedule.share, self.growth.quantum)
-        found, together = self.promised(module, offered, k)
-        moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, schedule.certain)
+        alone, together = self.promised(module, offered, k)
+        moves = enrich(net, list(zip(offered, alone, strict=True)), self.price, allowed, schedule.certain)
         if together.gain > schedule.likely * together.error:
             wider = evenly if self.growth.clock is None else cheaply
             moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, self.growth.quantum)
@@ -182,7 +182,7 @@ class Policy:
         few = held_out(self.data, self.parts.val, balanced, schedule.samples // 2)
         return promises(module, offered, train, held, few, self.recipe.seed + k)
 
-    def told(self, moves: list[Move], net: Net, state: State, steps: int, k: int, found: Gates) -> list[Change]:
+    def told(self, moves: list[Move], net: Net, state: State, steps: int, k: int, slopes: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
         changes, balanced = [], self.recipe.balance != "none"
         for number, move in enumerate(moves, 1):
@@ -195,7 +195,7 @@ class Policy:
                 "moments": self.growth.schedule.events, "allowance": self.allowance(k),
                 "limit": self.growth.limit, "unit": self.growth.unit,
                 "macs": size.macs, "params": size.params,
-                "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
+                "val_loss": slopes.loss, f"val_{'balanced_' * balanced}accuracy": slopes.accuracy,
                 "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves), "reason": None,
             }  # fmt: skip
             changes.append(Change(move.edit, why))

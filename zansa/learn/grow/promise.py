@@ -61,16 +61,16 @@ def promises(
     """What each candidate promises, and what all wider axes together do as the gradient has it, whatever the present
     layers can learn: `train` gives the directions, `held` measures those of wider axes, and `few` those of new blocks
     and gates, with which the network is several times as dear. The module stays as it is."""
-    found: dict[int, Promise] = {}
+    by_index: dict[int, Promise] = {}
     together = Promise(0.0, 0.0)
     for kind, extend, judges in ((Widen, widened, held), (Insert | Rekind, deepened, few)):
         places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
         if places:
             extended, readers = extend(module, [candidates[k] for k in places], seed)
             each, alike = measured(extended, readers, len(places), train, judges)
-            found |= zip(places, each, strict=True)
+            by_index |= zip(places, each, strict=True)
             together = alike if kind is Widen else together
-    return [found[k] for k in range(len(candidates))], together
+    return [by_index[k] for k in range(len(candidates))], together
 
 
 def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
@@ -151,8 +151,8 @@ def measured(extended: Network, readers: list[list[Reader]], count: int, train: 
             each.append(fall.cpu())
     columns = torch.stack([torch.cat(each) for each in falls], 1).double()
     root = torch.from_numpy(held.weight).sqrt()
-    found = [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
-    return found, promise(columns[:, :count].sum(1), columns[:, :0], root)
+    alone = [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
+    return alone, promise(columns[:, :count].sum(1), columns[:, :0], root)
 
 
 def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:

@@ -68,24 +68,24 @@ def losses(module: Network, held: Held) -> Tensor:
 def writers(table: Table) -> dict[str, list[str]]:
     """For every axis the rows behind which a gate on its channels stands: the convolutions that write the axis, with
     the norms that follow them. A module that computes twice stands there once."""
-    found: dict[str, list[str]] = {}
+    by_axis: dict[str, list[str]] = {}
     for row, after in zip(table.rows, (*table.rows[1:], None), strict=True):
         if not row.module and (row.op == "conv" or (row.op == "linear" and ".hidden" in row.y)):
             alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm behind it
             normed = alone and after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
-            found.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
-    return found
+            by_axis.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
+    return by_axis
 
 
 def branches(table: Table) -> dict[tuple[int, int], list[str]]:
     """For every block the rows that end its branches: what an addition reads and a branch writes."""
-    found: dict[tuple[int, int], list[str]] = {}
+    by_block: dict[tuple[int, int], list[str]] = {}
     for row in table.rows:
         for path in row.reads if row.op == "add" else ():
             parts = path.split(".")
             if parts[0] == "stages" and parts[3].startswith("branch"):
-                found.setdefault((int(parts[1]), int(parts[2])), []).append(path)
-    return found
+                by_block.setdefault((int(parts[1]), int(parts[2])), []).append(path)
+    return by_block
 
 
 @dataclass(frozen=True)

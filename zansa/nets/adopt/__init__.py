@@ -134,10 +134,12 @@ def _reproducing(given: tuple[Tensor, Tensor], candidates: list[dict[str, Tensor
     errors = []
     for tensors in candidates:
         module.load_state_dict(tensors)
-        found = module(images)
-        if found.shape != logits.shape:
-            raise ValueError(f"logits of shape {tuple(logits.shape)} were given; the network has {tuple(found.shape)}")
-        errors.append(float((found - logits).abs().max() / logits.abs().max().clamp(min=1e-30)))
+        answers = module(images)
+        if answers.shape != logits.shape:
+            raise ValueError(
+                f"logits of shape {tuple(logits.shape)} were given; the network has {tuple(answers.shape)}"
+            )
+        errors.append(float((answers - logits).abs().max() / logits.abs().max().clamp(min=1e-30)))
     close = [k for k, error in enumerate(errors) if error <= CLOSE]
     if not close:
         raise ValueError(

@@ -46,16 +46,16 @@ class Layer:
 def layers_of(state: dict[str, Tensor]) -> list[Layer]:
     """The layers of a state dict, wrappers' prefixes dropped from their paths; ValueError for tensors that belong to
     no convolution, linear layer or norm."""
-    found: dict[str, Layer] = {}
+    layers: dict[str, Layer] = {}
     for name, value in state.items():
         path, role = _parts(name)
-        layer = found.setdefault(path, Layer(path))
+        layer = layers.setdefault(path, Layer(path))
         if role in layer.names:
             raise ValueError(f"{name} and {layer.names[role]} are both the {role} of {path!r}")
         layer.names[role] = name
         if role in ("weight", "bias") and len(value.shape) >= len(layer.shape):
-            found[path] = Layer(path, tuple(value.shape), layer.names)
-    return [layer for layer in found.values() if set(layer.names) - {"num_batches_tracked"}]
+            layers[path] = Layer(path, tuple(value.shape), layer.names)
+    return [layer for layer in layers.values() if set(layer.names) - {"num_batches_tracked"}]
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -62,14 +62,14 @@ def _our_path(layer: Layer, table: tuple[tuple[str, str], ...]) -> str:
 def pooled_shortcuts(theirs: list[Layer]) -> dict[int, bool]:
     """Stages whose shortcut has a convolution: whether, by the author's names, an average pool stands before it."""
     deep = any(layer.path == "stem.conv1" for layer in theirs)  # timm's resnetv2 has both or neither
-    found = {}
+    pooled = {}
     for layer in theirs:
         if match := re.fullmatch(_BLOCK + r"(?:downsample|shortcut)\.(\d)", layer.path):
             if not layer.is_norm:  # timm's resnet has the pool as layer 0, torchvision has none
-                found[int(match[1]) - 1] = match[3] == "1"
+                pooled[int(match[1]) - 1] = match[3] == "1"
         elif match := re.fullmatch(r"stages\.(\d+)\.blocks\.0\.downsample\.conv", layer.path):
-            found[int(match[1])] = deep
-    return found
+            pooled[int(match[1])] = deep
+    return pooled
 
 
 def by_name(theirs: list[Layer], ours: list[Layer]) -> dict[str, Layer] | None:

@@ -15,11 +15,11 @@ def by_order(theirs: list[Layer], ours: list[Layer]) -> list[Reading]:
     readings = [list(zip(theirs, order, strict=False)) for order in _orders(ours)]
     entry = ours[0].path
     right = [_right(reading, entry) for reading in readings]
-    found = [reading for reading, count in zip(readings, right, strict=True) if count == len(theirs) == len(ours)]
-    if not found:
+    fitting = [reading for reading, count in zip(readings, right, strict=True) if count == len(theirs) == len(ours)]
+    if not fitting:
         best = max(right)
         raise ValueError(_misfit(readings[right.index(best)][best:], len(theirs), len(ours)))
-    return found
+    return fitting
 
 
 def _orders(ours: list[Layer]) -> list[list[Layer]]:

@@ -24,11 +24,11 @@ def recentred(tensors: dict[str, Tensor], net: Net) -> dict[str, Tensor]:
         new = torch.arange(table.width[row.y])
         new = torch.cat([new[:first], new[first + len(before) :]])
         order[row.y] = torch.cat([before + first, new])
-    found = dict(tensors)
+    moved = dict(tensors)
     for row in table.rows:
         for name in [name for name in tensors if name.rpartition(".")[0] == row.path]:
-            found[name] = _reordered(found[name], row, order)
-    return found
+            moved[name] = _reordered(moved[name], row, order)
+    return moved
 
 
 def _reordered(value: Tensor, row: Row, order: dict[str, Tensor]) -> Tensor:

@@ -215,9 +215,9 @@ def measure(task: Task, search: Search) -> None:
     """The sizes of all blocks and the ranks of all channels, by the weights of now."""
     net, relative = task.module.net, task.switches.relative_thresholds
     search.unshrunk = cost(net).macs
-    found = worths(task.module, relative)
-    ranks = {axis: Rank(order=found[axis].argsort(descending=True, stable=True).tolist(),
-                        alive=int((found[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
+    by_axis = worths(task.module, relative)
+    ranks = {axis: Rank(order=by_axis[axis].argsort(descending=True, stable=True).tolist(),
+                        alive=int((by_axis[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
     search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
     for i, stage in enumerate(net.stages):
         for j, block in enumerate(stage.blocks):

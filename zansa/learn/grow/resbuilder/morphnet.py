@@ -49,9 +49,9 @@ def alive(network: Network, relative: bool = False) -> dict[str, Tensor]:
 def worths(network: Network, relative: bool = False) -> dict[str, Tensor]:
     """For every axis the r of its channels, in units of the limit above which they are alive."""
     table = _plain(network.net)
-    found = _worth(network, table, lambda weight: limit(ALIVE, weight, relative))
-    found["input"] = torch.full_like(found["input"], torch.inf)
-    return found
+    by_axis = _worth(network, table, lambda weight: limit(ALIVE, weight, relative))
+    by_axis["input"] = torch.full_like(by_axis["input"], torch.inf)
+    return by_axis
 
 
 def limit(base: float, weight: Tensor, relative: bool) -> float:
@@ -99,7 +99,7 @@ def _worth(network: Network, table: Table, unit: Callable[[Tensor], float]) -> d
         r = (weight.float().square().flatten(1).mean(1) + EPSILON).sqrt()
         members.setdefault(tied[row.y], []).append(r / unit(weight))
     members["input"] = [torch.zeros_like(r[:1]).expand(table.width["input"]) for r in members["classes"]]
-    group = {axis: _largest(found) for axis, found in members.items()}
+    group = {axis: _largest(values) for axis, values in members.items()}
     return {axis: group[tied[axis]][:width] for axis, width in table.width.items()}
 
 

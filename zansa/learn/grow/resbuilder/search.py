@@ -210,12 +210,12 @@ def layer_lasso(network: Network) -> Tensor:
 def _figures(task: Task) -> Event:
     """Loss and accuracy on the validation part, and the accuracies by which is decided and which are claimed."""
     device = choose_device(task.recipe.device)
-    found = logits(task.module.to(device), task.data, task.parts.val)
+    answers = logits(task.module.to(device), task.data, task.parts.val)
     task.module.cpu()
     labels = torch.from_numpy(task.data.labels[task.parts.val])
-    right = (found.argmax(1) == labels).double().numpy()
+    right = (answers.argmax(1) == labels).double().numpy()
     return {
-        "val_loss": functional.cross_entropy(found, labels).item(), "val_accuracy": float(right.mean()),
+        "val_loss": functional.cross_entropy(answers, labels).item(), "val_accuracy": float(right.mean()),
         "decided_by": float(right[np.isin(task.parts.val, task.decide)].mean()),
         "claimed": float(right[np.isin(task.parts.val, task.claim)].mean()),
     }  # fmt: skip
