@@ -40,8 +40,12 @@ class Budget:
 
 
 class Clock(Protocol):
-    """Tells the milliseconds of networks on a machine (see deploy.clock.timing.Timer): `ms` predicts them, `right_for`
-    gives the clock set right for a network, and channels are fastest in lots of `lot`."""
+    """Tells the milliseconds of networks on a machine (see deploy.clock.timing.Timer).
+
+    ms: predicts the milliseconds of a network.
+    right_for: gives the clock that is set right for a network, which it runs as a whole.
+    lot: tells how many channels the machine computes at once, so that widths are best in lots of so many.
+    """
 
     def ms(self, net: Net) -> float: ...
     def right_for(self, net: Net) -> Self: ...
@@ -49,8 +53,8 @@ class Clock(Protocol):
 
 
 def parse(text: str) -> tuple[Budget, ...]:
-    """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions, billions.
-    ValueError when it cannot be understood."""
+    """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions and billions.
+    ValueError when the text cannot be understood."""
     unit, equals, values = (part.strip() for part in text.partition("="))
     if not equals or unit not in UNITS:
         raise ValueError(f"budget {text!r} is not understood; {FORM}")
@@ -79,7 +83,7 @@ def _number(value: str, text: str) -> float:
 
 
 def figure(price: float) -> str:
-    """A price in a message: counts whole, times in four digits."""
+    """A price as a message shows it: a count in whole numbers, a time in four digits."""
     return f"{price:.0f}" if price >= 1000 else f"{price:.4g}"
 
 

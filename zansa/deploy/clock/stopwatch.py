@@ -125,10 +125,10 @@ def serve() -> None:
         order = json.loads(line)
         model = sys.stdin.buffer.read(order["bytes"])
         try:
-            reply = {"answer": tasks[order["task"]](model, order["size"])}
+            found = {"answer": tasks[order["task"]](model, order["size"])}
         except Exception as error:
-            reply = {"fault": str(error)}
-        print(json.dumps(reply), flush=True)
+            found = {"fault": str(error)}
+        print(json.dumps(found), flush=True)
 
 
 def _multiple(model: bytes, size: Sequence[int]) -> float:

@@ -258,7 +258,7 @@ def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, 
         if isinstance(edit, Insert) and any(isinstance(e, Insert) and e.stage == edit.stage for e, _ in chosen):
             continue
         more = sorted([*chosen, (edit, promise)], key=lambda entry: ORDER.index(type(entry[0])))
-        if price(behind(net, [e for e, _ in more])) <= limit:
+        if price(applied(net, [e for e, _ in more])) <= limit:
             chosen = more
     return priced(net, [(edit, promise.gain, promise.error) for edit, promise in chosen], price)
 
@@ -273,7 +273,7 @@ def priced(net: Net, edits: Sequence[tuple[AnyEdit, float | None, float | None]]
     return moves
 
 
-def behind(net: Net, edits: Sequence[AnyEdit]) -> Net:
+def applied(net: Net, edits: Sequence[AnyEdit]) -> Net:
     """The network behind all of them, one after the other."""
     for edit in edits:
         net = apply(net, edit)
@@ -284,16 +284,16 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
     """Every axis wider by the same share, the largest that fits the limit, and by one lot more where that still fits;
     nothing is promised of it."""
     low, high = 0.0, 1.0
-    while high < WIDEST and price(behind(net, widenings(net, high, quantum))) <= limit:
+    while high < WIDEST and price(applied(net, widenings(net, high, quantum))) <= limit:
         high *= 2
     for _ in range(12):
         share = (low + high) / 2
-        low, high = (share, high) if price(behind(net, widenings(net, share, quantum))) <= limit else (low, share)
+        low, high = (share, high) if price(applied(net, widenings(net, share, quantum))) <= limit else (low, share)
     counts = {edit.axis: edit.count for edit in widenings(net, low, quantum)}
     lots = widenings(net, 0.0, quantum, least=1)
     for lot in sorted(lots, key=lambda lot: -price(apply(net, lot))):
         more = counts | {lot.axis: counts.get(lot.axis, 0) + lot.count}
-        if price(behind(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
+        if price(applied(net, [Widen(axis=axis, count=count) for axis, count in more.items()])) <= limit:
             counts = more
     return priced(net, [(Widen(axis=axis, count=count), None, None) for axis, count in counts.items()], price)
 

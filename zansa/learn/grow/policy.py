@@ -22,7 +22,7 @@ from ..data.splits import Parts
 from ..recipe import Recipe
 from ..state import Change, State
 from .growth import Growth
-from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
+from .moves import Move, Price, applied, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
@@ -99,7 +99,7 @@ class Policy:
         none fits."""
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
         asked, before = AIM * allowed, None
-        while (after := behind(average.net, [move.edit for move in moves])) != before:
+        while (after := applied(average.net, [move.edit for move in moves])) != before:
             again, before, policy = after in tried, after, self.checked(after)
             tried[after] = policy.price(after), moves, policy
             fits = [one for one in tried.values() if one[0] <= allowed]
@@ -109,8 +109,8 @@ class Policy:
             moves = policy.moves(average, slopes, held, asked, k)
         paid, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         if paid < NEAR * allowed and any(move.gain is None for move in moves):  # axes were worth being wider
-            moves = moves + self.filling(behind(average.net, [move.edit for move in moves]), AIM * allowed)
-            policy = self.checked(behind(average.net, [move.edit for move in moves]))
+            moves = moves + self.filling(applied(average.net, [move.edit for move in moves]), AIM * allowed)
+            policy = self.checked(applied(average.net, [move.edit for move in moves]))
         return moves, policy
 
     def filling(self, net: Net, limit: float) -> list[Move]:
@@ -149,7 +149,7 @@ class Policy:
         quantum = self.growth.quantum
         moves = lighten(module.net, slopes, self.price, allowed, quantum)
         harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
-        if self.price(behind(module.net, [move.edit for move in moves])) > allowed:
+        if self.price(applied(module.net, [move.edit for move in moves])) > allowed:
             harm = math.inf
         first = simplest(module, held, self.price, harm)
         if first is None:
@@ -169,7 +169,7 @@ class Policy:
         moves = enrich(net, list(zip(offered, alone, strict=True)), self.price, allowed, schedule.certain)
         if together.gain > schedule.likely * together.error:
             wider = evenly if self.growth.clock is None else cheaply
-            moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, self.growth.quantum)
+            moves += wider(applied(net, [move.edit for move in moves]), self.price, allowed, self.growth.quantum)
         return moves
 
     def promised(self, module: Network, offered: Sequence[Addition], k: int) -> tuple[list[Promise], Promise]:
