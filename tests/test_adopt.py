@@ -210,7 +210,7 @@ def alike_net():
 def test_what_shapes_do_not_tell_is_refused_and_images_decide(first):
     theirs, x = lively(Alike(first)), torch.randn(2, 1, 16, 16)
     state = theirs.state_dict()
-    expected = r"can be read in \d ways.*(s|c|a) can be stages\.0\.0\.\S+ or stages\.0\.0\.\S+; give images"
+    expected = r"can be read in \d ways.*(s|c|a) can be stages\.0\.0\.\S+ or stages\.0\.0\.\S+; give samples"
     with pytest.raises(ValueError, match=expected):
         adopt(state, alike_net())
     with pytest.raises(ValueError, match=expected):
@@ -218,7 +218,7 @@ def test_what_shapes_do_not_tell_is_refused_and_images_decide(first):
     with torch.no_grad():
         logits = theirs(x)
     assert error(theirs, adopt(state, alike_net(), given=(x, logits)), torch.randn(2, 1, 16, 16)) <= 1e-5
-    with pytest.raises(ValueError, match=r"the logits on the given images differ by .* of the largest"):
+    with pytest.raises(ValueError, match=r"the logits on the given samples differ by .* of the largest"):
         adopt(state, alike_net(), given=(x, logits + 1e-3 * logits.abs().max()))
     with pytest.raises(ValueError, match=r"logits of shape \(2, 2\) were given; the network has \(2, 3\)"):
         adopt(state, alike_net(), given=(x, logits[:, :2]))
@@ -229,7 +229,7 @@ def test_images_that_do_not_decide_are_refused():
     with torch.no_grad():
         theirs.end.weight.zero_()
         logits = theirs(x)
-    with pytest.raises(ValueError, match="readings of the layers give these logits: give more images"):
+    with pytest.raises(ValueError, match="readings of the layers give these logits: give more samples"):
         adopt(theirs.state_dict(), alike_net(), given=(x, logits))
 
 

@@ -574,7 +574,9 @@ def by_sixteens(net):
 def test_lots_come_where_multiply_adds_are_cheap_and_no_axis_stays_behind():
     net = scaled(default_net((32, 32), 3, 10, "natural"), 0.25, 8)
     limit = 10 * by_sixteens(net)
-    found, alike = (applied(net, [move.edit for move in grow(net, by_sixteens, limit, 8)]) for grow in (cheaply, evenly))
+    found, alike = (
+        applied(net, [move.edit for move in grow(net, by_sixteens, limit, 8)]) for grow in (cheaply, evenly)
+    )
     assert 0.9 * limit <= by_sixteens(found) <= limit
     assert macs(found) > macs(alike)
     table = lower(found)

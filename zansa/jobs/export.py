@@ -14,7 +14,8 @@ from .door import PARITY_IMAGES, evenly
 
 
 def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:
-    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files or tables of series."""
+    """Export a model file (.safetensors or a run's folder) to ONNX. The proof uses these image files or tables of
+    series."""
     loaded = load_model(model_file(model))
     pre = loaded.preprocess
     if pre.series:

@@ -25,7 +25,7 @@ class Criterion:
         self.weight = weight if recipe.balance == "weights" else None
 
     def share(self, labels: np.ndarray, index: np.ndarray) -> float:
-        """How much the images of this process count in the loss of a batch."""
+        """How much the samples of this process count in the loss of a batch."""
         if self.weight is None:
             return len(several.share(index)) / len(index)
         weight = self.weight.cpu().numpy()[labels[index]]
@@ -37,7 +37,7 @@ class Criterion:
 
 def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:
     """Loss and figures of the validation part, in the precision of the training. Where the training is balanced the
-    loss is too: every class weighs the same, so that the best epoch is the best for what was trained."""
+    loss is too: every class counts the same, so that the best epoch is the best for what was trained."""
     dtype = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     answers, labels = (
         logits(module, data, index, dtype=dtype, layout=layout),

@@ -1,5 +1,5 @@
-"""A description as an ONNX file with arbitrary weights: what its export would make onnxruntime do, in milliseconds and
-without torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
+"""A description as an ONNX file with arbitrary weights. It takes onnxruntime as long as the network's export would, and
+making it needs no torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
 
 from math import prod
 from typing import Any
@@ -37,7 +37,8 @@ class Draft:
         return name
 
     def weights(self, path: str, *shape: int) -> str:
-        """Weights that keep activations about as large as they are: slow are only the very smallest numbers."""
+        """Weights that keep activations about as large as they are, because arithmetic is slow only with the smallest
+        numbers."""
         return self.constant(path, np.resize(NUMBERS, shape) / prod(shape[1:]) ** 0.5)
 
 

@@ -86,5 +86,5 @@ def lengthened(recipe: Recipe) -> Recipe:
 
 
 def annealed(recipe: Recipe, schedule: Schedule) -> Recipe:
-    """The recipe at its full rate until the last event of the schedule; one anneal follows."""
+    """The recipe at its full rate until the last event of the schedule; then the rate falls to zero."""
     return recipe.model_copy(update={"hold": max(0.0, schedule.end - recipe.warmup)})

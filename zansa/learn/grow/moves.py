@@ -1,4 +1,4 @@
-"""From worths to moves: what goes when a network costs too much, what comes when there is room."""
+"""From worths to moves: what goes when a network costs too much, and what comes when there is room."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,9 +29,13 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Move:
-    """An edit of the network as it is when its turn comes, with what it is expected to do: `gain` is the fall of the
-    loss in nats (negative where it rises), `error` its standard error, both None where nothing is told; `spent` the
-    change of the price."""
+    """An edit, of the network as it is when the edit's turn comes, with what it is expected to do.
+
+    edit: the change.
+    gain: the fall of the loss in nats, negative where the loss rises; None where nothing is promised.
+    error: the standard error of the gain; None where nothing is promised.
+    spent: the change of the price.
+    """
 
     edit: AnyEdit
     gain: float | None
@@ -44,9 +48,16 @@ class Move:
 
 @dataclass
 class Thinning:
-    """A network on its way to a lower price: the channels that each axis still has, the blocks that have gone, the sum
-    of the gate derivatives (N,) of all that has gone, and of what each axis has lost, and the lots of channels in the
-    order in which they went. Axes and blocks have the names that they have in the network at the beginning."""
+    """A network on its way to a lower price. Axes and blocks have the names that they have in the network at the
+    beginning.
+
+    net: the network as it is now.
+    kept: the channels that each axis still has.
+    lost: the sum of the gate derivatives (N,) of all that has gone.
+    lost_of: the same for each axis.
+    gone: the blocks that have gone.
+    lots: the lots of channels that have gone, in the order in which they went.
+    """
 
     net: Net
     kept: dict[str, list[int]]
@@ -56,21 +67,28 @@ class Thinning:
     lots: list[tuple[str, list[int]]] = field(default_factory=list)
 
     def name(self, axis: str) -> str:
-        """What an axis is called now that blocks have gone."""
+        """The name of an axis now that blocks have gone."""
         if ".block" not in axis:
             return axis
         place = block_of(axis)
         return axis.replace(f"block{place[1]}", f"block{self.moved(place)[1]}")
 
     def moved(self, place: Place) -> Place:
-        """Where a block stands now."""
+        """Stage and index of a block now that blocks before it have gone."""
         return place[0], place[1] - sum(stage == place[0] and at < place[1] for stage, at in self.gone)
 
 
 @dataclass(frozen=True)
 class Option:
-    """Something that could go, a lot of channels of an axis or a block: the derivative by a gate on it (N,), what it is
-    worth among its like (the share of an axis that a lot is; 0 for a block), the network without it, and what is saved.
+    """Something that could go: a lot of channels of an axis, or a block.
+
+    axis: the axis of the lot; "" for a block.
+    lot: the channels of the lot; [] for a block.
+    place: stage and index of the block; None for a lot.
+    slope: the derivative of each sample's loss by a gate on it (N,).
+    share: which share of its axis the lot is worth; 0 for a block.
+    net: the network without it.
+    saved: how much less that network costs.
     """
 
     axis: str
@@ -83,20 +101,20 @@ class Option:
 
 
 def block_of(axis: str) -> Place:
-    """The block whose inner axis this is."""
+    """Stage and index of the block whose inner axis this is."""
     stage, block = (int("".join(c for c in part if c.isdigit())) for part in axis.split(".")[:2])
     return stage, block
 
 
 def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1,
             chance: np.random.Generator | None = None) -> list[Move]:  # fmt: skip
-    """The moves that bring the price down to the limit, greedily.
+    """The moves that bring the price down to the limit, chosen greedily.
 
-    The loss rises more when a part of an early layer goes than when one of a late layer goes, but it recovers more too:
-    so a lot of channels counts by its share of its axis, per price that it saves (docs/decisions/0010). A block goes
-    where the loss would rise less, per price, than with that lot. Channels go in lots of `quantum`, or of what groups
-    ask for. With `chance` what goes is drawn instead (a control). Where the limit is below the least that the network
-    can be, all goes that can.
+    The loss rises more when a part of an early layer goes than when one of a late layer goes, but it recovers more too.
+    So a lot of channels counts by its share of its axis, per price that it saves (benchmarks/notes/growing.md). A block
+    goes where the loss would rise less, per price, than with that lot. Channels go in lots of `quantum`, or in larger
+    ones where groups ask for it. With `chance` what goes is drawn instead (a control). Where no network of this shape
+    meets the limit, all goes that can.
     """
     table = lower(net)
     kept = {axis: list(range(width)) for axis, width in remappable(net).items()
@@ -113,7 +131,7 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
 
 
 def least(possible: list[Option], thin: Thinning) -> Option:
-    """The lot with the least share of its axis per price; or a block with which the loss would rise less per price."""
+    """The lot with the least share of its axis per price; or a block, if the loss rises less per price without it."""
     lots = [option for option in possible if option.place is None]
     density = [rise(option.slope, thin.lost) / option.saved for option in possible]
     if not lots:
@@ -126,7 +144,7 @@ def least(possible: list[Option], thin: Thinning) -> Option:
 
 
 def rise(slope: Tensor, lost: Tensor) -> float:
-    """How much more the loss rises when this goes too: E[(lost + slope)^2 - lost^2] / 2."""
+    """How much more the loss rises when this part goes too: E[(lost + slope)^2 - lost^2] / 2."""
     return float((lost * slope + slope.square() / 2).mean())
 
 
@@ -156,12 +174,12 @@ def options(thin: Thinning, gates: Gates, price: Price, now: float, quantum: int
 
 
 def lot_of(unit: int, quantum: int) -> int:
-    """The channels of a lot: whole units, and `quantum` at least."""
+    """How many channels a lot has: whole units, and `quantum` channels at least."""
     return unit * max(1, -(-quantum // unit))
 
 
 def lightest(slopes: Tensor, lost: Tensor, left: list[int], unit: int, size: int) -> list[int]:
-    """The channels, whole units of them, whose going raises the loss least."""
+    """The channels, in whole units, without which the loss rises least."""
     each = (lost[:, None] * slopes + slopes.square() / 2).mean(0)
     units = each.reshape(-1, unit).sum(1).argsort()[: size // unit]
     return [left[int(u) * unit + k] for u in sorted(units.tolist()) for k in range(unit)]
@@ -174,7 +192,7 @@ def deletable(net: Net, place: Place) -> bool:
 
 
 def already_lost(thin: Thinning, gates: Gates, place: Place) -> Tensor:
-    """What has gone of a block's output with the channels that its last convolutions read."""
+    """The part of a block's output that has gone with the channels that its last convolutions read."""
     stage, at = thin.moved(place)
     branch, lost = BRANCHES[thin.net.stages[stage].blocks[at].kind], torch.zeros_like(thin.lost)
     for axis, channels in thin.lots:
@@ -196,8 +214,8 @@ def take(thin: Thinning, option: Option) -> None:
 
 
 def give_back(thin: Thinning, price: Price, limit: float) -> None:
-    """The last lot made the network lighter than asked, perhaps by much: lots come back, the last to go first, where
-    there is room."""
+    """Let lots come back where there is room, the last to go first: the last lot may have made the network much lighter
+    than asked."""
     for axis, lot in reversed(thin.lots):
         if ".block" in axis and block_of(axis) in thin.gone:
             continue
@@ -207,7 +225,7 @@ def give_back(thin: Thinning, price: Price, limit: float) -> None:
 
 
 def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Move]:
-    """The edits, channels first, then blocks from the back."""
+    """The edits as moves: channels first, then blocks from the last to the first."""
     moves: list[tuple[AnyEdit, Tensor]] = []
     lost = torch.zeros_like(thin.lost)
     for axis, left in thin.kept.items():
@@ -228,8 +246,8 @@ def lightening(net: Net, thin: Thinning, gates: Gates, price: Price) -> list[Mov
 
 
 def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
-    """What could be added: each axis wider by a share, a block like the one before it at every place, and a gate on
-    every block that has none."""
+    """What could be added: each axis wider by a share; at every index of every stage a block like the one before it;
+    and a gate on every block that has none."""
     additions: list[Addition] = list(widenings(net, share, quantum, least=1))
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
@@ -242,14 +260,14 @@ def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
 
 
 def gated(block: Block, width: int) -> Block:
-    """A block of one branch with a gate behind it, whose hidden axis is an eighth of the stream."""
+    """A block of one branch with a gate at its end, whose hidden axis is an eighth of the stream."""
     return block.but({"kind": GATED[block.kind], "hidden": (*block.hidden, max(FEWEST, width // 8))})
 
 
 def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, limit: float,
            certain: float = 2.0) -> list[Move]:  # fmt: skip
-    """The additions that promise most per price, as long as they fit the limit and their promise is no noise: it is
-    more than `certain` standard errors, and more than that where there are many to choose from."""
+    """The additions that promise most per price, as long as they fit the limit and their promise is no noise. A promise
+    must be more than `certain` standard errors, and more than that where there are many to choose from."""
     now, certain = price(net), of_several(certain, len(offered))
     real = [(edit, p, price(apply(net, edit)) - now) for edit, p in offered if p.gain > certain * p.error]
     real.sort(key=lambda entry: -entry[1].gain / max(entry[2], 1e-12))
@@ -264,7 +282,7 @@ def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, 
 
 
 def priced(net: Net, edits: Sequence[tuple[AnyEdit, float | None, float | None]], price: Price) -> list[Move]:
-    """Edits with their gains and errors as moves, one after the other."""
+    """Edits with their gains and errors as moves. Each is priced in the network that the edits before it have made."""
     moves = []
     for edit, gain, error in edits:
         after = apply(net, edit)
@@ -274,15 +292,15 @@ def priced(net: Net, edits: Sequence[tuple[AnyEdit, float | None, float | None]]
 
 
 def applied(net: Net, edits: Sequence[AnyEdit]) -> Net:
-    """The network behind all of them, one after the other."""
+    """The network after all these edits, one after the other."""
     for edit in edits:
         net = apply(net, edit)
     return net
 
 
 def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
-    """Every axis wider by the same share, the largest that fits the limit, and by one lot more where that still fits;
-    nothing is promised of it."""
+    """Moves that widen every axis by the same share, the largest that fits the limit, and by one lot more where that
+    still fits. Nothing is promised of them."""
     low, high = 0.0, 1.0
     while high < WIDEST and price(applied(net, widenings(net, high, quantum))) <= limit:
         high *= 2
@@ -299,9 +317,11 @@ def evenly(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]
 
 
 def cheaply(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move]:
-    """Axes wider, one after the other (see `cheapest`), while the limit allows it. For measured prices, in which a lot
-    of channels is the double of a thin axis, and a layer may take several times as long as another of as many
-    multiply-adds. Nothing is promised of it."""
+    """Moves that widen axes one after the other (see `cheapest`) while the limit allows it.
+
+    They are for measured prices, where a lot of channels is the double of a thin axis, and a layer may take several
+    times as long as another of as many multiply-adds. Nothing is promised of them.
+    """
     grown, counts = net, dict[str, int]()
     while more := cheapest(grown, price, limit, quantum):
         grown, counts[more.axis] = apply(grown, more), counts.get(more.axis, 0) + more.count
@@ -309,9 +329,12 @@ def cheaply(net: Net, price: Price, limit: float, quantum: int = 1) -> list[Move
 
 
 def cheapest(net: Net, price: Price, limit: float, quantum: int) -> Widen | None:
-    """One axis wider by one or two lots, of which two can cost less than one: where the layers that write it (shortcuts
-    apart) have fewest multiply-adds, the fall of the sum of 1 / (width^2 positions), for what that costs. Gates, which
-    have no positions, stay as they are. None where all is above the limit."""
+    """The one axis that is best widened next, by one or two lots (two can cost less than one); None where all cost more
+    than the limit.
+
+    It is the axis whose layers, shortcuts apart, have fewest multiply-adds: what counts is the fall of the sum of 1 /
+    (width^2 positions) for its price. Gates, which have no positions, stay as they are.
+    """
     table, now, gains = lower(net), price(net), dict[Widen, float]()
     for lot in widenings(net, STEP, quantum, least=1):
         width = table.width[lot.axis]
@@ -326,7 +349,7 @@ def cheapest(net: Net, price: Price, limit: float, quantum: int) -> Widen | None
 
 
 def widenings(net: Net, share: float, quantum: int, least: int = 0) -> list[Widen]:
-    """Each axis wider by a share, in whole lots, at least so many."""
+    """An edit for each axis that widens it by a share, in whole lots, and by `least` lots at least."""
     table, seen = lower(net), set[str]()
     wider = []
     for axis, width in remappable(net).items():

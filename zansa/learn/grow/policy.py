@@ -33,7 +33,11 @@ Addition = Widen | Insert | Rekind
 
 @dataclass(frozen=True)
 class Fork:
-    """A smaller budget on the way to the largest: where the state is left from which its own training goes on."""
+    """A smaller budget on the way to the largest.
+
+    limit: the budget.
+    path: where the state is left from which its own training goes on.
+    """
 
     limit: float
     path: Path
@@ -71,18 +75,18 @@ class Policy:
         return self.changes(state, steps, k)
 
     def leaves(self, fork: Fork, before: int, k: int) -> bool:
-        """Whether a smaller budget leaves between these events: where the allowance passes it, or where the network
-        is nearest to it."""
+        """Whether a smaller budget leaves between these events: where the allowance passes it, or where the network is
+        nearest to it."""
         if self.start > self.growth.limit:
             return k == self.growth.schedule.events
         return self.allowance(before) < fork.limit <= self.allowance(k) or (before == 0 and fork.limit <= self.start)
 
     def allowance(self, k: int) -> float:
-        """What the network may cost behind event k; before the first for k = 0."""
+        """What the network may cost after event k, or, for k = 0, before the first."""
         return self.start * (self.growth.limit / self.start) ** (k / self.growth.schedule.events)
 
     def changes(self, state: State, steps: int, k: int) -> list[Change]:
-        """What the event does."""
+        """The changes of event k."""
         net, average, allowed = state.module.net, state.average, self.allowance(k)
         held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.growth.schedule.samples)
         slopes, policy = gates(average, held), self.checked(net)
@@ -93,10 +97,13 @@ class Policy:
 
     def settled(self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
-        """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
-        it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
-        until they fit; then lots of channels fill what is left, each time measured. The lightest that was tried where
-        none fits."""
+        """The moves with which the network keeps to the limit and nearly reaches it, and the policy with the price that
+        is right for it.
+
+        Moves are chosen anew, by the price of the network that the last ones would make, until that network fits; after
+        one that costs too much, for a little less. Then lots of channels fill what is left, and the network is measured
+        each time. Where none fits, it is the lightest that was tried.
+        """
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
         asked, before = AIM * allowed, None
         while (after := applied(average.net, [move.edit for move in moves])) != before:
@@ -114,8 +121,8 @@ class Policy:
         return moves, policy
 
     def filling(self, net: Net, limit: float) -> list[Move]:
-        """Axes wider, one after the other, as long as the network that this makes, when it is run, keeps to the limit;
-        after one that does not, by lots that cost less."""
+        """Moves that widen axes, one after the other, as long as the network keeps to the limit when it is run. After
+        one that does not, lots that cost less are tried."""
         moves, asked = list[Move](), limit
         while more := cheapest(net, self.checked(net).price, asked, self.growth.quantum):
             wider = apply(net, more)
@@ -130,7 +137,8 @@ class Policy:
         return self if self.growth.clock is None else replace(self, price=self.growth.right_price(net))
 
     def excess(self, net: Net) -> str | None:
-        """What to say of a network that has ended above its limit, as measured prices alone can be; None otherwise."""
+        """The warning for a network that has ended above its limit, which happens with measured prices alone; None
+        otherwise."""
         now, asked = self.checked(net).price(net), self.growth.budgets[-1]
         if now <= asked.limit:
             return None
@@ -138,14 +146,14 @@ class Policy:
         return f"{text}; allow more, or name a smaller --net"
 
     def moves(self, average: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
-        """First what goes, then what comes."""
+        """The moves of event k: first what goes, then what comes."""
         moves = self.removals(average, slopes, held, allowed, k) if self.price(average.net) > allowed else []
         average = edited(average, [move.edit for move in moves])
         return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
     def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
-        """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
-        what it saves, or where they alone are not enough."""
+        """What goes: channels and blocks. Before them comes what makes the network simpler, where that does less harm
+        for what it saves, or where they alone are not enough."""
         quantum = self.growth.quantum
         moves = lighten(module.net, slopes, self.price, allowed, quantum)
         harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
@@ -160,9 +168,13 @@ class Policy:
         return [first, *self.removals(module, gates(module, held), held, allowed, k)]
 
     def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
-        """What comes when all that goes has gone: what promises most, and with what is left all axes evenly wider; by
-        measured prices those where that is cheap. They stay as they are where wider axes would only fit the noise of
-        the training samples, so that what held-out ones gain cannot be told from nothing."""
+        """What comes when all that should go has gone: the additions that promise most, and then wider axes for what is
+        left.
+
+        All axes become evenly wider, or, by measured prices, those where that is cheap. Axes stay as they are where the
+        gain on held-out samples cannot be told from nothing: wider ones would only fit the noise of the training
+        samples.
+        """
         net, schedule = module.net, self.growth.schedule
         offered = candidates(net, schedule.share, self.growth.quantum)
         alone, together = self.promised(module, offered, k)

@@ -1,7 +1,7 @@
-"""Moves that make a network lighter and whose harm cannot be told from derivatives: it is measured on held-out samples.
+"""Moves that make a network lighter, and whose harm derivatives cannot tell: it is measured on held-out samples.
 
-Two neighbouring blocks side by side as one save time and depth, not multiply-adds; a gate that goes saves little of
-anything but time.
+Two neighbouring blocks that run side by side as one save time and depth, but no multiply-adds. A gate that goes saves
+little but time.
 """
 
 from ...arch.apply import apply
@@ -34,8 +34,8 @@ def _possible(net: Net, edit: Merge | Rekind) -> bool:
 
 
 def simplest(module: Network, held: Held, price: Price, against: float) -> Move | None:
-    """The simplification with which the loss rises least per price that it saves; None where that is not less than
-    `against`, in nats per price."""
+    """The simplification with which the loss rises least per price that it saves; None where the loss would not rise by
+    less than `against`, in nats per price."""
     net, before = module.net, None
     choices: list[tuple[float, Move]] = []
     for edit in simplifications(net):

@@ -44,8 +44,8 @@ class Layer:
 
 
 def layers_of(state: dict[str, Tensor]) -> list[Layer]:
-    """The layers of a state dict, wrappers' prefixes dropped from their paths; ValueError for tensors that belong to
-    no convolution, linear layer or norm."""
+    """The layers of a state dict, without the prefixes that wrappers put before their paths; ValueError for tensors
+    that belong to no convolution, linear layer or norm."""
     layers: dict[str, Layer] = {}
     for name, value in state.items():
         path, role = _parts(name)
@@ -69,8 +69,8 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def fits(theirs: Layer, ours: Layer, entry: bool) -> bool:
-    """Whether the tensors of one layer can be those of another. The channels of the images (`entry`: the layer that
-    reads them) may be one here and many there."""
+    """Whether the tensors of one layer can be those of another. For the layer that reads the samples (`entry`), the
+    numbers of channels may differ, where one of them is 1."""
     if ours.is_norm:
         roles = set(theirs.names) - {"num_batches_tracked"}
         return theirs.shape == ours.shape and roles == set(ours.names) - {"num_batches_tracked"}

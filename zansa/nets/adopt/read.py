@@ -23,9 +23,12 @@ _INPUTS = {
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file from elsewhere: safetensors, ONNX (.onnx, the weights of its layers alone, by the order
-    of computation), or a torch checkpoint read with weights_only=True. Dicts around the tensors ("state_dict",
-    "model", ...) are opened. ValueError when the file is none of these."""
+    """The tensors of a file from elsewhere.
+
+    The file is safetensors, ONNX (.onnx: the weights of its layers alone, by the order of computation), or a torch
+    checkpoint that is read with weights_only=True. Dicts around the tensors ("state_dict", "model", ...) are opened.
+    ValueError when the file is none of these.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
