@@ -260,7 +260,7 @@ def test_where_padded_shortcuts_put_their_zeros(sides):
     state, x = lively(theirs).state_dict(), torch.randn(2, 3, 32, 32)
     net = net_from(state, (32, 32))
     assert net == zoo.cifar_resnet(8)
-    with pytest.raises(ValueError, match="zero channels behind the others or on both sides"):
+    with pytest.raises(ValueError, match="zero channels after the others or on both sides"):
         adopt(state, net)
     with torch.no_grad():
         ours = adopt(state, net, given=(x, theirs(x)))
@@ -379,7 +379,7 @@ def test_a_bias_without_a_norm_behind_it_is_refused():
     net, name = net_from(state, (64, 64)), "stages.0.blocks.0.conv2.bias"
     ours = adopt(state | {name: torch.zeros(32)}, net)
     assert error(theirs, ours, torch.randn(1, 3, 64, 64)) <= 1e-5
-    with pytest.raises(ValueError, match=r"conv2 .*has a bias and no norm behind it"):
+    with pytest.raises(ValueError, match=r"conv2 .*has a bias and no norm after it"):
         adopt(state | {name: torch.ones(32)}, net)
 
 

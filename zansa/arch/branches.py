@@ -27,8 +27,12 @@ class Conv(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """A normalisation with a scale and a shift for every channel. `zero`: whether the scale is zero where a block must
-    start as the identity."""
+    """A normalisation with a scale and a shift for every channel.
+
+    name: what it is called within its branch.
+    axis: the axis that it reads and writes.
+    zero: whether its scale is zero where a block must start as the identity.
+    """
 
     name: str
     axis: str
@@ -42,8 +46,13 @@ class Act(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Squeeze and excitation: every channel of `axis` is multiplied by a number in (0, 1). That number follows from the
-    means of all channels, by way of the `hidden` axis."""
+    """Squeeze and excitation: every channel of an axis is multiplied by a number in (0, 1) that follows from the means
+    of all channels.
+
+    name: what it is called within its branch.
+    axis: the axis that it reads and writes.
+    hidden: the axis between the means and these numbers.
+    """
 
     name: str
     axis: str

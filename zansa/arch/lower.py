@@ -53,7 +53,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows in the order of computation, and the width of every axis by its name."""
+    """A lowered network.
+
+    rows: its layers in the order of computation.
+    width: the number of channels of every axis, by its name.
+    """
 
     rows: tuple[Row, ...]
     width: dict[str, int]
@@ -148,12 +152,12 @@ def _head(net: Net, streams: Streams) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Place:
-    """A block with what its rows need to know of the network around it."""
+    """A block, with what its rows need to know of the network around it: block j of stage i."""
 
     net: Net
     i: int
     j: int
-    axis: str  # of the streams behind it
+    axis: str  # of the streams after it
 
     @property
     def stage(self) -> Stage:

@@ -166,7 +166,7 @@ class Stage(Part):
                 )
             if branch.after and not kind.after:
                 raise ValueError(
-                    f"blocks.{j}: a {block.kind} block has an activation behind the sum, which a {name} step cannot "
+                    f"blocks.{j}: a {block.kind} block has an activation after the sum, which a {name} step cannot "
                     f"carry; allowed: {', '.join(name for name, b in BRANCHES.items() if not b.after)}"
                 )
             if block.mix is not None and kind.mix is None:

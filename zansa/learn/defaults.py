@@ -17,11 +17,11 @@ from .tune import default_tuning
 
 WIDTHS = (16, 32, 64, 128)
 MEDIUM, LARGE = 48, 112  # pixels of the shorter side from which the map is halved once more
-SERIES_WIDTHS = (32, 64, 128)  # of the stages; the last is that of all further ones
+SERIES_WIDTHS = (32, 64, 128)  # of the stages; all further ones have the last
 FEWEST_PLACES = 4
-LONG = 256  # numbers or letters of a series
-SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # training series below which a batch is so large
-FEW = 3000  # training images below which a surface is varied strongly
+LONG = 256  # numbers or letters: the stem halves longer series
+SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # (training series, batch): so large with fewer series
+FEW = 3000  # training images: surfaces with fewer are varied strongly
 HOLD = 0.7  # share of a training on images at its full rate
 STRONG = Augment(
     flip_x=True, flip_y=True, shift=0.15, rotate=15, zoom=0.4, shear=0.2, warped=1, contrast=0.4, brightness=0.4,

@@ -61,10 +61,10 @@ def continuous(network: Network, stage: int, tolerance: float = 1e-4, adjoint: b
     if kind.branches > 1 or len(kind.streams) > 1 or any("after" in block._modules for block in blocks):
         raise ValueError(
             f"stage {stage} has {spec.step.kind} steps of {spec.blocks[0].kind} blocks; a flow needs plain or heun "
-            "steps and blocks without an activation behind the sum, such as preact_basic"
+            "steps and blocks without an activation after the sum, such as preact_basic"
         )
     if len(blocks) == first:
-        raise ValueError(f"stage {stage} has no block behind the one that changes the shape")
+        raise ValueError(f"stage {stage} has no block after the one that changes the shape")
     changed = copy.deepcopy(network)
     kept = [changed.stages[stage][k] for k in range(first)]  # type: ignore[index]
     branch = copy.deepcopy(blocks[first].get_submodule("branch"))

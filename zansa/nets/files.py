@@ -62,7 +62,7 @@ def _steady(file: bytes) -> bytes:
     header = json.loads(file[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors behind it stay aligned
+    text += b" " * (-len(text) % 8)  # the tensors after it stay aligned
     return len(text).to_bytes(8, "little") + text + file[start:]
 
 

@@ -7,8 +7,8 @@ from ...arch.spec import Net
 from ..recipe import Recipe
 from .moves import Price
 
-LONGER = 2.2  # times the epochs: what small networks save is spent on them
-HEALING = 0.6  # progress at which a network that was given changes for the last time: what goes leaves wounds
+LONGER = 2.2  # times the epochs: small networks are cheap, and more epochs are bought for what they save
+HEALING = 0.6  # progress at which a network that was given changes for the last time: it must heal after what is taken
 
 
 @dataclass(frozen=True)

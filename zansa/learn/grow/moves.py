@@ -19,10 +19,10 @@ from .signals import Gates
 
 Price = Callable[[Net], float]
 FEWEST = 4  # channels that an axis keeps
-WIDEST = 64  # times its width may an axis become at once
-STEP = 1 / 16  # of its width, in whole lots and at least one, is what counts as a lot where prices are measured
-MOST = 8192  # channels may an axis have there, were they free
-FREE = 3e-3  # of the price: what costs less, by a measurement, counts as costing so much
+WIDEST = 64  # how many times as wide an axis may become at once
+STEP = 1 / 16  # share of its width by which an axis grows where prices are measured, in whole lots
+MOST = 8192  # channels that an axis may have there, even if they are free
+FREE = 3e-3  # share of the price: what measures less counts as costing so much
 ORDER = (Rekind, Widen, Insert)  # gates first, which ask for a block's widths; blocks last, which change names of axes
 Place = tuple[int, int]
 

@@ -85,7 +85,11 @@ def _strided(net: Net, strides: Sequence[int]) -> Net:
 
 @dataclass(frozen=True)
 class Rival:
-    """A network in the race, with the names of the variants that made it of the usual one."""
+    """A network in the race.
+
+    variants: the names of the variants that made it of the usual network.
+    net: its description.
+    """
 
     variants: tuple[str, ...]
     net: Net

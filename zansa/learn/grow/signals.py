@@ -76,7 +76,7 @@ def writers(table: Table) -> dict[str, list[str]]:
     by_axis: dict[str, list[str]] = {}
     for row, after in zip(table.rows, (*table.rows[1:], None), strict=True):
         if not row.module and (row.op == "conv" or (row.op == "linear" and ".hidden" in row.y)):
-            alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm behind it
+            alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm after it
             normed = alone and after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
             by_axis.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
     return by_axis

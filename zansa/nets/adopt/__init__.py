@@ -25,7 +25,7 @@ _SORTED = (
     "is lost; give the author's torch checkpoint"
 )
 _PADDED = (
-    "the network has padded shortcuts, and authors put the zero channels behind the others or on both sides, which the "
+    "the network has padded shortcuts, and authors put the zero channels after the others or on both sides, which the "
     "weights do not tell; give samples and the author's logits on them, and they decide"
 )
 
@@ -178,7 +178,7 @@ def _absorb(bias: Tensor, layer: Layer, mean: str, tensors: dict[str, Tensor]) -
     if mean in tensors:
         tensors[mean] = tensors[mean] - bias.to(tensors[mean])
     elif bias.any():
-        raise ValueError(f"{layer} has a bias and no norm behind it: the network has no place for it")
+        raise ValueError(f"{layer} has a bias and no norm after it: the network cannot hold it")
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:

@@ -23,7 +23,12 @@ NORM = {"weight", "bias", "running_mean", "running_var"}
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, linear layer or norm: its path, the names of its tensors by role, and the shape of its weight."""
+    """A convolution, linear layer or norm.
+
+    path: its name without those of its tensors.
+    shape: the shape of its weight.
+    names: the names of its tensors by role ("weight", "bias", ...).
+    """
 
     path: str
     shape: tuple[int, ...] = ()

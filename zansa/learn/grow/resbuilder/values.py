@@ -16,7 +16,7 @@ from ...recipe import Recipe
 LAMBDA_MORPH, LAMBDA_1, LAMBDA_2 = 1e-7, 1e-8, 1e-5  # group LASSO; sum of |W|; sum of W^2
 KILL = 1e-3  # mean |W| of a kernel below which its block goes
 GAIN = 0.015  # rise of the accuracy above which no block goes
-DRAWS = 9  # of a place, until it gives a network that was not there before
+DRAWS = 9  # how often an index is drawn, until it gives a network that was not there before
 FINEST = 8  # pixels: an empty network halves its maps until their shorter side has no more
 EMPTY_WIDTH = 16
 Place = tuple[int, int]  # stage, block
@@ -89,7 +89,11 @@ class Length(BaseModel):
 
 
 class Rank(BaseModel):
-    """The channels of an axis, the largest first, and how many of them are alive."""
+    """The channels of an axis by their worth.
+
+    order: the channels, the largest first.
+    alive: how many of them are alive.
+    """
 
     order: list[int]
     alive: int
@@ -158,7 +162,18 @@ class Search(BaseModel):
 
 
 class Task(NamedTuple):
-    """What the search is about. The module changes, the rest stays."""
+    """What the search is about. The module changes, the rest stays.
+
+    module: the network.
+    data, parts: the samples; parts.test is empty.
+    decide: indices of the samples that decide.
+    claim: indices of the samples whose accuracy is claimed.
+    recipe: batch, device and seed, and how the final network is trained.
+    macs: the budget in multiply-adds.
+    switches: which faults are mended.
+    length: how long to search.
+    checkpoint: the file in which the search is kept; None: it is not kept.
+    """
 
     module: Network
     data: Dataset
