@@ -35,7 +35,7 @@ MOST_BATCHES = 60  # of the tutorial; an epoch's time is scaled from them
 
 
 def ours(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, repeats: int) -> list[float]:
-    """Seconds of an epoch's steps, of `repeats` epochs behind a first one."""
+    """Seconds of an epoch's steps, of `repeats` epochs after a first one."""
     seconds, steps, began = [], 0, 0.0
     for event in training(module, data, parts, recipe):
         if event["event"] == "start":
@@ -50,7 +50,7 @@ def ours(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, repeats
 
 
 def rival(data: Dataset, parts: Parts, workers: int) -> float:
-    """Seconds of an epoch of the tutorial's ResNet-18, scaled from at most MOST_BATCHES batches behind the first."""
+    """Seconds of an epoch of the tutorial's ResNet-18, scaled from at most MOST_BATCHES batches after the first."""
     model = models.resnet18(weights=None, num_classes=len(data.classes)).train()
     optimizer, criterion = SGD(model.parameters(), lr=0.025, momentum=0.9, weight_decay=1e-4), nn.CrossEntropyLoss()
     loader, began, done = tutorial_loaders(data, parts, workers)["train"], 0.0, 0

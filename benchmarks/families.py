@@ -71,15 +71,15 @@ def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs:
                   f"{event['val_accuracy']:.3f}", flush=True)  # fmt: skip
     seconds = time.perf_counter() - began
     module.to(choose_device(device))
-    found = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes)
-    return {"family": family, "half": half, "seed": seed, "error": 1 - found["accuracy"]["value"],
+    metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes)
+    return {"family": family, "half": half, "seed": seed, "error": 1 - metrics["accuracy"]["value"],
             "loss": events[-1]["loss"], "seconds": seconds, "epochs": epochs, "images": len(parts.train),
-            "test_images": found["count"], "device": device, "environment": environment()}  # fmt: skip
+            "test_images": metrics["count"], "device": device, "environment": environment()}  # fmt: skip
 
 
 @cache
 def milliseconds(half: int, device: str, batch: int = 128, repeats: int = 15) -> dict[str, float]:
-    """Milliseconds per image of the families in evaluation, in turns: the median of `repeats` behind a warm-up."""
+    """Milliseconds per image of the families in evaluation, in turns: the median of `repeats` after a warm-up."""
     nets, place = networks(half), choose_device(device)
     x = torch.randn(batch, 3, 32, 32, device=place)
     modules = {name: build(net).eval().to(place) for name, net in nets.items()}

@@ -105,14 +105,14 @@ def macs(net: Net) -> float:
 class ByLot(Policy):
     """The control: what goes and what comes is drawn by lot, evenly over what it costs."""
 
-    def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
         random = np.random.default_rng([self.recipe.seed, k])
-        return lighten(module.net, found, self.price, allowed, self.growth.quantum, random)
+        return lighten(module.net, slopes, self.price, allowed, self.growth.quantum, random)
 
     def promised(self, module: Network, offered: Sequence[Addition], k: int) -> tuple[list[Promise], Promise]:
         net, random = module.net, np.random.default_rng([self.recipe.seed, k, 1])
-        found = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
-        return found, Promise(1.0, 0.0)
+        drawn = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
+        return drawn, Promise(1.0, 0.0)
 
 
 def counted(events: Generator[Event], module: Network, task: Task, recipe: Recipe, ledger: Ledger) -> Network:
@@ -243,16 +243,16 @@ def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest)
     if good is not None:
         p = probabilities(module, data, parts.val)
         point = choose_threshold(p, data.labels[parts.val], data.classes, good, request.max_false_alarms)
-    found = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
-    seen = found["inspection"]
+    metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
+    seen = metrics["inspection"]
     return {
-        "accuracy": found["accuracy"]["value"], "balanced": found["balanced_accuracy"]["value"],
+        "accuracy": metrics["accuracy"]["value"], "balanced": metrics["balanced_accuracy"]["value"],
         "roc_auc": seen["roc_auc"] if seen else None, "detection": seen["detection"]["value"] if seen else None,
-        "false_alarms": seen["false_alarms"]["value"] if seen else None, "test_images": found["count"],
+        "false_alarms": seen["false_alarms"]["value"] if seen else None, "test_images": metrics["count"],
     }  # fmt: skip
 
 
-def table(found: list[Cell]) -> str:
+def table(measured: list[Cell]) -> str:
     """Markdown: one row for each data set, budget and method, and for each length of a method; ResBuilder's length is
     in its name."""
     heads = ["data", "training images", "budget", "method", "epochs of zansa", "runs", "multiply-adds, M",
@@ -263,8 +263,8 @@ def table(found: list[Cell]) -> str:
     task = lambda c: (c["data"], c["limit"])  # noqa: E731
     epochs_of = lambda c: "–" if c["search"] else str(c["epochs"])  # noqa: E731
     place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"], epochs_of(c))  # noqa: E731
-    compute = {(*task(c), c["seed"]): c["compute"] for c in found if c["method"] == "zansa"}
-    for (data, limit, k, search, epochs), group in groupby(sorted(found, key=place), key=place):
+    compute = {(*task(c), c["seed"]): c["compute"] for c in measured if c["method"] == "zansa"}
+    for (data, limit, k, search, epochs), group in groupby(sorted(measured, key=place), key=place):
         runs = list(group)
         shares = [run["compute"] / compute[*task(run), run["seed"]] for run in runs
                   if (*task(run), run["seed"]) in compute]  # fmt: skip

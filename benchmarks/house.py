@@ -41,16 +41,16 @@ def lines(files: list[Path]) -> list[int]:
 def main() -> None:
     package = sorted((ROOT / "zansa").rglob("*.py"))
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in package]
-    found = [function for tree in trees for function in functions(tree)]
-    sizes, lengths = sorted(lines(package)), sorted(map(length, found))
-    keywords = sum(function.args.kwarg is not None for function in found)
+    every = [function for tree in trees for function in functions(tree)]
+    sizes, lengths = sorted(lines(package)), sorted(map(length, every))
+    keywords = sum(function.args.kwarg is not None for function in every)
     tests = sum(lines(sorted((ROOT / "tests").glob("*.py"))))
     heads = "files|lines|file median / max|function median / p90 / max|annotated|`**kwargs`|hidden|tests per line"
     print(f"| {heads.replace('|', ' | ')} |\n{'|---' * 8}|")
     print(
         f"| {len(package)} | {sum(sizes)} | {median(sizes):.0f} / {sizes[-1]} "
         f"| {median(lengths):.0f} / {lengths[int(0.9 * len(lengths))]} / {lengths[-1]} "
-        f"| {100 * sum(map(annotated, found)) / len(found):.0f} % | {100 * keywords / len(found):.1f} % "
+        f"| {100 * sum(map(annotated, every)) / len(every):.0f} % | {100 * keywords / len(every):.1f} % "
         f"| {sum(map(hidden_imports, trees))} | {tests / sum(sizes):.1f} |"
     )
 

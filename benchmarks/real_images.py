@@ -128,18 +128,18 @@ def rival(answers: Answers, data: Dataset, parts: Parts) -> Figures:
     return row(found) | {"seconds": answers.seconds, "macs": answers.macs}
 
 
-def row(found: Figures) -> Figures:
+def row(metrics: Figures) -> Figures:
     """What the table shows of the figures of a test part."""
-    inspection = found["inspection"] or {}
+    inspection = metrics["inspection"] or {}
     detection, alarms = inspection.get("detection"), inspection.get("false_alarms")
     return {
-        "balanced_accuracy": found["balanced_accuracy"]["value"],
-        "accuracy": found["accuracy"]["value"],
-        "roc_auc": inspection["roc_auc"] if inspection else found["roc_auc"],
+        "balanced_accuracy": metrics["balanced_accuracy"]["value"],
+        "accuracy": metrics["accuracy"]["value"],
+        "roc_auc": inspection["roc_auc"] if inspection else metrics["roc_auc"],
         "detection_at_2": inspection["detection_at"][FALSE_ALARMS] if inspection else None,
         "detection": detection and detection["value"],
         "false_alarms": alarms and alarms["value"],
-        "test_images": found["count"],
+        "test_images": metrics["count"],
     }
 
 
@@ -156,9 +156,9 @@ def measure(job: Job, method: str, manifest: Path, out: Path, tutorial: Tutorial
     }[method]
     before = torch.get_num_threads()
     torch.set_num_threads(tutorial.threads)
-    found = rival(answer(), data, parts)
+    rated = rival(answer(), data, parts)
     torch.set_num_threads(before)
-    return found
+    return rated
 
 
 # ---- the table -------------------------------------------------------------------------------------------
@@ -228,13 +228,13 @@ def benchmark(jobs: list[Job], out: Path, shared: Path, quick: bool, tutorial: T
         for method in METHODS:
             if (job.name, method) in done:
                 continue
-            found = measure(job, method, prepared(job, out, shared), out, tutorial)
+            measured = measure(job, method, prepared(job, out, shared), out, tutorial)
             cell = {"job": job.name, "data": job.data, "split": job.split, "seed": job.seed, "method": method}
             where = {"quick": quick, "tutorial": asdict(tutorial), "environment": environment()}
-            record.append("cells.jsonl", cell | found | where)
+            record.append("cells.jsonl", cell | measured | where)
             cells = record.lines("cells.jsonl")
             record.write_bytes("table.md", f"{table(cells)}\n\n{notes(cells)}\n".encode())
-            print(f"{job.name}, {method}: balanced accuracy {found['balanced_accuracy']:.3f}", flush=True)
+            print(f"{job.name}, {method}: balanced accuracy {measured['balanced_accuracy']:.3f}", flush=True)
     print((out / "table.md").read_text())
 
 

@@ -51,8 +51,8 @@ def rivals(table: Path, seed: int) -> dict[str, tuple[float, float]]:
     return {"nearest neighbour": _rates(near, truth), "commonest class": _rates(common, truth)}
 
 
-def _rates(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    right = found == truth
+def _rates(answers: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    right = answers == truth
     return float(right.mean()), mean(float(right[truth == k].mean()) for k in np.unique(truth))
 
 
@@ -68,10 +68,10 @@ def lines(name: str, table: Path, out: Path, seeds: list[int]) -> list[str]:
     """The table's lines for one set."""
     metrics = [trained(table, out, seed) for seed in seeds]
     ours = [(m["test"]["accuracy"]["value"], m["test"]["balanced_accuracy"]["value"]) for m in metrics]
-    found = [row(name, "zansa train", ours, [m["training"]["seconds"] for m in metrics])]
+    rows = [row(name, "zansa train", ours, [m["training"]["seconds"] for m in metrics])]
     given = "split" in next(csv.reader(table.open(newline="")))
     others = [rivals(table, seed) for seed in (seeds[:1] if given else seeds)]  # a given split leaves nothing to chance
-    return found + [row(name, method, [each[method] for each in others], []) for method in others[0]]
+    return rows + [row(name, method, [each[method] for each in others], []) for method in others[0]]
 
 
 def main() -> None:

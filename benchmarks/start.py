@@ -21,7 +21,7 @@ RUN = "import sys; from zansa.cli import main; sys.argv[0] = 'zansa'; main()"
 
 
 def seconds(command: tuple[str, ...], repeats: int) -> list[float]:
-    """Wall time of `zansa COMMAND` in a new process, `repeats` times behind a first one."""
+    """Wall time of `zansa COMMAND` in a new process, `repeats` times after a first one."""
     taken = []
     for _ in range(repeats + 1):
         start = time.perf_counter()

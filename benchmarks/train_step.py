@@ -10,7 +10,7 @@ beside busy workers can collapse on few cores; its best setting counts. In betwe
 way from one to the other. The settings take turns (A B C A B C ...), so that a slow minute of the machine
 hits them all.
 
-The clock starts behind the first steps and stops while the loader still has images to give: making the
+The clock starts after the first steps and stops while the loader still has images to give: making the
 network, starting workers and choosing precision and layout are left out on both sides.
 """
 
@@ -96,8 +96,8 @@ def by_arrays(data: Dataset, layout: torch.memory_format, bfloat16: bool) -> Ste
         inputs = augment(to_tensor(data, index, cpu, layout), settings, generator)
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
-            found = model(inputs)
-        loss = criterion(found.float(), torch.from_numpy(data.labels[index]))
+            outputs = model(inputs)
+        loss = criterion(outputs.float(), torch.from_numpy(data.labels[index]))
         loss.backward()
         optimizer.step()
         running_loss += loss.item()
@@ -117,7 +117,7 @@ def ours(data: Dataset, compiled: bool = False) -> Steps:
 
 
 def speed(run: Callable[[], Steps], threads: int, steps: int) -> float:
-    """Images per second of `steps` steps behind the first ones, at so many threads of torch."""
+    """Images per second of `steps` steps after the first ones, at so many threads of torch."""
     torch.set_num_threads(threads)
     with closing(run()) as taken:
         for _ in range(FIRST):

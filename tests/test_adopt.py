@@ -210,7 +210,7 @@ def alike_net():
 def test_what_shapes_do_not_tell_is_refused_and_images_decide(first):
     theirs, x = lively(Alike(first)), torch.randn(2, 1, 16, 16)
     state = theirs.state_dict()
-    expected = r"can be read in \d ways.*(s|c|a) can be stages\.0\.0\.\S+ or stages\.0\.0\.\S+; give images"
+    expected = r"can be read in \d ways.*(s|c|a) can be stages\.0\.0\.\S+ or stages\.0\.0\.\S+; give samples"
     with pytest.raises(ValueError, match=expected):
         adopt(state, alike_net())
     with pytest.raises(ValueError, match=expected):
@@ -218,7 +218,7 @@ def test_what_shapes_do_not_tell_is_refused_and_images_decide(first):
     with torch.no_grad():
         logits = theirs(x)
     assert error(theirs, adopt(state, alike_net(), given=(x, logits)), torch.randn(2, 1, 16, 16)) <= 1e-5
-    with pytest.raises(ValueError, match=r"the logits on the given images differ by .* of the largest"):
+    with pytest.raises(ValueError, match=r"the logits on the given samples differ by .* of the largest"):
         adopt(state, alike_net(), given=(x, logits + 1e-3 * logits.abs().max()))
     with pytest.raises(ValueError, match=r"logits of shape \(2, 2\) were given; the network has \(2, 3\)"):
         adopt(state, alike_net(), given=(x, logits[:, :2]))
@@ -229,7 +229,7 @@ def test_images_that_do_not_decide_are_refused():
     with torch.no_grad():
         theirs.end.weight.zero_()
         logits = theirs(x)
-    with pytest.raises(ValueError, match="readings of the layers give these logits: give more images"):
+    with pytest.raises(ValueError, match="readings of the layers give these logits: give more samples"):
         adopt(theirs.state_dict(), alike_net(), given=(x, logits))
 
 
@@ -260,7 +260,7 @@ def test_where_padded_shortcuts_put_their_zeros(sides):
     state, x = lively(theirs).state_dict(), torch.randn(2, 3, 32, 32)
     net = net_from(state, (32, 32))
     assert net == zoo.cifar_resnet(8)
-    with pytest.raises(ValueError, match="zero channels behind the others or on both sides"):
+    with pytest.raises(ValueError, match="zero channels after the others or on both sides"):
         adopt(state, net)
     with torch.no_grad():
         ours = adopt(state, net, given=(x, theirs(x)))
@@ -379,7 +379,7 @@ def test_a_bias_without_a_norm_behind_it_is_refused():
     net, name = net_from(state, (64, 64)), "stages.0.blocks.0.conv2.bias"
     ours = adopt(state | {name: torch.zeros(32)}, net)
     assert error(theirs, ours, torch.randn(1, 3, 64, 64)) <= 1e-5
-    with pytest.raises(ValueError, match=r"conv2 .*has a bias and no norm behind it"):
+    with pytest.raises(ValueError, match=r"conv2 .*has a bias and no norm after it"):
         adopt(state | {name: torch.ones(32)}, net)
 
 

@@ -290,18 +290,18 @@ def test_certain_answers_are_finite_even_when_wrong():
             [[0.5, 0.5], [math.nan, 1]],
             [0, 1],
             PAIR,
-            "to 1 of 2 images are NaN or infinite.*image 1.*learning rate",
+            "to 1 of 2 samples are NaN or infinite.*sample 1.*learning rate",
         ),
         ([[math.inf, 0]], [0], PAIR, "NaN or infinite"),
-        ([[2.5, -1.5]], [0], PAIR, r"image 0 has probabilities \[ 2.5 -1.5\].*softmax"),
-        ([[0.5, 0.5], [0.5, 0.2]], [0, 1], PAIR, "image 1 has probabilities.*sum 1"),
-        ([[0.5, 0.5]], [2], PAIR, r"image 0 has label 2; allowed: 0..1.*\(defect, good\)"),
-        ([[0.5, 0.5]], [-1], PAIR, "image 0 has label -1"),
+        ([[2.5, -1.5]], [0], PAIR, r"sample 0 has probabilities \[ 2.5 -1.5\].*softmax"),
+        ([[0.5, 0.5], [0.5, 0.2]], [0, 1], PAIR, "sample 1 has probabilities.*sum 1"),
+        ([[0.5, 0.5]], [2], PAIR, r"sample 0 has label 2; allowed: 0..1.*\(defect, good\)"),
+        ([[0.5, 0.5]], [-1], PAIR, "sample 0 has label -1"),
         ([[0.5, 0.5]], [0.0], PAIR, "labels are float64.*1 whole numbers"),
         ([[0.5, 0.5]], [0, 1], PAIR, "needed: 1 whole numbers"),
-        ([[0.5, 0.5]], [0], CLASSES, r"shape \(1, 2\); needed: \(images >= 1, 4 classes\)"),
+        ([[0.5, 0.5]], [0], CLASSES, r"shape \(1, 2\); needed: \(samples >= 1, 4 classes\)"),
         ([0.5, 0.5], [0], PAIR, r"shape \(2,\)"),
-        (np.zeros((0, 2)), [], PAIR, r"shape \(0, 2\); needed: \(images >= 1"),
+        (np.zeros((0, 2)), [], PAIR, r"shape \(0, 2\); needed: \(samples >= 1"),
         ([[1.0]], [0], ("good",), "at least two"),
     ],
 )
@@ -467,7 +467,7 @@ def test_without_defects_the_line_keeps_to_the_good_images():
 
 
 def test_without_good_images_there_is_no_line():
-    with pytest.raises(ValueError, match="none of the 2 images is 'good'; add good images"):
+    with pytest.raises(ValueError, match="none of the 2 samples is 'good'; add good samples"):
         choose_threshold([[0.5, 0.5]] * 2, [0, 0], PAIR, "good")
 
 

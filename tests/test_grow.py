@@ -31,7 +31,7 @@ from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
 from zansa.learn.grow.growth import Growth, Schedule
-from zansa.learn.grow.moves import behind, candidates, cheapest, cheaply, enrich, evenly, lighten, rise
+from zansa.learn.grow.moves import applied, candidates, cheapest, cheaply, enrich, evenly, lighten, rise
 from zansa.learn.grow.policy import Policy
 from zansa.learn.grow.promise import Promise, deepened, passes, promise, promises, weight_slope, widened
 from zansa.learn.grow.race import USUAL, beginning, rival, rivals
@@ -338,7 +338,7 @@ def test_for_an_impossible_limit_all_goes_that_can():
     net = small_net("basic")
     data, parts = a_set(net)
     found = gates(trained(build(net)).float(), held_out(data, parts.val, False))
-    after = behind(net, [move.edit for move in lighten(net, found, macs, 10.0)])
+    after = applied(net, [move.edit for move in lighten(net, found, macs, 10.0)])
     assert set(remappable(after).values()) == {4}
     assert [len(stage.blocks) for stage in after.stages] == [1] * len(net.stages)
 
@@ -559,7 +559,7 @@ def test_a_price_that_was_predicted_wrongly_is_set_right(true, share):
 def test_the_last_lots_fill_the_limit():
     net = seed_net(builtin_net(), macs, 5e6)
     for limit in (6e6, 7.3e6, 9.1e6, 40e6):
-        grown = behind(net, [move.edit for move in evenly(net, macs, limit)])
+        grown = applied(net, [move.edit for move in evenly(net, macs, limit)])
         assert 0.99 * limit <= macs(grown) <= limit
 
 
@@ -574,7 +574,9 @@ def by_sixteens(net):
 def test_lots_come_where_multiply_adds_are_cheap_and_no_axis_stays_behind():
     net = scaled(default_net((32, 32), 3, 10, "natural"), 0.25, 8)
     limit = 10 * by_sixteens(net)
-    found, alike = (behind(net, [move.edit for move in grow(net, by_sixteens, limit, 8)]) for grow in (cheaply, evenly))
+    found, alike = (
+        applied(net, [move.edit for move in grow(net, by_sixteens, limit, 8)]) for grow in (cheaply, evenly)
+    )
     assert 0.9 * limit <= by_sixteens(found) <= limit
     assert macs(found) > macs(alike)
     table = lower(found)
@@ -598,7 +600,7 @@ def test_two_lots_come_where_one_is_dearer():
 def test_as_many_streams_as_inner_channels_come_in_deep_stages():
     net = scaled(default_net((64, 64), 1, 6, "surface"), 0.5, 8)
     net = net.but({"stages": tuple(stage.but({"blocks": stage.blocks[-1:] * 3}) for stage in net.stages)})
-    for stage in behind(net, [move.edit for move in cheaply(net, macs, 4 * macs(net), 8)]).stages:
+    for stage in applied(net, [move.edit for move in cheaply(net, macs, 4 * macs(net), 8)]).stages:
         assert all(0.5 * stage.width <= block.hidden[0] <= 2 * stage.width for block in stage.blocks)
 
 
@@ -616,7 +618,7 @@ def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
     data, parts = a_set(small_net("basic"))
     policy = Policy(limited(6e6, clock=Told(cache(check))), macs, macs(net), data, parts, RECIPE)
     moves = policy.filling(net, 6e6)
-    full = behind(net, [move.edit for move in moves])
+    full = applied(net, [move.edit for move in moves])
     assert moves
     assert check(full)(full) <= 6e6
     above = len(set(runs)) - len(moves) - 1  # networks; each has lowered by one per cent what is asked
@@ -645,7 +647,7 @@ def test_gates_stay_and_lots_are_whole():
     assert edits
     assert all(edit.count % 8 == 0 for edit in edits)
     assert not any(edit.axis.endswith("hidden1") for edit in edits)
-    assert macs(behind(net, edits)) <= 3 * macs(net)
+    assert macs(applied(net, edits)) <= 3 * macs(net)
 
 
 def test_a_branch_that_computes_twice_grows_and_thins():
@@ -654,7 +656,7 @@ def test_a_branch_that_computes_twice_grows_and_thins():
     data, parts = a_set(net)
     module = build(net, torch.Generator().manual_seed(1))
     found = gates(module, held_out(data, parts.val, False, 50))
-    assert macs(behind(net, [move.edit for move in lighten(net, found, macs, 0.7 * macs(net))])) <= 0.7 * macs(net)
+    assert macs(applied(net, [move.edit for move in lighten(net, found, macs, 0.7 * macs(net))])) <= 0.7 * macs(net)
     grown = zansa.grow(data, parts, f"macs={2 * macs(net)}", RECIPE, net).net
     assert macs(net) < macs(grown) <= 2 * macs(net)
 
@@ -680,7 +682,7 @@ def test_networks_thinner_than_a_lot_are_as_thin_as_they_are():
         refuse_too_dear(wide, macs, least - 1, 8)
     data, parts = a_set(wide)
     found = gates(build(wide, torch.Generator().manual_seed(1)), held_out(data, parts.val, False, 50))
-    assert macs(behind(wide, [move.edit for move in lighten(wide, found, macs, 0.0, 8)])) == least
+    assert macs(applied(wide, [move.edit for move in lighten(wide, found, macs, 0.0, 8)])) == least
 
 
 @pytest.mark.parametrize(("kind", "step"), [("bottleneck", "merge_and_run"), ("se_bottleneck", "parallel"),
@@ -690,11 +692,11 @@ def test_branches_that_share_their_groups_keep_them(kind, step):
     net = small_net(kind, step, groups=2)
     data, parts = a_set(net)
     for grow in (evenly, cheaply):
-        wider = behind(net, [move.edit for move in grow(net, macs, 3 * macs(net), 2)])
+        wider = applied(net, [move.edit for move in grow(net, macs, 3 * macs(net), 2)])
         assert macs(net) < macs(wider) <= 3 * macs(net)
     assert all(macs(apply(net, edit)) > macs(net) for edit in candidates(net, 0.25, 2))
     found = gates(build(net, torch.Generator().manual_seed(1)), held_out(data, parts.val, False, 50))
-    assert macs(behind(net, [move.edit for move in lighten(net, found, macs, 0.8 * macs(net))])) <= 0.8 * macs(net)
+    assert macs(applied(net, [move.edit for move in lighten(net, found, macs, 0.8 * macs(net))])) <= 0.8 * macs(net)
 
 
 @pytest.mark.parametrize(

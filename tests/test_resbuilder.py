@@ -553,7 +553,7 @@ def test_groups_stay_in_one_half():
     decide, claim = halves(data, np.arange(90), 0)
     assert not set(data.groups[decide]) & set(data.groups[claim])
     assert (len(decide), len(claim)) == (45, 45)
-    with pytest.raises(ValueError, match="has 1 image"):
+    with pytest.raises(ValueError, match="has 1 sample"):
         halves(data, np.arange(3), 0)
 
 
@@ -562,7 +562,7 @@ def test_groups_stay_in_one_half():
 
 def test_test_images_are_refused():
     module, data, parts, *rest = ready()
-    with pytest.raises(ValueError, match="was given 5 test images; it must not see them"):
+    with pytest.raises(ValueError, match="was given 5 test samples; it must not see them"):
         next(resbuilder(module, data, Parts(parts.train, parts.val, parts.train[:5]), *rest))
 
 

@@ -129,7 +129,7 @@ def test_no_shift_no_change():
         before = module(x[:5])
         align(module, batches_of(x), batches_of(x))
         assert torch.allclose(module(x[:5]), before, rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="at least two images are needed on each side"):
+    with pytest.raises(ValueError, match="at least two samples are needed on each side"):
         align(module, batches_of(x), [x[:1]])
 
 

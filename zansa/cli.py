@@ -1,4 +1,4 @@
-"""The command line: one subcommand a verb; each parses, calls one function of jobs/, and prints.
+"""The command line: one subcommand a verb. Each parses, calls one function of jobs/, and prints.
 
 Heavy imports stand in the commands, so that `zansa --help` answers at once.
 """
@@ -48,7 +48,7 @@ def common(
 def demo(
     out: Out = Path("runs"), name: Name = None, seed: Seed = 0, as_json: Json = False, config: Config = None
 ) -> None:
-    """The whole job on a small built-in set of synthetic surfaces, on a CPU, in about two minutes."""
+    """Do the whole job on a small built-in set of synthetic surfaces, on a CPU, in about two minutes."""
     note = "Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images."
     output = Output(out, name or new_name(out, "demo"), as_json)
     run_training(TrainRequest(source="synthetic", seed=seed), output, note)
@@ -135,15 +135,15 @@ def adapt(
 
 @data_command(app, EvaluateRequest)
 def evaluate(request: EvaluateRequest, as_json: bool) -> None:
-    """Figures with intervals of a model on labelled data, at its operating point."""
+    """Tell how good a model is on labelled data: figures with intervals, at its operating point."""
     from .jobs.evaluate import evaluate as work
 
     with screen.Screen(quiet=as_json) as view:
-        found = work(request, view.tell)
+        figures = work(request, view.tell)
         if as_json:
-            print(json.dumps(found))
+            print(json.dumps(figures))
         else:
-            view.figures(found, f"{found['noun']}s")
+            view.figures(figures, f"{figures['noun']}s")
 
 
 @app.command()
@@ -205,7 +205,7 @@ def zoo(
     name: Annotated[str | None, typer.Argument(help="A network; all of them by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The catalogue of published networks, or one of them."""
+    """List the published networks, or show one of them."""
     from .jobs.zoo import entry, rows
 
     if name:
@@ -221,15 +221,15 @@ def cost(
     batch: Annotated[int, typer.Option(min=1)] = 1,
     as_json: Json = False,
 ) -> None:
-    """Multiply-adds, parameters, depth and activation memory of a network, without building it."""
+    """Tell multiply-adds, parameters, depth and activation memory of a network, without building it."""
     from .jobs.cost import cost as work
 
-    found = work(spec, batch)
-    print(json.dumps(asdict(found)) if as_json else screen.cost_text(found))
+    costs = work(spec, batch)
+    print(json.dumps(asdict(costs)) if as_json else screen.cost_text(costs))
 
 
 def show(run: Run, view: screen.Screen, as_json: bool) -> None:
-    """The end of a training: its figures; where it had several budgets, a table of them."""
+    """Show the end of a training: its figures; where it had several budgets, a table of them."""
     from .jobs.compare import frontier
 
     if branches_of(run) and finished(run):
@@ -239,7 +239,7 @@ def show(run: Run, view: screen.Screen, as_json: bool) -> None:
 
 
 def end(run: Run) -> None:
-    """Exit code 130 for a training that was interrupted."""
+    """Exit with code 130 after a training that was interrupted."""
     if any(state(each) == "stopped" for each in (run, *branches_of(run))):
         raise typer.Exit(130)
 
@@ -255,9 +255,12 @@ def main() -> NoReturn:
 
 
 def leave(code: Any) -> NoReturn:
-    """End the process with this exit code at once: streams are flushed and exit handlers run, but Python does not take
-    apart every object of torch and the other libraries, which would take it seconds. It does where it has more to do:
-    to wait for a thread, or to tell that a stream cannot be written."""
+    """End the process with this exit code at once.
+
+    Streams are flushed and exit handlers run, but Python does not take apart every object of torch and the other
+    libraries, which would take it seconds. It does where it has more to do: wait for a thread, or tell that a stream
+    cannot be written.
+    """
     waiting = any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
     try:
         sys.stdout.flush()
@@ -287,7 +290,7 @@ def open_closed_streams() -> None:
 
 
 def run_command() -> None:
-    """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
+    """Run the command line. Exit codes: 0 done, 2 wrong input, 130 interrupted. Messages go to standard error."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

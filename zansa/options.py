@@ -1,6 +1,6 @@
 """The options of the command line, made from the descriptions of the requests' and the recipe's fields.
 
-A field is described once, where it stands; here it becomes an option, and what was typed becomes a request.
+A field is described once, where it stands. Here it becomes an option, and what was typed becomes a request.
 """
 
 import inspect
@@ -24,7 +24,12 @@ RENAMED = {"weights": {"grow": "--from"}}
 
 
 class Output(NamedTuple):
-    """Where a run goes, and how its result is printed."""
+    """Where a run goes, and how its result is printed.
+
+    out: the folder of runs.
+    name: the run's name; None: the data's name and a number.
+    as_json: whether the result is printed as JSON, and nothing else.
+    """
 
     out: Path
     name: str | None
@@ -128,7 +133,8 @@ def _option(name: str, field: FieldInfo, panel: str, default: Any, flag: str | N
 
 
 def _kind(annotation: Any) -> Any:
-    """What is typed for a value: whole and other numbers and switches as they are, everything else as text."""
+    """The type that typer reads for a value: whole numbers, other numbers and switches as they are, everything else as
+    text."""
     if get_origin(annotation) in (Union, UnionType):
         kinds = [each for each in get_args(annotation) if each is not type(None)]
         return _kind(kinds[0]) if len(kinds) == 1 else str
@@ -140,7 +146,8 @@ def _kind(annotation: Any) -> Any:
 
 
 def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed, as a request has it. Options that were left out are left to zansa."""
+    """What was typed, as a request has it. Options that were left out are left to zansa; ValueError where one is
+    missing."""
     missing = [name for name, field in request.model_fields.items() if field.is_required() and given[name] is None]
     if missing:
         named = "; ".join(f"--{name.replace('_', '-')}: {request.model_fields[name].description}" for name in missing)
@@ -160,7 +167,7 @@ def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[
 
 
 def pair(text: str | None) -> tuple[int, int] | None:
-    """ "64" or "64x96" as (height, width)."""
+    """(height, width) of "64" or "64x96"; ValueError for other text."""
     if text is None:
         return None
     parts = str(text).lower().split("x")
@@ -170,7 +177,7 @@ def pair(text: str | None) -> tuple[int, int] | None:
 
 
 def switches(text: str) -> dict[str, Any]:
-    """ "flip_x=true,rotate=0" as a dictionary; "none" as nothing switched on."""
+    """A dictionary of "flip_x=true,rotate=0", an empty one of "none"; ValueError for other text."""
     if text == "none":
         return {}
     pairs = [part.partition("=") for part in text.split(",")]
@@ -198,7 +205,8 @@ def from_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def as_typed(value: Any) -> Any:
-    """A value of a file as it would be typed: [64, 96] as "64x96" or "a,b", {flip_x: true} as "flip_x=true"."""
+    """A value of a file as it would be typed: [64, 96] is "64x96", ["a", "b"] is "a,b", {flip_x: true} is
+    "flip_x=true"."""
     if isinstance(value, Mapping):
         return ",".join(f"{key}={each}" for key, each in value.items()) or "none"
     if isinstance(value, list):

@@ -34,18 +34,19 @@ def all_finished(run: Run) -> bool:
 
 
 def branch_names(name: str, budgets: Sequence[Budget]) -> list[str]:
-    """The names of the runs of smaller budgets of a run: its own with the budget as it was typed."""
+    """The names of the runs of a run's smaller budgets: its own name with the budget as it was typed, such as
+    NAME-macs-5M."""
     return [f"{name}-{str(budget).replace('=', '-').replace('+', '')}" for budget in budgets]
 
 
 def branches_of(run: Run) -> list[Run]:
-    """The runs of smaller budgets that leave the growth of this one, the smallest first."""
+    """The runs of the smaller budgets, which leave the growth of this run on its way, the smallest first."""
     names = run.read_json("branches.json") if "branches.json" in run.files() else []
     return [Run.open(run.path.parent / name) for name in names]
 
 
 def model_file(model: str | Path) -> Path:
-    """The file that was named, or the model of the run that was."""
+    """The file that was named, or the model of the run that was named; ValueError where the run has none yet."""
     path = Path(model)
     if path.is_dir() and not (path / "model.safetensors").exists():
         Run.open(path)  # a folder that is no run says so
@@ -54,7 +55,7 @@ def model_file(model: str | Path) -> Path:
 
 
 def exported_file(model: str | Path) -> Path:
-    """The exported file that was named, or that of the run that was; ValueError where there is none."""
+    """The exported file that was named, or that of the run that was named; ValueError where there is none."""
     path = Path(model)
     if path.suffix == ".safetensors":
         raise ValueError(f"{path} is a network and no exported file; `zansa export {path} IMAGES` writes one")

@@ -9,7 +9,7 @@ from .steps import STEPS
 
 
 def apply(net: Net, edit: AnyEdit) -> Net:
-    """The network behind an edit; ValueError with the reason when the network cannot carry it."""
+    """The network after an edit. ValueError, with the reason, when the network cannot carry the edit."""
     match edit:
         case Insert():
             return _insert(net, edit)
@@ -29,8 +29,8 @@ def apply(net: Net, edit: AnyEdit) -> Net:
 
 
 def inexact(net: Net, edit: AnyEdit) -> str:
-    """Why the edit changes the function of the network; "" when it keeps it, to rounding, with transferred weights.
-    ValueError when the network cannot carry it."""
+    """Why the edit changes the function of the network; "" when weights that are transferred keep the function, to
+    rounding. ValueError when the network cannot carry the edit."""
     after = apply(net, edit)
     match edit:
         case Remap():
@@ -236,7 +236,8 @@ def _refuse_missing(stage: Stage, edit: Mix | Rekind) -> None:
 
 
 def _refuse_place(stage: Stage, edit: Insert | Delete | Split | Merge, last: int, verb: str) -> None:
-    """Blocks of a stage that changes the shape of its stream begin behind the first."""
+    """ValueError where no block can come or go at the edit's index. The first block of a stage that changes the shape
+    of its stream sets that shape, so it stays where it is."""
     first = 0 if stage.shortcut == "identity" else 1
     if not first <= edit.at <= last:
         why = "" if edit.at or not first else f": the first block of stage {edit.stage} sets its shape"
@@ -252,7 +253,7 @@ def _refuse_step(stage: Stage, edit: Split | Merge, verb: str) -> None:
 
 
 def _with_blocks(net: Net, edit: Insert | Delete | Split | Merge | Rekind | Mix, gone: int, *blocks: Block) -> Net:
-    """The network with `blocks` in the place of so many blocks of the edit's stage, from the edit's place on."""
+    """The network with `blocks` in place of `gone` blocks of the edit's stage, from the edit's index on."""
     stage = net.stages[edit.stage]
     changed = stage.but({"blocks": (*stage.blocks[: edit.at], *blocks, *stage.blocks[edit.at + gone :])})
     return net.but({"stages": (*net.stages[: edit.stage], changed, *net.stages[edit.stage + 1 :])})

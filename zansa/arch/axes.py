@@ -25,8 +25,8 @@ def unit_of(table: Table, axis: str) -> int:
 
 
 def group_of(table: Table, axis: str) -> tuple[int, tuple[str, ...]]:
-    """Groups that a grouped convolution cuts this axis into, and the axes that follow a remapping of it:
-    (1, (axis,)) for most."""
+    """How many groups a grouped convolution cuts this axis into, and the axes that follow a remapping of it: (1,
+    (axis,)) for most."""
     for row in table.rows:
         if row.op == "conv" and row.groups > 1 and axis in (row.x, row.y):
             return row.groups, (row.x, row.y)
@@ -34,12 +34,12 @@ def group_of(table: Table, axis: str) -> tuple[int, tuple[str, ...]]:
 
 
 def _branches_beside(net: Net, axis: str) -> int:
-    """How many branches, side by side, the block has whose inner axis this is."""
+    """How many branches run side by side in the block that has this inner axis."""
     return STEPS[net.stages[int(axis.partition(".")[0].removeprefix("stage"))].step.kind].branches
 
 
 def groups_of(index: tuple[int, ...], size: int, axis: str) -> tuple[int, ...]:
-    """The groups of `size` channels that an index is made of; ValueError when it cuts one."""
+    """The groups of `size` channels that an index is made of; ValueError when the index cuts a group."""
     if size == 1:
         return index
     kept = index[::size]

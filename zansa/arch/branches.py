@@ -10,8 +10,12 @@ from typing import NamedTuple
 
 
 class Conv(NamedTuple):
-    """A convolution from axis x to axis y, `kernel` wide in every direction, padded to keep the size at stride 1.
-    `zero`: starts at zero where the block must start as the identity."""
+    """A convolution from axis x to axis y, padded so that it keeps the size at stride 1.
+
+    name: what it is called within its branch.
+    kernel: how wide it is in every direction.
+    zero: whether its weights are zero where a block must start as the identity.
+    """
 
     name: str
     x: str
@@ -23,7 +27,12 @@ class Conv(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """A normalisation with scale and shift per channel; `zero` as for Conv, of its scale."""
+    """A normalisation with a scale and a shift for every channel.
+
+    name: what it is called within its branch.
+    axis: the axis that it reads and writes.
+    zero: whether its scale is zero where a block must start as the identity.
+    """
 
     name: str
     axis: str
@@ -37,8 +46,13 @@ class Act(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Every channel of an axis times a number in (0, 1) that follows from the means of all channels, by way of a
-    `hidden` axis: squeeze and excitation."""
+    """Squeeze and excitation: every channel of an axis is multiplied by a number in (0, 1) that follows from the means
+    of all channels.
+
+    name: what it is called within its branch.
+    axis: the axis that it reads and writes.
+    hidden: the axis between the means and these numbers.
+    """
 
     name: str
     axis: str
@@ -107,9 +121,15 @@ def resbuilder(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Laye
 
 @dataclass(frozen=True)
 class Branch:
-    """A kind of branch: its table, how many `hidden` axes it has, whether an activation follows the sum (`after`),
-    how many of its first layers a shape-changing shortcut reads behind (`shared`), whether it takes groups, and
-    whether its last hidden axis is that of a gate."""
+    """A kind of branch.
+
+    layers: gives the table of its layers.
+    hidden: how many inner axes it has.
+    after: whether an activation follows the sum with the stream.
+    shared: how many of its first layers it shares with a shortcut that changes the shape, which reads what they write.
+    grouped: whether its wide convolution can have groups.
+    gated: whether its last inner axis is that of a gate.
+    """
 
     layers: Callable[[str, str, Hidden, int, int], Layers]
     hidden: int

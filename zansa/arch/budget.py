@@ -40,8 +40,12 @@ class Budget:
 
 
 class Clock(Protocol):
-    """Tells the milliseconds of networks on a machine (see deploy.clock.timing.Timer): `ms` predicts them, `right_for`
-    gives the clock set right for a network, and channels are fastest in lots of `lot`."""
+    """Tells the milliseconds of networks on a machine (see deploy.clock.timing.Timer).
+
+    ms: predicts the milliseconds of a network.
+    right_for: gives the clock that is set right for a network, which it runs as a whole.
+    lot: tells how many channels the machine computes at once, so that widths are best in lots of so many.
+    """
 
     def ms(self, net: Net) -> float: ...
     def right_for(self, net: Net) -> Self: ...
@@ -49,8 +53,8 @@ class Clock(Protocol):
 
 
 def parse(text: str) -> tuple[Budget, ...]:
-    """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions, billions.
-    ValueError when it cannot be understood."""
+    """The budgets of a text such as "macs=5M,10M", the smallest first; k, M and G are thousands, millions and billions.
+    ValueError when the text cannot be understood."""
     unit, equals, values = (part.strip() for part in text.partition("="))
     if not equals or unit not in UNITS:
         raise ValueError(f"budget {text!r} is not understood; {FORM}")
@@ -69,21 +73,21 @@ def written(budgets: Sequence[Budget]) -> str:
 
 
 def _number(value: str, text: str) -> float:
-    found = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)", value, re.ASCII)
-    if not found:
+    match = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)", value, re.ASCII)
+    if not match:
         raise ValueError(f"budget {text!r}: {value!r} is no number; {FORM}")
-    number = float(Decimal(found[1]) * SUFFIXES[found[2]])  # in decimals 1.13M is 1130000, and in floats it is less
+    number = float(Decimal(match[1]) * SUFFIXES[match[2]])  # in decimals 1.13M is 1130000, and in floats it is less
     if not 0 < number < math.inf:
         raise ValueError(f"budget {text!r}: a limit must be above 0, and finite; {FORM}")
     return number
 
 
 def figure(price: float) -> str:
-    """A price in a message: counts whole, times in four digits."""
+    """A price as a message shows it: a count in whole numbers, a time in four digits."""
     return f"{price:.0f}" if price >= 1000 else f"{price:.4g}"
 
 
 def price(net: Net, unit: str) -> float:
     """What a network costs in multiply-adds, parameters, or bytes of its weights in float32."""
-    found = cost(net)
-    return float({"macs": found.macs, "params": found.params, "bytes": 4 * found.params}[unit])
+    counts = cost(net)
+    return float({"macs": counts.macs, "params": counts.params, "bytes": 4 * counts.params}[unit])

@@ -9,9 +9,15 @@ from .spec import Net
 
 @dataclass(frozen=True)
 class Cost:
-    """macs: multiply-adds of convolutions and linear layers for one image; params: learned numbers;
-    depth: weighted layers on the longest path; activations in bytes for the whole batch: `train_bytes` kept for the
-    backward pass, `infer_bytes` alive at once at the worst moment of inference."""
+    """What a network costs.
+
+    macs: multiply-adds of convolutions and linear layers for one sample.
+    params: learned numbers.
+    depth: layers with weights on the longest path.
+    train_bytes: bytes of activations that are kept for the backward pass, for the whole batch.
+    infer_bytes: bytes of activations that are alive at once at the worst moment of inference, for the whole batch.
+    batch: samples of the batch.
+    """
 
     macs: int
     params: int
@@ -22,7 +28,7 @@ class Cost:
 
 
 def cost(net: Net, batch: int = 1, bytes_per_value: int = 4) -> Cost:
-    """The cost of a network for a batch of images of its input size."""
+    """The cost of a network for a batch of samples of its input size."""
     table = lower(net)
     each = batch * bytes_per_value
     return Cost(
@@ -36,7 +42,7 @@ def cost(net: Net, batch: int = 1, bytes_per_value: int = 4) -> Cost:
 
 
 def row_macs(row: Row, table: Table) -> int:
-    """Multiply-adds of one layer for one image."""
+    """Multiply-adds of one layer for one sample."""
     x, y = table.width[row.x], table.width[row.y]
     if row.op == "conv":
         return _weights(row, x) * y * prod(row.size)
@@ -44,7 +50,7 @@ def row_macs(row: Row, table: Table) -> int:
 
 
 def row_params(row: Row, table: Table) -> int:
-    """Learned numbers of one layer; none where its module is another row's."""
+    """How many numbers one layer learns: none where its module is another row's, which computes twice."""
     x, y = table.width[row.x], table.width[row.y]
     if row.module:
         return 0
@@ -81,8 +87,8 @@ def _values(table: Table) -> dict[str, int]:
 
 
 def _kept_values(table: Table) -> int:
-    """Values that a backward pass needs, each tensor once: what weighted layers, norms, products and max pools read,
-    and what activations write (those that are no ReLU or sigmoid: what they read)."""
+    """How many values a backward pass needs; each tensor counts once. Layers with weights, norms, products and max
+    pools need what they read. ReLU and sigmoid need what they write, and other activations what they read."""
     kept: set[str] = set()
     for row in table.rows:
         if row.op == "act" and row.kind in ("relu", "sigmoid"):
@@ -97,13 +103,13 @@ def _kept_values(table: Table) -> int:
 
 
 def _index_bytes(table: Table) -> int:
-    """A max pool keeps where each maximum stood, in 8 bytes."""
+    """Bytes in which max pools keep where each maximum stood: 8 for each."""
     pools = [row for row in table.rows if row.op == "pool" and row.kind == "max"]
     return sum(8 * table.width[row.y] * prod(row.size) for row in pools)
 
 
 def _alive_values(table: Table) -> int:
-    """The most values alive at once when each tensor is freed behind its last reader."""
+    """The most values that are alive at once, when each tensor is freed after its last reader."""
     values = _values(table)
     last = {path: k for k, row in enumerate(table.rows) for path in row.reads}
     alive, worst = {"input"}, 0

@@ -1,4 +1,4 @@
-"""Changes of structure are values with two readers: `apply` here changes the description, `nets.transfer` the weights.
+"""Changes of structure are values with two readers: `arch.apply` changes the description, `nets.transfer` the weights.
 
 A run's history is its first network and a list of edits; replaying the list gives the last network.
 """
@@ -13,8 +13,8 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class Insert(Part):
-    """A new block before position `at` of a stage, with branches that start at zero. Where the step, the branch and the
-    stream let such a block be the identity, the function is preserved; `inexact` says where not, and why."""
+    """A new block comes before block `at` of a stage, with branches that start at zero. The function is preserved where
+    the step, the branch and the stream let such a block be the identity; `inexact` says where they do not, and why."""
 
     kind: Literal["insert"] = "insert"
     stage: Index
@@ -31,11 +31,11 @@ class Delete(Part):
 
 
 class Remap(Part):
-    """New channel k of an axis is a copy of old channel index[k]: narrow, widen, permute.
+    """New channel k of an axis is a copy of old channel index[k]. So an axis is narrowed, widened or permuted.
 
-    Layers that read the axis share each old channel's weight among its copies: equally, or by `shares` (one for each
-    new channel; those of one old channel sum to 1; unequal shares let the copies part in training). The function is
-    preserved when every old channel is there at least once.
+    Layers that read the axis divide each old channel's weight among its copies: equally, or by `shares`. There is one
+    share for each new channel; those of one old channel sum to 1, and unequal shares let the copies part in training.
+    The function is preserved when every old channel is there at least once.
     """
 
     kind: Literal["remap"] = "remap"
@@ -59,8 +59,8 @@ class Remap(Part):
 
 
 class Mix(Part):
-    """Block `at` of a stage gets another mix: how much merge-and-run averages, how much momentum keeps. The function
-    changes a little for a little change, so that a block inserted at 0 can be led to 1."""
+    """Block `at` of a stage gets another mix: how much merge-and-run averages, or how much momentum keeps. A small
+    change of the mix changes the function a little, so a block that was inserted at 0 can be led to 1."""
 
     kind: Literal["mix"] = "mix"
     stage: Index
@@ -69,8 +69,8 @@ class Mix(Part):
 
 
 class Widen(Part):
-    """`count` fresh channels at the end of an axis: written by fresh weights and read with zeros, so the function is
-    preserved (as Net2Net of Chen et al. 2016, 1511.05641, with zeros for copies)."""
+    """`count` fresh channels come at the end of an axis. They are written by fresh weights and read with zeros, so the
+    function is preserved (as in Net2Net of Chen et al. 2016, 1511.05641, with zeros in place of copies)."""
 
     kind: Literal["widen"] = "widen"
     axis: str
@@ -78,9 +78,9 @@ class Widen(Part):
 
 
 class Split(Part):
-    """Block `at` of a stage of plain steps becomes two equal copies in a row, each of half the step: what the branch
-    gives is halved. The function changes by a term of second order in the branch: the step of a flow is refined (Chang
-    et al. 2018, 1710.10348)."""
+    """Block `at` of a stage of plain steps becomes two equal copies in a row, each of half the step: the output of its
+    branch is halved. The function changes by a term of second order in the branch, because the step of a flow is
+    refined (Chang et al. 2018, 1710.10348)."""
 
     kind: Literal["split"] = "split"
     stage: Index
@@ -89,8 +89,8 @@ class Split(Part):
 
 class Merge(Part):
     """Blocks `at` and `at` + 1 of a stage of plain steps become one, in which their branches f and g run side by side:
-    x + f(x) + g(x), exactly so in evaluation mode, with the inner widths added. For branches that read the stream
-    itself and end in a batch norm, or without norms."""
+    x + f(x) + g(x), with the inner widths added. In evaluation mode the new block computes exactly that. It is possible
+    for branches that read the stream itself and end in a batch norm, or have no norms."""
 
     kind: Literal["merge"] = "merge"
     stage: Index
@@ -98,9 +98,9 @@ class Merge(Part):
 
 
 class Rekind(Part):
-    """Block `at` of a stage becomes `block`: the same with a squeeze-and-excitation gate, or without its gate. A gate
-    that comes is one half everywhere and the layer before it twice as large, so the function is preserved; a gate that
-    goes leaves its value for the mean image."""
+    """Block `at` of a stage becomes `block`: the same block with a squeeze-and-excitation gate, or without its gate. A
+    new gate is one half everywhere and the layer before it becomes twice as large, so the function is preserved. A gate
+    that goes leaves the value that it has for the mean sample."""
 
     kind: Literal["rekind"] = "rekind"
     stage: Index
@@ -115,5 +115,5 @@ _EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Edit)
 
 
 def edit_from_dict(value: object) -> AnyEdit:
-    """The edit of a parsed JSON line of a journal; ValueError when it is none."""
+    """The edit of a parsed JSON line of a journal; ValueError when the line holds no edit."""
     return _EDIT.validate_python(value)

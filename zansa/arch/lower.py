@@ -1,7 +1,7 @@
-"""lower(net) -> the flat table of layers that cost, build, transfer and the drawings read. One row, one layer.
+"""lower(net) is the flat table of layers that cost, build, transfer and the drawings read. One row is one layer.
 
-Channel axes have names: "input", "stem", "stage1", "stage0.block2.hidden0", "classes". An identity shortcut makes
-the streams of two stages one axis, which then has the name of the first. The streams of one stage share an axis.
+Channel axes have names: "input", "stem", "stage1", "stage0.block2.hidden0", "classes". An identity shortcut makes the
+streams of two stages one axis, which then has the name of the first. The streams of one stage share an axis.
 """
 
 from dataclasses import dataclass, replace
@@ -14,14 +14,24 @@ from .steps import STEPS, Call, Program, StepKind, Sum
 
 @dataclass(frozen=True)
 class Row:
-    """A layer: where its module stands (`path`), what it does (`op`), the paths of the rows that it reads, from
-    axis x to axis y, and its sizes before and after.
+    """A layer.
 
-    op: contrast (local contrast normalisation), conv, norm (kind batch or group, of `groups` groups), bias, act (kind
-    relu, gelu, silu, sigmoid), scale (a learned scalar), pool (kind max or average), pad (subsampling and zero
-    channels), add (a sum of `reads` times `weights`), globalpool (kind average, max, both), linear, times (every
-    channel of the first by the second). `copies`: how often the channels of x stand side by side where positions are
-    pooled. `module`: the path of the module when it is another row's, which computes twice.
+    path: where its module stands.
+    op: what it does: contrast (local contrast normalisation), conv, norm, bias, act, scale (a learned scalar), pool,
+        pad (subsampling and zero channels), add (a sum of `reads` times `weights`), globalpool, linear, or times (every
+        channel of the first tensor by the second).
+    reads: the paths of the rows that it reads.
+    x: the axis that it reads.
+    y: the axis that it writes.
+    size_in: positions before it, one number for each direction.
+    size: positions after it.
+    kernel, stride: of a convolution or a pool.
+    groups: of a grouped convolution or a group norm.
+    zero: whether it is zero where its block must start as the identity.
+    kind: batch or group of a norm; relu, gelu, silu or sigmoid of an activation; max, average or both of a pool.
+    copies: how often the channels of x stand side by side where positions are pooled.
+    weights: the numbers of a sum.
+    module: the path of the module when it is another row's, which computes twice; "" otherwise.
     """
 
     path: str
@@ -43,7 +53,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows in the order of computation, and the width of every axis by its name."""
+    """A lowered network.
+
+    rows: its layers in the order of computation.
+    width: the number of channels of every axis, by its name.
+    """
 
     rows: tuple[Row, ...]
     width: dict[str, int]
@@ -53,12 +67,12 @@ Streams = dict[str, Row]  # a stream's letter -> the row that wrote it last
 
 
 def shrink(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
-    """The size behind an odd-kernel, half-padded layer of this stride."""
+    """The size after a layer of this stride that has an odd kernel and is padded by half of it."""
     return tuple((n - 1) // stride + 1 for n in size)
 
 
 def stream_axes(net: Net) -> tuple[str, ...]:
-    """The name of the stream's axis behind the stem and behind every stage."""
+    """The names of the stream's axis after the stem and after every stage."""
     names = ["stem"]
     for i, stage in enumerate(net.stages):
         names.append(names[-1] if stage.shortcut == "identity" else f"stage{i}")
@@ -86,14 +100,14 @@ def lower(net: Net) -> Table:
         width[axes[i + 1]] = stage.width
         for j, block in enumerate(stage.blocks):
             width |= {f"stage{i}.block{j}.hidden{k}": w for k, w in enumerate(block.hidden)}
-            found, streams = _block(_Place(net, i, j, axes[i + 1]), streams)
-            rows += found
+            block_rows, streams = _block(_Place(net, i, j, axes[i + 1]), streams)
+            rows += block_rows
     rows += _head(net, streams)
     return Table(tuple(_normed(row, net, width) for row in rows), width)
 
 
 def _normed(row: Row, net: Net, width: dict[str, int]) -> Row:
-    """A norm or an activation as the network wants it."""
+    """A norm or an activation of the kind that the network has; other rows as they are."""
     if row.op == "act" and not row.kind:
         return replace(row, kind=net.act)
     if row.op != "norm":
@@ -138,12 +152,12 @@ def _head(net: Net, streams: Streams) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Place:
-    """A block with what its rows need to know of the network around it."""
+    """A block, with what its rows need to know of the network around it: block j of stage i."""
 
     net: Net
     i: int
     j: int
-    axis: str  # of the streams behind it
+    axis: str  # of the streams after it
 
     @property
     def stage(self) -> Stage:
@@ -188,13 +202,13 @@ class _Place:
 
 
 def _last_conv_zero(layers: Layers) -> Layers:
-    """Without norms it is the last convolution that makes a branch vanish."""
+    """The layers with the last convolution as what is zero at the start: without norms it makes a branch vanish."""
     last = max(k for k, layer in enumerate(layers) if isinstance(layer, Conv))
     return tuple(layer._replace(zero=k == last) if isinstance(layer, Conv) else layer for k, layer in enumerate(layers))
 
 
 def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
-    """The rows of a block, and the streams behind it."""
+    """The rows of a block, and the streams after it."""
     kind, program = STEPS[place.stage.step.kind], place.program()
     streams = _begun(streams, kind, place.enters)
     rows, skips, shared = _entrance(place, streams, program) if place.enters else ([], streams, {})
@@ -212,15 +226,16 @@ def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
 
 
 def _begun(streams: Streams, kind: StepKind, enters: bool) -> Streams:
-    """The streams of a kind of step where others, or fewer, come in; one that starts at zero is left out."""
+    """The streams that a kind of step works on, made of those that come in, which may be others or fewer. A stream that
+    starts at zero is left out."""
     if kind.fills == "copy":
         return {name: streams.get(name, streams["x"]) for name in kind.streams}
     return {"x": streams["x"]} if enters else {name: streams[name] for name in kind.streams if name in streams}
 
 
 def _entrance(place: _Place, streams: Streams, program: Program) -> tuple[list[Row], Streams, dict[Call, Row]]:
-    """Rows that bring the streams into a stage: what branch and shortcut share, and the shortcuts. With them the
-    streams behind the shortcuts, and where the calls that share layers go on."""
+    """The rows that bring the streams into a stage: layers that branch and shortcut share, and the shortcuts. Returns
+    with them the streams after the shortcuts, and for each call that shares layers the row after which it goes on."""
     rows, skips, shared = [], {}, {}
     cut, stride = BRANCHES[place.block.kind].shared, place.stage.stride
     for k, (name, source) in enumerate(streams.items()):
@@ -249,7 +264,8 @@ def _shortcut(path: str, place: _Place, source: Row) -> list[Row]:
 
 
 def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str]) -> list[Row]:
-    """The rows of a branch: from the stage's entrance or from within it, and for the first time or once more."""
+    """The rows of a branch that is called: from the stage's entrance or from within the stage, for the first time or
+    again."""
     stride = place.stage.stride if raw and place.enters else 1
     layers = place.layers(line.branch, source.y, stride)
     if shared is not None:
@@ -266,7 +282,7 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
 
 
 def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
-    """The row of a sum; where it is a new stream, with the activation behind it."""
+    """The row of a sum. Where the sum is a new stream and the branch asks for it, an activation follows."""
     terms = [(tensors[name], weight) for name, weight in line.terms.items() if weight and name in tensors]
     ends = line.out.lower() in streams and line.out.isupper()
     mark = (streams.index(line.out.lower()) or "") if ends else ""
@@ -311,6 +327,6 @@ def _gate(path: str, layer: Gate, source: Row) -> list[Row]:
 
 def _after(source: Row, path: str, op: str, kernel: int = 1, stride: int = 1, zero: bool = False,
            kind: str = "", copies: int = 1) -> Row:  # fmt: skip
-    """A row behind `source` on the same channel axis, of the same size."""
+    """A row after `source`, on the same channel axis and of the same size."""
     return Row(path, op, (source.path,), source.y, source.y, source.size, source.size, kernel, stride, zero=zero,
                kind=kind, copies=copies)  # fmt: skip

@@ -1,4 +1,5 @@
-"""What a network is: frozen values, valid when made, JSON both ways. Net > Stage > Block; no tensors, no torch."""
+"""What a network is: frozen values that are valid when they are made, and JSON both ways. A Net has Stages, a Stage has
+Blocks. There are no tensors here, and no torch."""
 
 import json
 from typing import Annotated, Any, Literal, Self
@@ -31,10 +32,18 @@ class Input(Part):
 
 
 class Stem(Part):
-    """The first convolution; `act`: norm and activation follow it; `pool`: then a 3-wide max pool of stride 2.
-    `contrast`: before it, every pixel is compared with its neighbourhood of about this width (local contrast
-    normalisation, Jarrett et al. 2009), so that light and shade do not matter; 0: not. `deep`: widths of convolutions
-    of the same kernel before it, of which the first takes the stride (ResNet-D, He et al. 2018)."""
+    """The first convolution of a network.
+
+    width: channels that it writes.
+    kernel: how wide it is in every direction.
+    stride: its stride.
+    pool: whether a 3-wide max pool of stride 2 follows.
+    act: whether a norm and an activation follow it, before the pool.
+    contrast: 0, or pixels: before the stem, every pixel is compared with its neighbourhood of about this width (local
+        contrast normalisation, Jarrett et al. 2009), so that light and shade do not matter.
+    deep: widths of convolutions of the same kernel before it, of which the first takes the stride (ResNet-D, He et al.
+        2018).
+    """
 
     width: Positive
     kernel: Literal[1, 3, 5, 7] = 3
@@ -48,12 +57,15 @@ class Stem(Part):
 class Step(Part):
     """How a block's output joins the stream.
 
-    h: the length of the step, by which every branch is multiplied. scale: and by a learned scalar. start: how fresh
-    blocks begin. "random": each layer for itself. "zero": as the identity; the scalar is zero where there is one
-    (SkipInit, De and Smith 2020, 2002.10444; ReZero), otherwise the branch's last scale (Goyal et al. 2017) or
-    convolution. "fixup" (Zhang et al. 2019, 1901.09321), for networks without norms: the branch's last convolution
-    and the classifier zero, the others scaled down with depth. "tied" (Marion et al. 2024, 2309.01213): zero as above,
-    and all blocks of a stage alike. "smooth" (there): each weight a Gaussian process over the blocks of a stage.
+    kind: a key of steps.STEPS.
+    scale: whether every branch is multiplied by a learned scalar.
+    h: the length of the step: every branch is multiplied by it.
+    start: how fresh blocks begin. "random": each layer by itself. "zero": as the identity, by the learned scalar where
+        there is one (SkipInit, De and Smith 2020, 2002.10444; ReZero), otherwise by the branch's last scale (Goyal et
+        al. 2017) or convolution. "fixup" (Zhang et al. 2019, 1901.09321), for networks without norms: the branch's last
+        convolution and the classifier are zero, and the others are scaled down with depth. "tied" (Marion et al. 2024,
+        2309.01213): as "zero", and all blocks of a stage are alike. "smooth" (the same paper): each weight is a
+        Gaussian process over the blocks of a stage.
     """
 
     kind: str = "plain"
@@ -74,9 +86,14 @@ class Step(Part):
 
 
 class Block(Part):
-    """One residual block: the kind of its branches, the widths of their inner axes (those of the second branch behind
-    those of the first), groups of the wide convolution. `mix`, for steps that have one: in merge_and_run the share a
-    of the averaging in the skip (1-a) I + a M; in momentum what is kept; None: the step's default."""
+    """One residual block.
+
+    kind: the kind of its branches, a key of branches.BRANCHES.
+    hidden: the widths of the branches' inner axes, those of the second branch after those of the first.
+    groups: groups of the wide convolution.
+    mix: for steps that have one: in merge_and_run the share a of the averaging in the skip (1-a) I + a M; in momentum
+        the share that is kept. None is the step's default.
+    """
 
     kind: str
     hidden: tuple[Positive, ...]
@@ -104,16 +121,23 @@ class Block(Part):
         return tuple(width for k, width in enumerate(self.hidden) if not self.of_gate(k))
 
     def of_gate(self, k: int) -> bool:
-        """Whether hidden width k is that of a gate, the last of its branch."""
+        """Whether hidden width k is that of a gate, which is the last of its branch."""
         branch = BRANCHES[self.kind]
         return branch.gated and k % branch.hidden == branch.hidden - 1
 
 
 class Stage(Part):
-    """Blocks of one stream width. The first takes the stride; `shortcut` says how the stream gets into the stage:
-    "identity" (same width, stride 1), "pad" (subsampled, zeros for new channels: option A of He et al. 2015),
-    "project" (1x1 convolution and norm: option B), "conv" (1x1 convolution alone: He et al. 2016), "average" (mean
-    pool, 1x1 convolution and norm: ResNet-D of He et al. 2018, 1812.01187) or "none" (by the branches alone)."""
+    """Blocks of one stream width.
+
+    width: channels of the stream.
+    blocks: at least one; the first takes the stride.
+    stride: how much smaller the map becomes.
+    shortcut: how the stream gets into the stage: "identity" (same width, stride 1), "pad" (subsampled, with zeros for
+        new channels: option A of He et al. 2015), "project" (1x1 convolution and norm: option B), "conv" (1x1
+        convolution alone: He et al. 2016), "average" (mean pool, 1x1 convolution and norm: ResNet-D of He et al. 2018,
+        1812.01187) or "none" (by the branches alone).
+    step: how the blocks' outputs join the stream.
+    """
 
     width: Positive
     blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
@@ -142,7 +166,7 @@ class Stage(Part):
                 )
             if branch.after and not kind.after:
                 raise ValueError(
-                    f"blocks.{j}: a {block.kind} block has an activation behind the sum, which a {name} step cannot "
+                    f"blocks.{j}: a {block.kind} block has an activation after the sum, which a {name} step cannot "
                     f"carry; allowed: {', '.join(name for name, b in BRANCHES.items() if not b.after)}"
                 )
             if block.mix is not None and kind.mix is None:
@@ -157,9 +181,14 @@ class Stage(Part):
 
 
 class Head(Part):
-    """Global pooling and a linear layer to `classes`; `act`: a norm and an activation stand before the pooling
-    (the end of pre-activation networks). `join`: how the streams of a two-stream network end, as their sum or side by
-    side ("concat", the authors' ImageNet form of merge-and-run)."""
+    """Global pooling and a linear layer.
+
+    classes: outputs of the linear layer.
+    pool: how all positions become one value a channel.
+    act: whether a norm and an activation stand before the pooling (the end of pre-activation networks).
+    join: how the streams of a two-stream network end: as their sum, or side by side ("concat", the authors' ImageNet
+        form of merge-and-run).
+    """
 
     classes: Positive
     pool: Literal["average", "max", "both"] = "average"
@@ -170,8 +199,13 @@ class Head(Part):
 class Net(Part):
     """A whole network. Equal values are equal networks; `str(net)` shows it stage by stage.
 
-    norm: batch normalisation, group normalisation (Wu and He 2018, 1803.08494) over groups of `group` channels, or
-    none (a bias in its place), which needs a start that tames the branches: "zero", "tied" or "fixup".
+    input: what comes in.
+    stem: the first convolution.
+    stages: at least one.
+    head: pooling and classifier.
+    norm: "batch", "group" (Wu and He 2018, 1803.08494) or "none" (a bias in its place), which needs a start that tames
+        the branches: "zero", "tied" or "fixup".
+    group: channels of a group of a group norm.
     act: the activation.
     """
 
@@ -276,7 +310,8 @@ class Net(Part):
 
 
 def _faults(error: ValidationError) -> str:
-    """What is wrong with a description, one sentence for each place; not what follows from another fault."""
+    """What is wrong with a description, one sentence for each fault; a fault that only follows from another is left
+    out."""
     faults = [fault for fault in error.errors() if fault["type"] != "too_short"] or error.errors()
     told = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
     return "; ".join(dict.fromkeys(text.removeprefix(": ") for text in told))

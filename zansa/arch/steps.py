@@ -31,12 +31,16 @@ Program = tuple[Call | Sum, ...]
 class StepKind:
     """A kind of step.
 
-    program: of (h, a). streams: the names of its streams, one letter each. fills: where a second stream comes from
-    when one stream enters: a copy of the first, or zero. last: the program of the last block before the streams
-    become one (None: the first stream of `program` is taken). enter: the program of a block that changes the shape
-    (None: `program`). mix: the default of a block's mix; None when the kind has none. after: whether branches with an
-    activation behind the sum are allowed. inverse: the program back from the new streams to the old ones, where
-    there is one. moves: why a block with a zero branch is not the identity; "" when it is.
+    program: gives the program for a length h and a mix a.
+    streams: the names of its streams, one letter each.
+    fills: where a second stream comes from when one stream enters: a copy of the first, or zero.
+    last: gives the program of the last block before the streams become one; None: the first stream of `program` is
+        taken.
+    enter: gives the program of a block that changes the shape; None: `program`.
+    mix: the default of a block's mix; None when the kind has no mix.
+    after: whether branches with an activation after the sum are allowed.
+    inverse: gives the program back from the new streams to the old ones, where there is one.
+    moves: why a block with a zero branch is not the identity; "" when it is.
     """
 
     program: Callable[[float, float], Program]

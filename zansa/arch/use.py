@@ -10,16 +10,21 @@ Positive = Annotated[int, Field(ge=1)]
 class Preprocess(BaseModel):
     """From an image file, or a row of a table, to the network's input.
 
-    An image (`size` is (height, width)) is decoded to `channels` channels of `depth` bits, brought to `size` by `fit`
-    (letterbox keeps the proportions and fills the rest with `fill`; stretch does not; neither ever crops), and
-    becomes (level - mean) / std, where mean and std are in raw levels (0..255 or 0..65535), one per channel.
+    An image is decoded to `channels` channels, brought to `size` by `fit`, and becomes (level - mean) / std. A series
+    is a signal of numbers or a sequence of letters; it is brought to its length in the same way.
 
-    A series (`size` is (length,)) is a signal of `channels` numbers at a time, in float32 (`depth` 32), or a sequence
-    of letters. stretch brings it to the length by linear interpolation; letterbox keeps its pace, repeats the last
-    numbers up to the length, and cuts off what is too long. `alphabet` has the letter of each channel; levels are
-    then twelfths: 12 where that letter stands, 6 and 6 where it may be one of two, 0 where there is none. `columns` are
-    the names of the columns that a signal was read from, where a table had such: one for each number of a row, or,
-    where each row was one moment, one for each channel.
+    channels: channels of an image; numbers of a signal at a time; letters of the alphabet.
+    size: (height, width) of an image, (length,) of a series.
+    fit: "letterbox" keeps an image's proportions and fills the rest with `fill`, and "stretch" does not keep them;
+        neither crops. Of a series, "stretch" interpolates linearly to the length, and "letterbox" keeps the pace,
+        repeats the last numbers up to the length, and cuts off what is too long.
+    fill: the level of the rest, one a channel or one for all.
+    depth: bits of a level: 8 or 16 of an image, 32 (float32) of a signal, 8 of a sequence.
+    alphabet: the letter of each channel of a sequence. Levels are then twelfths: 12 where that letter stands, 6 and 6
+        where it may be one of two, 0 where there is none.
+    mean, std: in raw levels (0..255 or 0..65535), one a channel or one for all.
+    columns: the names of the columns that a signal was read from, where a table had such: one for each number of a
+        row or, where each row was one moment, one for each channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,7 +85,12 @@ class Preprocess(BaseModel):
 
 
 class OperatingPoint(BaseModel):
-    """Where inspection draws the line: an image is rejected when 1 - p(good) >= threshold."""
+    """Where inspection draws the line: a sample is rejected when 1 - p(good) >= threshold.
+
+    good: the class without a defect.
+    threshold: from 0 to 1.
+    rule: how the threshold was chosen, in words.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -19,15 +19,16 @@ IMAGENET_BLOCKS = {
 
 
 def stem_for(size: tuple[int, ...], width: int, act: bool = True) -> Stem:
-    """3-wide for small images; 7-wide, stride 2 and a pool for large ones (He et al. 2015, sections 4.1 and 4.2).
-    The large stem on 32-pixel images loses several points: it leaves maps of 8x8 to the first stage."""
+    """The stem for images of this size: 3-wide for small ones; 7-wide with stride 2 and a pool for large ones (He et
+    al. 2015, sections 4.1 and 4.2). The large stem on 32-pixel images loses several points, because it leaves maps of
+    8x8 to the first stage."""
     if min(size) <= 64:
         return Stem(width=width, kernel=3, act=act)
     return Stem(width=width, kernel=7, stride=2, pool=True, act=act)
 
 
 def suited(stem: Stem, size: tuple[int, ...]) -> Stem:
-    """A stem as it should be for images of this size: as it is, or with the kernel, stride and pool of `stem_for`."""
+    """A stem as it should be for images of this size: unchanged, or with the kernel, stride and pool of `stem_for`."""
     wanted = stem_for(size, stem.width)
     if wanted.pool == stem.pool:
         return stem
@@ -38,11 +39,14 @@ def suited(stem: Stem, size: tuple[int, ...]) -> Stem:
 def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224), *,
            preact: bool = False, wide: int = 1, groups: int = 1, group_width: int = 64, se: bool = False,
            deep: bool = False) -> Net:  # fmt: skip
-    """ResNet-18, -34, -50, -101, -152 (He et al. 2015, table 1; stride in the 3x3). The stem follows the image size.
+    """ResNet-18, -34, -50, -101, -152 (He et al. 2015, table 1; the stride is in the 3x3). The stem follows the image
+    size.
 
-    preact: the pre-activation form (He et al. 2016). wide: the 3x3 so many times as wide (Zagoruyko and Komodakis
-    2016, section 3.4). groups, group_width: ResNeXt (Xie et al. 2016, table 1). se: squeeze and excitation with a
-    reduction of 16 (Hu et al. 2018). deep: three 3x3 in the stem and shortcuts that average (ResNet-D, He et al. 2018).
+    preact: the pre-activation form (He et al. 2016).
+    wide: the 3x3 is so many times as wide (Zagoruyko and Komodakis 2016, section 3.4).
+    groups, group_width: ResNeXt (Xie et al. 2016, table 1).
+    se: squeeze and excitation with a reduction of 16 (Hu et al. 2018).
+    deep: three 3x3 in the stem, and shortcuts that average (ResNet-D, He et al. 2018).
     """
     if depth not in IMAGENET_BLOCKS:
         raise ValueError(f"no ResNet of depth {depth}; known: {', '.join(map(str, IMAGENET_BLOCKS))}; see cifar_resnet")
@@ -73,8 +77,8 @@ def resnet(depth: int, classes: int = 1000, channels: int = 3, size: tuple[int, 
 def cifar_net(block: Block, counts: tuple[int, ...], widths: tuple[int, ...], *, shortcut: Shortcut = "project",
               step: Step | None = None, stem: int = 16, classes: int = 10, channels: int = 3,
               size: tuple[int, ...] = (32, 32)) -> Net:  # fmt: skip
-    """Stages for small images, each half as large and wider than the one before; the first keeps the size. `block` is
-    that of the first stage; its hidden widths grow as the stages do."""
+    """A network for small images: each stage sees maps half as large as the stage before and is wider; the first keeps
+    the size. `block` is that of the first stage, and its hidden widths grow as the stages do."""
     preact, stages, stream = not BRANCHES[block.kind].after, [], stem
     for i, (count, width) in enumerate(zip(counts, widths, strict=True)):
         grown = block.but({"hidden": tuple(w * width // widths[0] for w in block.hidden)})
@@ -122,8 +126,9 @@ def wide_resnet(depth: int, factor: int, classes: int = 10) -> Net:
 
 
 def merge_and_run(half: int, factor: int = 1, kind: str = "merge_and_run", classes: int = 10) -> Net:
-    """DMRNet, or with kind "parallel" DILNet, and with "plain" the ResNet beside them, of Zhao et al. 2017
-    (1611.07718), table 1: `half` is their L, the number of residual branches; depth L + 2, or 2L + 2 for the ResNet."""
+    """The networks of Zhao et al. 2017 (1611.07718), table 1: DMRNet, with kind "parallel" DILNet, and with "plain" the
+    ResNet beside them. `half` is their L, the number of residual branches; the depth is L + 2, or 2L + 2 for the
+    ResNet."""
     branches = STEPS[kind].branches
     if half < 6 or half % 6:
         raise ValueError(f"L {half} is no multiple of 6; take 6, 12, 18, 24, 30, 36, 48, 54, 96")
@@ -135,8 +140,8 @@ def merge_and_run(half: int, factor: int = 1, kind: str = "merge_and_run", class
 
 
 def merge_and_run_imagenet(counts: tuple[int, ...], kind: str = "merge_and_run", bare: bool = False) -> Net:
-    """Bottleneck networks of Zhao et al.: DMRNet-44 of table 4, with a projection for each stream and a summed end;
-    bare: the form of the authors' ImageNet code, without shortcuts where a stage begins, streams side by side at the
+    """The bottleneck networks of Zhao et al.: DMRNet-44 of table 4, with a projection for each stream and a summed end.
+    `bare` is the form of the authors' ImageNet code: no shortcuts where a stage begins, streams side by side at the
     end, and nothing between the stem's convolution and its pool."""
     branches = STEPS[kind].branches
     stages = tuple(
@@ -153,9 +158,9 @@ def merge_and_run_imagenet(counts: tuple[int, ...], kind: str = "merge_and_run",
 
 
 def ode_net(blocks: int = 256) -> Net:
-    """Like the CIFAR-10 network of Marion et al. 2024 (2309.01213), section 5: one resolution behind a stem of stride
-    3, 16 channels, GELU, steps of length 1/L, blocks that begin alike. Theirs have biases and no activation behind
-    the sum, ours none and pre-activation; so no published count is held against it."""
+    """A network like the one for CIFAR-10 of Marion et al. 2024 (2309.01213), section 5: one resolution after a stem of
+    stride 3, 16 channels, GELU, steps of length 1/L, and blocks that begin alike. Theirs has biases and no activation
+    after the sum; ours has no biases and is pre-activated, so no published count is held against it."""
     stage = Stage(width=16, step=Step(h=1 / blocks, start="tied"),
                   blocks=(Block(kind="preact_basic", hidden=(16,)),) * blocks)  # fmt: skip
     return Net(input=Input(channels=3, size=(32, 32)), stem=Stem(width=16, stride=3), stages=(stage,),
@@ -164,11 +169,18 @@ def ode_net(blocks: int = 256) -> Net:
 
 @dataclass(frozen=True)
 class Entry:
-    """A network with its published figures: parameters, multiply-adds, top-1 error in percent where known.
+    """A network with its published figures.
 
-    Parameters and multiply-adds of the ImageNet networks are torchvision's counts; errors are of one central crop, by
-    the authors' models (KaimingHe/deep-residual-networks) for 50, 101 and 152 layers, and by facebookarchive/
-    fb.resnet.torch for 18 and 34. Those on CIFAR-10 are the papers'.
+    Parameters and multiply-adds of the ImageNet networks are torchvision's counts. Errors there are of one central
+    crop, by the authors' models (KaimingHe/deep-residual-networks) for 50, 101 and 152 layers, and by
+    facebookarchive/fb.resnet.torch for 18 and 34. The figures on CIFAR-10 are the papers'.
+
+    make: makes the network.
+    paper: who published it.
+    params: published parameters.
+    macs: published multiply-adds; None where unknown.
+    data: what it was published for.
+    error: published top-1 error in percent; None where unknown.
     """
 
     make: Callable[[], Net]

@@ -1,4 +1,4 @@
-"""How long a network takes for an image, from its exported file."""
+"""How long a network takes for a sample, from its exported file."""
 
 import time
 from statistics import median
@@ -19,10 +19,10 @@ def latency(
     repeats: int = 50,
     size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Milliseconds per image, from decoded pixels to probabilities: the median of `repeats` runs after a warm-up.
+    """Milliseconds per sample, from decoded pixels to probabilities: the median of `repeats` runs after a warm-up.
 
-    `size` is the images' (height, width) before they are fitted; default: the network's own, so nothing is resized.
-    Series always have the network's length.
+    `size` is the (height, width) of images before they are fitted; by default it is the network's own, so nothing is
+    resized. Series always have the network's length.
     """
     for name, value in (("threads", threads), ("batch", batch), ("repeats", repeats)):
         if value < 1:

@@ -1,5 +1,5 @@
-"""Export to one ONNX file that takes decoded images of any size, or series, and gives probabilities, and prove that it
-answers as the network it was made from."""
+"""Export to one ONNX file that takes decoded images of any size, or series, and gives probabilities; and the proof that
+it answers as the network does from which it was made."""
 
 import copy
 import json
@@ -21,16 +21,20 @@ from .clock.twin import IR, OPSET
 from .prepare import preparation
 
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
-CHUNK = 64  # images that the eager network takes at once
+CHUNK = 64  # samples that the eager network takes at once
 
 
 def export(model: Model, path: str | Path, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
-    """Write the model as ONNX: `image` (N, H, W, C) uint8 or uint16, any N, H and W -> `probability` (N, classes); of a
-    model of series, `series` (N, length, channels) float32 or uint8 (twelfths of letters), any N.
+    """Write the model as ONNX, and prove it.
+
+    The file of a model of images takes `image` (N, H, W, C) uint8 or uint16, for any N, H and W. That of a model of
+    series takes `series` (N, length, channels) float32 or uint8 (twelfths of letters), for any N. Both give
+    `probability` (N, classes).
 
     `images` are decoded real images (H, W, C) in their native sizes, or series at the model's length. The file is run
-    on them before it is kept: ValueError, and nothing written, when a probability differs from the network's by more
-    than `tolerance`, or a class that the network prefers by more than that. Returns what was compared.
+    on them before it is kept: ValueError, and nothing is written, when a probability differs from the network's by more
+    than `tolerance`, or when the file prefers another class where the network's is ahead by more than that. Returns
+    what was compared.
     """
     file = to_onnx(model)
     told = compare(file, model, images, tolerance)
@@ -39,7 +43,7 @@ def export(model: Model, path: str | Path, images: Sequence[np.ndarray], toleran
 
 
 def to_onnx(model: Model) -> bytes:
-    """The content of an ONNX file: preprocessing, network, softmax, and how its answers are read."""
+    """The content of an ONNX file: preprocessing, network and softmax, with what is needed to read its answers."""
     if len(model.net.input.size) > 2:
         raise ValueError(f"networks of images and series are exported; this one takes inputs of {model.net.input.size}")
     network = _strip(_network(model))
@@ -58,26 +62,26 @@ def to_onnx(model: Model) -> bytes:
     return file.SerializeToString()
 
 
-def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
-    """The gate: run an exported file and the network on the same images; ValueError when they answer differently."""
-    if not len(images):
+def compare(file: bytes, model: Model, samples: Sequence[np.ndarray], tolerance: float = 1e-3) -> dict[str, Any]:
+    """The gate: run an exported file and the network on the same samples; ValueError when they answer differently."""
+    if not len(samples):
         raise ValueError("an export is proven on real images or series, and none were given; give some of validation")
-    found = runtime.predictor(file).probabilities(images)
-    expected = _eager(model, images)
-    difference = np.abs(found - expected).max(axis=1)
-    same = found.argmax(axis=1) == expected.argmax(axis=1)
+    answers = runtime.predictor(file).probabilities(samples)
+    expected = _eager(model, samples)
+    difference = np.abs(answers - expected).max(axis=1)
+    same = answers.argmax(axis=1) == expected.argmax(axis=1)
     best = np.sort(expected, axis=1)
     clear = best[:, -1] - best[:, -2] > tolerance
-    turned = _turned(expected, found, model)
+    turned = _turned(expected, answers, model)
     wrong = ~(difference <= tolerance) | (~same & clear) | turned  # not a number is wrong as well
     if wrong.any():
         raise ValueError(
-            f"the exported network answers differently on {wrong.sum()} of {len(images)} {model.preprocess.noun}s: "
+            f"the exported network answers differently on {wrong.sum()} of {len(samples)} {model.preprocess.noun}s: "
             f"probabilities differ by up to {difference.max():.2g} (allowed: {tolerance:g}), "
             f"{(~same & clear).sum()} classes and {turned.sum()} decisions differ; nothing was written"
         )
     return {
-        "images": len(images),
+        "images": len(samples),
         "largest_difference": float(difference.max()),
         "same_class": int(same.sum()),
         "tolerance": tolerance,
@@ -85,12 +89,12 @@ def compare(file: bytes, model: Model, images: Sequence[np.ndarray], tolerance: 
     }
 
 
-def _turned(expected: np.ndarray, found: np.ndarray, model: Model) -> np.ndarray:
-    """Which images would be rejected by one and accepted by the other, though not within rounding of the line."""
+def _turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarray:
+    """Which samples would be rejected by one and accepted by the other, but for those within rounding of the line."""
     if model.operating is None:
         return np.zeros(len(expected), bool)
     good, line = model.classes.index(model.operating.good), model.operating.threshold
-    ours, theirs = 1 - expected[:, good], 1 - found[:, good]
+    ours, theirs = 1 - expected[:, good], 1 - answers[:, good]
     return ((ours >= line) != (theirs >= line)) & (np.abs(ours - line) > ROUNDING)
 
 
@@ -120,7 +124,7 @@ def _on_cpu(model: Model) -> nn.Module:
 
 
 def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes, among them stack traces with paths of the machine it ran on."""
+    """The model without the exporter's notes, among them stack traces with paths of the machine that it ran on."""
     graph = model.graph
     del graph.value_info[:]
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
@@ -130,14 +134,14 @@ def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @torch.inference_mode()
-def _eager(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
-    """(N, classes) probabilities of the network itself, on images prepared as for training."""
+def _eager(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, classes) probabilities of the network itself, on samples prepared as for training."""
     module, preprocess = _on_cpu(model), model.preprocess
     ones = (1,) * len(preprocess.size)
     mean, std = (torch.tensor(values).view(1, -1, *ones) for values in (preprocess.mean, preprocess.std))
     answers = []
-    for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
+    for start in range(0, len(samples), CHUNK):
+        chunk = samples[start : start + CHUNK]
         fitted = chunk if preprocess.series else [
             fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk
         ]  # fmt: skip

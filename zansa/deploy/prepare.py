@@ -1,4 +1,5 @@
-"""What an exported file does before its network, in ONNX's own text: images or series, as decoded, become its input."""
+"""What an exported file does before its network, in ONNX's own text: decoded images or series become the network's
+input."""
 
 import numpy as np
 import onnx

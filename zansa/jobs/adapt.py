@@ -22,8 +22,12 @@ from ..runs import model_file
 
 
 def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[Path] | None = None) -> dict[str, Any]:
-    """Write the model as it should be under another camera or light, from unlabelled images of there (or tables of
-    series): its norms get their statistics, and with `source`, images of the old place, its features their moments."""
+    """Write the model as it should be under another camera or light, learned from unlabelled samples of the new place.
+
+    Its norms get the statistics of the new samples. With `source`, samples of the old place, its features get back the
+    moments that they had there. `images` and `source` are files or folders of images, or tables of series. Returns how
+    many samples were read and how many answers stayed.
+    """
     if not Path(out).parent.is_dir():
         raise ValueError(f"there is no folder {Path(out).parent}; make it, or choose another file to write")
     loaded = load_model(model_file(model))

@@ -1,4 +1,4 @@
-"""The data come in here: they are read, split and normalised, and what is wrong with them is told."""
+"""Here the data come in: they are read, split and normalised, and the caller is told what is wrong with them."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..learn.recipe import Recipe
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from .request import Request, Tell
 
-PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
+PARITY_IMAGES = 64  # validation samples that the exported file must answer as the network does
 
 
 NO_GROUPS = {
@@ -28,7 +28,7 @@ NO_GROUPS = {
 
 
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
-    """The data set, normalised on its training part, and its parts; tells what is wrong with it."""
+    """The data set, normalised on its training part, and its parts. `tell` hears what is wrong with them."""
     if request.source in BUILTIN:
         data = builtin(request.seed, name=request.source)
     else:
@@ -74,7 +74,7 @@ def no_line(data: Dataset) -> Event | None:
 
 
 def data_digest(data: Dataset, parts: Parts) -> str:
-    """One SHA-256 over images, labels and parts."""
+    """One SHA-256 over samples, labels and parts."""
     digest = hashlib.sha256("".join(data.digests).encode())
     for values in (data.labels, parts.train, parts.val, parts.test):
         digest.update(values.tobytes())
@@ -91,14 +91,15 @@ def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
 
 
 def good_of(asked: str | None, data: Dataset) -> str | None:
-    """The class without a defect: as asked, or by its name; None where no name tells."""
+    """The class without a defect: as it was asked for, or told by its name; None where no name tells."""
     if asked is not None and asked not in data.classes:
         raise ValueError(f"no class is called {asked!r}; the classes: {', '.join(data.classes)}")
     return asked or good_class(data.classes)
 
 
 def evenly(index: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of an index, spread over the whole of it: images are in the order of their classes."""
+    """At most `count` entries of an index, spread over the whole of it, because samples are in the order of their
+    classes."""
     return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
 
 
@@ -111,7 +112,7 @@ def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
 
 
 def absolute(source: str) -> str:
-    """A path that stays true from any folder; names of built-in and public sets as they are."""
+    """The source as a path that stays true from any folder; names of built-in and public sets stay as they are."""
     if not source.strip():
         raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
     if source in BUILTIN and Path(source).exists():

@@ -21,7 +21,8 @@ from .request import EvaluateRequest, Tell, silent
 
 
 def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
-    """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
+    """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled data; all samples are used.
+    ValueError for data that the model cannot answer to: unknown classes, another depth."""
     path = model_file(request.model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(

@@ -8,6 +8,6 @@ from ..report.growth.explain import explain
 
 
 def report(run: str | Path, step: str | None = None) -> str:
-    """Write report.html and card.md again and return the page's path; with a step, what was decided there."""
+    """Write report.html and card.md again and return the page's path; with a step, return what was decided at it."""
     opened = Run.open(run)
     return str(write(opened)) if step is None else explain(opened, step)

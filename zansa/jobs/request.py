@@ -124,8 +124,8 @@ _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discrimina
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """The request of a request.json. Older files have no verb, and name the fields of all verbs: what was left to
-    zansa in them is left out."""
+    """The request of a request.json. Older files have no verb and name the fields of all verbs; those that were left to
+    zansa are left out."""
     if "verb" not in value:
         verb = "grow" if value.get("budget") else "finetune" if value.get("weights") else "train"
         kinds: dict[str, type[BaseModel]] = {"train": TrainRequest, "finetune": FinetuneRequest, "grow": GrowRequest}

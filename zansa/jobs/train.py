@@ -30,7 +30,7 @@ from .request import Request, Tell, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
-    """The main job: read, split, train (or grow), measure, export, report. Returns the run; ValueError for bad
+    """Do the main job: read, split, train (or grow), measure, export, report. Returns the run; ValueError for bad
     input."""
     request = request.model_copy(update={"source": absolute(request.source)})
     if several.join(request.recipe.get("device", "auto")):
@@ -91,7 +91,7 @@ def resume(path: str | Path, tell: Tell = silent) -> Run:
 
 
 def taken_up(run: Run, request: Request, tell: Tell) -> Job:
-    """The job of a run that has begun: network and recipe are those of its folder. ValueError where the data have
+    """The job of a run that has begun; network and recipe are those of its folder. ValueError where the data have
     changed since."""
     data, parts = door(request, tell)
     several.broadcast_order("the data are there")
@@ -107,7 +107,7 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
 
 
 def finish_branches(run: Run, job: Job, tell: Tell) -> None:
-    """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
+    """Finish the runs of the smaller budgets, which have left this run's growth on its way, one after the other."""
     if not finished(run):
         return
     for other, branch in zip(branches_of(run), smaller(job), strict=True):
@@ -148,7 +148,7 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
 
 
 def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
-    """The training, with what changes the network on its way to a budget. No test sample has a part in it."""
+    """The training, with what changes the network on its way to a budget. Test samples have no part in it."""
     data, parts = sealed(job.data, job.parts)
     checkpoint = run.path / "checkpoint.pt"
     if job.search is not None:
@@ -160,7 +160,7 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
 
 
 def help_with(request: Request) -> NoReturn:
-    """What a process does that does not lead: its share of every step, until the leader is done or has gone."""
+    """Do what a process does that does not lead: its share of every step, until the leader is done or has gone."""
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.SIG_IGN)  # the leader sees to it
     if several.receive_order():
@@ -169,7 +169,7 @@ def help_with(request: Request) -> NoReturn:
 
 
 def dismissed(run: Run) -> Run:
-    """The run, when it has ended; the other processes may go, unless it was stopped in the middle of a step."""
+    """The run, when it has ended. The other processes may go, unless the run was stopped in the middle of a step."""
     if all_finished(run):
         several.dismiss()
     return run

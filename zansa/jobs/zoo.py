@@ -8,7 +8,7 @@ from ..arch.zoo import ZOO, make
 
 
 def rows() -> list[dict[str, Any]]:
-    """The catalogue, a row for each network: its counted and its published sizes."""
+    """The catalogue, one row a network, with its counted and its published sizes."""
     return [row(name) for name in ZOO]
 
 

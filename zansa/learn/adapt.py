@@ -1,4 +1,4 @@
-"""A trained network under another camera or another light, from unlabelled images of the new place alone."""
+"""A trained network under another camera or another light, from unlabelled samples of the new place alone."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from ..nets.build import Network
 
-PRIOR = 16  # images that the old statistics count for
+PRIOR = 16  # samples that the old statistics count for
 
 
 @torch.no_grad()
 def renormalise(network: Network, batches: Iterable[Tensor], prior: float = PRIOR) -> int:
-    """Give batch norms the statistics of new images, in place; returns how many images there were.
+    """Give batch norms the statistics of new samples, in place; returns how many samples there were.
 
-    The old statistics count like `prior` images, the new ones like those that were seen (Schneider et al. 2020,
+    The old statistics count like `prior` samples, the new ones like those that were seen (Schneider et al. 2020,
     2006.16971, section 3). ValueError for a network without batch norms.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -28,9 +28,9 @@ def renormalise(network: Network, batches: Iterable[Tensor], prior: float = PRIO
         norm.momentum = None  # the plain mean over all batches
         norm.train()
     seen = 0
-    for images in batches:
-        network(images)
-        seen += len(images)
+    for samples in batches:
+        network(samples)
+        seen += len(samples)
     share = seen / (seen + prior)
     for norm, (mean, variance, momentum) in zip(norms, old, strict=True):
         norm.running_var.copy_((1 - share) * variance + share * norm.running_var)  # type: ignore[union-attr, operator]
@@ -42,11 +42,11 @@ def renormalise(network: Network, batches: Iterable[Tensor], prior: float = PRIO
 
 @torch.no_grad()
 def align(network: Network, source: Iterable[Tensor], target: Iterable[Tensor], old: Network | None = None) -> None:
-    """Let the features of new images have the mean and covariance of the old ones (CORAL, Sun et al. 2016, 1511.05547),
-    in place: the linear map is folded into the classifier, so the network stays as it is in shape and speed.
+    """Give the features of new samples the mean and covariance of the old ones (CORAL, Sun et al. 2016, 1511.05547), in
+    place. The linear map is folded into the classifier, so the network keeps its shape and speed.
 
-    `old`: the network that saw `source` (the same by default). Covariances are shrunk (Ledoit and Wolf 2004), so that
-    few images do little harm. ValueError when there are fewer than two images on a side.
+    `old` is the network that saw `source` (by default the same one). Covariances are shrunk (Ledoit and Wolf 2004), so
+    that few samples do little harm. ValueError when there are fewer than two samples on a side.
     """
     mean_s, cov_s = _moments(features(old or network, source))
     mean_t, cov_t = _moments(features(network, target))
@@ -61,24 +61,24 @@ def align(network: Network, source: Iterable[Tensor], target: Iterable[Tensor], 
 
 @torch.no_grad()
 def features(network: Network, batches: Iterable[Tensor]) -> np.ndarray:
-    """What the classifier reads, (N, features) in float64, of a network in evaluation mode."""
-    found: list[Tensor] = []
+    """What the classifier of a network reads, (N, features) in float64, in evaluation mode."""
+    seen: list[Tensor] = []
     linear = network.head.get_submodule("linear")
-    handle = linear.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].double().cpu()))
+    handle = linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double().cpu()))
     network.eval()
     try:
-        for images in batches:
-            network(images)
+        for samples in batches:
+            network(samples)
     finally:
         handle.remove()
-    if sum(map(len, found)) < 2:
-        raise ValueError("at least two images are needed on each side to compare features")
-    return torch.cat(found).numpy()
+    if sum(map(len, seen)) < 2:
+        raise ValueError("at least two samples are needed on each side to compare features")
+    return torch.cat(seen).numpy()
 
 
-def batches_of(images: Tensor, size: int = 64) -> Iterator[Tensor]:
-    """Batches of about one size, none of a single image."""
-    yield from images.tensor_split(max(1, round(len(images) / size)))
+def batches_of(samples: Tensor, size: int = 64) -> Iterator[Tensor]:
+    """Batches of about `size` samples, none of a single sample."""
+    yield from samples.tensor_split(max(1, round(len(samples) / size)))
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +88,8 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _root(covariance: np.ndarray, power: float) -> np.ndarray:
-    """A power of a covariance; directions without any spread stay out of the negative ones."""
+    """A power of a covariance. Directions without any spread count as having a little, so that negative powers stay
+    finite."""
     values, vectors = np.linalg.eigh(covariance)
     floor = 1e-6 * max(float(values.max()), 1e-30)
     return (vectors * np.maximum(values, floor) ** power) @ vectors.T

@@ -1,6 +1,6 @@
 """What is chosen when nobody chooses: the network and the recipe, from the data alone.
 
-The rules were found on validation images of three real sets (docs/decisions/0005); no set has one of its own.
+The rules come from validation images of three real sets (docs/decisions/0005); no set has rules of its own.
 """
 
 import math
@@ -17,11 +17,11 @@ from .tune import default_tuning
 
 WIDTHS = (16, 32, 64, 128)
 MEDIUM, LARGE = 48, 112  # pixels of the shorter side from which the map is halved once more
-SERIES_WIDTHS = (32, 64, 128)  # of the stages; the last is that of all further ones
+SERIES_WIDTHS = (32, 64, 128)  # of the stages; all further ones have the last
 FEWEST_PLACES = 4
-LONG = 256  # numbers or letters of a series
-SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # training series below which a batch is so large
-FEW = 3000  # training images below which a surface is varied strongly
+LONG = 256  # numbers or letters: the stem halves longer series
+SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # (training series, batch): so large with fewer series
+FEW = 3000  # training images: surfaces with fewer are varied strongly
 HOLD = 0.7  # share of a training on images at its full rate
 STRONG = Augment(
     flip_x=True, flip_y=True, shift=0.15, rotate=15, zoom=0.4, shear=0.2, warped=1, contrast=0.4, brightness=0.4,
@@ -35,10 +35,11 @@ def default_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -
 
 
 def series_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
-    """A small residual network, 32 to 128 wide, over a series, with as many stages as it takes to halve it to 4 places.
+    """A small residual network over a series, 32 to 128 wide, with as many stages as it takes to halve the series to 4
+    positions.
 
-    So each of these places has seen the whole series, and knows where it stands in it. The stem looks at 7 numbers or
-    letters at once, and halves what is longer than LONG once or twice.
+    So each of these positions has seen the whole series, and knows where it stands in it. The stem looks at 7 numbers
+    or letters at once, and halves a series longer than LONG once or twice.
     """
     stride = min(4, 2 ** max(0, math.ceil(math.log2(size[0] / LONG))))
     stem, places, width = Stem(width=SERIES_WIDTHS[0], kernel=7, stride=stride), -(-size[0] // stride), SERIES_WIDTHS[0]
@@ -56,9 +57,9 @@ def series_net(size: tuple[int, ...], channels: int, classes: int, kind: str) ->
 def image_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
     """A small residual network of four stages, 16 to 128 wide, whose first stage sees maps of 24 to 56 pixels.
 
-    Small images get one block a stage, others two from the second stage on. Large photographs of surfaces are first
-    compared with their neighbourhood, a sixth of the image wide: light and shade say more of the place and the hour
-    than of the part.
+    Small images get one block a stage, others two from the second stage on. In large photographs of surfaces every
+    pixel is first compared with its neighbourhood, a sixth of the image wide, because light and shade say more about
+    where and when the picture was taken than about the part.
     """
     side = min(size)
     counts = (1, 1, 1, 1) if side < MEDIUM else (1, 2, 2, 2)
@@ -81,10 +82,11 @@ def image_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> 
 
 
 def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
-    """The recipe for a set: few images are shown more often, in smaller batches, and varied more.
+    """The recipe for a data set: few samples are shown more often, in smaller batches, and varied more.
 
-    epochs = 1080 / sqrt(training images), between 10 and 60: 10 for 12 thousand images, 38 for 800, most of them at the
-    full rate, without an early end. Series are cheap, and often very few: up to 200 epochs, in batches from 8 up.
+    epochs = 1080 / sqrt(training samples), between 10 and 60 for images: 10 for 12 thousand, 38 for 800. Images learn
+    at the full rate for most of the training, which does not end early. Series are cheap, and often very few: they get
+    up to 200 epochs, in batches from 8 up.
     """
     count = len(parts.train)
     if data.preprocess.series:
@@ -108,19 +110,22 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
 
 def gentler(recipe: Recipe, images_per_class: float, parts: int) -> Recipe:
     """A recipe for weights that were learned elsewhere: a fifth of the rate, which falls from the beginning, and what
-    `default_tuning` says of the network's parts (stem, stages, head)."""
+    `default_tuning` says about the network's parts (stem, stages, head)."""
     tuning = default_tuning(images_per_class, parts)
     return recipe.model_copy(update={"rate": recipe.rate / 5, "hold": 0.0, "tuning": tuning})
 
 
 def recipe_of(data: Dataset, parts: Parts, seed: int, asked: dict[str, Any], *, growth: Growth | None = None,
               learned: int = 0, fixed: bool = True) -> Recipe:  # fmt: skip
-    """The default recipe with what was asked for in its place.
+    """The default recipe, with the fields that were asked for in place of its own.
 
-    asked: fields of a Recipe by name; of `augment` and `tuning` single switches, or {} for none of them. growth: what
-    is decided of a network that grows. learned: of how many parts (stem, stages, head) the network has learned weights,
-    which get a gentler recipe; 0 for fresh weights. fixed: whether the structure stays as it is; where it changes, all
-    parts learn. ValueError for a recipe that cannot be.
+    asked: fields of a Recipe by name; of `augment` and `tuning` single switches, or {} for none of them.
+    growth: what is decided of a network that grows; None for others.
+    learned: of how many parts (stem, stages, head) the network has learned weights, which get a gentler recipe; 0 for
+        fresh weights.
+    fixed: whether the structure stays as it is; where it changes, all parts learn.
+
+    ValueError for a recipe that cannot be.
     """
     recipe = default_recipe(data, parts, seed)
     if growth is not None and growth.usual is not None:

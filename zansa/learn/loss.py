@@ -25,7 +25,7 @@ class Criterion:
         self.weight = weight if recipe.balance == "weights" else None
 
     def share(self, labels: np.ndarray, index: np.ndarray) -> float:
-        """How much the images of this process count in the loss of a batch."""
+        """How much the samples of this process count in the loss of a batch."""
         if self.weight is None:
             return len(several.share(index)) / len(index)
         weight = self.weight.cpu().numpy()[labels[index]]
@@ -37,18 +37,18 @@ class Criterion:
 
 def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:
     """Loss and figures of the validation part, in the precision of the training. Where the training is balanced the
-    loss is too: every class weighs the same, so that the best epoch is the best for what was trained."""
+    loss is too: every class counts the same, so that the best epoch is the best for what was trained."""
     dtype = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
-    found, labels = (
+    answers, labels = (
         logits(module, data, index, dtype=dtype, layout=layout),
         torch.from_numpy(data.labels[index]),
     )
-    right = (found.argmax(1) == labels).double()
+    right = (answers.argmax(1) == labels).double()
     counts = torch.bincount(labels, minlength=len(data.classes))
     recalls = torch.bincount(labels, right, minlength=len(data.classes))[counts > 0] / counts[counts > 0]
     weight = None if recipe.balance == "none" else 1 / counts.clamp_min(1).float()
     return {
-        "val_loss": functional.cross_entropy(found, labels, weight).item(),
+        "val_loss": functional.cross_entropy(answers, labels, weight).item(),
         "val_accuracy": right.mean().item(),
         "val_balanced_accuracy": recalls.mean().item(),
     }

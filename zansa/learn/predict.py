@@ -1,4 +1,4 @@
-"""From images of a data set to tensors, and from a network to probabilities."""
+"""From samples of a data set to tensors, and from a network to probabilities."""
 
 from statistics import median
 from time import perf_counter
@@ -13,7 +13,8 @@ from .data.dataset import Dataset
 
 
 def to_tensor(data: Dataset, index: np.ndarray, device: torch.device, layout: torch.memory_format) -> Tensor:
-    """The samples of an index, normalised: float32 (N, C, H, W), or (N, C, L) of series, which have no other layout."""
+    """The samples of an index, normalised: float32 (N, C, H, W), or (N, C, L) of series, for which there is one layout
+    only."""
     return normalised(data.images[index], data.preprocess, device, layout)
 
 
@@ -21,12 +22,12 @@ def normalised(raw: np.ndarray, preprocess: Preprocess, device: torch.device, la
     """Samples (N, *size, C) in raw levels as the network takes them: (N, C, *size), float32."""
     if raw.dtype == np.uint16:
         raw = raw.astype(np.int32)  # torch computes little in uint16
-    images = torch.from_numpy(raw).to(device).movedim(-1, 1).to(torch.float32)
-    ones = (1,) * (images.ndim - 2)
+    samples = torch.from_numpy(raw).to(device).movedim(-1, 1).to(torch.float32)
+    ones = (1,) * (samples.ndim - 2)
     mean = torch.tensor(preprocess.mean, device=device).reshape(1, -1, *ones)
     std = torch.tensor(preprocess.std, device=device).reshape(1, -1, *ones)
-    layout = layout if images.ndim == 4 else torch.contiguous_format
-    return ((images - mean) / std).contiguous(memory_format=layout)
+    layout = layout if samples.ndim == 4 else torch.contiguous_format
+    return ((samples - mean) / std).contiguous(memory_format=layout)
 
 
 @torch.inference_mode()
@@ -36,13 +37,13 @@ def logits(module: nn.Module, data: Dataset, index: np.ndarray, batch: int = 256
     device = next(module.parameters()).device
     training = module.training
     module.eval()
-    found = []
+    parts = []
     for start in range(0, len(index), batch):
-        images = to_tensor(data, index[start : start + batch], device, layout)
+        samples = to_tensor(data, index[start : start + batch], device, layout)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            found.append(module(images).float().cpu())
+            parts.append(module(samples).float().cpu())
     module.train(training)
-    return torch.cat(found) if found else torch.zeros(0, len(data.classes))
+    return torch.cat(parts) if parts else torch.zeros(0, len(data.classes))
 
 
 def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.ndarray:
@@ -51,13 +52,13 @@ def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.nda
 
 
 def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[str, Any]:
-    """Milliseconds per image of the network in torch, prepared image to logits: the median behind a warm-up."""
-    images = to_tensor(data, np.array([0]), torch.device("cpu"), torch.contiguous_format)
+    """Milliseconds per sample of the network in torch, from prepared sample to logits: the median after a warm-up."""
+    sample = to_tensor(data, np.array([0]), torch.device("cpu"), torch.contiguous_format)
     seconds = []
     with torch.inference_mode():
         for _ in range(repeats + 5):
             began = perf_counter()
-            module(images)
+            module(sample)
             seconds.append(perf_counter() - began)
     return {"what": "torch", "device": "cpu", "threads": torch.get_num_threads(), "precision": "float32", "batch": 1,
             "ms": 1e3 * median(seconds[5:]), "repeats": repeats}  # fmt: skip

@@ -1,6 +1,7 @@
 """How to train, as a frozen value. It needs no torch.
 
-Every field carries its description; those of the command line's options are their help (see zansa.options).
+Every field carries its description; the descriptions of fields that are options of the command line are their help (see
+zansa.options).
 """
 
 from typing import Annotated, Literal
@@ -32,11 +33,11 @@ class Tuning(BaseModel):
 
 
 class Augment(BaseModel):
-    """What may happen to an image in training; zero or False switches a change off. Images are in normalised units
+    """What may happen to a sample in training; zero or False switches a change off. Samples are in normalised units
     (mean 0, standard deviation 1).
 
-    A series is an image of one row: shift moves and zoom stretches it in time, flip_x reverses time, contrast scales
-    its amplitude, brightness moves its level, erase blanks a stretch of it.
+    A series counts as an image of one row: shift moves it and zoom stretches it in time, flip_x reverses time, contrast
+    scales its amplitude, brightness moves its level, erase blanks a stretch of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,8 +71,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: Annotated[int, Field(ge=1, description="How often every training image is shown.")] = 30
-    batch: Annotated[int, Field(ge=2, description="Images of one step.")] = 64
+    epochs: Annotated[int, Field(ge=1, description="How often every training sample is shown.")] = 30
+    batch: Annotated[int, Field(ge=2, description="Samples of one step.")] = 64
     optimizer: Annotated[Literal["sgd", "adamw"], Field(description="sgd or adamw.")] = "sgd"
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False, description="Peak learning rate, for a whole batch.")] = 0.1
     momentum: Annotated[Share, Field(description="Momentum of SGD (Nesterov).")] = 0.9

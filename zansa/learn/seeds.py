@@ -1,4 +1,5 @@
-"""Every seed of a training, made in one place: a function of the recipe's seed and of where in the training it is.
+"""Every seed of a training, made in one place: each is a function of the recipe's seed and of how far the training has
+come.
 
 So nothing random depends on what ran before, and a run that was killed goes on to the same result.
 """
@@ -12,8 +13,7 @@ def of_step(seed: int, step: int, rank: int = 0) -> int:
 
 
 def of_edit(seed: int, step: int, line: int) -> int:
-    """The seed of new weights that an edit brings: the edits of one step are told apart by their line in the
-    journal."""
+    """The seed of new weights that an edit brings. The edits of one step differ by their line in the journal."""
     return of_step(seed, step) * 1009 + line
 
 
@@ -23,15 +23,15 @@ def of_run(seed: int, run: int) -> int:
 
 
 def order(seed: int, epoch: int) -> np.random.Generator:
-    """What draws the order of the samples of an epoch."""
+    """The generator that draws the order of the samples of an epoch."""
     return np.random.default_rng([seed, epoch])
 
 
 def event(seed: int, k: int) -> np.random.Generator:
-    """What draws the training samples by which a growth decides at its event k."""
+    """The generator that draws the training samples by which a growth decides at its event k."""
     return np.random.default_rng([seed, k, 1])
 
 
 def insertion(seed: int, run: int) -> np.random.Generator:
-    """What draws the place of a new block before one training of a search."""
+    """The generator that draws where a new block comes before one training of a search."""
     return np.random.default_rng([seed, run])

@@ -1,8 +1,8 @@
-"""Several processes at one training: `torchrun --nproc-per-node 4 -m zansa grow DATA ...`, as a rule one a GPU.
+"""Several processes at one training: `torchrun --nproc-per-node 4 -m zansa grow DATA ...`, as a rule one process a GPU.
 
-The process of rank 0 leads. It alone reads weights, decides, measures and writes, as if it were alone. At every step
-it broadcasts its weights and the numbers of the batch's samples; each other process computes the gradients of its share
-of these samples, and the sums are reduced to rank 0 (data parallelism with the sums in one place). That is why nothing
+The process of rank 0 leads. It alone reads weights, decides, measures and writes, as if it were alone. At every step it
+broadcasts its weights and the indices of the batch's samples. Each other process computes the gradients of its share of
+these samples, and the sums are reduced to rank 0 (data parallelism with the sums in one place). That is why nothing
 else in zansa needs to know of it: a network changes, races, forks and resumes as with one process. Batch norms see each
 share by itself.
 """
@@ -30,7 +30,7 @@ def _joined() -> list[str]:
 
 
 def join(device: str) -> int:
-    """Join the process group that torchrun has started, if it has, for one job on this device (a Recipe's).
+    """Join the process group that torchrun has started, if it has, for one job on this device (the recipe's).
 
     Returns the rank of this process; rank 0 leads. ValueError for a second job, and where there are not enough GPUs.
     """
@@ -57,12 +57,12 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """The number of this process among them: 0 without torchrun."""
+    """The rank of this process among them: 0 without torchrun."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def share(index: np.ndarray) -> np.ndarray:
-    """The part of a batch's samples that this process computes: every world_size-th of them."""
+    """The part of a batch's samples that this process computes: every world_size-th of them, from its rank on."""
     return index[rank() :: world_size()]
 
 
@@ -92,7 +92,8 @@ def dismiss() -> None:
 
 
 def _leave() -> None:
-    """Leave the process group once all ranks have come so far: a rank that goes early takes down those that listen."""
+    """Leave the process group once all ranks have come so far: a rank that goes early takes down those that still
+    listen."""
     distributed.all_reduce(torch.zeros(1))
     distributed.destroy_process_group()
 

@@ -30,12 +30,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Compute in this precision; weights and sums stay in float32."""
+    """A context in which torch computes in this precision; weights and sums stay in float32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def choose_speed(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe with "auto" replaced by what is fastest here, measured in turns on copies of the network."""
+    """The recipe with the fastest precision and layout here in place of "auto", measured in turns on copies of the
+    network."""
     precisions = ("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,)
     layouts = ("channels_first", "channels_last") if recipe.layout == "auto" else (recipe.layout,)
     if len(data.preprocess.size) != 2:
@@ -59,12 +60,12 @@ def trial_step(
 ) -> Callable[[], float]:
     """A training step without an optimiser, which returns the seconds that it took."""
     module.to(memory_format=memory_format(recipe))
-    images = to_tensor(data, index, device, memory_format(recipe))
+    samples = to_tensor(data, index, device, memory_format(recipe))
 
     def step() -> float:
         began = time.perf_counter()
         with autocast(device, recipe.precision):
-            total = module(images).float().square().mean()
+            total = module(samples).float().square().mean()
         total.backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""The state of a training: all that a killed one needs to go on."""
+"""The state of a training: all that a training which was killed needs to go on."""
 
 import copy
 import json
@@ -28,15 +28,19 @@ Saved = dict[str, Any]  # what State.value gives
 
 
 class Change(NamedTuple):
-    """A change of the network in the middle of its training, and what the journal says of it."""
+    """A change of the network in the middle of its training.
+
+    edit: the change.
+    why: what the journal says of it.
+    """
 
     edit: AnyEdit
     why: Event
 
 
 class State:
-    """All that a killed training needs to go on: weights, their average and the best one, the optimiser, counters, and
-    the journal of changes."""
+    """All that a training which was killed needs to go on: weights, their average and the best average, the optimiser,
+    counters, and the journal of changes."""
 
     def __init__(self, module: Network, recipe: Recipe):
         self.module, self.recipe = module, recipe
@@ -50,8 +54,11 @@ class State:
         self.loss, self.counted = 0.0, 0  # the sum over so many steps
 
     def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
-        """One step of the optimiser down the loss of the batch, of which this one is that of a share, and down the
-        penalty. Returns the loss without the penalty."""
+        """Make one step of the optimiser down the loss and the penalty; returns the loss of the whole batch without the
+        penalty.
+
+        `loss` is that of this process's samples, which count for a `share` of the batch.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimizer.zero_grad()
@@ -63,7 +70,7 @@ class State:
 
     @torch.no_grad()
     def advance(self, loss: float, half_life: float) -> None:
-        """One step further: count it and move the average; early steps move it faster, so that it forgets the start."""
+        """Count a step and move the average of the weights; early steps move it faster, to forget the start."""
         self.step += 1
         self.loss += loss
         self.counted += 1
@@ -71,7 +78,7 @@ class State:
         torch._foreach_lerp_(self.slow, self.fast, 1 - decay)
 
     def edit(self, change: Change, device: torch.device, layout: torch.memory_format) -> Event:
-        """Change the network; what was learned follows. Returns the journal's line. New weights are drawn by the
+        """Change the network, and let what was learned follow; returns the journal's line. New weights are drawn by the
         seed, the step and the line, so that a training that goes on draws the same."""
         net, names = self.module.net, self._names()
         seed = seeds.of_edit(self.recipe.seed, self.step, len(self.journal))
@@ -92,13 +99,13 @@ class State:
         return told
 
     def follow(self, layout: torch.memory_format) -> None:
-        """Both networks in this layout; the lists hold the tensors that they then have."""
+        """Bring both networks into this layout, and let the lists hold the tensors that they then have."""
         self.module.to(memory_format=layout)
         self.average.to(memory_format=layout)
         self.slow, self.fast = floats(self.average), floats(self.module)
 
     def _renew(self) -> None:
-        """The optimiser and the lists of tensors of a network that has changed."""
+        """Renew the optimiser and the lists of tensors after the network has changed."""
         self.module.train()
         self.average.eval().requires_grad_(False)
         self.optimizer = make_optimizer(self.module, self.recipe)
@@ -111,17 +118,17 @@ class State:
         return [name[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def keep_best(self, loss: float, epoch: int) -> None:
-        """Keep the average when it is the best on validation so far."""
+        """Keep the average of the weights when its validation loss is the lowest so far."""
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
 
     def elapsed(self) -> float:
-        """Seconds of this training, those before it was stopped too."""
+        """Seconds of this training, including those before it was stopped."""
         return time.monotonic() - self.began
 
     def value(self) -> Saved:
-        """All of the state as plain values and tensors (the very tensors)."""
+        """All of the state as plain values and tensors; the tensors are no copies."""
         return {
             "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
             "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
@@ -130,11 +137,11 @@ class State:
         }  # fmt: skip
 
     def take(self, saved: Saved) -> None:
-        """Go on from a saved state. KeyError, RuntimeError or ValueError where it is of another network."""
+        """Go on from a saved state. KeyError, RuntimeError or ValueError where the state is that of another network."""
         if (net := Net.from_json(saved["net"])) != self.module.net:
-            place = next(self.module.parameters()).device
-            self.module.become(build(net).to(place))
-            self.average.become(build(net).to(place))
+            device = next(self.module.parameters()).device
+            self.module.become(build(net).to(device))
+            self.average.become(build(net).to(device))
             self._renew()
         self.module.load_state_dict(saved["module"])
         self.average.load_state_dict(saved["average"])
@@ -181,13 +188,13 @@ Penalty = Callable[[Network], Tensor]
 
 
 def floats(module: nn.Module) -> list[Tensor]:
-    """All floating-point tensors of a module's state, the very tensors."""
+    """All floating-point tensors of a module's state; they are no copies."""
     return [value for value in module.state_dict().values() if value.is_floating_point()]
 
 
 def make_optimizer(module: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW; no decay on norms, biases and scalars. Each group has the "factor" of its
-    parts' rates."""
+    """SGD with Nesterov momentum, or AdamW, without decay on norms, biases and scalars. The "factor" of each group
+    multiplies the rate of its parts."""
     held: dict[tuple[float, float], list[nn.Parameter]] = {}
     parts = parts_of(module)
     for k, part in enumerate(parts):

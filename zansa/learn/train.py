@@ -1,7 +1,7 @@
 """How a network gets good: one loop that reads from top to bottom.
 
-Every random number is a function of (seed, step, place among the processes that train together), so a run that was
-killed goes on to the same result.
+Every random number is a function of (seed, step, rank of the process), so a run that was killed goes on to the same
+result.
 """
 
 import math
@@ -35,22 +35,29 @@ FEW = 30  # validation samples below which the last epoch is kept: the best of s
 
 
 class Diverged(ValueError):
-    """The loss of a training is no number any more."""
+    """The loss of a training is no longer a finite number."""
 
 
 class Order(NamedTuple):
-    """What the leading process tells the others at a step (see several): its network, its recipe, the first part that
-    learns, and the images of the batch."""
+    """What the leading process tells the others at a step (see several).
+
+    net: the network as it is.
+    recipe: how it is trained.
+    first: the first part that learns.
+    step: the step.
+    samples: the indices of the batch's samples.
+    """
 
     net: Net
     recipe: Recipe
     first: int
     step: int
-    images: np.ndarray
+    samples: np.ndarray
 
 
 def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
-    """Train a fresh network of description `net` on parts.train, keep the best average by parts.val."""
+    """Train a fresh network of description `net` on parts.train; returns it with the average of weights that was best
+    on parts.val."""
     module = build(net, torch.Generator().manual_seed(recipe.seed))
     for _ in training(module, data, parts, recipe):
         pass
@@ -62,12 +69,17 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
              begin: Saved | None = None) -> Generator[Event]:  # fmt: skip
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
-    `data` must be normalised on parts.train. At the end, or when the caller stops, the module holds the best average
-    of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
-    later call with the same arguments goes on from it. `policy` is asked before every step which changes of the
-    structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
-    `begin` is the state of another training, from which this one goes on where it has none of its own yet. Diverged
-    when the loss stops being a number.
+    At the end, or when the caller stops, the module holds the best average of the weights so far, on the CPU and in
+    evaluation mode.
+
+    data: must be normalised on parts.train.
+    checkpoint: the file in which the state is kept; a later call with the same arguments goes on from it.
+    policy: is asked before every step which changes of the structure are due; weights, their average and the
+        optimiser's moments follow.
+    penalty: gives what is added to the loss.
+    begin: the state of another training, from which this one goes on where it has none of its own yet.
+
+    Diverged when the loss stops being a finite number.
     """
     course = prepared(module, data, parts, recipe, policy)
     recipe, steps, per_epoch = course.recipe, course.steps, course.per_epoch
@@ -88,12 +100,12 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
                     handle.remove()
                 noise, first = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance), None
                 yield line
-            epoch, place = divmod(state.step, per_epoch)
-            if place == 0 or order is None:
+            epoch, batch = divmod(state.step, per_epoch)
+            if batch == 0 or order is None:
                 order = seeds.order(recipe.seed, epoch).permutation(parts.train)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
-            index = np.sort(order[place * course.batch : (place + 1) * course.batch])
+            index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
             loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance)
@@ -138,7 +150,12 @@ class Course:
 
 @dataclass
 class Pace:
-    """How fast a training is: the step and the second at which this process began, and when it last saved the state."""
+    """How fast a training is.
+
+    first_step: the step at which this process began.
+    began: the second at which it began.
+    saved: the second at which it last saved the state.
+    """
 
     first_step: int
     began: float = field(default_factory=time.monotonic)
@@ -154,7 +171,7 @@ class Pace:
 
 
 def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, policy: Policy | None) -> Course:
-    """Put the network where it trains, and name all that stays the same. ValueError for what cannot be."""
+    """Put the network where it trains, and name all that stays the same. ValueError for settings that cannot be."""
     if policy is not None and recipe.compile:
         raise ValueError("a network that grows cannot be compiled: leave compile out")
     device = choose_device(recipe.device)
@@ -164,7 +181,7 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
     module.to(memory_format=layout)
     batch, world = min(recipe.batch, len(parts.train)), several.world_size()
     if world > 1 and batch < 2 * world:
-        raise ValueError(f"{world} processes share batches of {batch}; allowed: 2 images for each, or more")
+        raise ValueError(f"{world} processes share batches of {batch}; allowed: 2 samples for each, or more")
     per_epoch = steps_per_epoch(recipe, parts)
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
     return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion)
@@ -180,7 +197,7 @@ def begun(state: State, course: Course, resumed: bool) -> Event:
 
 
 def refuse_divergence(state: State, course: Course) -> None:
-    """Diverged when the loss is no number any more."""
+    """Diverged when the loss is no longer a finite number."""
     if not math.isfinite(state.loss):
         raise Diverged(
             f"the loss is {state.loss} at step {state.step} of {course.steps}: training diverged; try a smaller rate "
@@ -205,16 +222,16 @@ def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: floa
 
 def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray, step: int, recipe: Recipe,
            criterion: Criterion, chance: torch.Generator) -> Tensor:  # fmt: skip
-    """The loss of these training images, augmented at random, in the recipe's precision. All that is random depends on
+    """The loss of these training samples, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the rank of the process."""
     seed = seeds.of_step(recipe.seed, step, several.rank())
     chance.manual_seed(seed)
-    images = to_tensor(data, index, chance.device, memory_format(recipe))
-    images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))
+    samples = to_tensor(data, index, chance.device, memory_format(recipe))
+    samples = augment(samples, recipe.augment, torch.Generator().manual_seed(seed))
     labels = torch.from_numpy(data.labels[index]).to(chance.device)
     with autocast(chance.device, recipe.precision):
-        found = answer(images)
-    return criterion(found.float(), labels)
+        logits = answer(samples)
+    return criterion(logits.float(), labels)
 
 
 def helping(data: Dataset, parts: Parts) -> None:
@@ -233,9 +250,9 @@ def helping(data: Dataset, parts: Parts) -> None:
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
         several.broadcast(floats(module))
         module.zero_grad()
-        loss = passed(answer, data, several.share(order.images), order.step, recipe, criterion, chance)
+        loss = passed(answer, data, several.share(order.samples), order.step, recipe, criterion, chance)
         loss.backward()
-        several.reduce(module, loss, criterion.share(data.labels, order.images))
+        several.reduce(module, loss, criterion.share(data.labels, order.samples))
 
 
 def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
@@ -244,8 +261,8 @@ def steps_per_epoch(recipe: Recipe, parts: Parts) -> int:
 
 
 def warmup_cosine(progress: float, warmup: float, hold: float = 0.0) -> float:
-    """Factor of the rate at progress in [0, 1): linear up to 1 at `warmup`, 1 for a share of `hold`, then half a
-    cosine down to 0."""
+    """The factor of the rate at progress in [0, 1): it rises linearly to 1 at `warmup`, stays there for a share of
+    `hold`, then falls to 0 as half a cosine."""
     if progress < warmup:
         return (progress + 0.01) / (warmup + 0.01)
     falling = max(0.0, progress - warmup - hold) / max(1 - warmup - hold, 1e-9)

@@ -12,7 +12,7 @@ def parts_of(network: Network) -> list[nn.Module]:
 
 
 def first_to_learn(tuning: Tuning, parts: int, progress: float) -> int:
-    """The part nearest to the input that learns at this progress in [0, 1); those behind it learn too.
+    """The index of the part nearest to the input that learns at this progress in [0, 1); those after it learn too.
 
     ValueError when no part but the head could ever learn and even that is frozen.
     """
@@ -26,14 +26,15 @@ def first_to_learn(tuning: Tuning, parts: int, progress: float) -> int:
 
 
 def let_learn(network: Network, first: int) -> None:
-    """Parts from `first` on learn; those before it rest, their norms too."""
+    """Let the parts from `first` on learn. Those before it rest, and so do their norms."""
     for k, part in enumerate(parts_of(network)):
         part.requires_grad_(k >= first).train(k >= first)
 
 
 def default_tuning(images_per_class: float, parts: int) -> Tuning:
-    """What to do with few or many images (docs/decisions/0009): up to 20 a class only the last stage and the head
-    learn; up to 200 the stem and the first stage rest; with more all learn. Always slower towards the input."""
+    """What learns with few or many samples of a class (docs/decisions/0009). Up to 20, only the last stage and the head
+    learn; up to 200, the stem and the first stage rest; with more, all parts learn. Parts nearer to the input always
+    learn more slowly."""
     if images_per_class <= 20:
         return Tuning(frozen=max(0, parts - 2), factor=0.3)
     if images_per_class <= 200:

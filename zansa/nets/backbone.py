@@ -18,15 +18,15 @@ from .build import CoarseMean, Network
 class Backbone(nn.Module):
     """The last map of a network at every stride.
 
-    Takes float images (N, channels, *size) in one, two or three directions, of any size, and gives a list of maps
+    It takes float images (N, channels, *size) in one, two or three directions, of any size, and gives a list of maps
     (N, C, *size/stride), rounded up; `strides` and `channels` tell stride and C of each. The maps are the stream
     itself, so those of a pre-activation network come before the norm and the activation of its head.
 
     It holds a copy of `network` (build(net), or the `module` of a loaded model) without the head; training one leaves
     the other alone. `output_stride`, one of the network's strides, lets no map be coarser: later strides become 1, and
-    what stands behind them is dilated (Chen et al. 2017, 1706.05587, section 3.1), so that the values of the old maps
-    stand in the new ones, at every so many-th place. What looks at whole maps, gates and group norms, sees more places
-    than before. ValueError for what is no network, and for other strides.
+    the layers after them are dilated (Chen et al. 2017, 1706.05587, section 3.1), so that the values of the old maps
+    stand in the new ones, with new values between them. Gates and group norms look at whole maps, and so at more
+    positions than before. ValueError for what is no network, and for other strides.
     """
 
     def __init__(self, network: nn.Module, output_stride: int | None = None):
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"a network is needed, as build(net) or load(path).module; given: {type(network).__name__}"
             )
-        last = {stride: (place, channels) for place, (stride, channels) in enumerate(_maps(network.net))}
+        last = {stride: (k, channels) for k, (stride, channels) in enumerate(_maps(network.net))}
         self.network = copy.deepcopy(network)
         self.network.head = nn.Identity()
         if output_stride is not None:
@@ -43,19 +43,19 @@ class Backbone(nn.Module):
             _dilate(self.network, output_stride)
         self.strides = tuple(last)
         self.channels = tuple(channels for _, channels in last.values())
-        self.places = tuple(place for place, _ in last.values())
+        self.indices = tuple(k for k, _ in last.values())
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        found = self.network.features(x)
-        return [found[place] for place in self.places]
+        maps = self.network.features(x)
+        return [maps[k] for k in self.indices]
 
 
 class Pyramid(nn.Module):
     """A feature pyramid (Lin et al. 2017, 1612.03144, section 3): the backbone of torchvision's detectors.
 
-    Takes images (N, channels, height, width), gives {"0": map, "1": map, ...} of `width` channels at the given
-    strides of `features`, finest first. With batch norms, as in torchvision's second version, since the maps of a
-    pre-activation network are of any scale.
+    It takes images (N, channels, height, width) and gives {"0": map, "1": map, ...} of `width` channels at the given
+    strides of `features`, the finest first. It has batch norms, as torchvision's second version has, since the maps of
+    a pre-activation network are of any scale.
     """
 
     def __init__(self, features: Backbone, strides: tuple[int, ...], width: int = 256):
@@ -64,22 +64,22 @@ class Pyramid(nn.Module):
         if unknown or not strides:
             raise ValueError(f"strides {strides} were asked; this network has maps at {features.strides}")
         self.features = features
-        self.places = tuple(k for k, stride in enumerate(features.strides) if stride in strides)
-        channels = [features.channels[k] for k in self.places]
+        self.indices = tuple(k for k, stride in enumerate(features.strides) if stride in strides)
+        channels = [features.channels[k] for k in self.indices]
         self.pyramid = FeaturePyramidNetwork(channels, width, norm_layer=nn.BatchNorm2d)
         self.out_channels = width  # read by torchvision
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps = self.features(x)
-        return self.pyramid({str(level): maps[place] for level, place in enumerate(self.places)})
+        return self.pyramid({str(level): maps[k] for level, k in enumerate(self.indices)})
 
 
 class Encoder(nn.Module):
-    """The encoder that segmentation-models-pytorch expects: maps at strides 1, 2, 4, ... 2**depth, none beyond the
-    output stride; its names are read there.
+    """The encoder that segmentation-models-pytorch expects; that library reads the names of its attributes.
 
-    Where a network has no map of a stride: the image itself at stride 1, a map of no channels between two others (as
-    that library's own encoders give), and behind the last map that map once more, by a max pool.
+    It gives maps at strides 1, 2, 4, ... 2**depth, none beyond the output stride. Where the network has no map of a
+    stride, it gives the image itself at stride 1, a map of no channels between two others (as that library's own
+    encoders do), and after the last map that map once more, by a max pool.
     """
 
     def __init__(self, network: nn.Module, depth: int, output_stride: int = 32):
@@ -127,8 +127,8 @@ class Encoder(nn.Module):
 
 
 class OpenMean(nn.Module):
-    """An average pool of stride 1 over `kernel` values `dilation` apart, from each place onwards; what lies outside
-    does not count."""
+    """An average pool of stride 1 over `kernel` values `dilation` apart, from each position onwards; what lies outside
+    the map does not count."""
 
     def __init__(self, kernel: int, dilation: int):
         super().__init__()
@@ -140,8 +140,8 @@ class OpenMean(nn.Module):
             at = torch.arange(x.shape[d], device=x.device) + steps  # kernel, size
             inside = (at < x.shape[d]).to(x.dtype)
             shares = (inside / inside.sum(0)).reshape(self.kernel, *(-1 if k == d else 1 for k in range(1, x.ndim)))
-            places = at.clamp(max=x.shape[d] - 1)
-            x = sum((x.index_select(d, places[k]) * shares[k] for k in range(self.kernel)), torch.zeros_like(x))
+            indices = at.clamp(max=x.shape[d] - 1)
+            x = sum((x.index_select(d, indices[k]) * shares[k] for k in range(self.kernel)), torch.zeros_like(x))
         return x
 
 
@@ -151,8 +151,8 @@ def smp_entry(network: nn.Module) -> dict[str, Any]:
         smp.encoders.encoders["mine"] = smp_entry(network)
         model = smp.Unet("mine", encoder_weights=None, in_channels=3, classes=1)
 
-    Every model made by that name gets a copy of `network` with its weights. ValueError, when it is made, for networks
-    that do not halve images, or take another number of channels than `in_channels`.
+    Every model made by that name gets a copy of `network` with its weights. When such a model is made, there is a
+    ValueError for networks that do not halve images, or take another number of channels than `in_channels`.
     """
     return {"encoder": partial(Encoder, network), "pretrained_settings": {}, "params": {}}
 
@@ -160,31 +160,31 @@ def smp_entry(network: nn.Module) -> dict[str, Any]:
 def _maps(net: Net) -> list[tuple[int, int]]:
     """Stride and channels of every map that Network.features gives."""
     stride = net.stem.stride
-    found = [(stride, net.stem.width)]
+    maps = [(stride, net.stem.width)]
     if net.stem.pool:
         stride *= 2
-        found.append((stride, net.stem.width))
+        maps.append((stride, net.stem.width))
     for stage in net.stages:
         stride *= stage.stride
-        found.append((stride, stage.width))
-    return found
+        maps.append((stride, stage.width))
+    return maps
 
 
 def _cut(last: dict[int, tuple[int, int]], output_stride: int) -> dict[int, tuple[int, int]]:
     """The last maps when none is coarser than `output_stride`."""
     if output_stride not in last:
         raise ValueError(f"output_stride={output_stride} was asked; this network has the strides {tuple(last)}")
-    finer = {stride: place for stride, place in last.items() if stride < output_stride}
+    finer = {stride: last_map for stride, last_map in last.items() if stride < output_stride}
     return {**finer, output_stride: list(last.values())[-1]}
 
 
 def _dilate(network: Network, output_stride: int) -> None:
     """Strides beyond `output_stride` become 1, and each later window opens as far as they took it."""
-    behind = {"input": 1}  # the stride of what each row writes, as the network's description has it
+    strides = {"input": 1}  # the stride of what each row writes, as the network's description has it
     for row in lower(network.net).rows:
-        before = behind[row.reads[0]]
-        behind[row.path] = before * row.stride
-        if behind[row.path] > output_stride and row.op in ("conv", "pool", "pad"):
+        before = strides[row.reads[0]]
+        strides[row.path] = before * row.stride
+        if strides[row.path] > output_stride and row.op in ("conv", "pool", "pad"):
             _open(network, row, before // output_stride)
 
 

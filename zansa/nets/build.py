@@ -1,4 +1,4 @@
-"""build(net) -> the module. Modules are made from the rows of the lowered table; their paths are the rows' paths."""
+"""build(net) is the module: its parts are made from the rows of the lowered table, and have the rows' paths."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
@@ -37,9 +37,9 @@ class Subsampling(nn.Conv2d):
 
 
 class Contrast(nn.Module):
-    """Local contrast normalisation (Jarrett et al. 2009, section 2): (x - mean) / sqrt(variance + noise), mean over
-    about `window` pixels, variance over twice as many. Both vary slowly, so they are taken on a grid four times
-    coarser. The noise floor keeps even surfaces even: 0.05 of the images' standard deviation."""
+    """Local contrast normalisation (Jarrett et al. 2009, section 2): (x - mean) / sqrt(variance + noise). The mean is
+    taken over about `window` pixels, the variance over twice as many. Both vary slowly, so they are taken on a grid
+    four times coarser. The noise floor, 0.05 of the images' standard deviation, keeps even surfaces even."""
 
     COARSE = 4
     NOISE = 0.05
@@ -70,7 +70,7 @@ def coarse_mean(x: Tensor, side: int) -> Tensor:  # N C *size -> N C *size/side
 
 
 class CoarseMean(nn.Module):
-    """See `coarse_mean`."""
+    """`coarse_mean` as a module."""
 
     def __init__(self, side: int):
         super().__init__()
@@ -120,7 +120,7 @@ class Bias(nn.Module):
 
 
 class Scale(nn.Module):
-    """Times one learned number."""
+    """The input times one learned number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,8 @@ class Gate(nn.Sequential):
 
 
 class Line(NamedTuple):
-    """One line of a block's program: tensor `out` is `part` of tensor reads[0], or the sum of `reads` by `weights`."""
+    """One line of a block's program: tensor `out` is what the module `part` makes of tensor reads[0], or, where `part`
+    is "", the sum of `reads` times `weights`."""
 
     out: str
     part: str
@@ -180,7 +181,7 @@ def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 class Network(nn.Module):
-    """Stem, stages of blocks, head. `net` is its description."""
+    """A network as a module: the stem, the stages of blocks, the head. `net` is its description."""
 
     def __init__(self, net: Net, stem: nn.Module, stages: nn.ModuleList, head: nn.Module):
         super().__init__()
@@ -197,33 +198,35 @@ class Network(nn.Module):
         return self.head.linear(torch.cat(pooled, 1))  # type: ignore[operator]
 
     def become(self, other: "Network") -> None:
-        """Take over another network's description and layers: whoever holds this one then holds those."""
+        """Take over another network's description and layers, so that whoever holds this module now holds those."""
         self.net, self.stem, self.stages, self.head = other.net, other.stem, other.stages, other.head
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What leaves the stem before its pool (where it has one), the stem, and each stage: (N, C, *size) each; of
-        two streams that go on, their mean, or the first where the second is none of the picture (momentum)."""
-        found = []
+        """The maps of a batch: what leaves the stem before its pool (where it has one), the stem, and each stage, (N,
+        C, *size) each. Of two streams that go on it is their mean, or the first where the second is no picture
+        (momentum)."""
+        maps = []
         for name, layer in self.stem.named_children():
             if name == "pool":
-                found.append(x)
+                maps.append(x)
             x = layer(x)
-        found.append(x)
+        maps.append(x)
         streams: tuple[Tensor, ...] = (x,)
         for stage, module in zip(self.net.stages, self.stages, strict=True):
             for block in module:  # type: ignore[attr-defined]
                 streams = block(*streams)
             alike = STEPS[stage.step.kind].fills == "copy"
-            found.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
-        return found
+            maps.append(sum(streams[1:], streams[0]) / len(streams) if alike else streams[0])
+        return maps
 
 
 def build(net: Net, generator: torch.Generator | None = None) -> Network:
-    """The module of a network, freshly initialised: convolutions normal with variance 2 / fan out (He et al. 2015,
-    1502.01852), linear layers uniform within 1 / sqrt(fan in), norms one and zero; then as each stage's step begins.
+    """The module of a network, freshly initialised.
 
-    Takes float images (N, channels, *size), of other sizes too, and gives logits (N, classes). All randomness comes
-    from `generator` (default: a new one of seed 0).
+    Convolutions are normal with variance 2 / fan out (He et al. 2015, 1502.01852), linear layers uniform within 1 /
+    sqrt(fan in), norms one and zero; then each stage begins as its step says. All randomness comes from `generator`
+    (default: a new one of seed 0). The module takes float samples (N, channels, *size), of other sizes too, and gives
+    logits (N, classes).
     """
     table = lower(net)
     paths = [[f"stages.{i}.{j}" for j in range(len(stage.blocks))] for i, stage in enumerate(net.stages)]

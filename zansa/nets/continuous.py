@@ -1,4 +1,5 @@
-"""The limit of infinitely many blocks: dx/dt = f(x), solved. For comparison; needs torchdiffeq (extra "ode")."""
+"""The limit of infinitely many blocks: dx/dt = f(x), solved. It is there for comparison, and needs torchdiffeq (extra
+"ode")."""
 
 import copy
 
@@ -14,7 +15,8 @@ class Flow(nn.Module):
     """x(time) for dx/dt = branch(x), x(0) = x, by an adaptive method (Chen et al. 2018, 1806.07366).
 
     `evaluations` counts how often the last call asked for the slope. With `adjoint`, the gradient is that of the
-    backward equation: memory does not grow with the number of steps, but it is not exactly that of the forward pass.
+    backward equation: memory does not grow with the number of steps, but the gradient is not exactly that of the
+    forward pass.
     """
 
     def __init__(self, branch: nn.Module, time: float = 1.0, tolerance: float = 1e-4, adjoint: bool = False):
@@ -36,7 +38,7 @@ class Flow(nn.Module):
 
 
 class _Slope(nn.Module):
-    """The adjoint method asks for a module."""
+    """The branch as a module, which the adjoint method asks for."""
 
     def __init__(self, flow: Flow):
         super().__init__()
@@ -48,9 +50,9 @@ class _Slope(nn.Module):
 
 def continuous(network: Network, stage: int, tolerance: float = 1e-4, adjoint: bool = False) -> Network:
     """A copy of a network in which the blocks of a stage, but for one that changes the shape, are one flow along the
-    branch of the first of them, over as much time as their steps are long together.
+    branch of the first of them. The flow takes as much time as the blocks' steps are long together.
 
-    ValueError where blocks are no steps along one branch (two streams, or an activation behind the sum).
+    ValueError where blocks are no steps along one branch (two streams, or an activation after the sum).
     """
     spec = network.net.stages[stage]
     blocks: list[Block] = list(network.stages[stage])  # type: ignore[call-overload]
@@ -59,10 +61,10 @@ def continuous(network: Network, stage: int, tolerance: float = 1e-4, adjoint: b
     if kind.branches > 1 or len(kind.streams) > 1 or any("after" in block._modules for block in blocks):
         raise ValueError(
             f"stage {stage} has {spec.step.kind} steps of {spec.blocks[0].kind} blocks; a flow needs plain or heun "
-            "steps and blocks without an activation behind the sum, such as preact_basic"
+            "steps and blocks without an activation after the sum, such as preact_basic"
         )
     if len(blocks) == first:
-        raise ValueError(f"stage {stage} has no block behind the one that changes the shape")
+        raise ValueError(f"stage {stage} has no block after the one that changes the shape")
     changed = copy.deepcopy(network)
     kept = [changed.stages[stage][k] for k in range(first)]  # type: ignore[index]
     branch = copy.deepcopy(blocks[first].get_submodule("branch"))

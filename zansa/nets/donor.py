@@ -1,4 +1,4 @@
-"""A network with weights that were learned elsewhere, made ready for other images and other classes."""
+"""A network with weights that were learned elsewhere, made ready for other samples and other classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,13 @@ from .files import load, read
 
 @dataclass(frozen=True)
 class Donor:
-    """Weights by their names, the network that they are of (None where only the names tell), and its classes."""
+    """Weights that were learned elsewhere.
+
+    path: the file that they are from.
+    state: the tensors by their names.
+    net: the network that they are of; None where only the names can tell.
+    classes: the classes that it knows, where the file says so.
+    """
 
     path: Path
     state: dict[str, Tensor]
@@ -22,16 +28,16 @@ class Donor:
     classes: tuple[str, ...] = ()
 
     def network(self, size: tuple[int, ...], channels: int, classes: int, net: Net | None = None) -> Network:
-        """The network for images of this size and these channels, with the learned weights and a fresh classifier.
+        """The network for samples of this size and these channels, with the learned weights and a fresh classifier.
 
-        `net`: what the weights are of, where the file does not tell. ValueError when they do not fit.
+        `net` is the network that the weights are of, where the file does not tell. ValueError when they do not fit.
         """
         try:
             if self.net is not None and net is not None:
                 raise ValueError("the file tells what its weights are of; leave the network out")
-            found = self.net or net or net_from(self.state, size, classes, channels)
-            head = found.head.but({"classes": classes})
-            fitted = found.but({"input": Input(channels=channels, size=size), "head": head})
+            original = self.net or net or net_from(self.state, size, classes, channels)
+            head = original.head.but({"classes": classes})
+            fitted = original.but({"input": Input(channels=channels, size=size), "head": head})
             return adopt(self.state, fitted, head="fresh")
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from None

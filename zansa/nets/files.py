@@ -22,8 +22,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Model:
-    """A network with all that its use needs. `module` takes normalised float images (N, C, H, W) and gives logits
-    (N, classes); it is in evaluation mode. `notes` are facts of its making, as text."""
+    """A network with all that its use needs.
+
+    net: its description.
+    module: the network in evaluation mode. It takes normalised float samples (N, C, *size) and gives logits (N,
+        classes).
+    classes: the names of the classes, in the order of the logits.
+    preprocess: how a sample becomes the network's input.
+    operating: where inspection draws its line; None where no class is the good one.
+    notes: facts of its making, as text.
+    """
 
     net: Net
     module: Network
@@ -48,18 +56,18 @@ def save(path: str | Path, model: Model) -> None:
 
 
 def _steady(file: bytes) -> bytes:
-    """A safetensors file with the entries of its metadata in alphabetical order: safetensors writes them in an order
+    """A safetensors file with the entries of its metadata in alphabetical order. safetensors writes them in an order
     that is drawn anew in every process, and equal models shall be equal files."""
     start = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors behind it stay aligned
+    text += b" " * (-len(text) % 8)  # the tensors after it stay aligned
     return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def load(path: str | Path) -> Model:
-    """The model of a file written by `save`, on the CPU; ValueError when the file is foreign, damaged or does not fit
+    """The model of a file that `save` wrote, on the CPU; ValueError when the file is foreign, damaged or does not fit
     its own description."""
     header, tensors = read(path)
     if "zansa" not in header:

@@ -1,4 +1,4 @@
-"""Back through a network: invertible blocks give their inputs from their outputs."""
+"""The way back through a network: invertible blocks give their inputs from their outputs."""
 
 from torch import Tensor
 
@@ -9,10 +9,10 @@ from .build import Block, weighted_sum
 
 
 def invert(block: Block, step: Step, spec: BlockSpec, *outputs: Tensor) -> tuple[Tensor, ...]:
-    """The streams that came into a block, from those that left it, to rounding. Momentum's inverse divides by its mix,
-    so the rounding grows by that factor from block to block; the reversible step's does not.
+    """The streams that came into a block, from those that left it, to rounding.
 
-    ValueError for a step without an inverse, and for a block where streams begin or join.
+    The inverse of momentum divides by its mix, so rounding errors grow by that factor from block to block; those of the
+    reversible step do not grow. ValueError for a step without an inverse, and for a block where streams begin or join.
     """
     kind = STEPS[step.kind]
     if kind.inverse is None:

@@ -28,7 +28,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def begin(net: Net, module: nn.Module, generator: torch.Generator) -> None:
-    """Change the fresh weights of each stage as its step's start says; "fixup" zeroes the classifier too."""
+    """Change the fresh weights of each stage as the start of its step says; "fixup" makes the classifier zero too."""
     count = sum(len(stage.blocks) for stage in net.stages)
     for i, stage in enumerate(net.stages):
         rows = [row for row in lower(net).rows if row.path.startswith(f"stages.{i}.") and not row.module]
@@ -51,7 +51,7 @@ def begin(net: Net, module: nn.Module, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def start_as_identity(net: Net, stage: int, at: int, block: nn.Module) -> None:
-    """Zero what makes a block's branches vanish: their learned scalars, or else what their tables name."""
+    """Make zero what lets a block's branches vanish: their learned scalars, or else what their tables name."""
     path = f"stages.{stage}.{at}."
     _zero([row for row in lower(net).rows if row.path.startswith(path) and not row.module], block, path)
 
@@ -72,8 +72,8 @@ def _weighted(rows: list[Row], ops: tuple[str, ...] = ("conv",)) -> list[list[Ro
 
 
 def _fixup(rows: list[Row], module: nn.Module, blocks: int) -> None:
-    """Zhang et al. 2019 (1901.09321), section 3: all but the last convolution of m in a branch times
-    L^(-1 / (2m - 2)). The last becomes zero by its row."""
+    """Scale fresh weights as in Zhang et al. 2019 (1901.09321), section 3: all but the last convolution of the m in a
+    branch are multiplied by L^(-1 / (2m - 2)). The last is made zero by its row."""
     for convolutions in _weighted(rows):
         power = -1 / (2 * len(convolutions) - 2)
         for row in convolutions[:-1]:
@@ -81,18 +81,18 @@ def _fixup(rows: list[Row], module: nn.Module, blocks: int) -> None:
 
 
 def _alike(rows: list[Row], module: nn.Module) -> Iterator[list[Tensor]]:
-    """The weights of the blocks of a stage, one list for each place and shape."""
-    places: dict[tuple[str, torch.Size], list[Tensor]] = {}
+    """The weights of the blocks of a stage, one list for each layer of a block."""
+    by_layer: dict[tuple[str, torch.Size], list[Tensor]] = {}
     for branch in _weighted(rows, ("conv", "linear")):
         for row in branch:
             weight = module.get_parameter(f"{row.path}.weight")
-            places.setdefault((row.path.split(".", 3)[3], weight.shape), []).append(weight)
-    yield from places.values()
+            by_layer.setdefault((row.path.split(".", 3)[3], weight.shape), []).append(weight)
+    yield from by_layer.values()
 
 
 def _smooth(weights: list[Tensor], generator: torch.Generator) -> None:
-    """Marion et al. 2024 (2309.01213), section 3: every entry a Gaussian process in depth s with the kernel
-    exp(-(s - s')^2 / (2 l^2)), of the variance that the fresh weights have."""
+    """Make every entry a Gaussian process in depth s with the kernel exp(-(s - s')^2 / (2 l^2)), of the variance that
+    the fresh weights have (Marion et al. 2024, 2309.01213, section 3)."""
     depth = torch.linspace(0, 1, len(weights), dtype=torch.float64)
     kernel = torch.exp(-((depth[:, None] - depth) ** 2) / (2 * LENGTH**2)) if len(weights) > 1 else torch.ones(1, 1)
     values, vectors = torch.linalg.eigh(kernel.double())

@@ -19,7 +19,7 @@ from .build import Network, build
 
 
 class Features(nn.Module):
-    """The maps of a network at the chosen places: (N, C, *size/stride) each. `feature_info` gives their channels and
+    """The maps of a network at the chosen indices, (N, C, *size/stride) each. `feature_info` gives their channels and
     reductions, as timm's feature extractors do."""
 
     def __init__(self, features: Backbone, out_indices: tuple[int, ...]):
@@ -32,8 +32,8 @@ class Features(nn.Module):
         self.feature_info = FeatureInfo(info, out_indices)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        found = self.features(x)
-        return [found[k] for k in self.feature_info.out_indices]
+        maps = self.features(x)
+        return [maps[k] for k in self.feature_info.out_indices]
 
 
 def _fresh(net: Net) -> Network:
@@ -42,7 +42,7 @@ def _fresh(net: Net) -> Network:
 
 
 def _model(net: Net, config: Any, num_classes: int) -> nn.Module:
-    """A classifier with what timm's tools read of one; of features alone for num_classes=0."""
+    """A classifier with the attributes that timm's tools read; without its classifier for num_classes=0."""
     module: Any = _fresh(net)
     module.num_classes, module.num_features = num_classes, module.head.linear.in_features
     if num_classes == 0:
@@ -83,7 +83,7 @@ def _entry(name: str) -> Callable[..., nn.Module]:
 
 
 def _config(net: Net) -> dict[str, Any]:
-    """What timm's data loaders read: the size of the images; they are normalised as ImageNet's."""
+    """What timm's data loaders read: the size of the images, which are normalised as those of ImageNet."""
     return {
         "input_size": (net.input.channels, *net.input.size), "num_classes": net.head.classes, "pool_size": None,
         "crop_pct": 0.875, "interpolation": "bilinear", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),

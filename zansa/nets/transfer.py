@@ -1,9 +1,9 @@
-"""transfer(state, net, edit) -> state: what apply(net, edit) does to the description, done to tensors by name.
+"""transfer(state, net, edit) does to tensors, by their names, what apply(net, edit) does to the description.
 
-Weights, weight averages and optimiser moments follow an edit differently: when a channel is copied with share a,
-layers that write the channel keep their weights, and their gradients are multiplied by a; layers that read it
-multiply their weights by a, and their gradients are copied. A norm on the channel counts as a writer. When weights are
-multiplied by c and what their branch adds by q, their gradients are multiplied by q / c.
+Weights, weight averages and optimiser moments follow an edit differently. When a channel is copied with share a, layers
+that write the channel keep their weights, and their gradients are multiplied by a; layers that read it multiply their
+weights by a, and their gradients are copied. A norm on the channel counts as a writer. When weights are multiplied by c
+and what their branch adds by q, their gradients are multiplied by q / c.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ MOMENTS: dict[str, Role] = {
 
 
 def edited(module: Network, edits: Sequence[AnyEdit], seed: int = 0) -> Network:
-    """A copy of a network behind these edits, one after the other, in evaluation and on its device; each draws its new
-    weights by the seed."""
+    """A copy of a network after these edits, one after the other, in evaluation mode and on its device. New weights of
+    each edit are drawn by the seed."""
     net, state = module.net, module.state_dict()
     for edit in edits:
         generator = torch.Generator().manual_seed(seed)
@@ -76,8 +76,8 @@ def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",
 
 def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net: Net, edit: AnyEdit,
                        new_names: list[str]) -> dict[int, dict[str, Tensor]]:  # fmt: skip
-    """The "state" of an optimiser's state dict behind an edit; `names` and `new_names` are the parameters' names in
-    the order in which the optimisers hold them. What is no moment (a step count) is copied."""
+    """The "state" of an optimiser's state dict after an edit. `names` and `new_names` are the parameters' names in the
+    order in which the optimisers hold them. What is no moment (a step count) is copied."""
     moved: dict[int, dict[str, Tensor]] = {}
     counts: dict[str, Tensor] = {}
     for slot in sorted({slot for entry in old.values() for slot in entry}):
@@ -95,7 +95,8 @@ def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net:
 
 
 def _shifted(state: State, stage: int, at: int, step: int) -> State:
-    """Blocks behind `at` of a stage move one place on (step 1) or back (step -1, block `at` is lost)."""
+    """The state with the blocks from index `at` of a stage on one index later (step 1) or earlier (step -1, block `at`
+    is lost)."""
     moved = {}
     for name, value in state.items():
         parts = name.split(".")
@@ -216,7 +217,7 @@ def _rows(net: Net, edit: Split | Merge | Rekind) -> list[Row]:
 
 def _last(rows: list[Row]) -> list[Row]:
     """The layers that a branch's values are in proportion to: its last norm, or its last convolution with the bias
-    behind it. What may follow them, a ReLU or a gate, keeps the proportion."""
+    after it. A ReLU or a gate that follows them keeps the proportion."""
     layers = [row for row in rows if row.op in ("conv", "norm", "bias")]
     return layers[-2:] if layers[-1].op == "bias" else layers[-1:]
 
@@ -225,8 +226,8 @@ Factors = dict[str, Tensor | float]
 
 
 def _scaled(state: State, factors: Factors, share: float, role: Role) -> State:
-    """Weights times their factors (one, or one for each channel), where what their branch adds becomes `share` of it;
-    moments as their gradients."""
+    """Weights times their factors (one number, or one for each channel), where what their branch adds becomes `share`
+    of what it was; moments are scaled as their gradients."""
     scaled = {}
     for name, value in state.items():
         factor = torch.as_tensor(factors.get(name, 1.0), dtype=torch.float64, device=value.device)
@@ -255,9 +256,9 @@ def _split(state: State, net: Net, edit: Split, role: Role) -> State:
 
 def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role,
               generator: torch.Generator | None) -> State:  # fmt: skip
-    """A gate of one half comes behind a layer that gives twice as much, its last weights zero and the others fresh; or
-    a gate goes, and the layer before it is multiplied by what the gate makes of that layer's shift, which is the mean
-    behind a batch norm. Moments follow as if every gate were one half."""
+    """A gate comes or goes. A gate that comes is one half everywhere, after a layer that gives twice as much; its last
+    weights are zero and the others fresh. When a gate goes, the layer before it is multiplied by what the gate makes of
+    that layer's shift, which is the mean after a batch norm. Moments follow as if every gate were one half."""
     comes = BRANCHES[edit.block.kind].gated
     factors: Factors = {}
     for rows in _branches(_rows(net, edit)):
@@ -276,7 +277,7 @@ def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role,
 
 
 def _gate(state: State, rows: list[Row], act: str) -> Tensor:
-    """What a branch's gate is where the means that it reads are the shift of the layer before it."""
+    """The value of a branch's gate where the means that it reads are the shift of the layer before it."""
     value = state[f"{_last(rows)[-1].path}.bias"]
     down, up = (row.path for row in rows if row.op == "linear")
     value = getattr(functional, act)(functional.linear(value, state[f"{down}.weight"], state[f"{down}.bias"]))
@@ -284,8 +285,8 @@ def _gate(state: State, rows: list[Row], act: str) -> Tensor:
 
 
 def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> State:
-    """Two blocks as one whose branch is the sum of theirs (in evaluation mode, exactly). Moments of inner layers are
-    copied, those of the last norm and scalar averaged: as gradients would be, were the last layers not folded."""
+    """Two blocks as one whose branch is the sum of theirs, exactly so in evaluation mode. Moments of inner layers are
+    copied. Those of the last norm and scalar are averaged, as gradients would be if the last layers were not folded."""
     paths = [f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1)]
     first, second = ({name.removeprefix(path): value for name, value in state.items() if name.startswith(path)}
                      for path in paths)  # fmt: skip
@@ -301,8 +302,8 @@ def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> Stat
 
 
 def _joined(first: Tensor, second: Tensor, row: Row, groups: int) -> Tensor:
-    """A layer of two branches side by side: outputs behind one another where they are hidden, inputs where those are;
-    the mean of what each branch has for the stream."""
+    """A layer of two branches side by side. Outputs follow one another where they are hidden, and so do inputs. Where
+    each branch has a value for the stream, it is their mean."""
     reads, writes = ("hidden" in axis for axis in (row.x, row.y))
     if not first.is_floating_point():
         return first  # a count
@@ -318,8 +319,8 @@ def _joined(first: Tensor, second: Tensor, row: Row, groups: int) -> Tensor:
 
 def _folded(blocks: tuple[State, State], rows: list[Row], prefix: str) -> State:
     """The last layers of merged branches. Norms are folded into the last convolutions as they are in evaluation mode,
-    in each channel in proportion to the larger one, so that one of the two keeps the size of its weights; the new norm
-    has the statistics that the sum of two independent branches has. Scalars are folded likewise."""
+    in each channel in proportion to the larger one, so that one of the two keeps the size of its weights. The new norm
+    has the statistics of the sum of two independent branches. Scalars are folded likewise."""
     conv, last = ([row for row in rows if row.op in ops][-1].path.removeprefix(prefix)
                   for ops in (("conv",), ("norm", "bias")))  # fmt: skip
 

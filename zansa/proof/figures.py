@@ -1,8 +1,8 @@
 """How good a network is: counts first, then figures with intervals; and where inspection draws its line.
 
-Pure functions of class probabilities (N, K), true labels (N,) and class names (K). What comes back are plain
-Python values, ready for JSON. A figure that the images cannot answer (recall of a class without an image, ROC
-of images that are all good) is None, never a guess.
+These are pure functions of class probabilities (N, K), true labels (N,) and class names (K). They return plain Python
+values, ready for JSON. A figure that the samples cannot answer (recall of a class without a sample, ROC of samples that
+are all good) is None, never a guess.
 """
 
 import math
@@ -30,11 +30,11 @@ def figures(
     operating: OperatingPoint | None = None,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """All figures of N images from their (N, K) probabilities and (N,) labels.
+    """All figures of N samples from their (N, K) probabilities and (N,) labels.
 
-    An image counts as its most probable class; inspection rejects it where 1 - p(good) >= threshold. AUCs are
-    means over the classes that have images on both sides; the log loss takes no p below 2.2e-16. Raises
-    ValueError for what are no probabilities, for labels outside the classes, and for an unknown good class.
+    A sample counts as its most probable class; inspection rejects it where 1 - p(good) >= threshold. AUCs are means
+    over the classes that have samples on both sides; the log loss takes no p below 2.2e-16. ValueError for what are no
+    probabilities, for labels outside the classes, and for an unknown good class.
     """
     p, truth = _checked(probabilities, labels, classes)
     confusion = _confusion(p, truth)
@@ -67,7 +67,7 @@ def figures(
 
 def scores(probabilities: ArrayLike, classes: Sequence[str], good: str) -> np.ndarray:
     """1 - p(good) of (N, K) probabilities: (N,) float64, what inspection compares with its threshold."""
-    return 1 - np.asarray(probabilities, dtype=np.float64)[:, _place(classes, good)]
+    return 1 - np.asarray(probabilities, dtype=np.float64)[:, _index(classes, good)]
 
 
 def choose_threshold(
@@ -77,20 +77,20 @@ def choose_threshold(
     good: str,
     max_false_alarms: float = 0.02,
 ) -> OperatingPoint:
-    """The threshold of highest detection that rejects at most the share `max_false_alarms` of good images.
+    """The threshold of highest detection that rejects at most the share `max_false_alarms` of good samples.
 
-    For validation images only. Of n good images k = max(0, floor(share (n + 1)) - 1) may be rejected. So the
-    share holds on these images and, on average, on new ones: (k + 1) / (n + 1) of these lie over the k + 1st
-    highest score (split conformal prediction; Vovk, Gammerman & Shafer 2005). Where many thresholds detect
-    the same, the line is in the middle between the lowest score that it detects and the next good one below.
-    Raises ValueError without good images, and for a share outside 0 <= share < 1.
+    It is for validation samples only. Of n good samples k = max(0, floor(share (n + 1)) - 1) may be rejected. So the
+    share holds on these samples and, on average, on new ones: (k + 1) / (n + 1) of these lie over the k + 1st highest
+    score (split conformal prediction; Vovk, Gammerman & Shafer 2005). Where many thresholds detect the same, the line
+    is in the middle between the lowest score that it detects and the next good one below. ValueError without good
+    samples, and for a share outside 0 <= share < 1.
     """
     p, truth = _checked(probabilities, labels, classes)
     if not 0 <= max_false_alarms < 1:
         raise ValueError(f"max_false_alarms is {max_false_alarms}; allowed: a share, 0 <= share < 1")
-    score, defect = scores(p, classes, good), truth != _place(classes, good)
+    score, defect = scores(p, classes, good), truth != _index(classes, good)
     if defect.all():
-        raise ValueError(f"no threshold: none of the {len(truth)} images is {good!r}; add good images")
+        raise ValueError(f"no threshold: none of the {len(truth)} samples is {good!r}; add good samples")
     calm, faulty = np.sort(score[~defect]), score[defect]
     highest = float(calm[-1 - _allowed(len(calm), max_false_alarms)])
     threshold = 1.0 if highest == 1 else _middle(calm, faulty, highest)
@@ -105,11 +105,11 @@ def doubtful(
     operating: OperatingPoint | None,
     count: int,
 ) -> list[dict[str, Any]]:
-    """At most `count` images that a person should see, [{"index", "why"}], the worst first within a reason.
+    """At most `count` samples that a person should see, [{"index", "why"}], the worst first within a reason.
 
-    With an operating point, in this order: "missed" (a defect let through, surest first), "false alarm" (a
-    good image rejected, surest first), "confused" (rejected, but as another defect) and "doubtful" (right,
-    nearest to the line). Without one: "confused" and "doubtful" (least ahead of the next class). The reasons
+    With an operating point, the reasons are, in this order: "missed" (a defect let through, surest first), "false
+    alarm" (a good sample rejected, surest first), "confused" (rejected, but as another defect) and "doubtful" (right,
+    nearest to the line). Without one they are "confused" and "doubtful" (least ahead of the next class). The reasons
     share `count` in turn.
     """
     p, truth = _checked(probabilities, labels, classes)
@@ -127,7 +127,7 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]
     if len(classes) < 2:
         raise ValueError(f"{len(classes)} classes ({', '.join(classes)}); needed: at least two")
     if p.ndim != 2 or p.shape[1] != len(classes) or len(p) == 0:
-        raise ValueError(f"probabilities have shape {p.shape}; needed: (images >= 1, {len(classes)} classes)")
+        raise ValueError(f"probabilities have shape {p.shape}; needed: (samples >= 1, {len(classes)} classes)")
     if truth.shape != (len(p),) or not np.issubdtype(truth.dtype, np.integer):
         raise ValueError(f"labels are {truth.dtype} of shape {truth.shape}; needed: {len(p)} whole numbers")
     _check_values(p)
@@ -139,14 +139,14 @@ def _check_values(p: np.ndarray) -> None:
     broken = np.flatnonzero(~np.isfinite(p).all(axis=1))
     if len(broken):
         raise ValueError(
-            f"the network's answers to {len(broken)} of {len(p)} images are NaN or infinite (first: image "
-            f"{broken[0]}): it or its input is damaged; look at that image, or train at a lower learning rate"
+            f"the network's answers to {len(broken)} of {len(p)} samples are NaN or infinite (first: sample "
+            f"{broken[0]}): it or its input is damaged; look at that sample, or train at a lower learning rate"
         )
     odd = np.flatnonzero((p < 0).any(axis=1) | (p > 1).any(axis=1) | (abs(p.sum(axis=1) - 1) > SUM_TOLERANCE))
     if len(odd):
         values = np.array2string(p[odd[0]], precision=4, threshold=8)
         raise ValueError(
-            f"image {odd[0]} has probabilities {values}; needed: from 0 to 1, with the sum 1; "
+            f"sample {odd[0]} has probabilities {values}; needed: from 0 to 1, with the sum 1; "
             "logits go through softmax first"
         )
 
@@ -155,12 +155,12 @@ def _check_labels(truth: np.ndarray, classes: Sequence[str]) -> None:
     outside = np.flatnonzero((truth < 0) | (truth >= len(classes)))
     if len(outside):
         raise ValueError(
-            f"image {outside[0]} has label {truth[outside[0]]}; allowed: 0..{len(classes) - 1}, "
-            f"places in the list of classes ({', '.join(classes)})"
+            f"sample {outside[0]} has label {truth[outside[0]]}; allowed: 0..{len(classes) - 1}, "
+            f"indices into the list of classes ({', '.join(classes)})"
         )
 
 
-def _place(classes: Sequence[str], good: str) -> int:
+def _index(classes: Sequence[str], good: str) -> int:
     if good not in classes:
         raise ValueError(f"the good class {good!r} is not among the classes: {', '.join(classes)}; name one")
     return list(classes).index(good)
@@ -192,7 +192,7 @@ def _calibration_error(p: np.ndarray, truth: np.ndarray) -> float:
 def _inspection(
     p: np.ndarray, truth: np.ndarray, classes: Sequence[str], operating: OperatingPoint, confidence: float
 ) -> dict[str, Any]:
-    score, defect = scores(p, classes, operating.good), truth != _place(classes, operating.good)
+    score, defect = scores(p, classes, operating.good), truth != _index(classes, operating.good)
     rejected = score >= operating.threshold
     return {
         "good": operating.good,
@@ -264,10 +264,10 @@ def _middle(calm: np.ndarray, faulty: np.ndarray, highest: float) -> float:
 
 
 def _rule(calm: np.ndarray, faulty: np.ndarray, threshold: float, share: float) -> str:
-    rejected, found = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
+    rejected, detected = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
     said = (
         f"highest detection with at most {100 * share:g} % of good ones rejected; chosen on validation "
-        f"data, where {rejected} of {len(calm)} good ones and {found} of {len(faulty)} defects are rejected"
+        f"data, where {rejected} of {len(calm)} good ones and {detected} of {len(faulty)} defects are rejected"
     )
     if rejected > share * len(calm) + 1e-9:
         return f"{said}; the share cannot be kept, because p(good) is 0 for {rejected} good ones"
@@ -282,13 +282,13 @@ def _too_few(good_images: int, share: float) -> str:
     )
 
 
-# ---- images to look at -------------------------------------------------------------------------------------
+# ---- samples to look at ------------------------------------------------------------------------------------
 
 
 def _by_line(
     p: np.ndarray, truth: np.ndarray, classes: Sequence[str], operating: OperatingPoint
 ) -> dict[str, list[int]]:
-    good = _place(classes, operating.good)
+    good = _index(classes, operating.good)
     score, defect = scores(p, classes, operating.good), truth != good
     rejected = score >= operating.threshold
     defects = np.where(np.arange(len(classes)) == good, -1.0, p)  # which defect, if it is one
@@ -316,5 +316,5 @@ def _lead(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _ranked(among: np.ndarray, key: np.ndarray) -> list[int]:
-    places = np.flatnonzero(among)
-    return [int(i) for i in places[np.argsort(key[places], kind="stable")]]
+    indices = np.flatnonzero(among)
+    return [int(i) for i in indices[np.argsort(key[indices], kind="stable")]]

@@ -36,7 +36,7 @@ def _rate_or_none(hits: int, count: int, confidence: float) -> dict[str, Any] | 
 
 def _mean_rate(hits: np.ndarray, counts: np.ndarray, confidence: float) -> dict[str, Any]:
     # Zou, Huang & Zhang 2009, "A note on confidence interval estimation for a linear function of binomial
-    # proportions", over exact limits. Not a bootstrap: where all of a few images are right it has nothing to
+    # proportions", over exact limits. Not a bootstrap: where all of a few samples are right it has nothing to
     # draw from and claims 100 % to 100 % (tests/test_evaluate.py measures both).
     low, high = _limits(hits, counts, confidence)
     shares = hits / counts

@@ -1,10 +1,10 @@
-"""How long models take in onnxruntime, one image at a time on one thread, as multiples of a reference network.
+"""How long models take in onnxruntime, one sample at a time on one thread, as multiples of a reference network.
 
 A processor's clock is not steady: from one second to the next the same network takes a tenth longer or less, and twice
 as long while a neighbour shares the core. So whatever is measured is measured in turns with a reference network.
 
-It is measured in a process of its own, as exported files run: beside a training, in whose process memory is large and
-scattered, small networks take up to a quarter longer and the reference does not.
+Everything is measured in a process of its own, as exported files run. Beside a training, in whose process memory is
+large and scattered, small networks take up to a quarter longer and the reference does not.
 """
 
 import atexit
@@ -35,32 +35,33 @@ EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 
 def multiple(model: bytes, size: Sequence[int] = ()) -> float:
-    """How many times as long as the reference a model's run takes; `size` where an image may have any."""
-    found: float = _asked("multiple", model, size)
-    return found
+    """How many times as long as the reference a run of a model takes. `size` is that of the sample, for models that
+    take any."""
+    times: float = _asked("multiple", model, size)
+    return times
 
 
 def nodes(model: bytes) -> dict[str, float]:
     """How long each node of a model takes under onnxruntime's profiler, in the order of computation, as a multiple of
     the reference."""
-    found: dict[str, float] = _asked("nodes", model)
-    return found
+    multiples: dict[str, float] = _asked("nodes", model)
+    return multiples
 
 
 def pace() -> float:
     """Microseconds that the reference takes here when nothing disturbs it for a quarter of a second."""
-    found: float = _asked("pace")
-    return found
+    microseconds: float = _asked("pace")
+    return microseconds
 
 
 def reference() -> Net:
-    """The reference network, of the shape that grown ones have: thin layers on large maps, wide ones on small. What
-    else the machine does slows such networks alike; blocks of one width it slows by up to a sixth more."""
+    """The reference network, of the shape that grown networks have: thin layers on large maps, wide ones on small.
+    Other work on the machine slows such networks alike; blocks of one width it slows by up to a sixth more."""
     return cifar_net(Block(kind="basic", hidden=(16,)), (1,) * 5, (16, 32, 48, 80, 112), shortcut="average", classes=2)
 
 
 def uniform(width: int, blocks: int, channels: int = 3, size: tuple[int, ...] = (16, 16)) -> Net:
-    """A network of blocks of one width, on no more than 16 places a side."""
+    """A network of blocks of one width, on maps of at most 16 positions a side."""
     stage = Stage(width=width, blocks=(Block(kind="basic", hidden=(width,)),) * blocks)
     stem = Stem(width=width, stride=-(-max(size) // 16))
     return Net(input=Input(channels=channels, size=size), stem=stem, stages=(stage,), head=Head(classes=2))
@@ -70,7 +71,7 @@ def uniform(width: int, blocks: int, channels: int = 3, size: tuple[int, ...] = 
 
 
 def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
-    """What the measuring process answers. Whatever comes between ends it, so that no answer is taken for another's."""
+    """The answer of the measuring process. An interruption ends that process, lest an answer be taken for another's."""
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -87,15 +88,15 @@ def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
             process.communicate()
     if not answer:
         raise OSError(f"the process that times networks was ended (exit code {process.returncode})")
-    found = json.loads(answer)
-    if "fault" in found:
-        raise OSError(f"timing networks does not work here: {found['fault']}")
-    return found["answer"]
+    reply = json.loads(answer)
+    if "fault" in reply:
+        raise OSError(f"timing networks does not work here: {reply['fault']}")
+    return reply["answer"]
 
 
 @cache
 def _process() -> subprocess.Popen[bytes]:
-    """The measuring process, which ends when its input does. Ctrl-C is for the one that asks alone."""
+    """The measuring process, which ends when its input does. Ctrl-C reaches only the process that asks."""
     paths = [os.path.abspath(path) for path in sys.path if isinstance(path, str)]
     code = f"import sys; sys.path[:] = {paths!r}; from {__name__} import serve; serve()"
     process = subprocess.Popen(
@@ -184,7 +185,7 @@ def _session(model: bytes, profile: Path | None = None) -> onnxruntime.Inference
 
 
 def _seconds(session: onnxruntime.InferenceSession, size: Sequence[int], runs: int) -> list[float]:
-    """Seconds of each run of a session, one image at a time."""
+    """Seconds of each run of a session, one sample at a time."""
     feed, times = _feed(session, size), list[float]()
     for _ in range(runs):
         begun = time.perf_counter()
@@ -194,7 +195,7 @@ def _seconds(session: onnxruntime.InferenceSession, size: Sequence[int], runs: i
 
 
 def _feed(session: onnxruntime.InferenceSession, size: Sequence[int]) -> dict[str, np.ndarray]:
-    """One image for each input of a session; `size` where an image may have any."""
+    """One sample for each input of a session. `size` is that of the sample, for inputs that take any."""
     symbols, types = dict(zip("NHW", (1, *size), strict=False)), {"tensor(float)": "float32"}
     feed = {}
     for value in session.get_inputs():
@@ -204,5 +205,5 @@ def _feed(session: onnxruntime.InferenceSession, size: Sequence[int]) -> dict[st
 
 
 def _low(times: Sequence[float]) -> float:
-    """The mean of the fastest quarter: the machine also does other things, and none of them makes it faster."""
+    """The mean of the fastest quarter. The machine also does other things, and none of them makes it faster."""
     return fmean(sorted(times)[: -(-len(times) // 4)])

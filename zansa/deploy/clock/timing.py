@@ -1,6 +1,6 @@
 """Milliseconds of a description on this machine, from a table of measured parts (stem, blocks, head) and networks.
 
-What is timed is the twin of a network's export, in onnxruntime, on one thread, one image at a time. A part that is not
+What is timed is the twin of a network's export, in onnxruntime, on one thread, one sample at a time. A part that is not
 in the table yet is measured in the first network that has it, between its neighbours, and so it is fused with them and
 laid out in memory as they are. The table holds how many times as long as a reference network a part takes (see
 `stopwatch`), and what the reference usually took when the table was begun.
@@ -41,9 +41,15 @@ FREE = 1.1  # more channels are free where they take at most so many times as lo
 
 @dataclass(frozen=True)
 class Timer:
-    """What the time of a network is made of: the `parts` measured so far, each as a multiple of the reference, which
-    `file` keeps, and the names of those `before` every network, the `preparation` among them. `unit`: milliseconds that
-    count for the reference (see `right_for`); by default its usual ones, which the table has in microseconds."""
+    """Tells the milliseconds of networks by their parts.
+
+    file: where the table is kept.
+    parts: the parts measured so far, each as a multiple of the reference.
+    before: the names of the parts that come before every network, the preparation among them.
+    preparation: what an exported file does before its network.
+    unit: milliseconds that count for the reference (see `right_for`); None: its usual ones, which the table has in
+        microseconds.
+    """
 
     file: Path
     parts: dict[str, float]
@@ -52,20 +58,20 @@ class Timer:
     unit: float | None = None
 
     def ms(self, net: Net) -> float:
-        """Milliseconds of one image through the exported network. If any part is new the network is run for about a
+        """Milliseconds of one sample through the exported network. If any part is new, the network is run for about a
         tenth of a second."""
         keys = _keys(net)
         new = set(keys.values()) - set(self.parts)
         if new:
-            found = _measured(net, self.parts[WATCHED])
+            measured = _measured(net, self.parts[WATCHED])
             for key in new:  # blocks that are alike count as one
-                self.parts[key] = fmean(found[place] for place in keys if keys[place] == key)
+                self.parts[key] = fmean(measured[part] for part in keys if keys[part] == key)
             _keep(self.file, self.parts)
         return self._unit() * self._multiple(net)
 
     def whole(self, net: Net) -> float:
-        """Milliseconds of one image through the twin of a network's exported file, run as a whole. What was found stays
-        in the table, so that a growth that was killed, or is begun again, decides alike."""
+        """Milliseconds of one sample through the twin of a network's exported file, run as a whole. The time stays in
+        the table, so that a growth that was killed, or is begun again, decides alike."""
         name = f"whole {_digest(' '.join((*self.before, net.to_json())).encode())}"
         if name not in self.parts:
             self.parts[name] = _whole(_model(net, self.preparation), net.input.size)
@@ -73,17 +79,19 @@ class Timer:
         return self._unit() * self.parts[name]
 
     def exported(self, model: bytes, size: Sequence[int]) -> float:
-        """Milliseconds of one image of this size through an exported file, run now."""
+        """Milliseconds of one sample of this size through an exported file, run now."""
         return self._unit() * stopwatch.multiple(model, size)
 
     def right_for(self, net: Net) -> "Timer":
-        """The timer that gives for this network what it takes as a whole, and for others in proportion."""
+        """The timer that gives for this network what it takes as a whole, and changes the times of others in
+        proportion."""
         usual = replace(self, unit=None)
         return replace(self, unit=usual._unit() * usual.whole(net) / usual.ms(net))
 
     def lot(self) -> int:
-        """How many channels this machine computes at once: the largest of 32, 16, 8, 4 and 2 of which half a multiple
-        takes as long as the next whole one, or 1. Widths that are no multiples pay for channels that they have not."""
+        """How many channels this machine computes at once: the largest of 32, 16, 8, 4 and 2 for which half a multiple
+        takes as long as the next whole one, or 1. A layer whose width is no multiple takes as long as one of the next
+        multiple."""
         bare = replace(self, before=(RUN,), preparation=None)
         for multiple in MULTIPLES:
             halves = [width for width in range(multiple // 2, 128, multiple) if width > 16][:3]
@@ -100,8 +108,8 @@ class Timer:
 
 
 def timer(folder: str | Path, preprocess: Preprocess | None = None) -> Timer:
-    """This machine's timer, with what an earlier one has kept in the folder. `preprocess`: what an exported file does
-    before its network, which takes its time too."""
+    """This machine's timer, with what an earlier one has kept in the folder. `preprocess` says what an exported file
+    does before its network, which takes its time too."""
     file = Path(folder) / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
     parts = _kept(file)
     if not {RUN, WATCHED, REFERENCE} <= parts.keys():
@@ -123,20 +131,20 @@ def timer(folder: str | Path, preprocess: Preprocess | None = None) -> Timer:
 
 @lru_cache(maxsize=256)
 def _keys(net: Net) -> dict[str, str]:
-    """What the parts of a network compute, by their places: "stem", "stages.0.0", ..., "head"."""
+    """What the parts of a network compute, by their names: "stem", "stages.0.0", ..., "head"."""
     layers = lower(net)
-    parts = groupby(layers.rows, key=lambda row: _place(row.path))
-    return {place: _key(tuple(rows), layers) for place, rows in parts if place}
+    parts = groupby(layers.rows, key=lambda row: _part_of(row.path))
+    return {part: _key(tuple(rows), layers) for part, rows in parts if part}
 
 
-def _place(name: str) -> str | None:
-    """The part in whose name a row, or a node of the twin, has its own."""
-    found = re.search(r"(stem|stages\.\d+\.\d+|head)[./]", name)
-    return found[1] if found else None
+def _part_of(name: str) -> str | None:
+    """The name of the part that a row, or a node of the twin, belongs to by its own name; None where it tells none."""
+    match = re.search(r"(stem|stages\.\d+\.\d+|head)[./]", name)
+    return match[1] if match else None
 
 
 def _key(rows: Sequence[Row], layers: Table) -> str:
-    """What a part computes, in words that only parts share that compute the same."""
+    """What a part computes, in words that two parts share only if they compute the same."""
     names: dict[str, str] = {}
     texts = []
     for k, row in enumerate(rows):
@@ -150,23 +158,23 @@ def _key(rows: Sequence[Row], layers: Table) -> str:
 
 
 def _measured(net: Net, watched: float) -> dict[str, float]:
-    """How long each part of a network takes, by their places."""
-    found, place = dict.fromkeys(_keys(net), 0.0), "stem"
+    """How long each part of a network takes, by their names."""
+    times, part = dict.fromkeys(_keys(net), 0.0), "stem"
     for name, spent in stopwatch.nodes(twin(net).SerializeToString()).items():
-        place = _place(name) or place  # onnxruntime's own nodes rearrange what the node before them wrote
-        found[place] += spent - watched
-    return {place: max(0.0, spent) for place, spent in found.items()}
+        part = _part_of(name) or part  # onnxruntime's own nodes rearrange what the node before them wrote
+        times[part] += spent - watched
+    return {part: max(0.0, spent) for part, spent in times.items()}
 
 
 def _watched(run: float) -> float:
-    """How much longer a node takes under the profiler's eyes, less what passes from one node to the next."""
+    """How much longer a node takes because the profiler watches it, less what passes from one node to the next."""
     model = twin(uniform(16, 9))
     nodes = stopwatch.nodes(model.SerializeToString())
     return max(0.0, sum(nodes.values()) + run - _whole(model)) / len(nodes)
 
 
 def _of_preparation(prepare: onnx.ModelProto) -> float:
-    """How long it takes before a network: what both take together, less the network alone."""
+    """How long the preparation takes before a network: what both take together, less the network alone."""
     _, channels, *size = (dim.dim_value for dim in prepare.graph.output[0].type.tensor_type.shape.dim)
     net = uniform(32, 3, channels, tuple(size))
     both, alone = (_whole(_model(net, before), size) for before in (prepare, None))
@@ -211,8 +219,8 @@ def _kept(file: Path) -> dict[str, float]:
 
 
 def _keep(file: Path, parts: dict[str, float]) -> None:
-    """Write the table. What others have measured meanwhile stands, so that all agree; where nothing can be written the
-    next one measures again."""
+    """Write the table. What others have measured meanwhile stays, so that all agree. Where nothing can be written, the
+    next timer measures again."""
     parts.update(_kept(file))
     content = json.dumps({"machine": _machine(), "parts": parts}, indent=1)
     with suppress(OSError, ValueError):

@@ -1,5 +1,5 @@
-"""A description as an ONNX file with arbitrary weights: what its export would make onnxruntime do, in milliseconds and
-without torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
+"""A description as an ONNX file with arbitrary weights. It takes onnxruntime as long as the network's export would, and
+making it needs no torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
 
 from math import prod
 from typing import Any
@@ -37,7 +37,8 @@ class Draft:
         return name
 
     def weights(self, path: str, *shape: int) -> str:
-        """Weights that keep activations about as large as they are: slow are only the very smallest numbers."""
+        """Weights that keep activations about as large as they are, because arithmetic is slow only with the smallest
+        numbers."""
         return self.constant(path, np.resize(NUMBERS, shape) / prod(shape[1:]) ** 0.5)
 
 
@@ -171,9 +172,9 @@ def _add(draft: Draft, row: Row, reads: list[str]) -> str:
 
 def _globalpool(draft: Draft, row: Row, reads: list[str], x: int) -> str:
     path, last = row.path, draft.constant(row.path, [2], np.int64)
-    found = []
+    pooled = []
     for name in reads:
         if len(row.size_in) > 1:
             name = draft.put("Reshape", path, name, draft.constant(path, [-1, x, prod(row.size_in)], np.int64))
-        found += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
-    return found[0] if len(found) == 1 else draft.put("Concat", path, *found, axis=1)
+        pooled += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
+    return pooled[0] if len(pooled) == 1 else draft.put("Concat", path, *pooled, axis=1)

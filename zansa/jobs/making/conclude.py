@@ -36,32 +36,37 @@ IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were me
 
 
 def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: Tell) -> None:
-    """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
-    here, once, and only when the training was not stopped."""
+    """Write all that follows a training: operating point, model file, exported file, figures, examples, report.
+
+    The operating point comes from validation samples. The test part is read here, once, and only when the training was
+    not stopped.
+    """
     data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
-    found = {"validation": (parts.val, probabilities(module, data, parts.val))}
-    operating = operating_point(job, *found["validation"])
+    answers = {"validation": (parts.val, probabilities(module, data, parts.val))}
+    operating = operating_point(job, *answers["validation"])
     notes = json.dumps({"synthetic": job.request.source in BUILTIN})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)
     if not facts.get("stopped"):
-        found["test"] = (parts.test, probabilities(module, data, parts.test))
-    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
+        answers["test"] = (parts.test, probabilities(module, data, parts.test))
+    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in answers.items()}
     run.write_json("metrics.json", metrics | {
         "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
     })  # fmt: skip
-    index, p = found.get("test", found["validation"])
+    index, p = answers.get("test", answers["validation"])
     run.write_json("examples.json", examples(data, index, p, operating))
-    run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
+    run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
     report.write(run)
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
 
 def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the check of the exported file found, and how long the file takes. A file that is refused costs no figure:
-    the refusal is told, and the times are those of the network in torch."""
+    """Write and check the exported file; returns what the check says, and how long the file takes.
+
+    A file that is refused costs no figure: the refusal is told, and the times are those of the network in torch.
+    """
     path = run.path / "model.onnx"
     tell(event("stage", text="exporting and checking the exported file on validation data"))
     try:
@@ -76,8 +81,8 @@ def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, An
 
 
 def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
-    """How long the exported file takes, on one thread and on all; on one by the measure of the budget, where that is
-    milliseconds."""
+    """How long the exported file takes, on one thread and on all. Where the budget is in milliseconds, the time on one
+    thread is taken by the measure of the budget."""
     times = [latency(file, threads=n, batch=1) for n in sorted({1, torch.get_num_threads()})]
     if job.growth is not None and isinstance(job.growth.clock, Timer):
         ms = job.growth.clock.exported(file.file, job.data.preprocess.size)
@@ -86,14 +91,14 @@ def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
 
 
 def operating_point(job: Job, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
-    """Where the line between good and defect stands, by validation images; None when no class is the good one."""
+    """Where the line between good and defect stands, by validation samples; None when no class is the good one."""
     if job.good is None:
         return None
     return choose_threshold(p, job.data.labels[index], job.data.classes, job.good, job.request.max_false_alarms)
 
 
 def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:
-    """examples.json: the worst and the doubtful images, with their pictures."""
+    """examples.json: the worst and the doubtful samples, with their pictures."""
     chosen = []
     for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
         i, k = index[entry["index"]], int(p[entry["index"]].argmax())
@@ -106,15 +111,15 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: Operati
     return chosen
 
 
-def predictions_csv(data: Dataset, found: dict[str, tuple[np.ndarray, np.ndarray]],
+def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]],
                     operating: OperatingPoint | None) -> bytes:  # fmt: skip
-    """predictions.csv: every validation and test image with its probabilities."""
+    """predictions.csv: every validation and test sample with its probabilities."""
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(
         ["sample" if data.preprocess.series else "image", "part", "label", "predicted", "score", *data.classes]
     )
-    for part, (index, p) in found.items():
+    for part, (index, p) in answers.items():
         score = scores(p, data.classes, operating.good) if operating else p.max(1)
         for i, line, s in zip(index, p, score, strict=True):
             told = data.classes[int(line.argmax())]

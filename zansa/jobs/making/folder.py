@@ -21,8 +21,12 @@ MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the 
 
 
 def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), main: str | None = None) -> Run:
-    """The run's folder with all that `resume` needs; request.json is written last and says that it is whole.
-    `branches`: the runs of smaller budgets, which are there already; `main`: of which run this is such a one."""
+    """Make the run's folder with all that `resume` needs. request.json is written last: where it is, the folder is
+    whole.
+
+    branches: the names of the runs of smaller budgets, which are there already.
+    main: the name of the run whose smaller budget this run is; None where it is no such run.
+    """
     run = Run.create(out, name)
     weights = None
     if job.start is not None:
@@ -40,7 +44,7 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
 
 
 def provenance(weights: str | None, source: str) -> dict[str, Any]:
-    """Where the weights came from: file, SHA-256, and whether a run of the same source made them."""
+    """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
     assert weights is not None
     file = model_file(weights)
     made = file.parent / "request.json"
@@ -50,7 +54,7 @@ def provenance(weights: str | None, source: str) -> dict[str, Any]:
 
 
 def describe(job: Job) -> dict[str, Any]:
-    """data.json: what the images are and which stand in which part."""
+    """data.json: what the samples are, and which of them stand in which part."""
     request, data, parts = job.request, job.data, job.parts
     named = {"train": parts.train, "val": parts.val, "test": parts.test}
     counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
@@ -75,7 +79,7 @@ def describe(job: Job) -> dict[str, Any]:
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the metrics say of the training, from the events so far."""
+    """What the metrics say of the training, gathered from the events so far."""
     facts: dict[str, Any] = {}
     for event in events:
         _gather(event, facts)
@@ -83,7 +87,7 @@ def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def note(run: Run, event: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Write an event of the training to the run, and keep what the metrics need."""
+    """Write an event of the training to the run, and gather what the metrics need."""
     match event["event"]:
         case "step" | "trial":
             return
@@ -103,7 +107,7 @@ def note(run: Run, event: dict[str, Any], facts: dict[str, Any]) -> None:
 
 
 def _note_race(run: Run, event: dict[str, Any]) -> None:
-    """The winner of a race, also for the smaller budgets: one of them may go on before this run has ended."""
+    """Keep the winner of a race, also for the smaller budgets: one of them may go on before this run has ended."""
     table, net = event.pop("table"), event.pop("net")
     for each in (*branches_of(run), run):
         each.write_json("race.json", table)

@@ -1,4 +1,4 @@
-"""A request resolved: all that can be known before a training begins, as one frozen value."""
+"""A resolved request: all that can be known before a training begins, as one frozen value."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,12 @@ from ..request import GrowRequest, Request, Tell, learned_weights
 
 
 class Search(NamedTuple):
-    """A search by ResBuilder: the multiply-adds that are allowed, the faults that are mended, and how long it is."""
+    """A search by ResBuilder.
+
+    macs: the multiply-adds that are allowed.
+    switches: which faults are mended.
+    length: how long it takes.
+    """
 
     macs: int
     switches: Switches
@@ -79,7 +84,8 @@ def resolve(request: Request, tell: Tell) -> Job:
 
 
 def structure(request: Request, data: Dataset, given: Net | None) -> tuple[Net, Growth | None, Search | None]:
-    """The first network, and what is decided of its growth or search. `given`: the network with learned weights."""
+    """The first network, and what is decided of its growth or search. `given` is the network with learned weights, or
+    None."""
     pre = data.preprocess
     net = given or named_net(request, data)
     if not isinstance(request, GrowRequest):
@@ -154,8 +160,8 @@ def named_net(request: Request, data: Dataset) -> Net | None:
 
 
 def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
-    """The donor's network for these data, with a fresh classifier drawn by the request's seed; whole where it is to be
-    brought to a budget and knows these very classes."""
+    """The donor's network for these data, with a fresh classifier that the request's seed draws. It keeps its own
+    classifier where it is to be brought to a budget and knows these very classes."""
     given = Input(channels=data.preprocess.channels, size=data.preprocess.size)
     if (
         isinstance(request, GrowRequest)

@@ -1,1 +1,1 @@
-"""Networks that learn their structure: signals, moves and policies, and the published method beside them."""
+"""Networks that learn their structure: signals, moves and policies, and beside them the published method."""

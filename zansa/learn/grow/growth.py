@@ -7,8 +7,8 @@ from ...arch.spec import Net
 from ..recipe import Recipe
 from .moves import Price
 
-LONGER = 2.2  # times the epochs: what small networks save is spent on them
-HEALING = 0.6  # progress at which a network that was given changes for the last time: what goes leaves wounds
+LONGER = 2.2  # times the epochs: small networks are cheap, and more epochs are bought for what they save
+HEALING = 0.6  # progress at which a network that was given changes for the last time: it must heal after what is taken
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,5 @@ def lengthened(recipe: Recipe) -> Recipe:
 
 
 def annealed(recipe: Recipe, schedule: Schedule) -> Recipe:
-    """The recipe at its full rate until the last event of the schedule; one anneal follows."""
+    """The recipe at its full rate until the last event of the schedule; then the rate falls to zero."""
     return recipe.model_copy(update={"hold": max(0.0, schedule.end - recipe.warmup)})

@@ -22,7 +22,7 @@ from ..data.splits import Parts
 from ..recipe import Recipe
 from ..state import Change, State
 from .growth import Growth
-from .moves import Move, Price, behind, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
+from .moves import Move, Price, applied, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
 from .signals import Gates, Held, gates, held_out
 from .simplify import simplest
@@ -33,7 +33,11 @@ Addition = Widen | Insert | Rekind
 
 @dataclass(frozen=True)
 class Fork:
-    """A smaller budget on the way to the largest: where the state is left from which its own training goes on."""
+    """A smaller budget on the way to the largest.
+
+    limit: the budget.
+    path: where the state is left from which its own training goes on.
+    """
 
     limit: float
     path: Path
@@ -71,51 +75,54 @@ class Policy:
         return self.changes(state, steps, k)
 
     def leaves(self, fork: Fork, before: int, k: int) -> bool:
-        """Whether a smaller budget leaves between these events: where the allowance passes it, or where the network
-        is nearest to it."""
+        """Whether a smaller budget leaves between these events: where the allowance passes it, or where the network is
+        nearest to it."""
         if self.start > self.growth.limit:
             return k == self.growth.schedule.events
         return self.allowance(before) < fork.limit <= self.allowance(k) or (before == 0 and fork.limit <= self.start)
 
     def allowance(self, k: int) -> float:
-        """What the network may cost behind event k; before the first for k = 0."""
+        """What the network may cost after event k, or, for k = 0, before the first."""
         return self.start * (self.growth.limit / self.start) ** (k / self.growth.schedule.events)
 
     def changes(self, state: State, steps: int, k: int) -> list[Change]:
-        """What the event does."""
+        """The changes of event k."""
         net, average, allowed = state.module.net, state.average, self.allowance(k)
         held = held_out(self.data, self.parts.val, self.recipe.balance != "none", self.growth.schedule.samples)
-        found, policy = gates(average, held), self.checked(net)
-        moves = policy.moves(average, found, held, allowed, k)
+        slopes, policy = gates(average, held), self.checked(net)
+        moves = policy.moves(average, slopes, held, allowed, k)
         if self.growth.clock is not None and k == self.growth.schedule.events:
-            moves, policy = self.settled(moves, average, found, held, allowed, k)
-        return policy.told(moves, net, state, steps, k, found)
+            moves, policy = self.settled(moves, average, slopes, held, allowed, k)
+        return policy.told(moves, net, state, steps, k, slopes)
 
-    def settled(self, moves: list[Move], average: Network, found: Gates, held: Held, allowed: float,
+    def settled(self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float,
                 k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
-        """The moves with which the network keeps to the limit and nearly reaches it, and the price that is right for
-        it: moves are chosen by the price of what the last ones would make, after what costs too much for a little less,
-        until they fit; then lots of channels fill what is left, each time measured. The lightest that was tried where
-        none fits."""
+        """The moves with which the network keeps to the limit and nearly reaches it, and the policy with the price that
+        is right for it.
+
+        Moves are chosen anew, by the price of the network that the last ones would make, until that network fits; after
+        one that costs too much, for a little less. Then lots of channels fill what is left, and the network is measured
+        each time. Where none fits, it is the lightest that was tried.
+        """
         tried: dict[Net, tuple[float, list[Move], Policy]] = {}
         asked, before = AIM * allowed, None
-        while (after := behind(average.net, [move.edit for move in moves])) != before:
+        while (after := applied(average.net, [move.edit for move in moves])) != before:
             again, before, policy = after in tried, after, self.checked(after)
             tried[after] = policy.price(after), moves, policy
             fits = [one for one in tried.values() if one[0] <= allowed]
             if fits and (again or len(tried) >= TRIES or max(fits, key=itemgetter(0))[0] >= NEAR * allowed):
                 break
             asked *= AIM if policy.price(after) > allowed else 1.0
-            moves = policy.moves(average, found, held, asked, k)
+            moves = policy.moves(average, slopes, held, asked, k)
         paid, moves, policy = max(fits, key=itemgetter(0)) if fits else min(tried.values(), key=itemgetter(0))
         if paid < NEAR * allowed and any(move.gain is None for move in moves):  # axes were worth being wider
-            moves = moves + self.filling(behind(average.net, [move.edit for move in moves]), AIM * allowed)
-            policy = self.checked(behind(average.net, [move.edit for move in moves]))
+            moves = moves + self.filling(applied(average.net, [move.edit for move in moves]), AIM * allowed)
+            policy = self.checked(applied(average.net, [move.edit for move in moves]))
         return moves, policy
 
     def filling(self, net: Net, limit: float) -> list[Move]:
-        """Axes wider, one after the other, as long as the network that this makes, when it is run, keeps to the limit;
-        after one that does not, by lots that cost less."""
+        """Moves that widen axes, one after the other, as long as the network keeps to the limit when it is run. After
+        one that does not, lots that cost less are tried."""
         moves, asked = list[Move](), limit
         while more := cheapest(net, self.checked(net).price, asked, self.growth.quantum):
             wider = apply(net, more)
@@ -130,26 +137,27 @@ class Policy:
         return self if self.growth.clock is None else replace(self, price=self.growth.right_price(net))
 
     def excess(self, net: Net) -> str | None:
-        """What to say of a network that has ended above its limit, as measured prices alone can be; None otherwise."""
+        """The warning for a network that has ended above its limit, which happens with measured prices alone; None
+        otherwise."""
         now, asked = self.checked(net).price(net), self.growth.budgets[-1]
         if now <= asked.limit:
             return None
         text = f"the network takes {figure(now)} {asked.unit} as thin as it can be, and {asked.limit:.12g} were asked"
         return f"{text}; allow more, or name a smaller --net"
 
-    def moves(self, average: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
-        """First what goes, then what comes."""
-        moves = self.removals(average, found, held, allowed, k) if self.price(average.net) > allowed else []
+    def moves(self, average: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+        """The moves of event k: first what goes, then what comes."""
+        moves = self.removals(average, slopes, held, allowed, k) if self.price(average.net) > allowed else []
         average = edited(average, [move.edit for move in moves])
         return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
-    def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
-        """What goes: channels and blocks; and before them what makes the network simpler, where that does less harm for
-        what it saves, or where they alone are not enough."""
+    def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+        """What goes: channels and blocks. Before them comes what makes the network simpler, where that does less harm
+        for what it saves, or where they alone are not enough."""
         quantum = self.growth.quantum
-        moves = lighten(module.net, found, self.price, allowed, quantum)
+        moves = lighten(module.net, slopes, self.price, allowed, quantum)
         harm = -sum(move.gain or 0.0 for move in moves) / max(1e-30, -sum(move.spent for move in moves))
-        if self.price(behind(module.net, [move.edit for move in moves])) > allowed:
+        if self.price(applied(module.net, [move.edit for move in moves])) > allowed:
             harm = math.inf
         first = simplest(module, held, self.price, harm)
         if first is None:
@@ -160,16 +168,20 @@ class Policy:
         return [first, *self.removals(module, gates(module, held), held, allowed, k)]
 
     def additions(self, module: Network, allowed: float, k: int) -> list[Move]:
-        """What comes when all that goes has gone: what promises most, and with what is left all axes evenly wider; by
-        measured prices those where that is cheap. They stay as they are where wider axes would only fit the noise of
-        the training samples, so that what held-out ones gain cannot be told from nothing."""
+        """What comes when all that should go has gone: the additions that promise most, and then wider axes for what is
+        left.
+
+        All axes become evenly wider, or, by measured prices, those where that is cheap. Axes stay as they are where the
+        gain on held-out samples cannot be told from nothing: wider ones would only fit the noise of the training
+        samples.
+        """
         net, schedule = module.net, self.growth.schedule
         offered = candidates(net, schedule.share, self.growth.quantum)
-        found, together = self.promised(module, offered, k)
-        moves = enrich(net, list(zip(offered, found, strict=True)), self.price, allowed, schedule.certain)
+        alone, together = self.promised(module, offered, k)
+        moves = enrich(net, list(zip(offered, alone, strict=True)), self.price, allowed, schedule.certain)
         if together.gain > schedule.likely * together.error:
             wider = evenly if self.growth.clock is None else cheaply
-            moves += wider(behind(net, [move.edit for move in moves]), self.price, allowed, self.growth.quantum)
+            moves += wider(applied(net, [move.edit for move in moves]), self.price, allowed, self.growth.quantum)
         return moves
 
     def promised(self, module: Network, offered: Sequence[Addition], k: int) -> tuple[list[Promise], Promise]:
@@ -182,7 +194,7 @@ class Policy:
         few = held_out(self.data, self.parts.val, balanced, schedule.samples // 2)
         return promises(module, offered, train, held, few, self.recipe.seed + k)
 
-    def told(self, moves: list[Move], net: Net, state: State, steps: int, k: int, found: Gates) -> list[Change]:
+    def told(self, moves: list[Move], net: Net, state: State, steps: int, k: int, slopes: Gates) -> list[Change]:
         """The moves as changes, each with what the journal says of it."""
         changes, balanced = [], self.recipe.balance != "none"
         for number, move in enumerate(moves, 1):
@@ -195,7 +207,7 @@ class Policy:
                 "moments": self.growth.schedule.events, "allowance": self.allowance(k),
                 "limit": self.growth.limit, "unit": self.growth.unit,
                 "macs": size.macs, "params": size.params,
-                "val_loss": found.loss, f"val_{'balanced_' * balanced}accuracy": found.accuracy,
+                "val_loss": slopes.loss, f"val_{'balanced_' * balanced}accuracy": slopes.accuracy,
                 "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves), "reason": None,
             }  # fmt: skip
             changes.append(Change(move.edit, why))

@@ -38,8 +38,11 @@ Addition = Widen | Insert | Rekind
 
 @dataclass(frozen=True)
 class Promise:
-    """The fall of the loss that a candidate promises, and so much of it as one standard error of the slope is worth:
-    gain / error is the number of standard errors that the slope is away from nothing."""
+    """What a candidate promises. gain / error is the number of standard errors by which its slope differs from zero.
+
+    gain: the fall of the loss, in nats.
+    error: the part of the gain that one standard error of the slope is worth.
+    """
 
     gain: float
     error: float
@@ -47,8 +50,13 @@ class Promise:
 
 @dataclass(frozen=True)
 class Reader:
-    """A layer that reads what a candidate writes: its row, the row at whose output its slope is taken (its own, or the
-    end of a branch whose last norm is zero), and which channels of its input are the candidate's."""
+    """A layer that reads what a candidate writes.
+
+    row: the layer.
+    end: the path of the row at whose output the slope is taken: the layer itself, or the end of a branch whose last
+        norm is zero.
+    channels: which channels of its input are the candidate's.
+    """
 
     row: Row
     end: str
@@ -58,19 +66,25 @@ class Reader:
 def promises(
     module: Network, candidates: Sequence[Addition], train: Held, held: Held, few: Held, seed: int
 ) -> tuple[list[Promise], Promise]:
-    """What each candidate promises, and what all wider axes together do as the gradient has it, whatever the present
-    layers can learn: `train` gives the directions, `held` measures those of wider axes, and `few` those of new blocks
-    and gates, with which the network is several times as dear. The module stays as it is."""
-    found: dict[int, Promise] = {}
+    """What each candidate promises, and what all wider axes promise together, by one step along the gradient.
+
+    train: samples that give the directions.
+    held: samples that measure wider axes.
+    few: samples that measure new blocks and gates, with which the network is several times as dear.
+    seed: draws the new weights.
+
+    The promise of all together does not leave out what the present layers can learn. The module stays as it is.
+    """
+    by_index: dict[int, Promise] = {}
     together = Promise(0.0, 0.0)
     for kind, extend, judges in ((Widen, widened, held), (Insert | Rekind, deepened, few)):
-        places = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
-        if places:
-            extended, readers = extend(module, [candidates[k] for k in places], seed)
-            each, alike = measured(extended, readers, len(places), train, judges)
-            found |= zip(places, each, strict=True)
+        indices = [k for k, candidate in enumerate(candidates) if isinstance(candidate, kind)]
+        if indices:
+            extended, readers = extend(module, [candidates[k] for k in indices], seed)
+            each, alike = measured(extended, readers, len(indices), train, judges)
+            by_index |= zip(indices, each, strict=True)
             together = alike if kind is Widen else together
-    return [found[k] for k in range(len(candidates))], together
+    return [by_index[k] for k in range(len(candidates))], together
 
 
 def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
@@ -90,13 +104,13 @@ def weighted(table: Table) -> list[Row]:
 
 
 def of_copies(row: Row, table: Table, channels: range) -> tuple[int, ...]:
-    """The places of channels in what a layer reads, where they stand several times side by side."""
+    """The indices of channels in what a layer reads, where they stand there several times side by side."""
     return tuple(copy * table.width[row.x] + channel for copy in range(row.copies) for channel in channels)
 
 
 def deepened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Network, list[list[Reader]]]:
-    """The network with all new blocks and gates; of each block the last convolutions of its branches, of each gate the
-    layer that is zero."""
+    """The network with all new blocks and gates, and its readers: of each block the last convolutions of its branches,
+    of each gate the layer that is zero."""
     gates = [edit for edit in candidates if isinstance(edit, Rekind)]
     inserts = sorted((edit for edit in candidates if isinstance(edit, Insert)), key=lambda edit: (edit.stage, -edit.at))
     extended = edited(module, [*gates, *inserts], seed)
@@ -107,7 +121,7 @@ def deepened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Net
 
 
 def ends(edit: Insert | Rekind, inserts: Sequence[Insert], table: Table) -> list[Reader]:
-    """What reads a new block's or gate's last values, with zeros, where the block stands behind all inserts."""
+    """The layers that read a new block's or gate's last values with zeros, in the network after all inserts."""
     before = [insert.at for insert in inserts if insert.stage == edit.stage]
     if isinstance(edit, Rekind):
         block = f"stages.{edit.stage}.{edit.at + sum(at <= edit.at for at in before)}.branch"
@@ -133,31 +147,31 @@ Pairs = dict[
 
 def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held,
              held: Held) -> tuple[list[Promise], Promise]:  # fmt: skip
-    """The promise of each of the first `count` entries, given by its readers, beyond what the other entries can do; and
-    that of one step along all of them at once, by itself."""
+    """What each of the first `count` entries promises beyond what the other entries can do, and what one step along all
+    of them at once promises by itself. Each entry is given by its readers."""
     directions: dict[tuple[int, int], Tensor] = {}
     for pairs in passes(extended, readers, train, power=1.0):
-        for place, calls in pairs.items():
+        for key, calls in pairs.items():
             for x, slope in calls:
-                step = -weight_slope(readers[place[0]][place[1]].row, x, slope)
-                directions[place] = directions[place] + step if place in directions else step
+                step = -weight_slope(readers[key[0]][key[1]].row, x, slope)
+                directions[key] = directions[key] + step if key in directions else step
     falls: list[list[Tensor]] = [[] for _ in readers]
     for pairs in passes(extended, readers, held, power=0.5):
         total = [torch.zeros(()) for _ in readers]
-        for place, calls in pairs.items():
+        for key, calls in pairs.items():
             for x, slope in calls:
-                total[place[0]] = total[place[0]] - along(readers[place[0]][place[1]].row, directions[place], x, slope)
+                total[key[0]] = total[key[0]] - along(readers[key[0]][key[1]].row, directions[key], x, slope)
         for each, fall in zip(falls, total, strict=True):
             each.append(fall.cpu())
     columns = torch.stack([torch.cat(each) for each in falls], 1).double()
     root = torch.from_numpy(held.weight).sqrt()
-    found = [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
-    return found, promise(columns[:, :count].sum(1), columns[:, :0], root)
+    alone = [promise(columns[:, k], columns[:, count:], root) for k in range(count)]
+    return alone, promise(columns[:, :count].sum(1), columns[:, :0], root)
 
 
 def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
     """What a fall (N,) adds to the known ones (N, L), all times the root (N,) of the samples' weights: half the rise of
-    R^2; none where the best step is backwards, or where there are too few samples to tell."""
+    R^2. It is nothing where the best step is backwards, or where there are too few samples to tell."""
     scale = known.square().mean(0).sqrt()
     known = known[:, scale > 0] / scale[scale > 0]
     if len(fall) <= known.shape[1] + 1:
@@ -175,21 +189,21 @@ def promise(fall: Tensor, known: Tensor, root: Tensor) -> Promise:
 
 
 def of_several(certain: float, count: int) -> float:
-    """So many standard errors must one of `count` values have, for it to be as sure as `certain` are for one alone
-    (Bonferroni's correction)."""
+    """The number of standard errors that one of `count` values must have to be as sure as one value alone with
+    `certain` of them (Bonferroni's correction)."""
     normal = NormalDist()
     return normal.inv_cdf(1 - (1 - normal.cdf(certain)) / max(1, count))
 
 
 def passes(extended: Network, readers: list[list[Reader]], held: Held, power: float) -> Iterator[Pairs]:
-    """Forward and backward over all batches: what every reader read, and the slope at its end of every sample's loss
-    times this power of its weight."""
+    """Go forward and backward over all batches. Each gives what every reader read, and the slope at its end of every
+    sample's loss times this power of the sample's weight."""
     device = next(extended.parameters()).device
     rows = {reader.row.path for each in readers for reader in each}
     ends = {reader.end for each in readers for reader in each}
-    for images, labels, weight in batches(held, device):
+    for samples, labels, weight in batches(held, device):
         with recorded(extended, rows, inputs=True) as read, recorded(extended, ends) as ended, torch.enable_grad():
-            losses = functional.cross_entropy(extended(images.requires_grad_()), labels, reduction="none")
+            losses = functional.cross_entropy(extended(samples.requires_grad_()), labels, reduction="none")
             (losses * weight**power).sum().backward()
         yield {
             (k, j): [(x[:, list(reader.channels)], slope)

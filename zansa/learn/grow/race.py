@@ -1,9 +1,9 @@
-"""How a growth begins: networks of equal price that no exact edit leads from one to another learn side by side for a
-short while, and the best goes on with what it has learned.
+"""How a growth begins: networks of equal price learn side by side for a short while, and the best goes on with what it
+has learned. No exact edit leads from one of them to another.
 
-Kinds of branches and shortcuts, the activation, and where the maps are halved are decided here, while networks
-are small and a trial is cheap. First each variant alone, then all together that did better. Every trial is a whole
-training, if a short one: its rate falls to zero at the end, for at a high rate noise hides what one is worth.
+Kinds of branches and shortcuts, the activation, and where the maps are halved are decided here, while networks are
+small and a trial is cheap. First each variant runs alone, then all together that did better. Every trial is a whole
+training, if a short one: its rate falls to zero at the end, because at a high rate noise hides what a variant is worth.
 """
 
 import hashlib
@@ -35,19 +35,19 @@ PREACTIVATED = {"basic": "preact_basic", "bottleneck": "preact_bottleneck"}
 
 
 def pooled(net: Net) -> Net:
-    """Shortcuts that average before they project (ResNet-D: He et al. 2018, 1812.01187, fig. 2 c)."""
+    """The network with shortcuts that average before they project (ResNet-D: He et al. 2018, 1812.01187, fig. 2 c)."""
     return _with_stages(net, [stage.but({"shortcut": "average"}) if stage.shortcut == "project" else stage
                               for stage in net.stages])  # fmt: skip
 
 
 def silu(net: Net) -> Net:
-    """x sigmoid(x) for activation (Elfwing et al. 2017, 1702.03118). Behind it no block can be inserted exactly, so
-    such a network grows in width alone."""
+    """The network with x sigmoid(x) for activation (Elfwing et al. 2017, 1702.03118). No block can be inserted exactly
+    after it, so such a network grows in width alone."""
     return net.but({"act": "silu"})
 
 
 def preactivated(net: Net) -> Net:
-    """Norm and activation before the convolutions (He et al. 2016, 1603.05027)."""
+    """The network with norm and activation before the convolutions (He et al. 2016, 1603.05027)."""
     stages = [stage.but({"blocks": tuple(block.but({"kind": PREACTIVATED.get(block.kind, block.kind)})
                                          for block in stage.blocks)}) for stage in net.stages]  # fmt: skip
     after = BRANCHES[stages[-1].blocks[-1].kind].after
@@ -55,7 +55,7 @@ def preactivated(net: Net) -> Net:
 
 
 def later(net: Net) -> Net:
-    """Maps halved one stage later: larger maps, paid for with thinner layers."""
+    """The network with maps halved one stage later: larger maps, paid for with thinner layers."""
     return _strided(net, [1, *(stage.stride for stage in net.stages[:-1])])
 
 
@@ -85,7 +85,11 @@ def _strided(net: Net, strides: Sequence[int]) -> Net:
 
 @dataclass(frozen=True)
 class Rival:
-    """A network in the race, by the variants that made it of the usual one."""
+    """A network in the race.
+
+    variants: the names of the variants that made it of the usual network.
+    net: its description.
+    """
 
     variants: tuple[str, ...]
     net: Net
@@ -151,12 +155,12 @@ class Winner:
 
 
 def race(net: Net, fit: Callable[[Net], Net], course: Race, pick: Pick = list) -> Generator[Event, None, Winner]:
-    """Let the network and its variants, each brought to the same price by `fit`, learn for a while.
+    """Let the network and its variants, each brought to the same price by `fit`, learn for a while; returns the winner.
 
     The best on held-out samples wins among those that are better than the usual one by more standard errors of the
-    difference than chance gives to the best of so many; where several are, one with all their variants runs too. The
-    errors are those of so few held-out samples, not those of another training. `pick` says which of the rivals run. A
-    race that was killed goes on to the same winner.
+    difference than chance gives to the best of so many. Where several are, one with all their variants runs too. The
+    standard errors are those of so few held-out samples; they say nothing of another training. `pick` says which of the
+    rivals run. A race that was killed goes on to the same winner.
     """
     field = pick(rivals(net, fit))
     held = held_out(course.data, course.parts.val, course.recipe.balance != "none", JUDGED)
@@ -178,9 +182,9 @@ def beginning(growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folde
               pick: Pick = list) -> Generator[Event, None, Winner]:  # fmt: skip
     """The network that a growth begins with: the winner of a race at the price with which the schedule begins.
 
-    Each rival learns for about half as long as it is till the first event, in whole epochs, one at least. Where the
-    first event comes before half an epoch, or where fewer than FEW held-out samples would decide, the usual network
-    begins.
+    Each rival learns for about half as long as it is until the first event, in whole epochs, at least one. There is no
+    race, and the usual network begins, where the first event comes before half an epoch, or where fewer than FEW
+    held-out samples would decide.
     """
     assert growth.usual is not None
     per_epoch = steps_per_epoch(recipe, parts)
@@ -197,8 +201,8 @@ def beginning(growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folde
 
 def trial(each: Rival, k: int, count: int, course: Race,
           held: Held) -> Generator[Event, None, list[tuple[Rival, Saved, Tensor]]]:  # fmt: skip
-    """The rival, what it has learned, and its held-out losses; nothing where its training diverged and it is neither
-    the usual one nor the only one."""
+    """Let a rival learn; returns it with what it has learned and its held-out losses. Returns nothing where its
+    training diverged, unless it is the usual one or the only one."""
     try:
         saved = yield from learned(each, k, count, course)
     except Diverged:
@@ -210,7 +214,7 @@ def trial(each: Rival, k: int, count: int, course: Race,
 
 
 def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, None, Saved]:
-    """Let one rival learn; its state at the end. It is read where an interrupted race has left it."""
+    """Let one rival learn; returns its state at the end. Where an interrupted race has left that state, it is read."""
     name = hashlib.sha256(each.net.to_json().encode()).hexdigest()[:16]
     path = course.folder / f"{name}.pt"
     steps = course.recipe.epochs * steps_per_epoch(course.recipe, course.parts)

@@ -35,11 +35,16 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
          clock: Clock | None = None) -> Model:  # fmt: skip
     """A network whose depth, widths and kinds of blocks are found while it learns, within a budget such as "macs=20M".
 
-    `data` must be normalised on parts.train; parts.test is not read. `net`: the network to begin with (default: the
-    winner of a race between variants of the usual one, each at `Schedule.first` times the budget). `recipe`: the
-    fields that were set in it are taken, and all others are chosen as `zansa grow` chooses them. `clock`: for budgets
-    in ms, what tells the time of a network: zansa.timer(folder, data.preprocess), which keeps in the folder what it
-    has measured. ValueError for a budget that cannot be understood or met.
+    data: must be normalised on parts.train.
+    parts: which samples train and decide; parts.test is not read.
+    budget: one limit, as on the command line.
+    recipe: the fields that were set in it are taken; all others are chosen as `zansa grow` chooses them.
+    net: the network to begin with; None: the winner of a race between variants of the usual one, each at
+        `Schedule.first` times the budget.
+    clock: for budgets in ms, what tells the time of a network: zansa.timer(folder, data.preprocess), which keeps what
+        it has measured in the folder.
+
+    ValueError for a budget that cannot be understood or met.
     """
     budgets = parse(budget)
     if len(budgets) > 1:
@@ -81,10 +86,14 @@ def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth
             around: Around = lambda policy: policy) -> Generator[Event]:  # fmt: skip
     """Train the network while it grows, yielding what happens; a growth that was killed goes on to the same result.
 
-    Where growth.usual is there, variants of it race first ("trial" events), and a "raced" event tells the winner.
-    Then come the events of training, and a "warning" where the network ends above its limit. `folder` keeps the states
-    of the race and checkpoint.pt; `forks` are the files where the smaller budgets leave. A benchmark says with `pick`
-    which rivals run, and puts something `around` the policy.
+    Where growth.usual is there, variants of it race first ("trial" events), and a "raced" event tells the winner. Then
+    come the events of training, and a "warning" where the network ends above its limit.
+
+    module: the first network; it becomes the last one.
+    folder: where the states of the race and checkpoint.pt are kept.
+    forks: the files where the smaller budgets leave, the smallest first.
+    pick: says which rivals run; for benchmarks.
+    around: puts something around the policy; for benchmarks.
     """
     checkpoint, begin = folder / "checkpoint.pt", None
     if growth.usual is not None and not checkpoint.exists():

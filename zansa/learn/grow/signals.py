@@ -30,8 +30,13 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out samples, and what each one's loss counts: 1 on average. A sample of weight w enters sums of squares of
-    derivatives as w times one: its derivatives are taken times the root of w."""
+    """Held-out samples.
+
+    data: where they are from.
+    index: which they are.
+    weight: how much each one's loss counts, 1 on average. Sums of squares of derivatives count a sample of weight w as
+        w samples, because its derivatives are taken times the root of w.
+    """
 
     data: Dataset
     index: np.ndarray
@@ -39,7 +44,7 @@ class Held:
 
 
 def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 500) -> Held:
-    """At most so many samples of an index, spread over it; `balanced`: every class counts the same."""
+    """At most `most` samples of an index, spread over it; with `balanced` every class counts the same."""
     index = index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)]
     labels = data.labels[index]
     if not balanced:
@@ -49,49 +54,54 @@ def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 500) 
 
 
 def batches(held: Held, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Images, labels, weights."""
+    """Batches of samples, labels and weights."""
     for k in range(0, len(held.index), BATCH):
         index = held.index[k : k + BATCH]
-        images = to_tensor(held.data, index, device, torch.contiguous_format)
+        samples = to_tensor(held.data, index, device, torch.contiguous_format)
         labels = torch.from_numpy(held.data.labels[index]).to(device)
-        yield images, labels, torch.from_numpy(held.weight[k : k + BATCH]).to(device, torch.float32)
+        yield samples, labels, torch.from_numpy(held.weight[k : k + BATCH]).to(device, torch.float32)
 
 
 @torch.inference_mode()
 def losses(module: Network, held: Held) -> Tensor:
-    """Every held-out sample's weighted loss (N,), of a network in evaluation."""
+    """The weighted loss (N,) of every held-out sample, with a network in evaluation mode."""
     device = next(module.parameters()).device
-    return torch.cat([weight * functional.cross_entropy(module(images).float(), labels, reduction="none")
-                      for images, labels, weight in batches(held, device)]).cpu()  # fmt: skip
+    return torch.cat([weight * functional.cross_entropy(module(samples).float(), labels, reduction="none")
+                      for samples, labels, weight in batches(held, device)]).cpu()  # fmt: skip
 
 
 def writers(table: Table) -> dict[str, list[str]]:
-    """For every axis the rows behind which a gate on its channels stands: the convolutions that write the axis, with
-    the norms that follow them. A module that computes twice stands there once."""
-    found: dict[str, list[str]] = {}
+    """For every axis the rows at whose output a gate on its channels stands: the convolutions that write the axis, or
+    the norms that follow them. A module that computes twice is there once."""
+    by_axis: dict[str, list[str]] = {}
     for row, after in zip(table.rows, (*table.rows[1:], None), strict=True):
         if not row.module and (row.op == "conv" or (row.op == "linear" and ".hidden" in row.y)):
-            alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm behind it
+            alone = sum(row.path in other.reads for other in table.rows) == 1  # a stream goes around the norm after it
             normed = alone and after is not None and after.op in ("norm", "bias") and after.reads == (row.path,)
-            found.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
-    return found
+            by_axis.setdefault(row.y, []).append(after.path if normed and after is not None else row.path)
+    return by_axis
 
 
 def branches(table: Table) -> dict[tuple[int, int], list[str]]:
-    """For every block the rows that end its branches: what an addition reads and a branch writes."""
-    found: dict[tuple[int, int], list[str]] = {}
+    """For every block the rows that end its branches: a branch writes them and an addition reads them."""
+    by_block: dict[tuple[int, int], list[str]] = {}
     for row in table.rows:
         for path in row.reads if row.op == "add" else ():
             parts = path.split(".")
             if parts[0] == "stages" and parts[3].startswith("branch"):
-                found.setdefault((int(parts[1]), int(parts[2])), []).append(path)
-    return found
+                by_block.setdefault((int(parts[1]), int(parts[2])), []).append(path)
+    return by_block
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Derivatives of every held-out sample's loss, times the root of its weight, by gates on channels (N, C) and blocks
-    (N,); the weighted means of the losses and of what was right."""
+    """Derivatives of every held-out sample's loss, times the root of its weight, by gates on parts of a network.
+
+    channels: (N, C) for every axis.
+    blocks: (N,) for every block, by stage and index.
+    loss: the weighted mean of the losses.
+    accuracy: the weighted share of right answers.
+    """
 
     channels: dict[str, Tensor]
     blocks: dict[tuple[int, int], Tensor]
@@ -100,7 +110,7 @@ class Gates:
 
 
 def gates(module: Network, held: Held) -> Gates:
-    """Gate derivatives of a network in evaluation, on its device; the network is left as it was."""
+    """Gate derivatives of a network in evaluation mode, on its device; the network is left as it was."""
     table = lower(module.net)
     free = remappable(module.net)
     rows = {path: axis for axis, paths in writers(table).items() if axis in free for path in paths}
@@ -109,9 +119,9 @@ def gates(module: Network, held: Held) -> Gates:
     blocks: dict[tuple[int, int], list[Tensor]] = {place: [] for place in ends.values()}
     losses, right = 0.0, 0.0
     device = next(module.parameters()).device
-    for images, labels, weight in batches(held, device):
+    for samples, labels, weight in batches(held, device):
         with recorded(module, {*rows, *ends}) as seen, torch.enable_grad():
-            answers = module(images.requires_grad_()).float()
+            answers = module(samples.requires_grad_()).float()
             each = functional.cross_entropy(answers, labels, reduction="none")
             (each * weight.sqrt()).sum().backward()
         losses += float((each.detach() * weight).sum())
@@ -126,7 +136,7 @@ def gates(module: Network, held: Held) -> Gates:
 
 
 def _by_channel(values: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """(N, C) output times its gradient, over all positions and all times that the layer was asked."""
+    """(N, C): output times its gradient, summed over all positions and all calls of the layer."""
     each = [(out * slope).flatten(2).sum(2) if out.ndim > 2 else out * slope for out, slope in values]
     return torch.stack(each).sum(0).cpu()
 
@@ -135,8 +145,8 @@ def _by_channel(values: list[tuple[Tensor, Tensor]]) -> Tensor:
 def recorded(
     module: nn.Module, paths: set[str], inputs: bool = False
 ) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
-    """While it lasts: for each of these layers the (output, or input; gradient of the output) of every backward pass.
-    The module evaluates, and its parameters get no gradients."""
+    """While the context lasts, record for each of these layers the pairs (output, or input; gradient of the output) of
+    every backward pass. The module is in evaluation mode, and its parameters get no gradients."""
     seen: dict[str, list[tuple[Tensor, Tensor]]] = {path: [] for path in paths}
     training, learn = module.training, [p.requires_grad for p in module.parameters()]
 

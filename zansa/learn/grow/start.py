@@ -1,4 +1,5 @@
-"""Where growth begins: what tells the price, and a network of the usual shape, thin enough to leave room."""
+"""Where growth begins: what tells the price of a network, and a network of the usual shape that is thin enough to leave
+room."""
 
 from functools import partial
 
@@ -14,9 +15,12 @@ WIDEST = 2.0  # times the usual widths; a richer network gets twice the blocks f
 
 
 def pricing(unit: str, net: Net, clock: budget.Clock | None = None) -> tuple[Price, int]:
-    """What tells the price of networks like this one in a unit, and in which lots channels are worth having; in
-    milliseconds it is right for the thinnest, with which growth begins and below which it cannot go. ValueError for
-    milliseconds without a clock."""
+    """A function that tells the price of networks like this one in a unit, and the lots in which channels are worth
+    having.
+
+    In milliseconds the price is right for the thinnest network, with which growth begins and below which it cannot go.
+    ValueError for milliseconds without a clock.
+    """
     if unit != "ms":
         return partial(budget.price, unit=unit), 1
     if clock is None:
@@ -26,10 +30,12 @@ def pricing(unit: str, net: Net, clock: budget.Clock | None = None) -> tuple[Pri
 
 
 def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: int = 1) -> Net:
-    """The network with all its widths scaled alike, so that it costs at most this share of the limit, and nearly that;
-    where its proportions would be lost at that price (no axis is thinner than FEWEST), as much as it takes to keep
-    them, within the limit. Where it would become more than WIDEST times as wide, it becomes deeper first. ValueError
-    when the thinnest costs more than the limit."""
+    """The network with all its widths scaled alike, so that it costs nearly this share of the limit and no more.
+
+    No axis becomes thinner than FEWEST. Where the proportions would be lost for that, the network costs as much as it
+    takes to keep them, within the limit. Where it would become more than WIDEST times as wide, it becomes deeper first.
+    ValueError when the thinnest network costs more than the limit.
+    """
     thinnest = price(scaled(net, 0.0, quantum))
     if thinnest > limit:
         raise ValueError(
@@ -48,7 +54,7 @@ def seed_net(net: Net, price: Price, limit: float, share: float = 1.0, quantum: 
 
 
 def refuse_too_dear(net: Net, price: Price, limit: float, quantum: int = 1) -> None:
-    """ValueError when the network costs more than the limit even when all has gone that can go."""
+    """ValueError when the network costs more than the limit even when everything has gone that can go."""
     bare = net
     for i, stage in enumerate(net.stages):
         for at in reversed(range(len(stage.blocks))):
@@ -63,7 +69,7 @@ def refuse_too_dear(net: Net, price: Price, limit: float, quantum: int = 1) -> N
 
 
 def deeper(net: Net) -> Net:
-    """Every stage with twice as many blocks: its last one repeated."""
+    """The network with twice as many blocks in every stage: its last block is repeated."""
     stages = tuple(
         stage.but({"blocks": (*stage.blocks, *[stage.blocks[-1]] * len(stage.blocks))}) for stage in net.stages
     )
@@ -83,7 +89,8 @@ def thinned(net: Net, quantum: int = 1) -> Net:
 
 
 def scaled(net: Net, factor: float, quantum: int = 1) -> Net:
-    """All widths times a factor, in whole units and lots of `quantum`, none thinner than FEWEST."""
+    """The network with all widths times a factor, in whole units and lots of `quantum`, and no axis thinner than
+    FEWEST."""
     for axis, width in remappable(net).items():
         table = lower(net)
         unit, now = unit_of(table, axis), table.width[axis]

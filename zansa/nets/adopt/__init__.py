@@ -25,8 +25,8 @@ _SORTED = (
     "is lost; give the author's torch checkpoint"
 )
 _PADDED = (
-    "the network has padded shortcuts, and authors put the zero channels behind the others or on both sides, which the "
-    "weights do not tell; give images and the author's logits on them, and they decide"
+    "the network has padded shortcuts, and authors put the zero channels after the others or on both sides, which the "
+    "weights do not tell; give samples and the author's logits on them, and they decide"
 )
 
 
@@ -35,11 +35,15 @@ def adopt(
 ) -> Network:
     """build(net) with another author's weights, in evaluation mode.
 
-    Layers are told by names (ours, torchvision's, timm's), or else by order and shape. head "fresh": the classifier
-    is newly initialised, and theirs, if any, is left out. given: images (N, channels, *size) and the author's logits
-    (N, classes) on them, which decide between readings, and which the result must reproduce to 1e-4 of the largest.
-    Colour weights serve images of one channel, and the reverse, so that a grey image gives the same answers as its
-    three copies; a convolution's bias goes into the norm behind it.
+    Layers are told by their names (ours, torchvision's, timm's), or else by order and shape. Weights for colour serve
+    images of one channel, and the reverse, so that a grey image gives the same answers as its three copies. A
+    convolution's bias goes into the norm after it.
+
+    state: the author's tensors by their names.
+    net: the network that they are the weights of.
+    head: "strict" reads the classifier too; "fresh" initialises a new one and leaves theirs, if any, out.
+    given: samples (N, channels, *size) and the author's logits (N, classes) on them. They decide between readings, and
+        the result must reproduce them to 1e-4 of the largest.
 
     ValueError, naming what does not fit, when the networks differ, and when the layers can be read in several ways.
     What shapes do not tell (strides, activations, pooling, what a shortcut reads, a norm's epsilon) only `given` can
@@ -63,7 +67,7 @@ def adopt(
 
 
 def match(state: dict[str, Tensor], net: Net, head: Head = "strict") -> list[tuple[str, str]]:
-    """What `adopt` reads as what: names of their tensors and of ours, in their order. ValueError as there."""
+    """Which of their tensors `adopt` reads as which of ours: pairs of names, in their order. ValueError as there."""
     pairs = _only(_readings(state, build(net), head))
     return [
         (name, ours.names[role]) for theirs, ours in pairs for role, name in theirs.names.items() if role in ours.names
@@ -114,7 +118,7 @@ def _check(state: dict[str, Tensor], theirs: list[Layer], net: Net) -> None:
 
 
 def _headless(theirs: list[Layer], count: int) -> list[Layer]:
-    """Their layers without what stands behind the first `count`, if those are linear."""
+    """Their first `count` layers, where only linear layers follow them; all layers otherwise."""
     return theirs[:count] if all(layer.is_linear for layer in theirs[count:]) else theirs
 
 
@@ -122,30 +126,32 @@ def _only(readings: list[Reading]) -> Reading:
     if len(readings) > 1:
         raise ValueError(
             f"the layers of the state dict can be read in {len(readings)} ways, which compute different things: "
-            f"{ambiguity(readings)}; give images and the author's logits on them, and they decide"
+            f"{ambiguity(readings)}; give samples and the author's logits on them, and they decide"
         )
     return readings[0]
 
 
 @torch.inference_mode()
 def _reproducing(given: tuple[Tensor, Tensor], candidates: list[dict[str, Tensor]], module: Network) -> Network:
-    """The module with the one candidate that gives the logits."""
-    images, logits = given
+    """The module with the one candidate's tensors that give the logits; ValueError where none does, or several do."""
+    samples, logits = given
     errors = []
     for tensors in candidates:
         module.load_state_dict(tensors)
-        found = module(images)
-        if found.shape != logits.shape:
-            raise ValueError(f"logits of shape {tuple(logits.shape)} were given; the network has {tuple(found.shape)}")
-        errors.append(float((found - logits).abs().max() / logits.abs().max().clamp(min=1e-30)))
+        answers = module(samples)
+        if answers.shape != logits.shape:
+            raise ValueError(
+                f"logits of shape {tuple(logits.shape)} were given; the network has {tuple(answers.shape)}"
+            )
+        errors.append(float((answers - logits).abs().max() / logits.abs().max().clamp(min=1e-30)))
     close = [k for k, error in enumerate(errors) if error <= CLOSE]
     if not close:
         raise ValueError(
-            f"the weights fit, but the logits on the given images differ by {min(errors):.2g} of the largest; at most "
-            f"{CLOSE:g} is allowed: strides, activations, pooling, a norm's epsilon or the images are others"
+            f"the weights fit, but the logits on the given samples differ by {min(errors):.2g} of the largest; at most "
+            f"{CLOSE:g} is allowed: strides, activations, pooling, a norm's epsilon or the samples are others"
         )
     if len(close) > 1:
-        raise ValueError(f"{len(close)} readings of the layers give these logits: give more images")
+        raise ValueError(f"{len(close)} readings of the layers give these logits: give more samples")
     module.load_state_dict(candidates[close[0]])
     return module
 
@@ -168,11 +174,11 @@ def _tensors(state: dict[str, Tensor], reading: Reading, module: Network) -> dic
 
 
 def _absorb(bias: Tensor, layer: Layer, mean: str, tensors: dict[str, Tensor]) -> None:
-    """A convolution's bias moves the mean of the norm behind it."""
+    """Let a convolution's bias move the mean of the norm after it."""
     if mean in tensors:
         tensors[mean] = tensors[mean] - bias.to(tensors[mean])
     elif bias.any():
-        raise ValueError(f"{layer} has a bias and no norm behind it: the network has no place for it")
+        raise ValueError(f"{layer} has a bias and no norm after it: the network cannot hold it")
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:

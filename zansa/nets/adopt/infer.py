@@ -14,12 +14,12 @@ Shapes = dict[str, tuple[int, ...]]
 def net_from(
     state: dict[str, Tensor], size: tuple[int, ...], classes: int | None = None, channels: int | None = None
 ) -> Net:
-    """The network, for images of `size` = (height, width), of torchvision's or timm's ResNet, Wide ResNet, ResNeXt,
-    SE-ResNet or pre-activation ResNet, and of nets that go by their names.
+    """The network whose weights these are, told by their names and shapes, for images of `size` = (height, width).
 
-    `classes`, `channels`: others than the author's, for adopt(..., head="fresh") and grey images. What shapes do not
-    tell is as these authors have it: ReLU, stride 2 from the second stage on; a deep or 7-wide stem has stride 2 and
-    a max pool. ValueError when the names are others, or the structure is not expressible.
+    It knows torchvision's and timm's ResNet, Wide ResNet, ResNeXt, SE-ResNet and pre-activation ResNet, and nets that
+    go by their names. `classes` and `channels` may be others than the author's, for adopt(..., head="fresh") and grey
+    images. What shapes do not tell is as these authors have it: ReLU, and stride 2 from the second stage on; a deep or
+    7-wide stem has stride 2 and a max pool. ValueError when the names are others, or the structure cannot be expressed.
     """
     theirs = layers_of(state)
     paths = our_paths(theirs)

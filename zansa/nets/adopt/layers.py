@@ -23,7 +23,12 @@ NORM = {"weight", "bias", "running_mean", "running_var"}
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, linear layer or norm: its path, the names of its tensors by role, and the shape of its weight."""
+    """A convolution, linear layer or norm.
+
+    path: its name without those of its tensors.
+    shape: the shape of its weight.
+    names: the names of its tensors by role ("weight", "bias", ...).
+    """
 
     path: str
     shape: tuple[int, ...] = ()
@@ -44,18 +49,18 @@ class Layer:
 
 
 def layers_of(state: dict[str, Tensor]) -> list[Layer]:
-    """The layers of a state dict, wrappers' prefixes dropped from their paths; ValueError for tensors that belong to
-    no convolution, linear layer or norm."""
-    found: dict[str, Layer] = {}
+    """The layers of a state dict, without the prefixes that wrappers put before their paths; ValueError for tensors
+    that belong to no convolution, linear layer or norm."""
+    layers: dict[str, Layer] = {}
     for name, value in state.items():
         path, role = _parts(name)
-        layer = found.setdefault(path, Layer(path))
+        layer = layers.setdefault(path, Layer(path))
         if role in layer.names:
             raise ValueError(f"{name} and {layer.names[role]} are both the {role} of {path!r}")
         layer.names[role] = name
         if role in ("weight", "bias") and len(value.shape) >= len(layer.shape):
-            found[path] = Layer(path, tuple(value.shape), layer.names)
-    return [layer for layer in found.values() if set(layer.names) - {"num_batches_tracked"}]
+            layers[path] = Layer(path, tuple(value.shape), layer.names)
+    return [layer for layer in layers.values() if set(layer.names) - {"num_batches_tracked"}]
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -69,8 +74,8 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def fits(theirs: Layer, ours: Layer, entry: bool) -> bool:
-    """Whether the tensors of one layer can be those of another. The channels of the images (`entry`: the layer that
-    reads them) may be one here and many there."""
+    """Whether the tensors of one layer can be those of another. For the layer that reads the samples (`entry`), the
+    numbers of channels may differ, where one of them is 1."""
     if ours.is_norm:
         roles = set(theirs.names) - {"num_batches_tracked"}
         return theirs.shape == ours.shape and roles == set(ours.names) - {"num_batches_tracked"}

@@ -38,8 +38,8 @@ _RESNETV2 = (
 
 
 def our_paths(theirs: list[Layer]) -> list[str] | None:
-    """Our path of every layer; None when the names are of no known author. Layers that read the stream behind a
-    shared norm stand under `branch` here, `fit_shared` moves them."""
+    """Our path of every layer; None when the names are of no known author. Layers that read the stream after a shared
+    norm stand under `branch` here; `fit_shared` moves them."""
     for table in (_RESNET, _RESNETV2):
         paths = [_our_path(layer, table) for layer in theirs]
         if all(paths) and len(set(paths)) == len(paths):
@@ -60,16 +60,17 @@ def _our_path(layer: Layer, table: tuple[tuple[str, str], ...]) -> str:
 
 
 def pooled_shortcuts(theirs: list[Layer]) -> dict[int, bool]:
-    """Stages whose shortcut has a convolution: whether, by the author's names, an average pool stands before it."""
+    """For each stage whose shortcut has a convolution: whether, by the author's names, an average pool stands before
+    it."""
     deep = any(layer.path == "stem.conv1" for layer in theirs)  # timm's resnetv2 has both or neither
-    found = {}
+    pooled = {}
     for layer in theirs:
         if match := re.fullmatch(_BLOCK + r"(?:downsample|shortcut)\.(\d)", layer.path):
             if not layer.is_norm:  # timm's resnet has the pool as layer 0, torchvision has none
-                found[int(match[1]) - 1] = match[3] == "1"
+                pooled[int(match[1]) - 1] = match[3] == "1"
         elif match := re.fullmatch(r"stages\.(\d+)\.blocks\.0\.downsample\.conv", layer.path):
-            found[int(match[1])] = deep
-    return found
+            pooled[int(match[1])] = deep
+    return pooled
 
 
 def by_name(theirs: list[Layer], ours: list[Layer]) -> dict[str, Layer] | None:

@@ -8,35 +8,36 @@ Reading = list[tuple[Layer, Layer]]  # theirs, ours
 
 
 def by_order(theirs: list[Layer], ours: list[Layer]) -> list[Reading]:
-    """Every way of reading their layers as ours that has all shapes right. A state dict lists layers as the author's
-    code makes them: in the order of computation, but for shortcuts, which stand at the same place in every block.
+    """Every way of reading their layers as ours in which all shapes fit.
 
-    ValueError when there is none, naming the first layer that does not fit."""
+    A state dict lists layers as the author's code makes them: in the order of computation, but for shortcuts, which
+    have the same index in every block. ValueError when there is no such way, naming the first layer that does not fit.
+    """
     readings = [list(zip(theirs, order, strict=False)) for order in _orders(ours)]
     entry = ours[0].path
     right = [_right(reading, entry) for reading in readings]
-    found = [reading for reading, count in zip(readings, right, strict=True) if count == len(theirs) == len(ours)]
-    if not found:
+    fitting = [reading for reading, count in zip(readings, right, strict=True) if count == len(theirs) == len(ours)]
+    if not fitting:
         best = max(right)
         raise ValueError(_misfit(readings[right.index(best)][best:], len(theirs), len(ours)))
-    return found
+    return fitting
 
 
 def _orders(ours: list[Layer]) -> list[list[Layer]]:
-    """Our layers with the shortcut of every block at place 0, 1, 2, ... among its layers."""
+    """Our layers with the shortcut of every block at index 0, 1, 2, ... among its layers."""
     blocks = [list(group) for _, group in groupby(ours, key=lambda layer: layer.path.split(".")[:3])]
     orders: list[list[Layer]] = []
-    for place in range(max(map(len, blocks)), -1, -1):
-        order = [layer for block in blocks for layer in _shortcut_at(place, block)]
+    for index in range(max(map(len, blocks)), -1, -1):
+        order = [layer for block in blocks for layer in _shortcut_at(index, block)]
         if order not in orders:
             orders.append(order)
     return orders
 
 
-def _shortcut_at(place: int, block: list[Layer]) -> list[Layer]:
+def _shortcut_at(index: int, block: list[Layer]) -> list[Layer]:
     shortcut = [layer for layer in block if ".shortcut" in layer.path]
     rest = [layer for layer in block if ".shortcut" not in layer.path]
-    return rest[:place] + shortcut + rest[place:]
+    return rest[:index] + shortcut + rest[index:]
 
 
 def _right(reading: Reading, entry: str) -> int:
@@ -55,9 +56,9 @@ def _misfit(rest: Reading, theirs: int, ours: int) -> str:
 
 
 def ambiguity(readings: list[Reading]) -> str:
-    """The first layer that two readings place differently."""
-    for places in zip(*readings, strict=True):
-        ours = list(dict.fromkeys(layer.path for _, layer in places))
+    """The first of their layers that two readings take for different ones of ours."""
+    for pairs in zip(*readings, strict=True):
+        ours = list(dict.fromkeys(layer.path for _, layer in pairs))
         if len(ours) > 1:
-            return f"{places[0][0].path} can be {' or '.join(ours)}"
+            return f"{pairs[0][0].path} can be {' or '.join(ours)}"
     raise AssertionError("readings differ")

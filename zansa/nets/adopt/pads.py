@@ -1,5 +1,6 @@
-"""Where padded shortcuts put their zero channels: behind the others here (He et al. 2015, the authors' code), half
-before and half behind in akamaster/pytorch_resnet_cifar10. A matter of the order of channels alone."""
+"""Where padded shortcuts put their zero channels. Here they come after the others (He et al. 2015, the authors' code);
+in akamaster/pytorch_resnet_cifar10 half of them come before and half after. This is a matter of the order of channels
+alone."""
 
 import torch
 from torch import Tensor
@@ -17,18 +18,18 @@ def widening(net: Net) -> list[Row]:
 def recentred(tensors: dict[str, Tensor], net: Net) -> dict[str, Tensor]:
     """A state dict whose author puts zero channels on both sides, with the channels in our order."""
     table = lower(net)
-    order: dict[str, Tensor] = {}  # of an axis: the author's channel at each place of ours
+    order: dict[str, Tensor] = {}  # of an axis: the author's channel at each index of ours
     for row in widening(net):
         before = order.get(row.x, torch.arange(table.width[row.x]))
         first = (table.width[row.y] - len(before)) // 2
         new = torch.arange(table.width[row.y])
         new = torch.cat([new[:first], new[first + len(before) :]])
         order[row.y] = torch.cat([before + first, new])
-    found = dict(tensors)
+    moved = dict(tensors)
     for row in table.rows:
         for name in [name for name in tensors if name.rpartition(".")[0] == row.path]:
-            found[name] = _reordered(found[name], row, order)
-    return found
+            moved[name] = _reordered(moved[name], row, order)
+    return moved
 
 
 def _reordered(value: Tensor, row: Row, order: dict[str, Tensor]) -> Tensor:

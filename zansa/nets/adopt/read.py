@@ -23,9 +23,12 @@ _INPUTS = {
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file from elsewhere: safetensors, ONNX (.onnx, the weights of its layers alone, by the order
-    of computation), or a torch checkpoint read with weights_only=True. Dicts around the tensors ("state_dict",
-    "model", ...) are opened. ValueError when the file is none of these."""
+    """The tensors of a file from elsewhere.
+
+    The file is safetensors, ONNX (.onnx: the weights of its layers alone, by the order of computation), or a torch
+    checkpoint that is read with weights_only=True. Dicts around the tensors ("state_dict", "model", ...) are opened.
+    ValueError when the file is none of these.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -76,16 +79,16 @@ def _onnx(path: Path) -> dict[str, Tensor]:
 def _weights_of(node: Any, number: int, values: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of one node under the author's path, where a name of theirs tells it."""
     roles = _INPUTS.get(node.op_type, ())
-    found = {role: (name, values[name]) for role, name in zip(roles, node.input[1:], strict=False) if name in values}
-    if "weight" not in found:
+    by_role = {role: (name, values[name]) for role, name in zip(roles, node.input[1:], strict=False) if name in values}
+    if "weight" not in by_role:
         return {}
-    paths = [match[1] for role, (name, _) in found.items() if (match := re.fullmatch(rf"(.+)\.{role}", name))]
+    paths = [match[1] for role, (name, _) in by_role.items() if (match := re.fullmatch(rf"(.+)\.{role}", name))]
     path = paths[-1] if paths else f"{node.op_type.lower()}{number}"  # the mean of a norm is never shared
     attributes = {attribute.name: attribute for attribute in node.attribute}
-    tensors = {f"{path}.{role}": value for role, (_, value) in found.items()}
+    tensors = {f"{path}.{role}": value for role, (_, value) in by_role.items()}
     if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _integer(attributes, "transB")):
         tensors[f"{path}.weight"] = tensors[f"{path}.weight"].T
-    if "running_var" in found and "epsilon" in attributes:  # ours is 1e-5
+    if "running_var" in by_role and "epsilon" in attributes:  # ours is 1e-5
         tensors[f"{path}.running_var"] = tensors[f"{path}.running_var"] + attributes["epsilon"].f - 1e-5
     return tensors
 

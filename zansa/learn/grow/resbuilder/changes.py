@@ -1,4 +1,4 @@
-"""What a search by ResBuilder does to the network: insertion, MorphNet, deletion."""
+"""What a search by ResBuilder does to the network: insertions, MorphNet, deletions."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def prepare(task: Task, search: Search) -> Iterator[Event]:
 
 
 def insert(task: Task, search: Search) -> Event:
-    """A block at a random place; drawn again while the network's widths are those of an earlier one."""
+    """Insert a block at a random index, drawn again while the network's widths would be those of an earlier one."""
     rng = seeds.insertion(task.recipe.seed, search.run)
     for _ in range(DRAWS):
         edit = draw_insertion(task.module.net, task.switches, rng)
@@ -60,7 +60,7 @@ def insert(task: Task, search: Search) -> Event:
 
 
 def draw_insertion(net: Net, switches: Switches, rng: np.random.Generator) -> Insert:
-    """A new block: a stage drawn evenly, then a place in it; as wide inside as the stream is."""
+    """A new block: its stage is drawn evenly, then its index in the stage. It is as wide inside as the stream is."""
     i = int(rng.integers(len(net.stages)))
     stage = net.stages[i]
     return _insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
@@ -75,7 +75,7 @@ def _kind(switches: Switches) -> str:
 
 
 def _first(stage: Stage) -> int:
-    """The first place where a block may come or go: not before the one that sets the stage's shape."""
+    """The first index where a block may come or go: the block that sets the stage's shape stays first."""
     return 0 if stage.shortcut == "identity" else 1
 
 
@@ -86,7 +86,7 @@ def signature(net: Net) -> list[int]:
 
 
 def morph(task: Task, search: Search, exact: bool) -> Iterator[Event]:
-    """What is dead goes, and what is left is stretched toward the budget."""
+    """Take away what is dead, and stretch what is left toward the budget."""
     yield from _clear(task, search)
     ranks = _ranks(task.module.net, search)
     alive = {axis: max(1, rank.alive) for axis, rank in ranks.items()}
@@ -107,14 +107,14 @@ def morph(task: Task, search: Search, exact: bool) -> Iterator[Event]:
 
 
 def _clear(task: Task, search: Search) -> Iterator[Event]:
-    """Blocks with an inner axis without a living channel go, where they may."""
+    """Take away blocks that have an inner axis without a living channel, where they may go."""
     for i, j in _places(task.module.net):
         if any(rank.alive == 0 for rank in search.marks[i][j].ranks) and _may_go(task.module.net, (i, j)):
             yield change(task, search, Delete(stage=i, at=j), "delete", "no inner channel of the block is alive")
 
 
 def _places(net: Net) -> list[Place]:
-    """All blocks, the last first, so that those to come keep their places when one goes."""
+    """Stage and index of all blocks, the last first, so that the others keep their indices when one goes."""
     return [(i, j) for i, stage in enumerate(net.stages) for j in reversed(range(len(stage.blocks)))]
 
 
@@ -156,7 +156,7 @@ def _generator(task: Task, search: Search) -> torch.Generator:
 
 
 def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) -> Event:
-    """Change the network, what is known of its blocks, and the journal, whose line is returned. The method predicts
+    """Change the network, what is known of its blocks, and the journal; returns the journal's line. The method predicts
     nothing, so gain and error are None."""
     module = task.module
     before, weights = cost(module.net).macs, module.state_dict()
@@ -207,17 +207,18 @@ def judge(task: Task, search: Search) -> Iterator[Event]:
 
 
 def may_delete(run: int, length: Length, rise: float) -> bool:
-    """Not in the first run of all, and not while the accuracy rises by more than GAIN, but for the first of a cycle."""
+    """Whether blocks may go after this run: after the first run of a cycle, or when the accuracy rises by no more than
+    GAIN; never after the very first run."""
     return run > 0 and (run % (1 + length.inserts) == 0 or rise <= GAIN)
 
 
 def measure(task: Task, search: Search) -> None:
-    """The sizes of all blocks and the ranks of all channels, by the weights of now."""
+    """Measure the sizes of all blocks and the ranks of all channels by their present weights."""
     net, relative = task.module.net, task.switches.relative_thresholds
     search.unshrunk = cost(net).macs
-    found = worths(task.module, relative)
-    ranks = {axis: Rank(order=found[axis].argsort(descending=True, stable=True).tolist(),
-                        alive=int((found[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
+    by_axis = worths(task.module, relative)
+    ranks = {axis: Rank(order=by_axis[axis].argsort(descending=True, stable=True).tolist(),
+                        alive=int((by_axis[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
     search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
     for i, stage in enumerate(net.stages):
         for j, block in enumerate(stage.blocks):
@@ -227,7 +228,7 @@ def measure(task: Task, search: Search) -> None:
 
 
 def block_size(network: Network, place: Place, relative: bool = False) -> float:
-    """The smallest mean |W| among the kernels of a block's branch, in units of the size below which it goes."""
+    """The smallest mean |W| among the kernels of a block's branch, in units of the size below which the block goes."""
     path = f"stages.{place[0]}.{place[1]}.branch"
     rows = [row for row in lower(network.net).rows if row.op == "conv" and row.path.startswith(path)]
     kernels = [network.get_parameter(f"{row.path}.weight").detach() for row in rows]

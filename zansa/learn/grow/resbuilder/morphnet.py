@@ -1,10 +1,10 @@
-"""MorphNet (Gordon et al. 2018, 1711.06798) as ResBuilder uses it: a group LASSO on filters, weighted by the FLOPs
-that they cost, and the arithmetic that makes a network narrower by what is dead and wider toward a budget.
+"""MorphNet (Gordon et al. 2018, 1711.06798) as ResBuilder uses it: a group LASSO on filters, weighted by the FLOPs that
+they cost, and the arithmetic that makes a network narrower by what is dead and wider toward a budget.
 
-A FLOP is half a multiply-add here, as in the authors' code: every price is twice that of `arch.cost`. What a channel
-is worth is the root mean square r of the weights of the filter that writes it. Convolutions whose outputs are added
-share their channels: such a residual group has the largest r of its members. A padded shortcut ties the channels of
-the stream before it to the first ones of the stream behind it.
+A FLOP is half a multiply-add here, as in the authors' code: every price is twice that of `arch.cost`. What a channel is
+worth is the root mean square r of the weights of the filter that writes it. Convolutions whose outputs are added share
+their channels: such a residual group has the largest r of its members. A padded shortcut ties the channels of the
+stream before it to the first channels of the stream after it.
 """
 
 import math
@@ -28,8 +28,9 @@ FANS_AT_64 = 2 * 9 * 64  # inputs and outputs of a weight of a 3x3 convolution f
 def term(network: Network, relative: bool = False) -> Tensor:
     """The regulariser R, a scalar: the sum over convolutions and linear layers of C (A_in sum r_out + A_out sum r_in).
 
-    C: FLOPs of one weight; A: alive channels, constants here. The gradient of a residual group's r reaches only the
-    member with the largest. The image has r = 0. relative: see `limit`. ValueError for steps other than plain ones.
+    C is the FLOPs of one weight; A counts alive channels, which are constants here. The gradient of a residual group's
+    r reaches only the member with the largest r. Channels of the input have r = 0. For `relative` see `limit`.
+    ValueError for steps other than plain ones.
     """
     table = _plain(network.net)
     count = {axis: mask.sum() for axis, mask in alive(network, relative).items()}
@@ -40,8 +41,8 @@ def term(network: Network, relative: bool = False) -> Tensor:
 
 
 def alive(network: Network, relative: bool = False) -> dict[str, Tensor]:
-    """For every axis which channels are alive, bool: where the r of any member of the residual group is above ALIVE.
-    The image's channels are. relative: see `limit`."""
+    """For every axis which channels are alive, as booleans: those for which the r of any member of the residual group
+    is above ALIVE. Channels of the input always are. For `relative` see `limit`."""
     return {axis: worth > 1 for axis, worth in worths(network, relative).items()}
 
 
@@ -49,14 +50,17 @@ def alive(network: Network, relative: bool = False) -> dict[str, Tensor]:
 def worths(network: Network, relative: bool = False) -> dict[str, Tensor]:
     """For every axis the r of its channels, in units of the limit above which they are alive."""
     table = _plain(network.net)
-    found = _worth(network, table, lambda weight: limit(ALIVE, weight, relative))
-    found["input"] = torch.full_like(found["input"], torch.inf)
-    return found
+    by_axis = _worth(network, table, lambda weight: limit(ALIVE, weight, relative))
+    by_axis["input"] = torch.full_like(by_axis["input"], torch.inf)
+    return by_axis
 
 
 def limit(base: float, weight: Tensor, relative: bool) -> float:
-    """The size below which a weight counts as dead: `base`, as published; or, relative, in proportion to the size of
-    Glorot's fresh weights, and equal to `base` for 3x3 convolutions from 64 to 64 channels."""
+    """The size below which a weight counts as dead.
+
+    It is `base`, as published. With `relative` it is in proportion to the size of Glorot's fresh weights, and equal to
+    `base` for 3x3 convolutions from 64 to 64 channels.
+    """
     return base * math.sqrt(FANS_AT_64 / fans(weight)) if relative else base
 
 
@@ -66,7 +70,7 @@ def fans(weight: Tensor) -> int:
 
 
 def flops(net: Net, count: Mapping[str, int] | None = None) -> int:
-    """FLOPs of one image when each axis has so many channels alive (default: all), by convolutions and linear layers;
+    """FLOPs of one sample when each axis has so many channels alive (default: all), by convolutions and linear layers;
     twice the multiply-adds of `arch.cost`."""
     table = lower(net)
     width = table.width | dict(count or {})
@@ -74,7 +78,7 @@ def flops(net: Net, count: Mapping[str, int] | None = None) -> int:
 
 
 def coefficient(row: Row) -> float:
-    """FLOPs of one weight from one channel to another: 2 for each place where it is applied, of a linear layer 2."""
+    """FLOPs of one weight from one channel to another: 2 for each position where it is applied; 2 of a linear layer."""
     return 2 * row.copies * row.kernel ** len(row.size) * prod(row.size) / row.groups
 
 
@@ -91,7 +95,7 @@ def _plain(net: Net) -> Table:
 
 
 def _worth(network: Network, table: Table, unit: Callable[[Tensor], float]) -> dict[str, Tensor]:
-    """For every axis the largest r of each channel among those who write it, each in a unit of its own."""
+    """For every axis the largest r of each channel among the layers that write it, each in a unit of its own."""
     tied = _tied(table)
     members: dict[str, list[Tensor]] = {}
     for row in weighted(table):
@@ -99,7 +103,7 @@ def _worth(network: Network, table: Table, unit: Callable[[Tensor], float]) -> d
         r = (weight.float().square().flatten(1).mean(1) + EPSILON).sqrt()
         members.setdefault(tied[row.y], []).append(r / unit(weight))
     members["input"] = [torch.zeros_like(r[:1]).expand(table.width["input"]) for r in members["classes"]]
-    group = {axis: _largest(found) for axis, found in members.items()}
+    group = {axis: _largest(values) for axis, values in members.items()}
     return {axis: group[tied[axis]][:width] for axis, width in table.width.items()}
 
 
@@ -119,16 +123,19 @@ def _largest(members: list[Tensor]) -> Tensor:
 
 
 def published_widths(alive: Mapping[str, int], unshrunk: int, target: int, blend: float = BLEND) -> dict[str, int]:
-    """New widths as published: floor(e floor(w c) + (1 - e) c) with w = sqrt(target / unshrunk) of the alive counts c.
-    `unshrunk`: the price of the network before anything dead was taken from it, so the target is missed. At least 1.
-    Prices in any one unit."""
+    """New widths as published: floor(e floor(w c) + (1 - e) c) with w = sqrt(target / unshrunk) of the alive counts c,
+    and at least 1.
+
+    `unshrunk` is the price of the network before anything dead was taken from it, so the target is missed. Both prices
+    are in the same unit, whichever it is.
+    """
     factor = math.sqrt(target / unshrunk)
     return {axis: max(1, floor(blend * floor(factor * c) + (1 - blend) * c)) for axis, c in alive.items()}
 
 
 def exact_widths(net: Net, alive: Mapping[str, int], target: int) -> dict[str, int]:
-    """The widths max(1, floor(w c)) of the alive counts c for the largest number w (of the machine's) at which
-    the FLOPs are no more than the target; by bisection. ValueError when one channel everywhere is too much."""
+    """The widths max(1, floor(w c)) of the alive counts c, for the largest floating-point number w at which the FLOPs
+    are no more than the target, by bisection. ValueError when one channel everywhere is too much."""
     low, high = 0.0, 1.0
     if (least := flops(net, _times(alive, low))) > target:
         raise ValueError(

@@ -1,16 +1,19 @@
-"""ResBuilder (Burghoff et al. 2023, 2308.08504) as the authors' code has it, each of its known faults behind a switch.
+"""ResBuilder (Burghoff et al. 2023, 2308.08504) as the authors' code has it; each of its known faults can be switched
+off.
 
-Seven cycles. A cycle trains a network from scratch, then three times inserts a block at random and trains on. Blocks
-whose weights have shrunk go; between two cycles dead channels go, and all widths are stretched toward the budget
-(see `morphnet`). The same constants for all data.
+There are seven cycles. A cycle trains a network from scratch, then three times inserts a block at random and trains on.
+Blocks whose weights have shrunk go. Between two cycles dead channels go, and all widths are stretched toward the budget
+(see `morphnet`). The same constants serve all data.
 
-What has no place in our networks. Segments: the authors cut a net at its pools, draw a segment evenly and then a place
-in it; here a stage is a segment, whatever halves its maps, and the segment of the last, global pool is left out, since
-nothing but the classifier stands behind that pool: its share falls on the stages evenly. A stage keeps a block and an
-axis a channel, and the first block of a stage that changes the shape stays, however dead. Convolutions have no
-biases, the norm before the stem is the normalisation of the data, and there is one linear layer at the end.
-Left out, because nothing depends on them: the two side runs without the group LASSO beside every run, whose only use
-is the price of the unshrunk network, counted here; and the epoch with frozen weights at the end of a cycle.
+Some of it cannot be expressed in our networks. The authors cut a net into segments at its pools, draw a segment evenly
+and then an index in it. Here a stage is a segment, whatever halves its maps; the segment of the last, global pool is
+left out, because only the classifier follows that pool, and its share falls on the stages evenly. A stage keeps one
+block and an axis one channel, and the first block of a stage that changes the shape stays, however dead. Convolutions
+have no biases, the norm before the stem is the normalisation of the data, and there is one linear layer at the end.
+
+Two things are left out because nothing depends on them: the side runs without the group LASSO beside every run, whose
+only use is the price of the unshrunk network, which is counted here; and the epoch with frozen weights at the end of a
+cycle.
 """
 
 import json
@@ -62,14 +65,15 @@ from .values import (
 
 def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
                length: Length | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
-    """Search in place from the network in `module` toward `macs` multiply-adds, half the authors' FLOPs; yields what
-    happens: "start" (or "resumed"), "edit", "step", "epoch", "trained" and "done".
+    """Search in place from the network in `module` toward `macs` multiply-adds, which are half the authors' FLOPs;
+    yields "start" (or "resumed"), "edit", "step", "epoch", "trained" and "done" events.
 
-    parts.test must be empty: nothing here may see it. `recipe` gives batch, device and seed; with the switches also how
-    the runs and the final network are trained. With `checkpoint` the state after every run is kept in that file, and
-    that within a run beside it; a later call with the same arguments goes on to the same result. "resumed" and "done"
-    carry the journal up to there: edits that were told since the last finished run are told again, and the selection
-    takes back those that came after the chosen network. ValueError for networks, parts or budgets that cannot be.
+    parts.test must be empty, because nothing here may see it. `recipe` gives batch, device and seed; together with the
+    switches it says how the runs and the final network are trained. With `checkpoint` the state after every run is kept
+    in that file, and the state within a run beside it; a later call with the same arguments goes on to the same result.
+    "resumed" and "done" carry the journal up to there: edits that were told since the last finished run are told again,
+    and the selection takes back those that came after the chosen network. ValueError for networks, parts or budgets
+    that cannot be.
     """
     task = task_of(module, data, parts, recipe, macs, switches, length or Length(), checkpoint)
     key = json.dumps([module.net.to_json(), macs, recipe.model_dump_json(), switches.model_dump_json(),
@@ -92,10 +96,13 @@ def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, mac
 
 
 def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Switches = PUBLISHED) -> Net:
-    """The authors' "EmptyNet" (one convolution, pools, a linear layer; its widths are not published) as near as our
-    networks come: a stem of 16 channels, and behind it one stage for each map that is halved until its shorter side has
-    8 pixels. A stage must have a block, so each gets one with a single inner channel; a halving one takes the mean of
-    2x2 and a 1x1 convolution as its way around."""
+    """The authors' "EmptyNet" as nearly as our networks can be: one convolution, pools, and a linear layer, whose
+    widths are not published.
+
+    It is a stem of 16 channels, followed by one stage for each time that the map is halved until its shorter side has 8
+    pixels. A stage must have a block, so each gets one with a single inner channel. In a stage that halves, the
+    shortcut takes the mean of 2x2 and a 1x1 convolution.
+    """
     stem = stem_for(size, EMPTY_WIDTH, act=not switches.preactivation)
     side = -(-min(size) // (stem.stride * (2 if stem.pool else 1)))
     first = Stage(
@@ -111,13 +118,16 @@ def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Swit
 
 
 def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The validation part cut in two, class by class, groups kept together: the half that decides when decisions are
-    taken apart, and the half whose accuracy is claimed. ValueError when there are not two images or groups."""
+    """The validation part cut in two, class by class, with groups kept together.
+
+    Returns the half that decides when decisions are taken apart, and the half whose accuracy is claimed. ValueError
+    when there are not two samples or groups.
+    """
     units = np.arange(len(val)) if data.groups is None else np.unique(data.groups[val], return_inverse=True)[1]
     first = np.unique(units, return_index=True)[1]
     if len(first) < 2:
         raise ValueError(
-            f"the validation part has {len(first)} image(s) or group(s); the search needs two, one to decide by and "
+            f"the validation part has {len(first)} sample(s) or group(s); the search needs two, one to decide by and "
             "one to claim: give it a larger share"
         )
     order = np.lexsort((np.random.default_rng(seed).permutation(len(first)), data.labels[val][first]))
@@ -133,7 +143,7 @@ def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: 
           checkpoint: Path | None) -> Task:  # fmt: skip
     if len(parts.test):
         raise ValueError(
-            f"the search was given {len(parts.test)} test images; it must not see them: pass Parts with an empty test"
+            f"the search was given {len(parts.test)} test samples; it must not see them: pass Parts with an empty test"
         )
     _refuse_net(module.net, switches)
     exact_widths(module.net, dict.fromkeys(_free(module.net), 1), 2 * macs)  # too small a budget is refused now
@@ -181,7 +191,7 @@ def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
 
 
 def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, final: bool = False) -> Recipe:
-    """How a run is trained: to its last epoch, at a constant rate; the final one as the recipe says."""
+    """How a run is trained: to its last epoch, at a constant rate. The final run is trained as the recipe says."""
     changes: dict[str, Any] = {"seed": seeds.of_run(recipe.seed, run)}
     if not (final and switches.annealed_sgd):
         changes |= {"keep": "last", "patience": 0.0, "hold": 1 - recipe.warmup}
@@ -196,7 +206,7 @@ def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, fin
 
 
 def penalty(relative: bool = False) -> Callable[[Network], Tensor]:
-    """What is added to the loss: the group LASSO on channels and the LASSO on layers."""
+    """A function that gives what is added to the loss: the group LASSO on channels and the LASSO on layers."""
     return lambda network: LAMBDA_MORPH * term(network, relative) + layer_lasso(network)
 
 
@@ -208,21 +218,21 @@ def layer_lasso(network: Network) -> Tensor:
 
 
 def _figures(task: Task) -> Event:
-    """Loss and accuracy on the validation part, and the accuracies by which is decided and which are claimed."""
+    """Loss and accuracy on the validation part, the accuracy that decides, and the accuracy that is claimed."""
     device = choose_device(task.recipe.device)
-    found = logits(task.module.to(device), task.data, task.parts.val)
+    answers = logits(task.module.to(device), task.data, task.parts.val)
     task.module.cpu()
     labels = torch.from_numpy(task.data.labels[task.parts.val])
-    right = (found.argmax(1) == labels).double().numpy()
+    right = (answers.argmax(1) == labels).double().numpy()
     return {
-        "val_loss": functional.cross_entropy(found, labels).item(), "val_accuracy": float(right.mean()),
+        "val_loss": functional.cross_entropy(answers, labels).item(), "val_accuracy": float(right.mean()),
         "decided_by": float(right[np.isin(task.parts.val, task.decide)].mean()),
         "claimed": float(right[np.isin(task.parts.val, task.claim)].mean()),
     }  # fmt: skip
 
 
 def _choose(task: Task, search: Search) -> Iterator[Event]:
-    """The best network within the budget; where none was, the last one, made to fit."""
+    """Take the best network within the budget; where there was none, take the last one and make it fit."""
     if search.best is None:
         yield from morph(task, search, exact=True)
     else:
@@ -246,12 +256,12 @@ def _place(task: Task, search: Search) -> Event:
 
 
 def _within(task: Task, run: int) -> Path | None:
-    """The checkpoint of a training."""
+    """The file of the checkpoint of one training."""
     return None if task.checkpoint is None else task.checkpoint.with_suffix(f".run{run}{task.checkpoint.suffix}")
 
 
 def _write(task: Task, search: Search) -> None:
-    """Save all that is known, whole or not at all; then the checkpoint of the training that is done may go."""
+    """Save all that is known, whole or not at all. Then the checkpoint of the training that is done may go."""
     if task.checkpoint is None:
         return
     buffer = BytesIO()

@@ -16,36 +16,41 @@ from ...recipe import Recipe
 LAMBDA_MORPH, LAMBDA_1, LAMBDA_2 = 1e-7, 1e-8, 1e-5  # group LASSO; sum of |W|; sum of W^2
 KILL = 1e-3  # mean |W| of a kernel below which its block goes
 GAIN = 0.015  # rise of the accuracy above which no block goes
-DRAWS = 9  # of a place, until it gives a network that was not there before
+DRAWS = 9  # how often an index is drawn, until it gives a network that was not there before
 FINEST = 8  # pixels: an empty network halves its maps until their shorter side has no more
 EMPTY_WIDTH = 16
 Place = tuple[int, int]  # stage, block
 
 
 class Switches(BaseModel):
-    """The faults of the published code. False reproduces one, True mends it.
+    """The faults of the published code. False reproduces one, True mends it. Each line says first what False does, then
+    what True does.
 
     prompt_deletion: blocks are judged by the weights of the run before; by those of this run.
     any_block_deletable: only inserted blocks can go; all can.
-    relative_thresholds: a weight counts as dead below one size for all widths; in proportion to fresh weights.
+    relative_thresholds: a weight counts as dead below one size for all widths; below a size in proportion to fresh
+        weights.
     exact_budget: widths are stretched by what was needed before they shrank, and half of the way; by the largest factor
-    that the budget allows.
-    decisions_apart: decisions read the images whose accuracy is claimed; others. No decision of ours may read the test
-    part, so the validation part is cut in two (see `halves`): one half plays the role of the authors' test set, whose
-    accuracy they both claim and decide by; the other half decides when this is on. Trainings are the same.
-    preserving_insertion: a new block begins with Glorot's weights; as the identity, by a learned scalar if steps have
-    one.
+        that the budget allows.
+    decisions_apart: the samples whose accuracy is claimed decide; other samples do. No decision of ours may read the
+        test part, so the validation part is cut in two (see `halves`): one half plays the role of the authors' test
+        set, whose accuracy they both claim and decide by; the other half decides when this is on. Trainings are the
+        same.
+    preserving_insertion: a new block begins with Glorot's weights; it begins as the identity, by a learned scalar if
+        steps have one.
     duplicates_allowed: the search stops with an error when nine draws gave only networks that were there before; the
-    ninth is taken.
-    kept_weights: every cycle begins with fresh weights; with the weights that are left.
-    preactivation: a branch ends in a ReLU (branch "resbuilder"); the pre-activation form (branch "preact_basic").
-    annealed_sgd: Adam at a constant 1e-3; the recipe's optimiser at its constant peak rate, and its schedule at last.
-    natural_augmentation: all images are mirrored; only what the recipe says.
-    best_selected: the last network is the result, with its weights, whatever it costs; the best within the budget,
-    trained once more by the recipe without the regularisers.
+        ninth is taken.
+    kept_weights: every cycle begins with fresh weights; it begins with the weights that are left.
+    preactivation: a branch ends in a ReLU (branch "resbuilder"); it has the pre-activation form (branch
+        "preact_basic").
+    annealed_sgd: Adam runs at a constant 1e-3; the recipe's optimiser runs at its constant peak rate, and with its
+        schedule in the final training.
+    natural_augmentation: all images are mirrored; only what the recipe says is done.
+    best_selected: the last network is the result, with its weights, whatever it costs; the best within the budget is,
+        trained once more by the recipe without the regularisers.
 
-    Left to our own policy: a better place for a block, a scalar on each block in place of the LASSO on its weights,
-    other groups than those of the maximum.
+    Our own policy does more: it chooses better where a block comes, has a scalar on each block in place of the LASSO on
+    its weights, and other groups than those of the maximum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +74,7 @@ MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
 class Length(BaseModel):
-    """How long to search: cycles of 1 + `inserts` trainings ("runs") of so many epochs each."""
+    """How long to search: so many cycles of 1 + `inserts` trainings ("runs"), each of so many epochs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,20 +84,29 @@ class Length(BaseModel):
 
     @property
     def runs(self) -> int:
-        """Trainings of the whole search, without a final one."""
+        """How many trainings the whole search has, without a final one."""
         return self.cycles * (1 + self.inserts)
 
 
 class Rank(BaseModel):
-    """The channels of an axis, the largest first, and how many of them are alive."""
+    """The channels of an axis by their worth.
+
+    order: the channels, the largest first.
+    alive: how many of them are alive.
+    """
 
     order: list[int]
     alive: int
 
 
 class Mark(BaseModel):
-    """What is known of a block: whether it was inserted, the size of its smallest kernel after the last run in units
-    of the size below which it goes (None: it has not been through one), and the ranks of its inner axes."""
+    """What is known of a block.
+
+    inserted: whether the search has inserted it.
+    size: the size of its smallest kernel after the last run, in units of the size below which it goes; None before its
+        first run.
+    ranks: the ranks of its inner axes.
+    """
 
     inserted: bool = False
     size: float | None = None
@@ -100,7 +114,12 @@ class Mark(BaseModel):
 
 
 class Best(BaseModel):
-    """The best network within the budget: its description, the accuracy that decided, and how many edits led to it."""
+    """The best network within the budget.
+
+    net: its description.
+    accuracy: the accuracy that decided.
+    edits: how many edits led to it.
+    """
 
     net: str
     accuracy: float
@@ -108,10 +127,22 @@ class Best(BaseModel):
 
 
 class Search(BaseModel):
-    """All that is known between two runs. `run`: how many are done; `step`: of all trainings together; `work`:
-    multiply-adds so far, three forward passes for a step; `unshrunk`: multiply-adds of the network of the last run;
-    `accuracy`: by which it was judged; `used`: the widths of all networks so far, layer by layer; `best_weights`: of
-    the best network."""
+    """All that is known between two runs.
+
+    key: the settings of the search; a search with others cannot go on from here.
+    run: how many runs are done.
+    step: steps of all trainings together.
+    work: multiply-adds so far, three forward passes for a step.
+    marks: what is known of each block, stage by stage.
+    streams: the ranks of the streams' axes, by their names.
+    unshrunk: multiply-adds of the network of the last run.
+    accuracy: the accuracy by which that network was judged.
+    figures: its figures on the validation part.
+    used: the widths of all networks so far, layer by layer.
+    best: the best network within the budget; None where there was none.
+    journal: all edits so far.
+    best_weights: the weights of the best network.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -131,13 +162,24 @@ class Search(BaseModel):
 
 
 class Task(NamedTuple):
-    """What the search is about; the module changes, the rest stays."""
+    """What the search is about. The module changes, the rest stays.
+
+    module: the network.
+    data, parts: the samples; parts.test is empty.
+    decide: indices of the samples that decide.
+    claim: indices of the samples whose accuracy is claimed.
+    recipe: batch, device and seed, and how the final network is trained.
+    macs: the budget in multiply-adds.
+    switches: which faults are mended.
+    length: how long to search.
+    checkpoint: the file in which the search is kept; None: it is not kept.
+    """
 
     module: Network
     data: Dataset
     parts: Parts
-    decide: np.ndarray  # indices of the images by which is decided
-    claim: np.ndarray  # of those whose accuracy is claimed
+    decide: np.ndarray  # indices of the samples that decide
+    claim: np.ndarray  # indices of the samples whose accuracy is claimed
     recipe: Recipe
     macs: int
     switches: Switches
@@ -149,7 +191,7 @@ class Task(NamedTuple):
         return min(self.recipe.batch, len(self.parts.train))
 
     def steps(self, epochs: int) -> int:
-        """Steps of a training of so many epochs."""
+        """How many steps a training of so many epochs has."""
         return len(self.parts.train) // self.batch * epochs
 
     @property
