@@ -116,7 +116,7 @@ def test_the_bytes_are_nearly_those_of_the_exported_file():
 
 
 def test_starts_without_torch():
-    check = "import sys, zansa.deploy.timing, zansa.arch.budget; sys.exit('torch' in sys.modules)"
+    check = "import sys, zansa.deploy.clock.timing, zansa.arch.budget; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
@@ -232,13 +232,16 @@ def test_no_answer_is_taken_for_another_after_an_interruption(warm):
 def test_the_measuring_process_imports_what_this_one_does(tmp_path):
     """Not the modules of the same name that lie beside the images."""
     (tmp_path / "token.py").write_text("raise RuntimeError")
-    code = f"import sys; sys.path[:] = {sys.path!r}; from zansa.deploy import stopwatch; print(stopwatch.pace())"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from zansa.deploy.clock import stopwatch; print(stopwatch.pace())"
     asked = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert float(asked.stdout) > 0, asked.stderr
 
 
 def test_the_measuring_process_ends_with_the_one_that_asks():
-    ask = "import os, signal; from zansa.deploy import stopwatch as s; s.pace(); print(s._process().pid, flush=True);"
+    ask = (
+        "import os, signal; from zansa.deploy.clock import stopwatch as s; s.pace();"
+        "print(s._process().pid, flush=True);"
+    )
     asked = subprocess.run([sys.executable, "-c", ask + "os.kill(os.getpid(), signal.SIGKILL)"], capture_output=True)
     assert asked.returncode == -signal.SIGKILL
     stat, end = Path(f"/proc/{int(asked.stdout)}/stat"), time.monotonic() + 60
@@ -257,6 +260,20 @@ def test_a_part_is_measured_once(warm):
     warm.ms(a_net(16, 3, hidden=12))  # another last block, and nothing else
     assert len(warm.parts) == len(known) + 1
     assert all(warm.parts[key] == time for key, time in known.items())
+
+
+def test_how_long_is_measured_is_the_askers_to_say(monkeypatch, tmp_path):
+    """Tables of other times are other tables."""
+    files = set()
+    for said, share in ((None, 1.0), ("", 1.0), ("1", 1.0), ("0.05", 0.05)):
+        monkeypatch.delenv(stopwatch.WATCH) if said is None else monkeypatch.setenv(stopwatch.WATCH, said)
+        assert stopwatch.watch() == share
+        files.add(timing._file(tmp_path))
+    assert len(files) == 2
+    for nonsense in ("0", "-1", "nan", "inf", "quick"):
+        monkeypatch.setenv(stopwatch.WATCH, nonsense)
+        with pytest.raises(ValueError, match=f"ZANSA_WATCH='{nonsense}' is no share of the usual measuring time"):
+            timer(tmp_path)
 
 
 def test_parts_that_compute_alike_share_a_name():

@@ -1,0 +1,3 @@
+import os
+
+os.environ["ZANSA_WATCH"] = "0.1"
