@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from command import STEADY, fill, zansa
 from laws import small_net
 from safetensors.numpy import load_file
-from test_cli import STEADY, fill, zansa
 from test_grow import a_set
 
 from zansa.learn import several
@@ -25,6 +25,7 @@ SHORT = ["--epochs", "7", "--batch", "16", "--device", "cpu", *STEADY]
 PLAIN = """
 import sys
 import torch
+from command import STEADY, fill, zansa
 from laws import small_net
 from test_grow import a_set
 from zansa.learn import several
