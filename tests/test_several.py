@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,14 @@ def run(*words, **more):
     return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
 
 
+def family(pid):
+    """A process and those that it has started, and they."""
+    yield pid
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            yield from family(int(child))
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("images") / "parts", count=200)
@@ -117,7 +127,8 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
     while not (tmp_path / "grown-macs-800000" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)
-    subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)], check=True)  # every one of them has it in its command line
+    for each in [*family(process.pid)]:
+        os.kill(each, signal.SIGKILL)
     process.wait()
     result = run("-m", "zansa", "resume", tmp_path / "grown")
     assert result.returncode == 0, result.stderr
