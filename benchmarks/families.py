@@ -27,7 +27,7 @@ from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import merge_and_run
 from zansa.jobs.door import door
-from zansa.jobs.request import Request, silent
+from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
 from zansa.learn.predict import probabilities
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    data, parts = door(Request(source=given.data, val=0.05, kind="natural"), silent)
+    data, parts = door(TrainRequest(source=given.data, val=0.05, kind="natural"), silent)
     if given.images:
         chosen = np.random.default_rng(0).permutation(parts.train)[: given.images]
         decides = np.random.default_rng(1).permutation(parts.val)[: max(500, given.images // 20)]

@@ -18,7 +18,7 @@ import torch
 from real_images import spread
 
 from zansa.jobs.door import door
-from zansa.jobs.request import Request, silent
+from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset, from_arrays
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
@@ -107,7 +107,9 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     record = Run(given.out)
-    first, first_parts, other, other_parts = halves(*door(Request(source=given.data, val=0.05, kind="natural"), silent))
+    first, first_parts, other, other_parts = halves(
+        *door(TrainRequest(source=given.data, val=0.05, kind="natural"), silent)
+    )
     donor = given.out / "donor.pt"
     if not donor.exists():
         first = first.normalised(first_parts.train)

@@ -20,7 +20,8 @@ OUT/cells.jsonl gets a line for each finished cell, and a rerun goes on from the
 
 import argparse
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,21 +33,27 @@ import torch
 from real_images import spread
 from torch.utils.flop_counter import FlopCounterMode
 
-from zansa.arch.budget import parse, price
+from zansa.arch.apply import apply
+from zansa.arch.budget import Budget, parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
+from zansa.events import Event
 from zansa.jobs.door import door, good_of
-from zansa.jobs.request import Request, silent
+from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
-from zansa.learn.grow.policy import Plan, Policy, lengthened
-from zansa.learn.grow.race import JUDGED, Winner, beginning
+from zansa.learn.grow.growth import lengthened
+from zansa.learn.grow.moves import Move, lighten
+from zansa.learn.grow.policy import Addition, Policy
+from zansa.learn.grow.promise import Promise
+from zansa.learn.grow.race import JUDGED, Rival
 from zansa.learn.grow.resbuilder.search import empty_net, resbuilder
-from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Switches
-from zansa.learn.grow.resbuilder.values import Plan as Runs
+from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Length, Switches
+from zansa.learn.grow.run import growing, growth_of
+from zansa.learn.grow.signals import Gates, Held
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
 from zansa.learn.recipe import Recipe
@@ -71,7 +78,7 @@ class Task:
     recipe: Recipe
     limit: float
     plain: int
-    runs: Runs
+    runs: Length
     final: int
 
     def search(self, method: str) -> list[int]:
@@ -94,24 +101,37 @@ def macs(net: Net) -> float:
     return price(net, "macs")
 
 
-def counted(module: Network, task: Task, recipe: Recipe, ledger: Ledger, policy: Policy | None = None,
-            state: Path | None = None) -> Network:  # fmt: skip
-    """A training, and its price in the ledger: three forward passes for each image and step, and what torch counts in
-    the passes that decisions make."""
+class ByLot(Policy):
+    """The control: what goes and what comes is drawn by lot, evenly over what it costs."""
+
+    def removals(self, module: Network, found: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+        random = np.random.default_rng([self.recipe.seed, k])
+        return lighten(module.net, found, self.price, allowed, self.growth.quantum, random)
+
+    def promised(self, module: Network, offered: Sequence[Addition], k: int) -> tuple[list[Promise], Promise]:
+        net, random = module.net, np.random.default_rng([self.recipe.seed, k, 1])
+        found = [Promise((self.price(apply(net, e)) - self.price(net)) * random.random(), 0.0) for e in offered]
+        return found, Promise(1.0, 0.0)
+
+
+def counted(events: Generator[Event], module: Network, task: Task, recipe: Recipe, ledger: Ledger) -> Network:
+    """A training, and its price in the ledger: three forward passes for each image and step, and for the race the
+    passes that judge it too, one forward pass for each held-out sample."""
     batch = min(recipe.batch, len(task.parts.train))
-
-    def deciding(state: State, steps: int) -> list[Change]:
-        assert policy is not None
-        with FlopCounterMode(display=False) as counter:
-            changes = policy(state, steps)
-        ledger.spent += counter.get_total_flops() / 2
-        ledger.decided += counter.get_total_flops() / 2
-        return changes
-
-    for event in training(module, task.data, task.parts, recipe, state, deciding if policy else None):
+    for event in events:
         if event["event"] == "step":
             ledger.spent += 3 * batch * cost(module.net).macs
+        if event["event"] == "trial":
+            price = event["macs"] * (3 * batch if event["step"] else min(JUDGED, len(task.parts.val)))
+            ledger.spent += price
+            ledger.decided += price
     return module
+
+
+def fixed(net: Net, task: Task, recipe: Recipe, ledger: Ledger) -> Network:
+    """A network that stays as it is, trained, and its price."""
+    module = fresh(net, recipe)
+    return counted(training(module, task.data, task.parts, recipe), module, task, recipe, ledger)
 
 
 def fresh(net: Net, recipe: Recipe) -> Network:
@@ -133,29 +153,31 @@ def hand_designed(data: Dataset) -> Net:
     return net.but({"stages": stages, "stem": suited(net.stem, pre.size)})
 
 
-def grown(task: Task, ledger: Ledger, guide: str) -> Network:
-    """zansa's growth."""
-    plan = replace(Plan(), guide=guide)
+def grown(task: Task, ledger: Ledger, by_lot: bool = False) -> Network:
+    """zansa's growth, and its price: what its decisions cost is what torch counts in their passes. `by_lot`: the
+    control, in which the first network is drawn too."""
+    first, growth = growth_of((Budget("macs", task.limit),), task.data)
+    module = fresh(first, task.recipe)
+
+    def around(policy: Policy) -> Callable[[State, int], list[Change]]:
+        decide = ByLot(**{field.name: getattr(policy, field.name) for field in fields(policy)}) if by_lot else policy
+
+        def deciding(state: State, steps: int) -> list[Change]:
+            with FlopCounterMode(display=False) as counter:
+                changes = decide(state, steps)
+            ledger.spent += counter.get_total_flops() / 2
+            ledger.decided += counter.get_total_flops() / 2
+            return changes
+
+        return deciding
+
+    def drawn(field: list[Rival]) -> list[Rival]:
+        return [field[int(np.random.default_rng([task.recipe.seed, 0]).integers(len(field)))]]
+
     with TemporaryDirectory() as folder:
-        winner = raced(task, ledger, plan, Path(folder))
-        module = fresh(winner.net, task.recipe)
-        policy = Policy(macs, macs(winner.net), task.limit, "macs", plan, task.data, task.parts, task.recipe)
-        return counted(module, task, task.recipe, ledger, policy, winner.state)
-
-
-def raced(task: Task, ledger: Ledger, plan: Plan, folder: Path) -> Winner:
-    """The race that the growth begins with. Every rival's steps are booked, and the passes that judge it: one forward
-    pass for each of them."""
-    race = beginning(usual(task.data), macs, task.limit, plan, task.data, task.parts, task.recipe, folder)
-    batch = min(task.recipe.batch, len(task.parts.train))
-    while True:
-        try:
-            event = next(race)
-        except StopIteration as end:
-            return end.value
-        price = event["macs"] * (3 * batch if event["step"] else min(JUDGED, len(task.parts.val)))
-        ledger.spent += price
-        ledger.decided += price
+        events = growing(module, task.data, task.parts, task.recipe, growth, Path(folder),
+                         pick=drawn if by_lot else list, around=around)  # fmt: skip
+        return counted(events, module, task, task.recipe, ledger)
 
 
 def paid(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
@@ -163,7 +185,7 @@ def paid(task: Task, ledger: Ledger, net: Net, compute: float) -> Network:
     batch = min(task.recipe.batch, len(task.parts.train))
     epoch = 3 * macs(net) * (len(task.parts.train) // batch * batch)
     longer = task.recipe.model_copy(update={"epochs": max(1, round(compute / epoch))})
-    return counted(fresh(net, longer), task, longer, ledger)
+    return fixed(net, task, longer, ledger)
 
 
 def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
@@ -172,12 +194,12 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
     module = fresh(empty_net(pre.size, pre.channels, len(task.data.classes), switches), task.recipe)
     recipe = task.recipe.model_copy(update={"epochs": task.final})
     for event in resbuilder(module, task.data, task.parts, recipe, int(task.limit), switches, task.runs):
-        if event["event"] in ("run", "done"):
+        if event["event"] in ("trained", "done"):
             ledger.spent = float(event["work"])
     return module
 
 
-def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: list[str], told: Cell,
+def cells(task: Task, full: tuple[Dataset, Parts], request: TrainRequest, methods: list[str], told: Cell,
           done: dict[str, Cell], found: Net | None) -> Any:  # fmt: skip
     """Every method that is not done yet, each with its test figures."""
     compute, decided = (done["zansa"][key] if "zansa" in done else 0.0 for key in ("compute", "decided"))
@@ -189,19 +211,19 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
         ledger, began = Ledger(), time.perf_counter()
         match method:
             case "zansa":
-                module = grown(task, ledger, Plan().guide)
+                module = grown(task, ledger)
                 found, compute, decided = module.net, ledger.spent, ledger.decided
             case "chance":
                 epochs = round(task.recipe.epochs * compute / (compute - decided))
                 recipe = task.recipe.model_copy(update={"epochs": epochs})
-                module = grown(replace(task, recipe=recipe), ledger, "chance")
+                module = grown(replace(task, recipe=recipe), ledger, by_lot=True)
             case "retrained":
-                module = counted(fresh(found, task.recipe), task, task.recipe, ledger)
+                module = fixed(found, task, task.recipe, ledger)
             case "anew":
                 module = paid(task, ledger, found, compute)
             case "plain":
                 recipe = task.recipe.model_copy(update={"epochs": task.plain})
-                module = counted(fresh(found, recipe), task, recipe, ledger)
+                module = fixed(found, task, recipe, ledger)
             case "uniform":
                 module = paid(task, ledger, seed_net(hand_designed(task.data), macs, task.limit), compute)
             case "shape":
@@ -214,9 +236,9 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: Request, methods: li
                       **answers(module, *full, request)}  # fmt: skip
 
 
-def answers(module: Network, data: Dataset, parts: Parts, request: Request) -> Cell:
+def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest) -> Cell:
     """Figures on the test part, read here once for each cell."""
-    good, point = good_of(request, data), None
+    good, point = good_of(request.good, data), None
     if good is not None:
         p = probabilities(module, data, parts.val)
         point = choose_threshold(p, data.labels[parts.val], data.classes, good, request.max_false_alarms)
@@ -258,17 +280,17 @@ def named(method: str, search: list[int]) -> str:
     return f"{method}, {trainings}{last}" if search else method
 
 
-def chosen(name: str, out: Path, images: int, seed: int) -> tuple[Request, Dataset, Parts]:
+def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, Dataset, Parts]:
     """The data of a name (a pack's, "synthetic", or NAME=FILE), at most so many training images."""
     label, _, file = name.partition("=")
     if label == "synthetic":
-        request = Request(source=label, seed=seed)
+        request = TrainRequest(source=label, seed=seed)
     elif file:
-        request = Request(source=file, seed=seed, val=0.05, kind="natural")
+        request = TrainRequest(source=file, seed=seed, val=0.05, kind="natural")
     else:
         folder = out / "data" / label
         ready = folder / "manifest.csv"
-        request = Request(
+        request = TrainRequest(
             source=str(ready if ready.exists() else packs.prepare(label, folder, packs.shared_data())), seed=seed
         )
     data, parts = door(request, silent)
@@ -296,7 +318,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    record, runs = Run(given.out), Runs(cycles=given.cycles, inserts=given.inserts, epochs=given.run_epochs)
+    record, runs = Run(given.out), Length(cycles=given.cycles, inserts=given.inserts, epochs=given.run_epochs)
     for seed in given.seeds:
         for name in given.data:
             request, data, parts = chosen(name, given.out, given.images, seed)

@@ -4,7 +4,7 @@
     zansa grow synthetic --budget macs=15.2M --name macs
     python benchmarks/milliseconds.py runs/ms runs/macs
 
-All files are timed in one process of their own, one after the other, seven rounds (see zansa.deploy.stopwatch).
+All files are timed in one process of their own, one after the other, seven rounds (see zansa.deploy.clock.stopwatch).
 """
 
 import argparse

@@ -29,7 +29,7 @@ import torch
 from baselines import Answers, commonest_class, nearest_neighbour, resnet18
 
 from zansa.jobs.door import door
-from zansa.jobs.request import Request, silent
+from zansa.jobs.request import TrainRequest, silent
 from zansa.jobs.train import resume, train
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
@@ -67,8 +67,8 @@ class Job:
     def name(self) -> str:
         return f"{self.data}-{'leaking-' if self.split == LEAKING else ''}{self.seed}"
 
-    def request(self, manifest: Path) -> Request:
-        return Request(source=str(manifest), seed=self.seed, recipe=self.recipe)
+    def request(self, manifest: Path) -> TrainRequest:
+        return TrainRequest(source=str(manifest), seed=self.seed, recipe=self.recipe)
 
 
 def plan(names: list[str], seeds: int, quick: bool) -> list[Job]:

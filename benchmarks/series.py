@@ -18,7 +18,7 @@ import numpy as np
 import packs
 from sklearn.neighbors import KNeighborsClassifier
 
-from zansa.jobs.request import Request
+from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data import load, split
 from zansa.record import Run
@@ -28,7 +28,7 @@ def trained(table: Path, out: Path, seed: int) -> dict[str, Any]:
     """metrics.json of a run; trained unless it is there."""
     name = f"{table.stem}-seed{seed}"
     whole = (out / name / "metrics.json").exists()
-    run = Run.open(out / name) if whole else train(Request(source=str(table), seed=seed), out, name)
+    run = Run.open(out / name) if whole else train(TrainRequest(source=str(table), seed=seed), out, name)
     return run.read_json("metrics.json")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zansa.cli import main
+from zansa.cli import run_command
 from zansa.learn.data.synthetic import surfaces
 
 STEADY = ["--precision", "float32", "--layout", "channels_first"]  # nothing is left to the stopwatch
@@ -28,7 +28,7 @@ def zansa(*words: object, **settings: str) -> subprocess.CompletedProcess[str]:
         for name, value in settings.items():
             patch.setenv(name, value)
         try:
-            main()
+            run_command()
             code = 0
         except SystemExit as end:
             code = end.code or 0

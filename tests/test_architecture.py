@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import zansa
+from zansa.arch import branches, steps
 
 ROOT = Path(zansa.__file__).parent
-GROUND = {"record", "arch", "words"}
+GROUND = {"record", "arch", "words", "events"}
 FIRST = GROUND | {"proof", "runs"}
 SECOND = FIRST | {"nets", "report", "inputs", "screen"}
 # what each part of the package may import of the package
@@ -18,6 +19,7 @@ ALLOWED = {
     "arch": set(),
     "record": set(),
     "words": set(),
+    "events": set(),
     "proof": GROUND,
     "runs": GROUND,
     "inputs": FIRST,
@@ -93,3 +95,37 @@ def test_light_commands_do_not_import_torch(words):
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_examples_of_contributing_are_what_the_code_has():
+    """The two examples run as they stand there, and give the tables of the kinds that they show."""
+    blocks = (ROOT.parent / "CONTRIBUTING.md").read_text().split("```python\n")[1:]
+    shown: dict = {}
+    for block in blocks:
+        exec(block.split("```")[0], vars(branches) | vars(steps), shown)
+    assert shown["basic"]("x", "y", ("h",), 2, 1) == branches.basic("x", "y", ("h",), 2, 1)
+    assert shown["parallel"](0.5, 1.0) == steps.parallel(0.5, 1.0)
+
+
+def test_files_and_functions_are_short():
+    for path in FILES:
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 450, f"{path} has {len(lines)} lines"
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef):
+                text = ast.get_docstring(node) or ""
+                length = node.end_lineno - node.lineno + 1 - len(text.splitlines())
+                assert length <= 60, f"{path}: {node.name} has {length} lines"
+
+
+def test_a_verb_imports_no_other_verb():
+    """Its request, the door, what all trainings share, and its mathematics; a few verbs call others."""
+    verbs = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__", "request", "door"}
+    callers = {"poc", "retrain", "compress"}
+    for path in (ROOT / "jobs").glob("*.py"):
+        near = {
+            (node.module or "").split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.level == 1
+        }
+        assert path.stem in callers or not near & (verbs - {path.stem}), path

@@ -18,12 +18,14 @@ from zansa.learn.data import load
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import Parts
 from zansa.proof.figures import choose_threshold, figures
+from zansa.record import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import baselines
 import families
 import finetune
+import gpu
 import packs
 import real_images
 import start
@@ -316,3 +318,29 @@ def test_a_finetuning_set_has_as_many_images_of_each_class_as_asked():
     assert Counter(other.labels[chosen.train].tolist()) == dict.fromkeys(range(5), 10)
     assert not set(chosen.train) & set(chosen.val)
     assert len(chosen.test) == (data.labels[parts.test] >= 5).sum()
+
+
+# ---- what waits for a GPU ---------------------------------------------------------------------------------
+
+
+def test_the_parts_that_wait_for_a_gpu_fit_into_nine_minutes():
+    assert list(gpu.PARTS)[:2] == ["tests", "training"]  # the most telling first
+    assert sum(part.seconds for part in gpu.PARTS.values()) <= gpu.LIMIT <= 540
+    assert all(part.seconds > 0 and part.what and part.run.__doc__ for part in gpu.PARTS.values())
+
+
+def test_a_part_runs_and_one_that_fails_or_takes_too_long_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings = gpu.Settings(device="cpu", short=True, shared=str(tmp_path / "nothing"))
+    lines = gpu.benchmark(tmp_path, settings, ["training", "frontier"], limit=20 * gpu.LIMIT)
+    assert [line["state"] for line in lines] == ["done", "failed"]
+    assert "| whole and resumed | True | True |" in (tmp_path / "table.md").read_text()
+    assert "No such file" in lines[1]["said"][0]
+
+    late = gpu.watched("tests", tmp_path, settings, seconds=0.01)
+    assert (late["state"], late["rows"]) == ("over time", [])
+    gpu.benchmark(tmp_path, settings, ["training", "speed"], limit=1)
+    recorded = [(line["part"], line["state"]) for line in Run(tmp_path).lines("parts.jsonl")]
+    assert recorded == [("training", "done"), ("frontier", "failed"), ("speed", "no time left")]  # what is done stays
+    for part, state in recorded:
+        assert f"## {part}: {gpu.PARTS[part].what}\n\n{state}" in (tmp_path / "table.md").read_text()

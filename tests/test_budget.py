@@ -238,10 +238,8 @@ def test_the_measuring_process_imports_what_this_one_does(tmp_path):
 
 
 def test_the_measuring_process_ends_with_the_one_that_asks():
-    ask = (
-        "import os, signal; from zansa.deploy.clock import stopwatch as s; s.pace();"
-        "print(s._process().pid, flush=True);"
-    )
+    ask = "import os, signal; from zansa.deploy.clock import stopwatch as s; s.pace();"
+    ask += "print(s._process().pid, flush=True);"
     asked = subprocess.run([sys.executable, "-c", ask + "os.kill(os.getpid(), signal.SIGKILL)"], capture_output=True)
     assert asked.returncode == -signal.SIGKILL
     stat, end = Path(f"/proc/{int(asked.stdout)}/stat"), time.monotonic() + 60

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,61 @@ def test_train_leaves_a_whole_run(run):
     assert not set(data["parts"]["test"]) & (set(data["parts"]["train"]) | set(data["parts"]["val"]))
     assert metrics["export"]["largest_difference"] < 1e-3
     assert metrics["latency"][0]["threads"] == 1
+
+
+WATCHED = """
+import atexit, sys, threading
+from zansa.cli import main
+
+class Kept:
+    def __del__(self):
+        print("taken apart")
+
+def handler():
+    print("threads", [thread.name for thread in threading.enumerate() if not thread.daemon])
+
+kept = Kept()
+atexit.register(handler)
+main()
+"""
+
+
+def watched(*words, before="", stdout=subprocess.PIPE, **settings):
+    """The command line in a process that tells how it ends; `before` is run first."""
+    command = [sys.executable, "-c", before + WATCHED, *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | settings
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def twin(images, tmp_path_factory):
+    """The training of `run` once more: under another name, elsewhere, and with another order of Python's sets."""
+    out = tmp_path_factory.mktemp("elsewhere")
+    result = watched("train", images, "--out", out, "--name", "other", *SHORT, PYTHONHASHSEED="7")
+    assert result.returncode == 0, result.stderr
+    return out / "other", result
+
+
+def test_equal_trainings_give_equal_files(run, twin):
+    for file in ("model.safetensors", "model.onnx", "predictions.csv"):
+        assert (run[0] / file).read_bytes() == (twin[0] / file).read_bytes(), file
+
+
+def test_a_process_ends_as_soon_as_its_work_is_done(twin):
+    """Exit handlers run, no thread is left to wait for, and nothing is taken apart, which takes seconds."""
+    assert twin[1].stdout.endswith("threads ['MainThread']\n")
+    assert "taken apart" not in twin[1].stdout
+
+
+def test_a_process_waits_for_what_it_must():
+    """For a thread that still works, and for Python's own word of a stream that cannot be written."""
+    working = "import threading, time; threading.Thread(target=lambda: [time.sleep(0.5), print('worked')]).start()\n"
+    assert "worked\n" in watched("zoo", before=working).stdout
+    with open("/dev/full", "w") as full:
+        assert watched("zoo", stdout=full).returncode != 0
+    result = watched("zoo", "nothing")
+    assert result.returncode == 2
+    assert result.stdout == "threads ['MainThread']\n"
 
 
 def test_predictions_of_the_exported_file_are_those_of_the_run(run, images):

@@ -156,7 +156,10 @@ def test_training_bytes_are_what_autograd_keeps(net):
 def test_save_is_load(net, tmp_path):
     module = trained(build(net)).float()
     classes = ("a", "b", "c")
-    save(tmp_path / "m.safetensors", Model(net, module, classes, Preprocess(channels=2, size=(9, 11))))
+    model = Model(net, module, classes, Preprocess(channels=2, size=(9, 11)))
+    save(tmp_path / "m.safetensors", model)
+    save(tmp_path / "again.safetensors", model)
+    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
     again = load(tmp_path / "m.safetensors")
     assert (again.net, again.classes) == (net, classes)
     x = images_for(net).float()

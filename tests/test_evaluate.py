@@ -10,7 +10,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from zansa.arch.use import OperatingPoint
-from zansa.proof.figures import choose_threshold, doubtful, figures, good_class, rate_text, scores
+from zansa.proof.figures import choose_threshold, doubtful, figures, good_class, scores
 from zansa.proof.rates import rate
 
 CLASSES = ("crack", "good", "hole", "stain")
@@ -77,21 +77,6 @@ def test_a_rate_of_nothing_is_refused(hits, count):
 def test_an_odd_confidence_is_refused():
     with pytest.raises(ValueError, match="confidence is 95; allowed: between 0 and 1"):
         rate(3, 4, 95)
-
-
-@pytest.mark.parametrize(
-    ("hits", "count", "confidence", "text"),
-    [
-        (38, 40, 0.95, "38/40 = 95.0 % (95 % CI 83–99 %)"),
-        (40, 40, 0.95, "40/40 = 100.0 % (95 % CI 91–100 %)"),
-        (0, 3, 0.95, "0/3 = 0.0 % (95 % CI 0–71 %)"),
-        (999, 999, 0.95, "999/999 = 100.0 % (95 % CI 99.6–100.0 %)"),
-        (1999, 2000, 0.99, "1999/2000 = 99.95 % (99 % CI 99.63–100.00 %)"),
-        (99_998, 99_999, 0.975, "99998/99999 = 99.999 % (97.5 % CI 99.994–100.000 %)"),
-    ],
-)
-def test_a_rate_reads_well_and_never_rounds_to_perfection(hits, count, confidence, text):
-    assert rate_text(rate(hits, count, confidence)) == text
 
 
 # ---- figures ---------------------------------------------------------------------------------------------

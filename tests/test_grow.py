@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import math
+import sys
 import zlib
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +20,7 @@ import zansa
 import zansa.learn.grow.race as race_module
 from zansa.arch.apply import apply
 from zansa.arch.axes import remappable, unit_of
+from zansa.arch.budget import Budget
 from zansa.arch.cost import cost
 from zansa.arch.edits import Delete, Insert, Merge, Rekind, Remap, Widen, edit_from_dict
 from zansa.arch.lower import lower
@@ -27,10 +30,11 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
+from zansa.learn.grow.growth import Growth, Schedule
 from zansa.learn.grow.moves import behind, candidates, cheapest, cheaply, enrich, evenly, lighten, rise
-from zansa.learn.grow.policy import Plan, Policy
+from zansa.learn.grow.policy import Policy
 from zansa.learn.grow.promise import Promise, deepened, passes, promise, promises, weight_slope, widened
-from zansa.learn.grow.race import USUAL, beginning, last, rival, rivals
+from zansa.learn.grow.race import USUAL, beginning, rival, rivals
 from zansa.learn.grow.signals import Held, branches, gates, held_out, writers
 from zansa.learn.grow.signals import losses as losses_of
 from zansa.learn.grow.simplify import simplest, simplifications
@@ -40,6 +44,10 @@ from zansa.learn.recipe import Recipe
 from zansa.learn.train import training
 from zansa.nets.build import build
 from zansa.nets.transfer import edited
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from grow import ByLot
 
 KINDS = {
     "basic": small_net("basic"),
@@ -270,7 +278,7 @@ def test_growth_stops_where_the_gain_is_noise(learnable, most):
         module = build(net, torch.Generator().manual_seed(k))
         for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": k})):
             pass
-        policy = Policy(macs, macs(net), 3 * macs(net), "macs", Plan(), data, parts, RECIPE)
+        policy = Policy(limited(3 * macs(net)), macs, macs(net), data, parts, RECIPE)
         grown += bool(policy.additions(module, 3 * macs(net), k))
     assert most - 2 <= grown <= most
 
@@ -394,23 +402,23 @@ def test_rivals_cost_the_same_and_differ(net):
 
 
 def test_a_race_goes_on_to_the_same_winner(tmp_path):
-    net = default_net((16, 16), 2, 3, "natural")
+    growth = limited(300_000.0, usual=default_net((16, 16), 2, 3, "natural"))
     data, parts = a_set(small_net("basic"), 160)
     recipe = RECIPE.model_copy(update={"epochs": 14})
     folders = [tmp_path / name for name in ("whole", "broken")]
     runs = []
     for folder in folders:
         folder.mkdir()
-        runs.append(lambda folder=folder: beginning(net, macs, 300_000.0, Plan(), data, parts, recipe, folder))
+        runs.append(lambda folder=folder: beginning(growth, data, parts, recipe, folder))
     whole, broken = last(runs[0]()), runs[1]()
     while (event := next(broken))["done"] < 2 or event["step"] < 3:
         pass
     broken.close()
     again = last(runs[1]())
     assert (again.name, again.net, again.table) == (whole.name, whole.net, whole.table)
-    one, other = (torch.load(winner.state, weights_only=True) for winner in (whole, again))
+    one, other = whole.state, again.state
     assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
-    assert one["step"] == Plan().step(1, 14 * 5)
+    assert one["step"] == Schedule().step(1, 14 * 5)
     won = [line for line in whole.table if line["won"]]
     assert [line["name"] for line in won] == [whole.name]
     assert won[0]["gain"] >= 0
@@ -421,9 +429,9 @@ def test_where_a_race_would_cost_too_much_or_tell_nothing_there_is_none(tmp_path
     net = default_net((16, 16), 2, 3, "natural")
     data, parts = a_set(small_net("basic"), count)
     recipe = RECIPE.model_copy(update={"epochs": epochs})
-    winner = last(beginning(net, macs, 300_000.0, Plan(), data, parts, recipe, tmp_path))
+    winner = last(beginning(limited(300_000.0, usual=net), data, parts, recipe, tmp_path))
     assert (winner.state, winner.table) == (None, [])
-    assert winner.net == seed_net(net, macs, 300_000.0, Plan().first)
+    assert winner.net == seed_net(net, macs, 300_000.0, Schedule().first)
 
 
 @pytest.mark.parametrize("quantum", [1, 16])
@@ -441,7 +449,21 @@ def builtin_net():
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 RECIPE = Recipe(epochs=6, batch=16, precision="float32", layout="channels_first", patience=0.0, checkpoint=0.0)
-PLAN = Plan(first=1.4, events=3, samples=256)
+SCHEDULE = Schedule(first=1.4, events=3, samples=256)
+
+
+def limited(limit, schedule=Schedule(), clock=None, usual=None):  # noqa: B008
+    """A growth to a limit in multiply-adds; with a clock in milliseconds, which cost what `macs` says."""
+    return Growth((Budget("macs" if clock is None else "ms", limit),), schedule, macs, 1, clock, usual)
+
+
+def last(events):
+    """The winner of a race that nobody watches."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
 
 
 class Told:
@@ -454,16 +476,15 @@ class Told:
         return SimpleNamespace(ms=self.price_for(net))
 
 
-def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout="channels_first", clock=None,
-          share=PLAN.first):  # fmt: skip
+def a_run(tmp_path=None, stop_after=None, policy_type=Policy, limit=200_000.0, layout="channels_first", clock=None,
+          share=SCHEDULE.first):  # fmt: skip
     """A short growth, from `share` of the limit; the module, its journal, the first network."""
     recipe = RECIPE.model_copy(update={"layout": layout})
     net = small_net("basic")
     data, parts = a_set(net, 160)
     data, parts = sealed(data, parts)
     first = seed_net(net, macs, share * limit)
-    plan = dataclasses.replace(PLAN, guide=guide)
-    policy = Policy(macs, macs(first), limit, "macs", plan, data, parts, recipe, clock=clock)
+    policy = policy_type(limited(limit, SCHEDULE, clock), macs, macs(first), data, parts, recipe)
     module = build(first, torch.Generator().manual_seed(0))
     journal = []
     for event in training(module, data, parts, recipe, tmp_path and tmp_path / "checkpoint.pt", policy):
@@ -476,9 +497,9 @@ def a_run(tmp_path=None, stop_after=None, guide="worth", limit=200_000.0, layout
     return module, journal, first
 
 
-@pytest.mark.parametrize("guide", ["worth", "chance"])
-def test_the_budget_is_met_and_the_journal_replays(guide):
-    module, journal, net = a_run(guide=guide)
+@pytest.mark.parametrize("policy_type", [Policy, ByLot])
+def test_the_budget_is_met_and_the_journal_replays(policy_type):
+    module, journal, net = a_run(policy_type=policy_type)
     assert len(journal) >= 3
     for line in journal:
         line = json.loads(json.dumps(line))
@@ -593,7 +614,7 @@ def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
 
     net = seed_net(builtin_net(), macs, 5e6)
     data, parts = a_set(small_net("basic"))
-    policy = Policy(macs, macs(net), 6e6, "ms", Plan(quantum=1), data, parts, RECIPE, clock=Told(cache(check)))
+    policy = Policy(limited(6e6, clock=Told(cache(check))), macs, macs(net), data, parts, RECIPE)
     moves = policy.filling(net, 6e6)
     full = behind(net, [move.edit for move in moves])
     assert moves
@@ -611,7 +632,8 @@ def test_nothing_fills_the_limit_where_growth_has_stopped():
     module = build(net, torch.Generator().manual_seed(1))
     for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": 1})):
         pass
-    policy = Policy(macs, macs(net), 3 * macs(net), "ms", Plan(), data, parts, RECIPE, clock=Told(lambda net: macs))
+    growth = limited(3 * macs(net), clock=Told(lambda net: macs))
+    policy = Policy(growth, macs, macs(net), data, parts, RECIPE)
     held = held_out(data, parts.val, False, 500)
     moves, _ = policy.settled([], module, gates(module, held), held, 3 * macs(net), 6)
     assert moves == []
@@ -764,7 +786,8 @@ def test_a_rival_that_diverges_is_out_of_the_race(tmp_path, monkeypatch):
         return real(module, *rest)
 
     monkeypatch.setattr(race_module, "training", training)
-    events = beginning(net, macs, 300_000.0, Plan(), data, parts, RECIPE.model_copy(update={"epochs": 14}), tmp_path)
+    growth = limited(300_000.0, usual=net)
+    events = beginning(growth, data, parts, RECIPE.model_copy(update={"epochs": 14}), tmp_path)
     told = []
     while True:
         try:

@@ -506,8 +506,9 @@ def test_very_many_edits_stay_readable(tmp_path):
 
 def test_growth_is_told_without_torch(grown):
     code = (
-        "import sys; from zansa.record import Run; from zansa.report import write; from zansa.report import growth; "
-        "run = Run.open(sys.argv[1]); write(run); growth.explain(run, 'last'); growth.replayed(run); "
+        "import sys; from zansa.record import Run; from zansa.report import write; "
+        "from zansa.report.growth.explain import explain; from zansa.report.growth.history import replayed; "
+        "run = Run.open(sys.argv[1]); write(run); explain(run, 'last'); replayed(run); "
         "print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(grown[0].path)], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import packs  # noqa: E402
 
-from zansa.jobs.request import Request  # noqa: E402
+from zansa.jobs.request import TrainRequest  # noqa: E402
 from zansa.jobs.train import train  # noqa: E402
 from zansa.record import Run  # noqa: E402
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 def trained(name: str, place: Path, every: int, epochs: int) -> tuple[Run, dict]:
     manifest = packs.prepare(name, place / "images", SHARED, "0", every)
-    run = train(Request(source=str(manifest), recipe={"epochs": epochs}), place, "run")
+    run = train(TrainRequest(source=str(manifest), recipe={"epochs": epochs}), place, "run")
     return run, run.read_json("metrics.json")["test"]
 
 

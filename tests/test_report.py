@@ -21,13 +21,16 @@ from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from zansa.proof.figures import choose_threshold, doubtful, figures, good_class
 from zansa.proof.rates import rate
 from zansa.record import Run
-from zansa.report import cautions, model_card, plots, write
+from zansa.report import cautions, model_card, plots, results, write
 from zansa.report import run as report
 from zansa.report.drawing import network
-from zansa.report.facts import epochs, finished, read
+from zansa.report.facts import epochs, finished, need, read
+from zansa.report.page import Frame, Section, statement
+from zansa.report.page import html as page_of
+from zansa.report.page import plain as plain_section
 from zansa.report.results import png_size
 from zansa.report.run import SECTIONS
-from zansa.words import amount, duration, outcome, percent
+from zansa.words import IMAGE, amount, duration, outcome, percent, strong
 
 DEFECTS = ("crack", "good", "hole", "missing", "scratch", "stain")
 EVIL = "<script>alert(1)</script> & \"quotes\" 'x' | *a* [b](c) `d` \\"
@@ -630,3 +633,46 @@ def test_reports_are_written_without_torch(whole):
     done = subprocess.run([sys.executable, "-c", code, str(whole[0].path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
     assert done.stderr == ""
+
+
+# --- another page through the frame ----------------------------------------------------------------------------------
+
+
+def second_page(runs):
+    """A page that compares runs: its three sections cost a line each."""
+    totals = [(run.path.name, run.read_json("metrics.json")["test"]["accuracy"]) for run in runs]
+    sections = {
+        "rates": Section("Side by side", lambda rows: plain_section(strong("Rates"), rates=rows, columns=AT, less=AT)),
+        "figures": Section("Key figures", lambda _: results.figures(read(runs[0])), "figures.html"),
+        "missing": Section("Not there", lambda _: need({"metrics": {}}, "metrics", "test")),
+    }
+    frame = Frame(name=EVIL, footer=f"Made from {len(runs)} runs of {IMAGE}s.", noun="signal")
+    rows = [(name, (rate,)) for name, rate in totals]
+    return page_of(frame, rows, sections, statement(f"The best run is {strong(EVIL)}."))
+
+
+AT = ("named correctly",)
+
+
+def test_a_second_kind_of_page_costs_a_section(whole):
+    text = second_page([whole[0], whole[0]])
+    page = Reader(text)
+    assert page.ids == ["rates", "figures", "left-out"]
+    assert text.startswith("<!doctype html>")
+    assert f"The best run is {EVIL}." in page.text
+    assert page.text.count("Side by side") == page.text.count("Key figures") == 2  # in the navigation, and as headings
+    assert "metrics.json has no test" in page.text
+    assert "Made from 2 runs of signals." in page.text
+    assert "On 420 signals: held-out test signals" in plain(page.text)
+    right = whole[0].read_json("metrics.json")["test"]["accuracy"]
+    assert text.count('<span class="band wrong"') == 3  # less is better in that column, and in a tile
+    assert page.text.count(f"{right['hits']}/{right['count']}") == 3  # a row for each run, and a tile
+    assert not re.search("[\ue000-\ue004]", text)
+    assert "The result cannot be told" not in page.text
+
+
+def test_a_page_says_why_it_has_no_summary_and_no_warnings():
+    page = Reader(page_of(Frame(name="empty", footer="Nothing."), {}, {}, "no figures", "the record is damaged"))
+    assert "The result cannot be told: no figures." in page.text
+    assert "The warnings could not be worked out" in page.text
+    assert page.ids == []

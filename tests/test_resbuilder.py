@@ -28,14 +28,14 @@ from zansa.learn.grow.resbuilder.changes import (
 )
 from zansa.learn.grow.resbuilder.morphnet import alive, exact_widths, flops, limit, published_widths, term, worths
 from zansa.learn.grow.resbuilder.search import empty_net, halves, layer_lasso, resbuilder, run_recipe, task_of
-from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Mark, Plan, Rank, Search, Switches
+from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Length, Mark, Rank, Search, Switches
 from zansa.nets.build import build
 
-SMALL = Plan(cycles=2, inserts=1, epochs=1)
+SMALL = Length(cycles=2, inserts=1, epochs=1)
 BUDGET = 400_000
 
 
-def ready(switches=PUBLISHED, net=None, plan=SMALL, macs=BUDGET, checkpoint=None):
+def ready(switches=PUBLISHED, net=None, length=SMALL, macs=BUDGET, checkpoint=None):
     """The arguments of a search on little pictures, whose test part it does not get."""
     data = bars()
     parts = split(data, seed=0)
@@ -43,7 +43,7 @@ def ready(switches=PUBLISHED, net=None, plan=SMALL, macs=BUDGET, checkpoint=None
     recipe = RECIPE.model_copy(update={"epochs": 2, "checkpoint": 0.0})
     module = build(net, torch.Generator().manual_seed(3))
     hidden = Parts(parts.train, parts.val, parts.test[:0])
-    return module, data.normalised(parts.train), hidden, recipe, macs, switches, plan, checkpoint
+    return module, data.normalised(parts.train), hidden, recipe, macs, switches, length, checkpoint
 
 
 def begun(switches=PUBLISHED, net=None, **changes):
@@ -306,7 +306,7 @@ def test_the_guard_stops_the_published_search_and_not_the_mended_one():
 def dying(switches, net=None, inserted=((1, 1),), macs=BUDGET):
     """A search behind a run, in which some blocks were inserted before and have healthy kernels."""
     task, search = begun(
-        switches, net or staged(2, 3, switches=switches), plan=Plan(cycles=2, inserts=2, epochs=1), macs=macs
+        switches, net or staged(2, 3, switches=switches), length=Length(cycles=2, inserts=2, epochs=1), macs=macs
     )
     for i, j in inserted:
         search.marks[i][j].inserted = True
@@ -378,11 +378,11 @@ def test_a_stage_keeps_its_last_block():
 
 
 def test_no_block_goes_while_the_accuracy_rises_fast():
-    plan = Plan(cycles=2, inserts=3)
-    assert not may_delete(0, plan, 0.0)  # the first run of all
-    assert may_delete(1, plan, 0.015)
-    assert not may_delete(1, plan, 0.0151)
-    assert may_delete(4, plan, 0.5)  # the first run of a cycle
+    length = Length(cycles=2, inserts=3)
+    assert not may_delete(0, length, 0.0)  # the first run of all
+    assert may_delete(1, length, 0.015)
+    assert not may_delete(1, length, 0.0151)
+    assert may_delete(4, length, 0.5)  # the first run of a cycle
     task, search = dying(PUBLISHED)
     wither(task, (1, 1))
     measure(task, search)
@@ -434,14 +434,14 @@ def test_the_lasso_on_layers_leaves_shortcuts_and_the_classifier_out():
 
 
 def test_runs_are_trained_as_published_or_by_the_recipe():
-    plan = Plan(epochs=7)
-    ours = run_recipe(RECIPE, plan, PUBLISHED, 3)
+    length = Length(epochs=7)
+    ours = run_recipe(RECIPE, length, PUBLISHED, 3)
     assert (ours.optimizer, ours.rate, ours.decay, ours.warmup, ours.hold, ours.average) == ("adamw", 1e-3, 0, 0, 1, 0)
     assert (ours.epochs, ours.keep, ours.patience, ours.augment.flip_x) == (7, "last", 0, True)
-    mended = run_recipe(RECIPE, plan, MENDED, 3)
+    mended = run_recipe(RECIPE, length, MENDED, 3)
     assert (mended.optimizer, mended.rate, mended.hold, mended.epochs) == ("sgd", 0.1, 0.95, 7)
-    assert run_recipe(RECIPE, plan, MENDED, 3, final=True) == RECIPE.model_copy(update={"seed": 3})
-    assert run_recipe(RECIPE, plan, PUBLISHED, 4).seed != ours.seed
+    assert run_recipe(RECIPE, length, MENDED, 3, final=True) == RECIPE.model_copy(update={"seed": 3})
+    assert run_recipe(RECIPE, length, PUBLISHED, 4).seed != ours.seed
 
 
 # --- the search ------------------------------------------------------------------------------------------------------
@@ -472,7 +472,7 @@ def test_the_published_search(net):
     events = list(resbuilder(*arguments))
     kinds = [event["event"] for event in events if event["event"] != "step"]
     assert kinds[0] == "start"
-    assert kinds.count("run") == 4
+    assert kinds.count("trained") == 4
     assert kinds[-1] == "done"
     steps = [event["step"] for event in events if event["event"] == "step"]
     assert steps == list(range(1, events[0]["steps"] + 1))
@@ -483,7 +483,7 @@ def test_the_published_search(net):
     assert replayed(start, done["journal"]) == module.net
     assert done["macs"] == cost(module.net).macs
     assert not module.training
-    runs = [event for event in events if event["event"] == "run"]
+    runs = [event for event in events if event["event"] == "trained"]
     assert runs[0]["work"] == 3 * cost(start).macs * 10 * 16  # ten batches of 16
     assert all(event["decided_by"] == event["claimed"] for event in runs)
     json.dumps(events)
@@ -496,12 +496,14 @@ def test_the_mended_search_ends_within_the_budget():
     done = events[-1]
     assert done["macs"] == cost(module.net).macs <= 200_000
     assert replayed(start, done["journal"]) == module.net
-    assert [event["final"] for event in events if event["event"] == "run"] == [False] * 4 + [True]
+    assert [event["final"] for event in events if event["event"] == "trained"] == [False] * 4 + [True]
     assert done["claimed"] > 0.6
 
 
 def test_a_search_that_never_met_the_budget_is_made_to_fit():
-    arguments = ready(Switches(best_selected=True), staged(1, 1, width=24), Plan(cycles=1, inserts=0, epochs=1), 50_000)
+    arguments = ready(
+        Switches(best_selected=True), staged(1, 1, width=24), Length(cycles=1, inserts=0, epochs=1), 50_000
+    )
     assert cost(arguments[0].net).macs > 50_000
     events = list(resbuilder(*arguments))
     assert 25_000 < events[-1]["macs"] <= 50_000  # all widths are equal, so all move at once
@@ -529,7 +531,7 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, switches):
 
 
 def test_deciding_apart_changes_no_training():
-    one, other = (next(event for event in resbuilder(*ready(switches)) if event["event"] == "run")
+    one, other = (next(event for event in resbuilder(*ready(switches)) if event["event"] == "trained")
                   for switches in (PUBLISHED, Switches(decisions_apart=True)))  # fmt: skip
     assert {key for key in one if one[key] != other[key]} <= {"decided_by"}
     assert one["val_accuracy"] == pytest.approx((other["decided_by"] * 17 + other["claimed"] * 18) / 35)
@@ -585,7 +587,7 @@ def test_a_budget_that_cannot_be_met_is_refused_at_once():
 def test_checkpoints_of_others_and_damaged_ones_are_named(tmp_path):
     file = tmp_path / "search.pt"
     for event in resbuilder(*ready(checkpoint=file)):
-        if event["event"] == "run" and event["run"] == 1:
+        if event["event"] == "trained" and event["run"] == 1:
             break
     with pytest.raises(ValueError, match="belongs to a search with other settings; delete it"):
         next(resbuilder(*ready(macs=BUDGET + 1, checkpoint=file)))

@@ -20,7 +20,7 @@ from zansa.inputs.series import columns, encode, fit_signal, prepare_series
 from zansa.inputs.tables import open_table
 from zansa.jobs.evaluate import evaluate
 from zansa.jobs.export import export_model
-from zansa.jobs.request import Request
+from zansa.jobs.request import EvaluateRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.data import contradictions, from_series, leaks, load, split
 from zansa.learn.data.augment import augment, defaults
@@ -365,7 +365,7 @@ RECIPE = {"epochs": 8, "batch": 8, "precision": "float32"}
 def signals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signals")
     table = write(folder / "waves.csv", wave_rows(60))
-    return table, train(Request(source=str(table), recipe=RECIPE), folder / "runs", "run")
+    return table, train(TrainRequest(source=str(table), recipe=RECIPE), folder / "runs", "run")
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +373,7 @@ def letters(tmp_path_factory):
     folder = tmp_path_factory.mktemp("letters")
     table = write(folder / "strands.csv", strands(60))
     recipe = RECIPE | {"epochs": 2, "augment": {"reverse_complement": True}}
-    return table, train(Request(source=str(table), net="cifar_resnet8", recipe=recipe), folder / "runs", "run")
+    return table, train(TrainRequest(source=str(table), net="cifar_resnet8", recipe=recipe), folder / "runs", "run")
 
 
 def test_waves_are_learnt_and_the_exported_file_agrees(signals):
@@ -422,11 +422,13 @@ def test_the_models_own_alphabet_and_length_hold_for_other_data(letters, tmp_pat
     _, run = letters
     rows = [["sequence", "label"], *([["ACGTNNNACG", "box"], ["TTTT", "none"]] * 2)]
     table = write(tmp_path / "few.csv", rows)
-    by_torch, by_file = (evaluate(path, Request(source=str(table))) for path in (run.path, run.path / "model.onnx"))
+    by_torch, by_file = (
+        evaluate(EvaluateRequest(model=str(path), source=str(table))) for path in (run.path, run.path / "model.onnx")
+    )
     assert by_torch["confusion"] == by_file["confusion"]
     assert by_torch["count"] == 4
     with pytest.raises(ValueError, match="the model takes letters, and these are signals"):
-        evaluate(run.path, Request(source=str(write(tmp_path / "n.csv", wave_rows(4)))))
+        evaluate(EvaluateRequest(model=str(run.path), source=str(write(tmp_path / "n.csv", wave_rows(4)))))
     parity = export_model(run.path, [table], tmp_path / "again.onnx")
     assert parity["images"] == 4
     assert (tmp_path / "again.onnx").read_bytes()[:10]
@@ -443,7 +445,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(signals, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        train(Request(source=str(table), recipe=RECIPE), tmp_path, "broken", stop)
+        train(TrainRequest(source=str(table), recipe=RECIPE), tmp_path, "broken", stop)
     run = resume(tmp_path / "broken")
     assert run.read_json("metrics.json")["test"] == whole.read_json("metrics.json")["test"]
 
@@ -473,7 +475,7 @@ def test_pictures_differ_with_what_they_show():
 
 
 def test_reverse_complement_is_for_dna(signals, tmp_path):
-    asked = Request(source=str(signals[0]), recipe={"augment": {"reverse_complement": True}})
+    asked = TrainRequest(source=str(signals[0]), recipe={"augment": {"reverse_complement": True}})
     with pytest.raises(ValueError, match="allowed: for DNA, and these are signals of numbers"):
         train(asked, tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -112,8 +112,8 @@ def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
 
 
 def test_two_processes_grow_a_whole_run(grown):
-    assert sorted(path.name for path in grown.iterdir()) == ["grown", "grown-macs-800000"]
-    for name in ("grown", "grown-macs-800000"):
+    assert sorted(path.name for path in grown.iterdir()) == ["grown", "grown-macs-800k"]
+    for name in ("grown", "grown-macs-800k"):
         metrics = json.loads((grown / name / "metrics.json").read_text())
         assert metrics["training"]["processes"] == 2
         assert metrics["test"]["accuracy"]["value"] > 0.5
@@ -124,7 +124,7 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
     command, settings = together("-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", tmp_path,
                                  "--name", "grown", *SHORT)  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
-    while not (tmp_path / "grown-macs-800000" / "checkpoint.pt").exists():
+    while not (tmp_path / "grown-macs-800k" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)
     for each in [*family(process.pid)]:
@@ -132,7 +132,7 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
     process.wait()
     result = run("-m", "zansa", "resume", tmp_path / "grown")
     assert result.returncode == 0, result.stderr
-    for name in ("grown", "grown-macs-800000"):
+    for name in ("grown", "grown-macs-800k"):
         whole, broken = (load_file(out / name / "model.safetensors") for out in (grown, tmp_path))
         assert whole.keys() == broken.keys()
         assert all(np.array_equal(whole[key], broken[key]) for key in whole)

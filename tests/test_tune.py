@@ -10,7 +10,7 @@ from test_train import NET, RECIPE, ready
 
 from zansa.jobs.adapt import adapt
 from zansa.jobs.evaluate import evaluate
-from zansa.jobs.request import Request
+from zansa.jobs.request import EvaluateRequest, FinetuneRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.adapt import align, batches_of, features, renormalise
 from zansa.learn.recipe import Tuning
@@ -150,11 +150,13 @@ def pictures(path, classes, channels: int = 1, count: int = 24, seed: int = 0, l
 
 def tune(source, weights, out, **asked):
     recipe = {"epochs": 2, "layout": "channels_first", "precision": "float32"} | asked.pop("recipe", {})
-    return train(Request(source=str(source), weights=str(weights), recipe=recipe, kind="surface", **asked), out)
+    return train(FinetuneRequest(source=str(source), weights=str(weights), recipe=recipe, kind="surface", **asked), out)
 
 
 def test_finetune_from_a_run_keeps_what_is_frozen(tmp_path):
-    donor = train(Request(source=str(pictures(tmp_path / "a.npz", "ab")), recipe={"epochs": 3}), tmp_path / "runs", "a")
+    donor = train(
+        TrainRequest(source=str(pictures(tmp_path / "a.npz", "ab")), recipe={"epochs": 3}), tmp_path / "runs", "a"
+    )
     run = tune(pictures(tmp_path / "b.npz", "xyz"), donor.path, tmp_path / "runs", recipe={"tuning": {"frozen": 3}})
     ours, theirs = (load(r.path / "model.safetensors") for r in (run, donor))
     assert ours.classes == ("x", "y", "z")
@@ -189,7 +191,7 @@ def test_a_stopped_finetuning_goes_on_from_its_own_copy_of_the_weights(tmp_path)
             raise KeyboardInterrupt
 
     recipe = {"epochs": 2, "layout": "channels_first", "precision": "float32", "checkpoint": 1e6}
-    request = Request(source=str(source), weights=str(weights), recipe=recipe, kind="surface")
+    request = FinetuneRequest(source=str(source), weights=str(weights), recipe=recipe, kind="surface")
     broken = train(request, tmp_path / "broken", tell=stop)
     weights.unlink()
     again = resume(broken.path)
@@ -211,7 +213,7 @@ def test_adapt_undoes_another_light(tmp_path):
     """Images at a third of the light, where the model as it was is lost."""
     bright, dark = (pictures(tmp_path / f"{light}.npz", "abc", light=light, count=60) for light in (1.0, 0.35))
     steady = {"epochs": 15, "layout": "channels_first", "precision": "float32"}
-    run = train(Request(source=str(bright), recipe=steady), tmp_path / "runs", "a")
+    run = train(TrainRequest(source=str(bright), recipe=steady), tmp_path / "runs", "a")
     folder = tmp_path / "new"
     folder.mkdir()
     for k, image in enumerate(np.load(dark)["images"]):
@@ -220,7 +222,7 @@ def test_adapt_undoes_another_light(tmp_path):
     assert (facts["images"], facts["aligned"]) == (180, True)
     adapt(run.path, [folder], tmp_path / "adapted.safetensors")
     before, after = (
-        evaluate(model, Request(source=str(dark)))["balanced_accuracy"]["value"]
+        evaluate(EvaluateRequest(model=str(model), source=str(dark)))["balanced_accuracy"]["value"]
         for model in (run.path, tmp_path / "adapted.safetensors")
     )
     assert before < 0.7 < 0.9 < after
@@ -231,7 +233,7 @@ def test_adapt_undoes_another_light(tmp_path):
 
 def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
     source = pictures(tmp_path / "a.npz", "ab")
-    donor = train(Request(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
+    donor = train(TrainRequest(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
     run = tune(source, donor.path, tmp_path / "runs")
     assert run.read_json("data.json")["weights"]["same_source"]
     for page in ("report.html", "card.md"):
@@ -242,10 +244,10 @@ def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
 
 def test_wrong_places_are_named(tmp_path):
     source = pictures(tmp_path / "a.npz", "ab")
-    with pytest.raises(ValueError, match=r"is no finished run: it has no model\.safetensors"):
+    with pytest.raises(ValueError, match=r"is no run: it has no environment\.json"):
         tune(source, tmp_path, tmp_path / "runs")
     with pytest.raises(ValueError, match=r"there is no folder .*nowhere; make it, or choose another file"):
         adapt(tmp_path / "m.safetensors", [tmp_path], tmp_path / "nowhere" / "x.safetensors")
-    donor = train(Request(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
+    donor = train(TrainRequest(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
     with pytest.raises(ValueError, match="the file tells what its weights are of; leave the network out"):
         tune(source, donor.path, tmp_path / "runs", net="resnet18")

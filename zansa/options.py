@@ -1,10 +1,182 @@
-"""The options of the command line, and how they become a request."""
+"""The options of the command line, made from the descriptions of the requests' and the recipe's fields.
 
+A field is described once, where it stands; here it becomes an option, and what was typed becomes a request.
+"""
+
+import inspect
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
+
+from .jobs.request import DataRequest, TrainingRequest
+from .learn.recipe import Recipe, Tuning
+
+NETWORK = ("net", "weights", "budget", "method", "mend")  # the other fields of a request are of the data
+RECIPE = ("epochs", "batch", "rate", "optimizer", "balance", "augment", "dropout", "stochastic_depth", "compile",
+          "device", "precision", "layout")  # fmt: skip
+RENAMED = {"weights": {"grow": "--from"}}
+
+
+class Output(NamedTuple):
+    """Where a run goes, and how its result is printed."""
+
+    out: Path
+    name: str | None
+    as_json: bool
+
+
+class Grouped(TyperCommand):
+    """A command whose help shows its options in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for the arguments and one for each group of options."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                groups.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callable[[Callable[..., None]], None]:
+    """Make a function `work(request, output)` the command of its name, with all options of such a request."""
+
+    def decorate(work: Callable[..., None]) -> None:
+        verb = work.__name__
+        hidden = "tuning" if verb != "finetune" else ""
+        parameters = [*_fields(request, verb), *_recipe(hidden, verb == "grow"), *_output()]
+
+        def command(**given: Any) -> None:
+            output = Output(given.pop("out"), given.pop("name"), given.pop("as_json"))
+            del given["config"]
+            work(request.model_validate(asked_for(request, given)), output)
+
+        _sign(command, work, parameters)
+        app.command(cls=Grouped)(command)
+
+    return decorate
+
+
+def data_command(app: typer.Typer, request: type[DataRequest]) -> Callable[[Callable[..., None]], None]:
+    """Make a function `work(request, as_json)` the command of its name, with all options of such a request."""
+
+    def decorate(work: Callable[..., None]) -> None:
+        def command(**given: Any) -> None:
+            as_json = given.pop("as_json")
+            del given["config"]
+            work(request.model_validate(given), as_json)
+
+        _sign(command, work, [*_fields(request, work.__name__), *_output()[2:]])
+        app.command(cls=Grouped)(command)
+
+    return decorate
+
+
+def _sign(command: Callable[..., None], work: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
+    """Give the command the name, the help and the parameters that typer reads."""
+    command.__name__, command.__doc__ = work.__name__, work.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def _fields(request: type[DataRequest], verb: str) -> Iterator[inspect.Parameter]:
+    order = ("model", "source")  # arguments, in this order; the rest are options
+    for name in order:
+        if name in request.model_fields:
+            shown = "data" if name == "source" else name
+            kind = Annotated[str, typer.Argument(help=request.model_fields[name].description, metavar=shown.upper())]
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+    for name, field in request.model_fields.items():
+        if name not in (*order, "verb", "recipe"):
+            panel = "Network" if name in NETWORK else "Data"
+            flag = RENAMED.get(name, {}).get(verb)
+            yield _option(name, field, panel, None if field.is_required() else field.default, flag)
+
+
+def _recipe(hidden: str, grows: bool) -> Iterator[inspect.Parameter]:
+    for name in RECIPE:
+        if not (grows and name == "compile"):
+            yield _option(name, Recipe.model_fields[name], "Training", None)
+    if hidden != "tuning":
+        for name, field in Tuning.model_fields.items():
+            yield _option(name, field, "Training", None)
+
+
+def _output() -> list[inspect.Parameter]:
+    kinds = {"out": (Out, Path("runs")), "name": (Name, None), "as_json": (Json, False), "config": (Config, None)}
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in kinds.items()
+    ]
+
+
+def _option(name: str, field: FieldInfo, panel: str, default: Any, flag: str | None = None) -> inspect.Parameter:
+    kind = _kind(field.annotation)
+    optional: Any = kind if kind is bool else kind | None
+    flag = flag or "--" + name.replace("_", "-")
+    annotation: Any = Annotated[optional, typer.Option(flag, help=field.description, rich_help_panel=panel)]
+    value = default if kind in (int, float, str) and isinstance(default, int | float | str) else None
+    value = bool(default) if kind is bool else value
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)
+
+
+def _kind(annotation: Any) -> Any:
+    """What is typed for a value: whole and other numbers and switches as they are, everything else as text."""
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [each for each in get_args(annotation) if each is not type(None)]
+        return _kind(kinds[0]) if len(kinds) == 1 else str
+    if get_origin(annotation) is Literal:
+        return type(get_args(annotation)[0])
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    return annotation if annotation in (bool, int, float) else str
+
+
+def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed, as a request has it. Options that were left out are left to zansa."""
+    missing = [name for name, field in request.model_fields.items() if field.is_required() and given[name] is None]
+    if missing:
+        named = "; ".join(f"--{name.replace('_', '-')}: {request.model_fields[name].description}" for name in missing)
+        raise ValueError(f"an option is missing: {named}")
+    own = {name: given[name] for name in request.model_fields if name in given}
+    tuning = {name: given[name] for name in Tuning.model_fields if given.get(name) is not None}
+    recipe = {name: given[name] for name in RECIPE if given.get(name) not in (None, False)}
+    if "augment" in recipe:
+        recipe["augment"] = switches(recipe["augment"])
+    if tuning:
+        recipe["tuning"] = tuning
+    if own.get("weights"):
+        own["weights"] = str(Path(own["weights"]).expanduser().absolute())
+    if "mend" in own:
+        own["mend"] = tuple(own["mend"].split(",")) if own["mend"] else ()
+    return own | {"size": pair(given["size"]), "recipe": recipe}
+
+
+def pair(text: str | None) -> tuple[int, int] | None:
+    """ "64" or "64x96" as (height, width)."""
+    if text is None:
+        return None
+    parts = str(text).lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f"size {text!r} is not understood; allowed: 64, or 64x96 (height x width)")
+    return int(parts[0]), int(parts[-1])
+
+
+def switches(text: str) -> dict[str, Any]:
+    """ "flip_x=true,rotate=0" as a dictionary; "none" as nothing switched on."""
+    if text == "none":
+        return {}
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError(f'augment {text!r} is not understood; write "flip_x=true,rotate=0" or "none"')
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def from_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -20,20 +192,30 @@ def from_config(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(
             f"{path} sets {', '.join(unknown)}; {context.info_name} knows: {', '.join(sorted(known))}"
         )
-    given = {names[name]: value for name, value in values.items() if names[name]}
+    given = {names[name]: as_typed(value) for name, value in values.items() if names[name]}
     context.default_map = {**(context.default_map or {}), **given}
     return path
 
 
+def as_typed(value: Any) -> Any:
+    """A value of a file as it would be typed: [64, 96] as "64x96" or "a,b", {flip_x: true} as "flip_x=true"."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={each}" for key, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ("x" if all(isinstance(each, int) for each in value) else ",").join(map(str, value))
+    return value
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a .toml, .yaml or .yml file."""
+    """The settings of a .toml, .yaml or .yml file in UTF-8, with or without a byte order mark."""
     try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
         if path.suffix == ".toml":
-            values = tomllib.loads(path.read_text())
+            values = tomllib.loads(text)
         else:
             import yaml
 
-            values = yaml.safe_load(path.read_text()) or {}
+            values = yaml.safe_load(text) or {}
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
     except Exception as error:
@@ -43,135 +225,17 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
+Out = Annotated[Path, typer.Option(help="Where runs are kept.", rich_help_panel="Output")]
+Name = Annotated[
+    str | None,
+    typer.Option(help="The run's name; by default the data's name and a number.", rich_help_panel="Output"),
+]
+Seed = Annotated[int, typer.Option(min=0, help=TrainingRequest.model_fields["seed"].description)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.", rich_help_panel="Output")]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="Read options from a YAML or TOML file.", is_eager=True, callback=from_config),
-]
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
-
-
-Out = Annotated[Path, typer.Option(help="Where runs are kept.")]
-
-
-Name = Annotated[str | None, typer.Option(help="The run's name; by default the data's name and a number.")]
-
-
-Seed = Annotated[int, typer.Option(min=0, help="The seed of the split and of the training.")]
-
-
-Data = Annotated[
-    str, typer.Argument(help="A folder, a manifest or table (.csv, .tsv, .parquet), an .npz, or a public set's name.")
-]
-
-
-Good = Annotated[str | None, typer.Option(help="The class without a defect; found by its name by default.")]
-
-
-FalseAlarms = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
-
-
-Size = Annotated[
-    str | None, typer.Option(help="Size of the network's images: 64 or 64x96 (height x width); length of its series.")
-]
-
-
-Fit = Annotated[str, typer.Option(help="letterbox keeps proportions, stretch does not; images are never cropped.")]
-
-
-Channels = Annotated[int | None, typer.Option(help="1 or 3; as the images are by default.")]
-
-
-Kind = Annotated[str | None, typer.Option(help="surface, symbol or natural: which augmentation of images is safe.")]
-
-
-Epochs = Annotated[int | None, typer.Option(min=1)]
-
-
-Batch = Annotated[int | None, typer.Option(min=2)]
-
-
-Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
-
-
-Optimizer = Annotated[str | None, typer.Option(help="sgd or adamw.")]
-
-
-Balance = Annotated[str | None, typer.Option(help="none, logit or weights: what is done about rare classes.")]
-
-
-Switches = Annotated[str | None, typer.Option(help='Switches as "flip_x=true,rotate=0", or "none".')]
-
-
-Dropout = Annotated[float | None, typer.Option(help="Chance of a value inside a block to be left out.")]
-
-
-Depth = Annotated[float | None, typer.Option(help="Chance of the last block's branches to be left out.")]
-
-
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Let torch write code for the network: slow to begin, then faster.")
-]
-
-
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-
-
-Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
-
-
-Layout = Annotated[str | None, typer.Option(help="auto, channels_first or channels_last.")]
-
-
-Val = Annotated[float, typer.Option(help="Share of the data for validation, when none is given.")]
-
-
-Test = Annotated[float, typer.Option(help="Share of the data for the test, when none is given.")]
-
-
-Root = Annotated[str | None, typer.Option(help="Folder of the public data sets.")]
-
-
-Download = Annotated[bool, typer.Option("--download", help="Fetch a public data set that is not there yet.")]
-
-
-RECIPE = ("epochs", "batch", "rate", "optimizer", "balance", "dropout", "stochastic_depth", "device", "precision",
-          "layout")  # fmt: skip
-
-
-REQUEST = ("net", "good", "max_false_alarms", "fit", "channels", "kind", "val", "test", "seed", "root", "download")
-
-
-def asked_for(given: dict[str, Any], tuning: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The options of a command that trains, by their names, as a Request has them."""
-    recipe = {name: given[name] for name in RECIPE} | {
-        "augment": switches(given["augment"]), "compile": given.get("compiled") or None,
-        "tuning": {key: value for key, value in (tuning or {}).items() if value is not None} or None,
-    }  # fmt: skip
-    recipe = {key: value for key, value in recipe.items() if value is not None}
-    return {name: given[name] for name in REQUEST} | {
-        "source": given["data"], "size": pair(given["size"]), "recipe": recipe,
-    }  # fmt: skip
-
-
-def pair(text: str | None) -> tuple[int, int] | None:
-    """ "64" or "64x96" as (height, width)."""
-    if text is None:
-        return None
-    parts = str(text).lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"size {text!r} is not understood; allowed: 64, or 64x96 (height x width)")
-    return int(parts[0]), int(parts[-1])
-
-
-def switches(text: str | None) -> dict[str, Any] | None:
-    """ "flip_x=true,rotate=0" as a dictionary; "none" as nothing switched on."""
-    if text is None:
-        return None
-    if text == "none":
-        return {}
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError(f'augment {text!r} is not understood; write "flip_x=true,rotate=0" or "none"')
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    typer.Option(
+        "--config", help="Read options from a YAML or TOML file.", is_eager=True, callback=from_config,
+        rich_help_panel="Output",
+    ),
+]  # fmt: skip

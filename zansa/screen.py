@@ -1,6 +1,7 @@
-"""What the command line shows: progress while a job runs, tables at its end, errors in one sentence."""
+"""What the command line shows: progress while a job runs, tables at its end, and errors in one sentence."""
 
 import json
+from collections import Counter
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -10,11 +11,38 @@ from rich.table import Table
 from rich.text import Text
 
 from .arch.cost import Cost, cost
-from .arch.zoo import ZOO
+from .arch.zoo import make
 from .record import Run
-from .words import quantity
+from .words import (
+    amount,
+    area_text,
+    count,
+    counted,
+    counts_of,
+    duration,
+    file_size,
+    milliseconds,
+    percent,
+    plain_percent,
+    price_text,
+    rate_text,
+    rule_text,
+    share_of,
+    time_text,
+    typed,
+)
 
 MOST_CLASSES = 20  # listed one by one
+# What each kind of edit does to the network: the thing that changes, and what becomes of it.
+MOVES = {
+    "insert": ("block", "came"), "split": ("block", "came"), "widen": ("width", "grew"),
+    "delete": ("block", "went"), "merge": ("block", "went"), "rekind": ("block", "changed"),
+    "mix": ("mix", "changed"),
+}  # fmt: skip
+GROWTH_LEGEND = (
+    "The network changes while it learns. Each such line says how far the training is, what came or went, the stages "
+    "from first to last as channels (inner widths of each block), and what the network costs of what it may cost."
+)
 
 
 class Screen:
@@ -29,6 +57,8 @@ class Screen:
             TextColumn("{task.fields[figures]}"), console=self.console, transient=True,
         )  # fmt: skip
         self.tasks: dict[str, TaskID] = {}
+        self.edits: list[dict[str, Any]] = []  # of the moment of a growth that is not complete yet
+        self.grew = False
 
     def __enter__(self) -> Self:
         return self
@@ -50,12 +80,12 @@ class Screen:
                 self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
             case "note" | "stage":
                 self.say(event["text"])
-            case "run" if "path" in event:
-                size = (
-                    f"{quantity(event['cost']['macs'])} multiply-adds, {quantity(event['cost']['params'])} parameters"
-                )
-                self.say(f"{event['path']}: {event['epochs']} epochs, {size}")
+            case "run":
+                size = ", ".join(price_text(event["cost"][unit], unit) for unit in ("macs", "params"))
+                self.say(f"{event['path']}: {typed(counted(event['epochs'], 'epoch'))}, {typed(size)}")
                 self.say(event["net"])
+            case "raced" if event["learned"]:
+                self.say(f"{event['name']} learned best; it goes on")
             case "start" | "resumed":
                 how = (f": {event['device']}, {event['threads']} threads, {event['precision']}, {event['layout']}"
                        if "device" in event else "")  # fmt: skip
@@ -65,10 +95,19 @@ class Screen:
                 self._bar("trying", event["done"] * each + event["step"], event["total"] * each, event["name"])
             case "step":
                 self._bar("training", event["step"], event["steps"], f"loss {event['loss']:.3f}")
-            case "edit" if event.get("last"):
-                self.say(growth_text(event))
+            case "edit":
+                self._edit(event)
             case "epoch":
                 self.say(epoch_text(event))
+
+    def _edit(self, event: dict[str, Any]) -> None:
+        """Keep an edit until the last one of its moment is there, then say in a line what came and went."""
+        self.edits.append(event)
+        if event.get("last"):
+            if not self.grew:
+                self.say(GROWTH_LEGEND)
+            self.say(growth_text(self.edits))
+            self.edits, self.grew = [], True
 
     def _bar(self, name: str, done: int, total: int, figures: str = "") -> None:
         if name not in self.tasks:
@@ -100,130 +139,118 @@ class Screen:
             print(json.dumps({"frontier": rows, "warnings": self.warnings}))
             return
         inspected = all(row["test"]["inspection"] for row in rows)
-        table = Table(title=f"{rows[0]['test']['count']} test {rows[0]['noun']}s",
-                      title_justify="left")  # fmt: skip
+        table = Table(title=typed(counted(rows[0]["test"]["count"], f"test {rows[0]['noun']}")), title_justify="left")
         rates = ["defects found", "false alarms"] if inspected else []
-        for head in ("budget", "multiply-adds", "parameters", "ms", "balanced", *rates):
+        for head in ("budget", "multiply-adds", "parameters", "time", "balanced", *rates):
             table.add_column(head, no_wrap=head == "budget")
         for row in rows:
-            found, seen = row["test"], row["test"]["inspection"]
-            shares = [seen[key] for key in ("detection", "false_alarms")] if inspected else []
-            table.add_row(row["budget"], quantity(row["macs"]), quantity(row["params"]), f"{row['ms']:.2f}",
-                          f"{100 * found['balanced_accuracy']['value']:.1f} %",
-                          *(f"{s['hits']}/{s['count']}" if s else "–" for s in shares))  # fmt: skip
+            table.add_row(*map(typed, frontier_row(row, inspected)))
         console = Console(highlight=False)
         console.print(table)
         for row in rows:
             console.print(f"{row['budget']:16}{row['run']}", markup=False, soft_wrap=True)
 
-    def figures(self, found: dict[str, Any], where: str) -> None:
+    def figures(self, told: dict[str, Any], where: str) -> None:
         """A table of figures."""
-        table = Table(title=f"{found['count']} {where}", title_justify="left", show_header=False)
-        for label, text in figure_rows(found):
-            table.add_row(Text(label), Text(text))
+        table = Table(title=f"{typed(count(told['count']))} {where}", title_justify="left", show_header=False)
+        for label, text in figure_rows(told):
+            table.add_row(Text(label), Text(typed(text)))
         Console(highlight=False).print(table)
 
 
-def figure_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+def frontier_row(row: dict[str, Any], inspected: bool) -> list[str]:
+    """The network of one budget: its budget, size and time, and its figures on the test images."""
+    figures, inspection = row["test"], row["test"]["inspection"]
+    rates = [inspection["detection"], inspection["false_alarms"]] if inspected else []
+    sizes = [row["budget"], amount(row["macs"]), amount(row["params"]), milliseconds(row["ms"])]
+    return [*sizes, share_of(figures["balanced_accuracy"]), *(counts_of(rate) if rate else "–" for rate in rates)]
+
+
+def figure_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures that matter, as label and text."""
-    b = found["balanced_accuracy"]
-    rows = inspection_rows(found["inspection"]) if found["inspection"] else []
-    rows.append(("accuracy", rate_line(found["accuracy"])))
-    rows.append(("balanced", f"{100 * b['value']:5.1f} %  (95 % CI {100 * b['low']:.1f}–{100 * b['high']:.1f} %)"))
-    shown = [c for c in found["per_class"] if c["recall"]] if len(found["per_class"]) <= MOST_CLASSES else []
-    rows += [(f"  {c['class']}", rate_line(c["recall"])) for c in shown]
-    return rows + [(f"per {found.get('noun', 'image')}", time_line(time)) for time in found.get("latency", [])]
+    rows = inspection_rows(told["inspection"]) if told["inspection"] else []
+    rows += [("accuracy", rate_text(told["accuracy"])), ("balanced", rate_text(told["balanced_accuracy"]))]
+    few = len(told["per_class"]) <= MOST_CLASSES
+    rows += [(f"  {each['class']}", rate_text(each["recall"])) for each in told["per_class"] if few and each["recall"]]
+    return rows + [(f"per {told.get('noun', 'image')}", time_text(time)) for time in told.get("latency", [])]
 
 
-def inspection_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """What inspection comes to at its line."""
-    rates = (("defects found", found["detection"]), ("false alarms", found["false_alarms"]))
-    rows = [(label, rate_line(rate)) for label, rate in rates if rate]
-    rows.append(("line", f"reject where 1 - p({found['good']}) >= {found['threshold']:.4f}"))
-    if found["roc_auc"] is not None:
-        rows.append(("ROC area", f"{found['roc_auc']:.4f} (defect against {found['good']})"))
+def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What inspection comes to at its threshold."""
+    rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]))
+    rows = [(label, rate_text(rate)) for label, rate in rates if rate]
+    rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
+    if told["roc_auc"] is not None:
+        rows.append(("ROC area", f"{area_text(told['roc_auc'])} (defects against {told['good']})"))
     return rows
-
-
-def time_line(time: dict[str, Any]) -> str:
-    """A time with all that it depends on."""
-    threads = f"{time['threads']} thread{'s' if time['threads'] > 1 else ''}"
-    where = f"{time['what']}, {time['device']}, {threads}, {time['precision']}, batch {time['batch']}"
-    return f"{time['ms']:.{3 if time['ms'] < 1 else 2}f} ms  ({where})"
-
-
-def rate_line(rate: dict[str, Any]) -> str:
-    """A rate with its counts and interval."""
-    digits = max(1, len(str(rate["count"])) - 2)  # one image more or less shows: 9998/10000 is not 100 %
-    value, low, high = (f"{100 * rate[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value:>5} %  ({rate['hits']}/{rate['count']}, 95 % CI {low}–{high} %)"
 
 
 def epoch_text(event: dict[str, Any]) -> str:
     """One line for an epoch."""
     star = "  best" if event["best"] == event["epoch"] and not event.get("few") else ""
-    validation = f"loss {event['val_loss']:.3f}, balanced accuracy {100 * event['val_balanced_accuracy']:.1f} %"
+    validation = f"loss {event['val_loss']:.3f}, balanced accuracy {percent(event['val_balanced_accuracy'])}"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
-    return f"{place}  loss {event['loss']:.3f}  validation {validation}  {event['seconds']:.0f} s{star}"
+    return typed(f"{place}  loss {event['loss']:.3f}  validation {validation}  {duration(event['seconds'])}{star}")
 
 
-def growth_text(event: dict[str, Any]) -> str:
-    """One line for the changes of one moment: what the network is now, and what it costs."""
-    return (f"{100 * event['progress']:3.0f} %  {event['structure']}  {quantity(event['price_after'])} of "
-            f"{quantity(event['limit'])} {event['unit']}")  # fmt: skip
+def growth_text(edits: list[dict[str, Any]]) -> str:
+    """One line for the edits of one moment: what came and went, what the network is now, and what it costs."""
+    last = edits[-1]
+    moves = Counter(_move(edit) for edit in edits)
+    told = ", ".join(f"{counted(number, thing)} {became}" for (thing, became), number in moves.items())
+    price = f"{price_text(last['price_after'], last['unit'], named=False)} of {price_text(last['limit'], last['unit'])}"
+    return typed(f"{plain_percent(last['progress']):>6}  {told}: {last['structure']}; {price}")
 
 
-def cost_text(c: Cost) -> str:
+def _move(edit: dict[str, Any]) -> tuple[str, str]:
+    """The thing that an edit changes and what becomes of it; a width that is mapped anew shrinks where that saves."""
+    kind = edit["move"]
+    return ("width", "shrank" if edit["spent"] < 0 else "grew") if kind == "remap" else MOVES.get(kind, (kind, "edit"))
+
+
+def cost_text(price: Cost) -> str:
     """A cost, a line each."""
-    memory = f"{quantity(c.train_bytes)}B in training, {quantity(c.infer_bytes)}B in inference"
-    return "\n".join([
-        f"multiply-adds     {quantity(c.macs)} per image ({c.macs:,})",
-        f"parameters        {quantity(c.params)} ({c.params:,})",
-        f"sequential depth  {c.depth} weighted layers",
-        f"activations       {memory} (batch {c.batch}, float32)",
-    ])  # fmt: skip
+    memory = f"{file_size(price.train_bytes)} in training, {file_size(price.infer_bytes)} in inference"
+    return typed("\n".join([
+        f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
+        f"parameters        {amount(price.params)} ({count(price.params)})",
+        f"sequential depth  {counted(price.depth, 'weighted layer')}",
+        f"activations       {memory} (batch {price.batch}, float32)",
+    ]))  # fmt: skip
 
 
-def zoo_rows() -> list[dict[str, Any]]:
-    """The catalogue: published and counted sizes."""
-    rows = []
-    for name, entry in ZOO.items():
-        c = cost(entry.make())
-        counted = {"params": c.params, "macs": c.macs, "depth": c.depth}
-        published = {"published_params": entry.params, "published_error": entry.error}
-        rows.append({"name": name, **counted, "data": entry.data, **published, "paper": entry.paper})
-    return rows
-
-
-def zoo_text() -> str:
+def zoo_text(rows: list[dict[str, Any]]) -> str:
     """The catalogue as a table."""
     lines = [f"{'name':26}{'parameters':>12}{'multiply-adds':>15}{'depth':>7}  {'published error':16}data, paper"]
-    for row in zoo_rows():
-        error = f"{row['published_error']} %" if row["published_error"] is not None else "-"
-        size = f"{quantity(row['params']):>12}{quantity(row['macs']):>15}{row['depth']:>7}"
+    for row in rows:
+        error = f"{row['published_error']} %" if row["published_error"] is not None else "–"
+        size = f"{amount(row['params']):>12}{amount(row['macs']):>15}{row['depth']:>7}"
         lines.append(f"{row['name']:26}{size}  {error:16}{row['data']}, {row['paper']}")
-    return "\n".join(lines)
+    return typed("\n".join(lines))
 
 
-def entry_text(name: str) -> str:
-    """One entry's paper, cost and published figures."""
-    entry = ZOO[name]
-    error = f"; published top-1 error {entry.error} % on {entry.data}" if entry.error is not None else ""
-    return f"{cost_text(cost(entry.make()))}\npaper             {entry.paper}{error}"
+def entry_text(row: dict[str, Any]) -> str:
+    """One network's paper, cost and published figures."""
+    error = row["published_error"]
+    published = f"; published top-1 error {error} % on {row['data']}" if error is not None else ""
+    return f"{cost_text(cost(make(row['name'])))}\npaper             {row['paper']}{published}"
 
 
 def parity_text(path: object, parity: dict[str, Any]) -> str:
-    """What the export gate found."""
-    return (f"{path}: {parity['bytes']:,} bytes; on {parity['images']} {parity['noun']}s the largest difference of a "
-            f"probability is {parity['largest_difference']:.1e}")  # fmt: skip
+    """How far an exported file and the trained network agree."""
+    largest = f"the largest difference of a probability is {parity['largest_difference']:.2g}"
+    return typed(f"{path}: {file_size(parity['bytes'])}; on {counted(parity['images'], parity['noun'])} {largest}")
 
 
 def adapted_text(path: object, facts: dict[str, Any]) -> str:
-    """What became of an adapted model."""
-    aligned = " and features aligned with the old ones" if facts["aligned"] else ""
-    return (f"{path}: statistics from {facts['images']} new {facts['noun']}s{aligned}; {facts['same_answer']} of "
-            f"{facts['images']} answers stay the same. Whether it is better, and where its line should be, only "
-            f"labelled {facts['noun']}s can tell: zansa evaluate {path} DATA")  # fmt: skip
+    """What an adapted model has learned from, and how many of its answers have changed."""
+    aligned = ", and its features were aligned with the old ones" if facts["aligned"] else ""
+    samples, labelled = counted(facts["images"], f"new {facts['noun']}"), f"labelled {facts['noun']}s"
+    return typed(
+        f"{path}: its statistics come from {samples}{aligned}; {count(facts['same_answer'])} of "
+        f"{count(facts['images'])} answers stay the same. Only {labelled} can tell whether it is better, and where its "
+        f"threshold should be: zansa evaluate {path} DATA"
+    )
 
 
 def error_text(error: BaseException) -> str:

@@ -1,20 +1,26 @@
-"""Numbers and sentences as people read them: rates with counts and interval, amounts with units, plain summaries.
+"""How numbers are worded, once for the screen, the page and the card: rates, amounts, sizes, times, prices.
 
-Sentences mark what matters (STRONG ... PLAIN) and what is small print (FINE ... FULL), and where the word for a sample
-stands (IMAGE); the page makes tags and words of these.
+A sentence may hold marks: STRONG ... PLAIN surround what matters, FINE ... FULL surround small print, and IMAGE stands
+for the name of a sample. The page turns the marks into tags and words (`report/page.py`); the card and the screen turn
+them into text (`report/model_card.py`, and `typed` here).
+
+A second language gets its place here. This file holds every word that stands beside a number; the sentences of the page
+stand in `report/` (`gist`, `cautions`, `growth/told`) and its headings and hints in `report/sections/`. Nothing else
+words a number, so a translation replaces these texts and no arithmetic.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
 STRONG, PLAIN, FINE, FULL = "\ue000", "\ue001", "\ue002", "\ue003"
-
-
 IMAGE = "\ue004"  # what a sample is called: "image", "signal" or "sequence"
-
-
 SPACE = "\u00a0"  # a number stays with its unit
+THOUSANDS = "\u202f"  # a narrow space between groups of three digits
+Rate = dict[str, Any]  # what `proof.rates` makes: value, low, high, confidence, and hits and count if it was counted
+
+
+# --- marks -----------------------------------------------------------------------------------------------------------
 
 
 def strong(text: str) -> str:
@@ -27,27 +33,26 @@ def fine(text: str) -> str:
     return f"{FINE}{text}{FULL}"
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """0.9583 -> "95.8 %"; takes more digits rather than round to 0 or 100 what is neither."""
-    for more in range(digits, 5):
-        text = f"{100 * share:.{more}f}"
-        if float(text) not in (0.0, 100.0):
-            return text + SPACE + "%"
-    return f"{100 * share:.0f}{SPACE}%"
+def typed(text: str) -> str:
+    """The text with ordinary spaces, as terminals and Markdown take it."""
+    return text.replace(SPACE, " ").replace(THOUSANDS, " ")
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
 
 
 def count(number: float) -> str:
-    """12345 -> "12 345"."""
-    return f"{number:,.0f}".replace(",", "\u202f")
+    """A whole number: 12345 is "12 345"."""
+    return f"{number:,.0f}".replace(",", THOUSANDS)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """(1, "image") -> "1 image"; (2, "image") -> "2 images"."""
+    """A number of things: (1, "image") is "1 image", and (2, "image") is "2 images"."""
     return f"{count(number)}{SPACE}{noun if number == 1 else plural or noun + 's'}"
 
 
 def scaled(number: float, units: tuple[str, ...], base: float = 1000.0) -> str:
-    """A number with the largest of the units, each `base` times the one before, in three digits."""
+    """A number in three digits with the largest unit that suits; each unit is `base` times the one before."""
     for unit in units[:-1]:
         if abs(number) < 0.9995 * base:
             return f"{_three_digits(number)}{SPACE}{unit}".rstrip()
@@ -63,32 +68,22 @@ def _three_digits(number: float) -> str:
 
 
 def amount(number: float) -> str:
-    """20_300_000 -> "20.3 M"."""
+    """A quantity without a unit of its own: 20_300_000 is "20.3 M"."""
     return scaled(number, ("", "k", "M", "G", "T"))
 
 
 def file_size(size: float) -> str:
-    """Bytes -> "1.28 MB"."""
+    """A number of bytes: 1_280_000 is "1.28 MB"."""
     return scaled(size, ("B", "kB", "MB", "GB", "TB"))
 
 
-def milliseconds(time: float) -> str:
-    """0.4123 -> "0.412 ms"; 2.1 -> "2.10 ms"."""
-    return f"{time:.3f}{SPACE}ms" if time < 1 else scaled(time, ("ms", "s"))
-
-
-def duration(seconds: float) -> str:
-    """200 -> "3 min 20 s"."""
-    if seconds < 60:
-        return f"{seconds:.0f}{SPACE}s" if seconds >= 10 else f"{seconds:.1f}{SPACE}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}{SPACE}min {rest}{SPACE}s"
-    return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"
+def shape(sizes: list[int] | tuple[int, ...]) -> str:
+    """The sides of an image: (64, 48) is "64×48"."""
+    return "×".join(map(str, sizes))
 
 
 def number(value: Any) -> str:
-    """Any value of a JSON file in a table: short floats, yes and no, lists with commas."""
+    """Any value of a JSON file in a table: floats are short, booleans are yes or no, lists have commas."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -102,70 +97,94 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def shape(sizes: list[int] | tuple[int, ...]) -> str:
-    """(64, 48) -> "64×48"."""
-    return "×".join(map(str, sizes))
-
-
-def interval(rate: dict[str, Any]) -> str:
-    """The interval of a rate: "90.5–98.6 %"."""
-    return f"{percent(rate['low']).removesuffix(SPACE + '%')}–{percent(rate['high'])}"
-
-
-def sure(rate: dict[str, Any]) -> str:
-    """The interval with its confidence: "95 % CI 90.5–98.6 %"."""
-    return f"{100 * rate.get('confidence', 0.95):g}{SPACE}%{SPACE}CI {interval(rate)}"
-
-
-def rate_text(rate: dict[str, Any] | None) -> str:
-    """A rate with all it needs: "115/120 = 95.8 % (95 % CI 90.5–98.6 %)"; a mean of rates has no counts."""
-    if rate is None:
-        return "–"
-    counts = f"{count(rate['hits'])}/{count(rate['count'])} = " if "hits" in rate else ""
-    return f"{counts}{percent(rate['value'])} ({sure(rate)})"
-
-
-def shown(rate: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A rate for the page: texts, and low, high and value in percent for its bar."""
-    if rate is None:
-        return None
-    counts = f"{count(rate['hits'])}/{count(rate['count'])}" if "hits" in rate else ""
-    places = {end: round(100 * rate[end], 2) for end in ("low", "high", "value")}
-    return {"text": percent(rate["value"]), "counts": counts, "interval": interval(rate), **places}
-
-
-def short(name: str) -> str:
-    """A name in a sentence: one line, at most 60 characters."""
-    line = " ".join(name.split())
-    return line if len(line) <= 60 else line[:57] + "…"
-
-
-def outcome(total: int, noun: str, where: str, hits: int, singular: str, plural: str) -> str:
-    """ "Of 120 defects in ..., 115 were found": grammar for none, one, some and all."""
-    if total == 1:
-        return f"The one {noun}{where} {strong(singular if hits else singular.replace(' ', ' not ', 1))}"
-    if hits == total:
-        return f"{strong('All ' + counted(total, noun))}{where} {plural}"
-    done = f"{count(hits) if hits else 'none'} {singular if hits == 1 else plural}"
-    return f"Of {counted(total, noun)}{where}, {strong(done)}"
-
-
-def per_thousand(low: float, high: float) -> str:
-    """ "between 14 and 95 of every 1 000" """
-    few, many = round(1000 * low), round(1000 * high)
-    thousand = count(1000)
-    if few == many:
-        return f"about {few} of every {thousand}"
-    return f"up to {many} of every {thousand}" if few == 0 else f"between {few} and {many} of every {thousand}"
-
-
 def flat(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
-    """A nested JSON value as rows: ("augment > noise", "0.02")."""
+    """The rows of a nested JSON value, for example ("augment › noise", "0.02")."""
     if isinstance(value, dict) and value:
         for key, each in value.items():
             yield from flat(each, f"{path} › {key}" if path else str(key))
     elif path:
         yield path, number(value)
+
+
+def short(name: str) -> str:
+    """A name in a sentence: it takes one line and at most 60 characters."""
+    line = " ".join(name.split())
+    return line if len(line) <= 60 else line[:57] + "…"
+
+
+# --- shares and rates ------------------------------------------------------------------------------------------------
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A measured share: 0.9583 is "95.8 %". It takes more digits rather than round to 0 or 100 what is neither."""
+    for more in range(digits, max(5, digits + 3)):
+        text = f"{100 * share:.{more}f}"
+        if float(text) not in (0.0, 100.0):
+            return text + SPACE + "%"
+    return f"{100 * share:.0f}{SPACE}%"
+
+
+def plain_percent(share: float, digits: int = 3) -> str:
+    """A share that was chosen or planned, without zeros at its end: 0.08 is "8 %", and 0.975 is "97.5 %"."""
+    return f"{100 * share:.{digits}g}{SPACE}%"
+
+
+def share_of(rate: Rate) -> str:
+    """A rate as a share, in as many digits as its count needs: one more hit always shows (9998/10000 is not 100 %)."""
+    return percent(rate["value"], _digits(rate))
+
+
+def counts_of(rate: Rate) -> str:
+    """The counts of a rate, "115/120"; "" for a mean of rates, which has none."""
+    return f"{count(rate['hits'])}/{count(rate['count'])}" if "hits" in rate else ""
+
+
+def interval(rate: Rate) -> str:
+    """The interval of a rate: "90.5–98.6 %"."""
+    low, high = (percent(rate[end], _digits(rate)) for end in ("low", "high"))
+    return f"{low.removesuffix(SPACE + '%')}–{high}"
+
+
+def sure(rate: Rate) -> str:
+    """The interval of a rate with its confidence: "95 % CI 90.5–98.6 %"."""
+    return f"{plain_percent(rate.get('confidence', 0.95), 6)}{SPACE}CI {interval(rate)}"
+
+
+def rate_text(rate: Rate | None) -> str:
+    """A rate with its counts and interval: "115/120 = 95.8 % (95 % CI 90.5–98.6 %)"; "–" if there is none."""
+    if rate is None:
+        return "–"
+    return f"{counts_of(rate)} = ".removeprefix(" = ") + f"{share_of(rate)} ({sure(rate)})"
+
+
+def shown(rate: Rate | None) -> dict[str, Any] | None:
+    """A rate for a cell of the page: its texts, and low, high and value in percent for its bar."""
+    if rate is None:
+        return None
+    places = {end: round(100 * rate[end], 2) for end in ("low", "high", "value")}
+    return {"text": share_of(rate), "counts": counts_of(rate), "interval": interval(rate), **places}
+
+
+def _digits(rate: Rate) -> int:
+    return max(1, len(str(rate.get("count", ""))) - 2)  # one of 10 to 999 is at least 0.1 %
+
+
+# --- times, prices and thresholds ------------------------------------------------------------------------------------
+
+
+def milliseconds(time: float) -> str:
+    """A short time: 0.4123 is "0.412 ms", and 2.1 is "2.10 ms"."""
+    return f"{time:.3f}{SPACE}ms" if time < 1 else scaled(time, ("ms", "s"))
+
+
+def duration(seconds: float) -> str:
+    """A long time: 200 is "3 min 20 s"."""
+    if seconds < 60:
+        return f"{seconds:.0f}{SPACE}s" if seconds >= 10 else f"{seconds:.1f}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{SPACE}min {rest}{SPACE}s"
+    return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"
 
 
 def latency_terms(row: dict[str, Any]) -> str:
@@ -175,9 +194,57 @@ def latency_terms(row: dict[str, Any]) -> str:
     return f"{row.get('what')} {where}, {threads}, {row.get('precision')}, batch {row.get('batch')}"
 
 
-def quantity(value: float) -> str:
-    """12345678 as "12.3 M"."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}" if value < 99.5 else f"{value:.0f}"
+def time_text(row: dict[str, Any]) -> str:
+    """A latency with its terms: "2.61 ms (ONNX Runtime on the processor, 2 threads, float32, batch 1)"."""
+    return f"{milliseconds(row['ms'])} ({latency_terms(row)})"
+
+
+PRICES: dict[str, tuple[Callable[[float], str], str]] = {  # by the unit of a budget: how it is written, and of what
+    "macs": (amount, "multiply-adds"),
+    "params": (amount, "parameters"),
+    "bytes": (file_size, ""),
+    "ms": (milliseconds, ""),
+}
+
+
+def price_text(value: float, unit: str, named: bool = True) -> str:
+    """A price in the unit of a budget: "4.10 M multiply-adds", or "4.10 M" if it is not `named`."""
+    write, what = PRICES.get(unit, (number, unit))
+    return f"{write(value)}{SPACE}{what}" if named and what else write(value)
+
+
+def rule_text(inspection: dict[str, Any]) -> str:
+    """When a part is rejected: "1 − p(good) ≥ 0.1234"."""
+    return f"1 − p({inspection['good']}) ≥ {threshold_text(inspection)}"
+
+
+def threshold_text(inspection: dict[str, Any]) -> str:
+    """The threshold of the score in four digits: "0.1234"."""
+    return f"{inspection['threshold']:.4g}"
+
+
+def area_text(value: float) -> str:
+    """An area under a curve: "0.9876"."""
+    return f"{value:.4f}"
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+
+def outcome(total: int, noun: str, where: str, hits: int, singular: str, plural: str) -> str:
+    """The beginning of a sentence, "Of 120 defects in ..., 115 were found", for none, one, some or all."""
+    if total == 1:
+        return f"The one {noun}{where} {strong(singular if hits else singular.replace(' ', ' not ', 1))}"
+    if hits == total:
+        return f"{strong('All ' + counted(total, noun))}{where} {plural}"
+    done = f"{count(hits) if hits else 'none'} {singular if hits == 1 else plural}"
+    return f"Of {counted(total, noun)}{where}, {strong(done)}"
+
+
+def per_thousand(low: float, high: float) -> str:
+    """An interval of a share in words: "between 14 and 95 of every 1 000"."""
+    few, many = round(1000 * low), round(1000 * high)
+    thousand = count(1000)
+    if few == many:
+        return f"about {few} of every {thousand}"
+    return f"up to {many} of every {thousand}" if few == 0 else f"between {few} and {many} of every {thousand}"

@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol, Self
 
@@ -16,14 +17,20 @@ FORM = "write macs=20M, params=300k, bytes=1.2M or ms=2.5, and several with comm
 
 @dataclass(frozen=True)
 class Budget:
-    """So much at most of a unit: `macs` for one image, `params`, `bytes` (of the weights as float32; an exported file
-    has some kilobytes more) or `ms` for one image on one thread. `str` is what `parse` reads."""
+    """The most that a network may cost.
+
+    unit: "macs" (multiply-adds for one image), "params", "bytes" (of the weights as float32; an exported file has some
+        kilobytes more) or "ms" (milliseconds for one image on one thread).
+    limit: so many of them.
+    typed: the limit as it was typed, such as "20M"; `str` gives it back.
+    """
 
     unit: str
     limit: float
+    typed: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.unit}={self.limit:.12g}"
+        return f"{self.unit}={self.typed or f'{self.limit:.12g}'}"
 
     @property
     def text(self) -> str:
@@ -33,8 +40,8 @@ class Budget:
 
 
 class Clock(Protocol):
-    """What tells the milliseconds of networks on a machine (see deploy.timing.Timer): `ms` foretells them, `right_for`
-    is the clock set right for a network, and channels are faster in lots of `lot`."""
+    """Tells the milliseconds of networks on a machine (see deploy.clock.timing.Timer): `ms` predicts them, `right_for`
+    gives the clock set right for a network, and channels are fastest in lots of `lot`."""
 
     def ms(self, net: Net) -> float: ...
     def right_for(self, net: Net) -> Self: ...
@@ -49,10 +56,16 @@ def parse(text: str) -> tuple[Budget, ...]:
         raise ValueError(f"budget {text!r} is not understood; {FORM}")
     if "=" in values:
         raise ValueError(f"budget {text!r} has two units; give limits of one; {FORM}")
-    limits = sorted(_number(value.strip(), text) for value in values.split(","))
-    if len(set(limits)) < len(limits):
+    budgets = [Budget(unit, _number(value.strip(), text), value.strip()) for value in values.split(",")]
+    if len(set(budgets)) < len(budgets):
         raise ValueError(f"budget {text!r} names one limit twice; name each once")
-    return tuple(Budget(unit, limit) for limit in limits)
+    return tuple(sorted(budgets, key=lambda budget: budget.limit))
+
+
+def written(budgets: Sequence[Budget]) -> str:
+    """Budgets of one unit as `parse` reads them, with the limits as they were typed: "macs=5M,10M"."""
+    first, *others = map(str, budgets)
+    return ",".join([first, *(other.partition("=")[2] for other in others)])
 
 
 def _number(value: str, text: str) -> float:

@@ -109,14 +109,8 @@ class Rekind(Part):
 
 
 GATED = {"basic": "se_basic", "bottleneck": "se_bottleneck"}
-
-
 AnyEdit = Insert | Delete | Remap | Widen | Split | Merge | Rekind | Mix
-
-
 Edit = Annotated[AnyEdit, Field(discriminator="kind")]
-
-
 _EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Edit)
 
 

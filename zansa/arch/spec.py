@@ -10,8 +10,6 @@ from .steps import STEPS
 
 FORMAT = 1
 Positive = Annotated[int, Field(ge=1)]
-
-
 Shortcut = Literal["identity", "pad", "project", "conv", "average", "none"]
 
 
@@ -305,3 +303,11 @@ def _step_text(step: Step) -> str:
     parts = ["" if step.kind == "plain" else f"{step.kind} step", "" if step.h == 1 else f"step length {step.h:g}"]
     parts += ["learned scale" if step.scale else "", "" if step.start == "random" else f"{step.start} start"]
     return "".join(f", {part}" for part in parts if part)
+
+
+def in_short(net: Net) -> str:
+    """A network in one line: the stream's width of each stage, and its blocks' inner widths."""
+    return " | ".join(
+        f"{stage.width}({', '.join('-'.join(map(str, block.hidden)) for block in stage.blocks)})"
+        for stage in net.stages
+    )

@@ -17,7 +17,7 @@ from ..inputs.images import fit_image
 from ..nets.files import Model
 from ..record import write_atomic
 from . import runtime
-from .clock.twin import OPSET
+from .clock.twin import IR, OPSET
 from .prepare import preparation
 
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
@@ -43,11 +43,9 @@ def to_onnx(model: Model) -> bytes:
     if len(model.net.input.size) > 2:
         raise ValueError(f"networks of images and series are exported; this one takes inputs of {model.net.input.size}")
     network = _strip(_network(model))
-    prepare = preparation(model.preprocess, network.ir_version)
+    prepare = preparation(model.preprocess)
     graph = onnx.compose.merge_graphs(prepare.graph, network.graph, [("pixels", "pixels")], name="zansa")
-    file = onnx.helper.make_model(
-        graph, opset_imports=network.opset_import, ir_version=network.ir_version, producer_name="zansa"
-    )
+    file = onnx.helper.make_model(graph, opset_imports=network.opset_import, ir_version=IR, producer_name="zansa")
     header = {
         "zansa": runtime.FORMAT,
         "net": model.net.to_json(indent=None),
@@ -112,7 +110,9 @@ def _network(model: Model) -> onnx.ModelProto:
     assert program is not None
     assert not program.model_proto.functions
     # own names for the values inside, so that none can clash with those of PREPARE
-    return onnx.compose.add_prefix(program.model_proto, "network/", rename_inputs=False, rename_outputs=False)
+    network = program.model_proto
+    network.ir_version = IR  # the exporter writes a later one, of which nothing is used
+    return onnx.compose.add_prefix(network, "network/", rename_inputs=False, rename_outputs=False)
 
 
 def _on_cpu(model: Model) -> nn.Module:

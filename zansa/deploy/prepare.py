@@ -14,7 +14,7 @@ from .clock.twin import IR, OPSET
 PREPARE = """
 <ir_version: {ir}, opset_import: ["": {opset}]>
 prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {height}, {width}] pixels)
-<int64[2] target = {{{height}, {width}}}, int64[1] last = {{1}}, int64[1] two = {{2}}, int64[2] least = {{1, 1}},
+<int64[2] target = {{{height}, {width}}}, int64[1] last = {{1}}, int64[1] two = {{2}},
  double height = {{{height}}}, double width = {{{width}}},
  double zero = {{0}}, double half = {{0.5}}, double one = {{1}}, float half_level = {{0.5}},
  float[{channels}, 1, 1] fill = {{{fill}}},
@@ -69,6 +69,7 @@ INNER = {
     above_half = Add (doubled, other)
     twice = Mul (other, two)
     nearest = Div (above_half, twice)
+    least = Constant <value = int64[2] {1, 1}> ()
     at_least = Max (nearest, least)
     inner = Min (at_least, target)""",
 }
@@ -101,24 +102,33 @@ AXIS = """
     {axis}_weights = Cast <to = 1> ({axis}_share)"""
 
 
-def preparation(preprocess: Preprocess, ir: int = IR) -> onnx.ModelProto:
-    """The preprocessing alone, as an ONNX model of version `ir`: `image` (N, H, W, C) or `series` (N, L, C) -> `pixels`
-    (N, C, *size)."""
+def preparation(preprocess: Preprocess) -> onnx.ModelProto:
+    """The preprocessing alone, as an ONNX model: `image` (N, H, W, C) or `series` (N, L, C) -> `pixels` (N, C, *size).
+
+    Every node has a name: onnxruntime 1.18 to 1.20 gives the nodes that it makes of nameless ones the same name, and
+    then refuses the file (microsoft/onnxruntime#24217).
+    """
+    model = onnx.parser.parse_model(_text(preprocess))
+    for node in model.graph.node:
+        node.name = f"prepare/{node.output[0]}"
+    return model
+
+
+def _text(preprocess: Preprocess) -> str:
     channels = preprocess.channels
     mean, std = _numbers(preprocess.mean, channels), _numbers(preprocess.std, channels)
     if preprocess.series:
         kind, length = "uint8" if preprocess.alphabet else "float", preprocess.size[0]
-        return onnx.parser.parse_model(PREPARE_SERIES.format(
-            ir=ir, opset=OPSET, kind=kind, channels=channels, length=length, mean=mean, std=std,
-        ))  # fmt: skip
+        return PREPARE_SERIES.format(
+            ir=IR, opset=OPSET, kind=kind, channels=channels, length=length, mean=mean, std=std,
+        )  # fmt: skip
     height, width = preprocess.size
-    text = PREPARE.format(
-        ir=ir, opset=OPSET, depth=preprocess.depth, channels=channels, height=height, width=width,
+    return PREPARE.format(
+        ir=IR, opset=OPSET, depth=preprocess.depth, channels=channels, height=height, width=width,
         fill=_numbers(preprocess.fill, channels), mean=mean, std=std,
         inner=INNER[preprocess.fit],
         rows=AXIS.format(axis="rows", at=0, size="height"), columns=AXIS.format(axis="columns", at=1, size="width"),
     )  # fmt: skip
-    return onnx.parser.parse_model(text)
 
 
 def _numbers(values: tuple[float, ...], channels: int) -> str:

@@ -20,20 +20,10 @@ from ..inputs.series import as_signal, columns, name_of, prepare_series, signals
 from ..inputs.tables import TABLES, open_npz, open_table
 
 FORMAT = "1"
-
-
 COLUMNS = ("image", "class", "probability", "decision", "score", "error")
-
-
 SERIES_COLUMNS = ("sample", "class", "probability", "decision", "score", "note", "error")
-
-
 BATCH = 32  # images in one run, at most
-
-
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
-
-
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 

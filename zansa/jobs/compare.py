@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..arch.budget import parse
 from ..record import Run
 from ..runs import branches_of, finished
+from .request import GrowRequest, read_request
 
 
 def frontier(run: Run) -> list[dict[str, Any]]:
@@ -12,9 +12,10 @@ def frontier(run: Run) -> list[dict[str, Any]]:
     rows = []
     for each in filter(finished, [*branches_of(run), run]):
         metrics = each.read_json("metrics.json")
-        budget = parse(each.read_json("request.json")["budget"])[-1]
+        request = read_request(each.read_json("request.json"))
+        assert isinstance(request, GrowRequest)
         rows.append({
-            "budget": str(budget), "run": str(each.path), "macs": metrics["cost"]["macs"],
+            "budget": str(request.budget[-1]), "run": str(each.path), "macs": metrics["cost"]["macs"],
             "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
             "noun": each.read_json("data.json")["noun"],
         })  # fmt: skip

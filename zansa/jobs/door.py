@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..events import event
 from ..inputs.images import read_image
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
 from ..learn.data.dataset import Dataset
+from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.splits import Parts, split
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
@@ -32,16 +34,16 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
         data = load(
             request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
             root=Path(request.root) if request.root else None, download=request.download,
-            progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+            progress=lambda done, total: tell(event("read", done=done, total=total)),
         )  # fmt: skip
     parts = split(data, request.seed, request.val, request.test)
     for problem in data.problems:
-        tell({"event": "warning", "text": problem})
+        tell(event("warning", text=problem))
     for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
         if pairs:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
-            tell({"event": "warning", "text": f"the same {data.preprocess.noun} {fault}: {shown}{more}"})
+            tell(event("warning", text=f"the same {data.preprocess.noun} {fault}: {shown}{more}"))
     return data.normalised(parts.train), parts
 
 
@@ -78,11 +80,11 @@ def refuse_blind_line(good: str | None, data: Dataset, parts: Parts) -> None:
         )
 
 
-def good_of(request: Request, data: Dataset) -> str | None:
-    """The class without a defect: as asked, or by its name."""
-    if request.good is not None and request.good not in data.classes:
-        raise ValueError(f"no class is called {request.good!r}; the classes: {', '.join(data.classes)}")
-    return request.good or good_class(data.classes)
+def good_of(asked: str | None, data: Dataset) -> str | None:
+    """The class without a defect: as asked, or by its name; None where no name tells."""
+    if asked is not None and asked not in data.classes:
+        raise ValueError(f"no class is called {asked!r}; the classes: {', '.join(data.classes)}")
+    return asked or good_class(data.classes)
 
 
 def evenly(index: np.ndarray, count: int) -> np.ndarray:
@@ -96,3 +98,18 @@ def originals(data: Dataset, index: np.ndarray) -> list[np.ndarray]:
     if not data.files:
         return list(data.images[index])
     return [read_image(data.files[i], pre.channels, pre.depth) for i in index]
+
+
+def absolute(source: str) -> str:
+    """A path that stays true from any folder; names of built-in and public sets as they are."""
+    if not source.strip():
+        raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
+    if source == "synthetic" and Path(source).exists():
+        raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
+    return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).expanduser().absolute())
+
+
+def stem_of(source: str) -> str:
+    """A run's name from its data."""
+    path = Path(source)
+    return path.stem if path.suffix else path.resolve().name

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..deploy.bench import latency
 from ..deploy.runtime import predictor
+from ..events import event
 from ..learn.data import load
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
@@ -15,17 +16,17 @@ from ..nets.files import load as load_model
 from ..proof.figures import figures
 from ..runs import model_file
 from .door import originals
-from .request import Request, Tell, silent
+from .request import EvaluateRequest, Tell, silent
 
 
-def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[str, Any]:
+def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled images; all of them are used."""
-    path = model_file(model)
+    path = model_file(request.model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
         request.source, like=answer.preprocess,
         root=Path(request.root) if request.root else None, download=request.download,
-        progress=lambda done, total: tell({"event": "read", "done": done, "total": total}),
+        progress=lambda done, total: tell(event("read", done=done, total=total)),
     )  # fmt: skip
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:
@@ -34,7 +35,7 @@ def evaluate(model: str | Path, request: Request, tell: Tell = silent) -> dict[s
             f"it knows {', '.join(answer.classes)}"
         )
     for problem in data.problems:
-        tell({"event": "warning", "text": problem})
+        tell(event("warning", text=problem))
     if data.preprocess.depth != answer.preprocess.depth:
         raise ValueError(
             f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "

@@ -1,12 +1,15 @@
-"""What was asked for, as one value."""
+"""What was asked for: one frozen value a verb, with just the fields that the verb uses.
+
+The fields' descriptions are the help of the command line's options (see zansa.options). A request stays in the run's
+folder as request.json, so that `resume` can go on.
+"""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
 
-from ..learn.data.public import SETS as PUBLIC_SETS
+from ..arch.budget import Budget, parse, written
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -16,53 +19,121 @@ def silent(event: dict[str, Any]) -> None:
 
 
 Side = Annotated[int, Field(ge=8, le=2048)]
+Budgets = Annotated[
+    tuple[Budget, ...],
+    BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value),
+    PlainSerializer(written, when_used="json"),
+]
 
 
-class Request(BaseModel):
-    """What was asked for; None leaves the choice to zansa. It stays in the run's folder, so that `resume` can go on."""
+class DataRequest(BaseModel):
+    """Labelled data to be read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str
-    net: str | None = None
-    good: str | None = None
-    max_false_alarms: Annotated[float, Field(ge=0, lt=1)] = 0.02
-    size: tuple[Side, Side] | None = None
-    fit: Literal["letterbox", "stretch"] = "stretch"
-    channels: Literal[1, 3] | None = None
-    kind: Literal["surface", "symbol", "natural", "signal", "sequence"] | None = None
-    root: str | None = None
-    download: bool = False
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    recipe: dict[str, Any] = {}
-    weights: str | None = None
-    budget: str | None = None
-    method: Literal["zansa", "resbuilder"] = "zansa"
-    mend: tuple[str, ...] = ()
+    source: Annotated[
+        str,
+        Field(description="A folder, a manifest or table (.csv, .tsv, .parquet), an .npz, or a public set's name."),
+    ]
+    root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
+    download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
 
 
-def written(budget: str | None) -> str:
-    """A budget as a part of a folder's name."""
-    return str(budget).replace("=", "-").replace("+", "")
+class EvaluateRequest(DataRequest):
+    """A model and labelled data on which its figures are wanted."""
+
+    model: Annotated[str, Field(description="A run's folder, a .safetensors or an .onnx file.")]
 
 
-def absolute(source: str) -> str:
-    """A path that stays true from any folder; names of built-in and public sets as they are."""
-    if not source.strip():
-        raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
-    if source == "synthetic" and Path(source).exists():
-        raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
-    return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).absolute())
+class TrainingRequest(DataRequest):
+    """What all trainings are asked; None leaves a choice to zansa."""
+
+    net: Annotated[str | None, Field(description="A network of the zoo or a spec.json; by default one that suits.")] = (
+        None
+    )
+    good: Annotated[str | None, Field(description="The class without a defect; found by its name by default.")] = None
+    max_false_alarms: Annotated[float, Field(ge=0, lt=1, description="Share of good parts that may be rejected.")] = (
+        0.02
+    )
+    size: Annotated[
+        tuple[Side, Side] | None,
+        Field(description="Size of the network's images: 64 or 64x96 (height x width); length of its series."),
+    ] = None
+    fit: Annotated[
+        Literal["letterbox", "stretch"],
+        Field(description="letterbox keeps proportions, stretch does not; images are never cropped."),
+    ] = "stretch"
+    channels: Annotated[Literal[1, 3] | None, Field(description="1 or 3; as the images are by default.")] = None
+    kind: Annotated[
+        Literal["surface", "symbol", "natural", "signal", "sequence"] | None,
+        Field(description="surface, symbol or natural: which augmentation of images is safe."),
+    ] = None
+    val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    recipe: Annotated[
+        dict[str, Any], Field(description="Fields of the recipe that were asked for; zansa chooses the others.")
+    ] = {}
 
 
-def free(request: Request) -> bool:
-    """Whether zansa is to find all of the network."""
-    return (request.method, request.net, request.weights) == ("zansa", None, None) and request.budget is not None
+class TrainRequest(TrainingRequest):
+    """A network of fixed structure that is to be trained from nothing."""
+
+    verb: Literal["train"] = "train"
 
 
-def _stem(source: str) -> str:
-    """A run's name from its data."""
-    path = Path(source)
-    return path.stem if path.suffix else path.resolve().name
+class FinetuneRequest(TrainingRequest):
+    """A network with learned weights that is to be trained further, for other images and classes."""
+
+    verb: Literal["finetune"] = "finetune"
+    weights: Annotated[
+        str,
+        Field(description="A run, a zansa model, or weights of torchvision, timm or others (.pth, .safetensors ...)."),
+    ]
+
+
+class GrowRequest(TrainingRequest):
+    """A network whose structure is to be found in its training, under a budget."""
+
+    verb: Literal["grow"] = "grow"
+    budget: Annotated[
+        Budgets,
+        Field(description="The limit: macs=20M, params=300k, bytes=1.2M or ms=2.5; several: macs=5M,10M."),
+    ]
+    weights: Annotated[
+        str | None,
+        Field(description="Begin with a trained network: a run, a model, or foreign weights."),
+    ] = None
+    method: Annotated[Literal["zansa", "resbuilder"], Field(description="zansa, or resbuilder as published.")] = "zansa"
+    mend: Annotated[
+        tuple[str, ...],
+        Field(description="Faults of resbuilder that are mended: all, or names with commas between them."),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> "GrowRequest":
+        if self.mend and self.method != "resbuilder":
+            raise ValueError("faults to mend were named; they are those of --method resbuilder")
+        if self.recipe.get("compile"):
+            raise ValueError("a network that grows cannot be compiled: leave --compile out")
+        return self
+
+
+Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+
+
+def read_request(value: dict[str, Any]) -> Request:
+    """The request of a request.json. Older files have no verb, and name the fields of all verbs: what was left to
+    zansa in them is left out."""
+    if "verb" not in value:
+        verb = "grow" if value.get("budget") else "finetune" if value.get("weights") else "train"
+        kinds: dict[str, type[BaseModel]] = {"train": TrainRequest, "finetune": FinetuneRequest, "grow": GrowRequest}
+        known = kinds[verb].model_fields
+        value = {key: item for key, item in value.items() if key in known} | {"verb": verb}
+    return _REQUEST.validate_python(value)
+
+
+def learned_weights(request: Request) -> str | None:
+    """The file or run whose weights the training begins with; None where it begins from nothing."""
+    return None if isinstance(request, TrainRequest) else request.weights

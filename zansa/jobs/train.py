@@ -1,4 +1,4 @@
-"""The verbs that train: `train`, `grow`, `finetune`, `demo` and `resume`."""
+"""The verbs that train: `train`, `finetune`, `grow` and `demo` call `train`; `resume` goes on with a run."""
 
 import shutil
 import signal
@@ -11,54 +11,149 @@ from typing import Any, NoReturn
 import torch
 
 from ..arch.spec import Net
+from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
 from ..learn.grow.resbuilder.search import resbuilder
+from ..learn.grow.run import growing
 from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
 from ..record import Run, held, new_name
-from ..runs import branches_of, finished
-from .door import data_digest, door, remarks
-from .making.budget import published
+from ..runs import all_finished, branch_names, branches_of, finished
+from .door import absolute, data_digest, door, good_of, remarks, stem_of
 from .making.conclude import conclude, costs
-from .making.folder import _note, begin, facts_of
-from .making.growing import growing
-from .making.job import Job, check, prepare, smaller
-from .request import Request, Tell, _stem, absolute, silent, written
+from .making.folder import begin, facts_of, note
+from .making.job import Job, check, resolve, smaller, structure
+from .request import Request, Tell, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
-    """The main job: read, split, train, measure, export, report; with a budget the network grows to it. Returns the
-    run; ValueError for bad input."""
+    """The main job: read, split, train (or grow), measure, export, report. Returns the run; ValueError for bad
+    input."""
     request = request.model_copy(update={"source": absolute(request.source)})
     if several.join(request.recipe.get("device", "auto")):
         help_with(request)
     check(request, Path(out), name)
-    job = prepare(request, tell)
+    job = resolve(request, tell)
     several.broadcast_order("the data are there")
-    name = new_name(out, _stem(request.source)) if name is None else name
-    names = {f"{name}-{written(branch.request.budget)}": branch for branch in smaller(job)}
-    for taken in (Path(out) / other for other in names if (Path(out) / other).exists()):
-        raise ValueError(f"a run {taken} exists; choose another --name")
-    branches = [begin(branch, out, other, main=name) for other, branch in names.items()]
-    run = begin(job, out, name, list(names))
-    for text in remarks(job.data, job.parts, job.recipe):
-        tell({"event": "note", "text": text})
-        for each in (run, *branches):
-            each.append("events.jsonl", {"event": "note", "text": text})
-    tell({"event": "run", "path": str(run.path), "net": str(job.net), "cost": costs(job.net, 1),
-          "epochs": job.recipe.epochs})  # fmt: skip
+    run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)
     try:
         finish(run, job, tell)
     except ValueError:
-        if not any(event["event"] == "epoch" for event in run.lines("events.jsonl")):
-            for made in (run, *branches):  # by this call, and nothing in it is worth keeping
+        if not any(each["event"] == "epoch" for each in run.lines("events.jsonl")):
+            for made in (*branches_of(run), run):  # by this call, and nothing in it is worth keeping
                 shutil.rmtree(made.path)
         raise
     finish_branches(run, job, tell)
     return dismissed(run)
+
+
+def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
+    """The run's folder and those of its smaller budgets, with all that is known before the training."""
+    others = smaller(job)
+    names = branch_names(name, [budget for each in others if each.growth for budget in each.growth.budgets])
+    for taken in (out / other for other in names if (out / other).exists()):
+        raise ValueError(f"a run {taken} exists; choose another --name")
+    branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
+    run = begin(job, out, name, names)
+    for text in remarks(job.data, job.parts, job.recipe):
+        tell(event("note", text=text))
+        for each in (run, *branches):
+            each.append("events.jsonl", event("note", text=text))
+    tell(event("run", path=str(run.path), net=str(job.net), cost=costs(job.net, 1), epochs=job.recipe.epochs))
+    return run
+
+
+def resume(path: str | Path, tell: Tell = silent) -> Run:
+    """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
+    run = Run.open(path)
+    files = run.files()
+    if all_finished(run):
+        raise ValueError(f"{run.path} is finished; there is nothing to resume")
+    if "request.json" not in files:
+        raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
+    main = run.read_json("data.json").get("branch_of")
+    if main is not None:
+        raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
+    request = read_request(run.read_json("request.json"))
+    if several.join(request.recipe.get("device", "auto")):
+        help_with(request)
+    job = taken_up(run, request, tell)
+    if not finished(run):
+        finish(run, job, tell)
+    finish_branches(run, job, tell)
+    return dismissed(run)
+
+
+def taken_up(run: Run, request: Request, tell: Tell) -> Job:
+    """The job of a run that has begun: network and recipe are those of its folder. ValueError where the data have
+    changed since."""
+    data, parts = door(request, tell)
+    several.broadcast_order("the data are there")
+    if data_digest(data, parts) != run.read_json("data.json")["digest"]:
+        raise ValueError(
+            f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
+        )
+    net = Net.from_dict(run.read_json("start.json" if "start.json" in run.files() else "spec.json"))
+    given = net if (run.path / "start.safetensors").exists() else None
+    _, growth, search = structure(request, data, given)
+    recipe = Recipe.model_validate(run.read_json("recipe.json"))
+    return Job(request, data, parts, good_of(request.good, data), net, recipe, growth, search)
+
+
+def finish_branches(run: Run, job: Job, tell: Tell) -> None:
+    """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
+    if not finished(run):
+        return
+    for other, branch in zip(branches_of(run), smaller(job), strict=True):
+        if not finished(other):
+            assert branch.growth is not None
+            tell(event("stage", text=f"{other.path}: the same growth, to {branch.growth.budgets[0]}"))
+            finish(other, replace(branch, net=Net.from_dict(run.read_json("start.json"))), tell)
+            if not finished(other):
+                return  # it was stopped
+
+
+def finish(run: Run, job: Job, tell: Tell) -> Run:
+    """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
+    module = build(job.net, torch.Generator().manual_seed(job.recipe.seed))
+    if (run.path / "start.safetensors").exists():
+        module.load_state_dict(read(run.path / "start.safetensors")[1])
+    facts = facts_of(run.lines("events.jsonl"))
+    with held(run), closing(learning(module, job, run)) as events:
+        try:
+            for each in events:
+                note(run, each, facts)
+                tell(each)
+        except ValueError as error:
+            run.append("events.jsonl", event("failed", text=str(error)))
+            raise
+        except KeyboardInterrupt:
+            facts["stopped"] = True
+            run.append("events.jsonl", event("stopped"))
+            racing = job.growth is not None and "starts" not in facts
+            so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
+            tell(event("warning", text=f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"))
+        conclude(run, job, module, facts, tell)
+        if "stopped" not in facts:
+            shutil.rmtree(run.path / "race", ignore_errors=True)
+            for saved in run.path.glob("checkpoint*"):
+                saved.unlink()
+    return run
+
+
+def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
+    """The training, with what changes the network on its way to a budget. No test sample has a part in it."""
+    data, parts = sealed(job.data, job.parts)
+    checkpoint = run.path / "checkpoint.pt"
+    if job.search is not None:
+        return resbuilder(module, data, parts, job.recipe, *job.search, checkpoint)
+    if job.growth is None:
+        return training(module, data, parts, job.recipe, checkpoint)
+    forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]
+    return growing(module, data, parts, job.recipe, job.growth, run.path, forks)
 
 
 def help_with(request: Request) -> NoReturn:
@@ -72,85 +167,6 @@ def help_with(request: Request) -> NoReturn:
 
 def dismissed(run: Run) -> Run:
     """The run, when it has ended; the other processes may go, unless it was stopped in the middle of a step."""
-    if all(map(finished, [run, *branches_of(run)])):
+    if all_finished(run):
         several.dismiss()
     return run
-
-
-def finish_branches(run: Run, job: Job, tell: Tell) -> None:
-    """The runs of the smaller budgets, which have left the growth of this one on its way, one after the other."""
-    if not finished(run):
-        return
-    for other, branch in zip(branches_of(run), smaller(job), strict=True):
-        if not finished(other):
-            tell({"event": "stage", "text": f"{other.path}: the same growth, to {branch.request.budget}"})
-            recipe, net = run.read_json("recipe.json"), Net.from_dict(run.read_json("start.json"))
-            finish(other, replace(branch, net=net, recipe=Recipe.model_validate(recipe)), tell)
-            if not finished(other):
-                return  # it was stopped
-
-
-def resume(path: str | Path, tell: Tell = silent) -> Run:
-    """Go on with a run that was stopped or killed, to the same result as an unbroken one."""
-    run = Run.open(path)
-    files = run.files()
-    if all(map(finished, [run, *branches_of(run)])):
-        raise ValueError(f"{run.path} is finished; there is nothing to resume")
-    if "request.json" not in files:
-        raise ValueError(f"{run.path} was killed before its training began; delete it and train again")
-    main = run.read_json("data.json").get("branch_of")
-    if main is not None:
-        raise ValueError(f"{run.path} is a smaller budget of another growth: resume {run.path.parent / main}")
-    request = Request.model_validate(run.read_json("request.json"))
-    if several.join(request.recipe.get("device", "auto")):
-        help_with(request)
-    data, parts = door(request, tell)
-    several.broadcast_order("the data are there")
-    if data_digest(data, parts) != run.read_json("data.json")["digest"]:
-        raise ValueError(
-            f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
-        )
-    net = Net.from_dict(run.read_json("start.json" if "start.json" in files else "spec.json"))
-    job = Job(request, data, parts, net, Recipe.model_validate(run.read_json("recipe.json")))
-    if not finished(run):
-        finish(run, job, tell)
-    finish_branches(run, job, tell)
-    return dismissed(run)
-
-
-def finish(run: Run, job: Job, tell: Tell) -> Run:
-    """Train (or go on), then measure, export and report. Ctrl-C leaves a usable run without test figures."""
-    module = build(job.net, torch.Generator().manual_seed(job.recipe.seed))
-    if (run.path / "start.safetensors").exists():
-        module.load_state_dict(read(run.path / "start.safetensors")[1])
-    facts = facts_of(run.lines("events.jsonl"))
-    with held(run), closing(learning(module, job, run)) as events:
-        try:
-            for event in events:
-                _note(run, job.recipe, event, facts)
-                tell(event)
-        except ValueError as error:
-            run.append("events.jsonl", {"event": "failed", "text": str(error)})
-            raise
-        except KeyboardInterrupt:
-            facts["stopped"] = True
-            run.append("events.jsonl", {"event": "stopped"})
-            racing = (run.path / "race").exists()
-            so_far = " before the first network was chosen: model.onnx has learned nothing" if racing else ""
-            tell({"event": "warning", "text": f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"})
-        conclude(run, job, module, facts, tell)
-        if "stopped" not in facts:
-            for saved in run.path.glob("checkpoint*"):
-                saved.unlink()
-    return run
-
-
-def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
-    """The training, with what changes the network on its way to a budget. No test image has a part in it."""
-    data, parts = sealed(job.data, job.parts)
-    checkpoint = run.path / "checkpoint.pt"
-    if job.request.method == "resbuilder":
-        return resbuilder(module, data, parts, job.recipe, *published(job.request), checkpoint)
-    if not job.request.budget:
-        return training(module, data, parts, job.recipe, checkpoint)
-    return growing(module, replace(job, data=data, parts=parts), run)

@@ -4,12 +4,15 @@ The rules were found on validation images of three real sets (docs/decisions/000
 """
 
 import math
+from typing import Any
 
 from ..arch.spec import Block, Head, Input, Net, Stage, Stem
+from ..inputs.series import DNA
 from .data.augment import defaults as augment_for
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .recipe import Augment, Recipe
+from .grow.growth import Growth, annealed, lengthened
+from .recipe import Augment, Recipe, Tuning
 from .tune import default_tuning
 
 WIDTHS = (16, 32, 64, 128)
@@ -108,3 +111,36 @@ def gentler(recipe: Recipe, images_per_class: float, parts: int) -> Recipe:
     `default_tuning` says of the network's parts (stem, stages, head)."""
     tuning = default_tuning(images_per_class, parts)
     return recipe.model_copy(update={"rate": recipe.rate / 5, "hold": 0.0, "tuning": tuning})
+
+
+def recipe_of(data: Dataset, parts: Parts, seed: int, asked: dict[str, Any], *, growth: Growth | None = None,
+              learned: int = 0, fixed: bool = True) -> Recipe:  # fmt: skip
+    """The default recipe with what was asked for in its place.
+
+    asked: fields of a Recipe by name; of `augment` and `tuning` single switches, or {} for none of them. growth: what
+    is decided of a network that grows. learned: of how many parts (stem, stages, head) the network has learned weights,
+    which get a gentler recipe; 0 for fresh weights. fixed: whether the structure stays as it is; where it changes, all
+    parts learn. ValueError for a recipe that cannot be.
+    """
+    recipe = default_recipe(data, parts, seed)
+    if growth is not None and growth.usual is not None:
+        recipe = lengthened(recipe)
+    if learned:
+        recipe = gentler(recipe, len(parts.train) / len(data.classes), learned)
+        if not fixed:
+            recipe = recipe.model_copy(update={"tuning": Tuning()})
+    default, asked = recipe.model_dump(), dict(asked)
+    if asked.get("optimizer") == "adamw":
+        default["rate"] /= 50  # 0.002 for 0.1: steps of a size of their own
+    for name in ("augment", "tuning"):
+        if asked.get(name):
+            asked[name] = default[name] | asked[name]
+    if "warmup" in asked and "hold" not in asked:
+        default["hold"] = min(default["hold"], 1 - asked["warmup"])
+    recipe = Recipe.model_validate(default | asked)
+    if growth is not None and "hold" not in asked:
+        recipe = annealed(recipe, growth.schedule)
+    if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
+        raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
+                         f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
+    return recipe

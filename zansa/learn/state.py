@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from ..arch.apply import apply
 from ..arch.edits import AnyEdit
 from ..arch.spec import Net
+from ..events import Event, event
 from ..nets.build import Network, build
 from ..nets.transfer import transfer, transfer_optimizer
 from ..record import write_atomic
-from . import several
+from . import seeds, several
 from .recipe import Recipe
 from .tune import parts_of
 
-Event = dict[str, Any]
+Saved = dict[str, Any]  # what State.value gives
 
 
 class Change(NamedTuple):
@@ -73,7 +74,7 @@ class State:
         """Change the network; what was learned follows. Returns the journal's line. New weights are drawn by the
         seed, the step and the line, so that a training that goes on draws the same."""
         net, names = self.module.net, self._names()
-        seed = (self.recipe.seed * 1_000_003 + self.step) * 1009 + len(self.journal)
+        seed = seeds.of_edit(self.recipe.seed, self.step, len(self.journal))
         moments = self.optimizer.state_dict()["state"]
         after = []
         for module in (self.module, self.average):
@@ -86,7 +87,7 @@ class State:
         self._renew()
         moments = transfer_optimizer(moments, names, net, change.edit, self._names())
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        told = {"event": "edit", "step": self.step, "edit": change.edit.model_dump(mode="json"), **change.why}
+        told = event("edit", change.why, step=self.step, edit=change.edit.model_dump(mode="json"))
         self.journal.append(told)
         return told
 
@@ -119,16 +120,34 @@ class State:
         """Seconds of this training, those before it was stopped too."""
         return time.monotonic() - self.began
 
-    def write(self, path: Path) -> None:
-        """Save everything to one file, whole or not at all."""
-        value = {
+    def value(self) -> Saved:
+        """All of the state as plain values and tensors (the very tensors)."""
+        return {
             "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
             "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
             "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss, "counted": self.counted,
             "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.elapsed(),
         }  # fmt: skip
+
+    def take(self, saved: Saved) -> None:
+        """Go on from a saved state. KeyError, RuntimeError or ValueError where it is of another network."""
+        if (net := Net.from_json(saved["net"])) != self.module.net:
+            place = next(self.module.parameters()).device
+            self.module.become(build(net).to(place))
+            self.average.become(build(net).to(place))
+            self._renew()
+        self.module.load_state_dict(saved["module"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.best, self.best_loss, self.best_epoch = saved["best"], saved["best_loss"], saved["best_epoch"]
+        self.step, self.began = saved["step"], time.monotonic() - saved["seconds"]
+        self.loss, self.counted = saved["loss"], saved["counted"]
+        self.journal = json.loads(saved["journal"])
+
+    def write(self, path: Path) -> None:
+        """Save everything to one file, whole or not at all."""
         buffer = BytesIO()
-        torch.save(value, buffer)
+        torch.save(self.value(), buffer)
         write_atomic(path, buffer.getvalue())
 
     def fork(self, path: Path, step: int) -> None:
@@ -139,34 +158,25 @@ class State:
         self.step, self.loss, self.counted = kept
 
     def read(self, path: Path) -> bool:
-        """Take up a saved state; False when there is none."""
+        """Go on from the state in a file; False when there is none."""
         if not path.exists():
             return False
         try:
-            value = torch.load(path, map_location="cpu", weights_only=True)
-            if (net := Net.from_json(value["net"])) != self.module.net:
-                place = next(self.module.parameters()).device
-                self.module.become(build(net).to(place))
-                self.average.become(build(net).to(place))
-                self._renew()
-            self.module.load_state_dict(value["module"])
-            self.average.load_state_dict(value["average"])
-            self.optimizer.load_state_dict(value["optimizer"])
+            self.take(load_state(path))
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
             fault = type(error).__name__
             raise ValueError(
                 f"{path} is damaged or belongs to another network ({fault}); delete it to begin anew"
             ) from None
-        self.best, self.best_loss, self.best_epoch = value["best"], value["best_loss"], value["best_epoch"]
-        self.step, self.began = value["step"], time.monotonic() - value["seconds"]
-        self.loss, self.counted = value["loss"], value["counted"]
-        self.journal = json.loads(value["journal"])
         return True
 
 
+def load_state(path: Path) -> Saved:
+    """The state that `State.write` left in a file; nothing in the file is executed."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 Policy = Callable[[State, int], Iterable[Change]]
-
-
 Penalty = Callable[[Network], Tensor]
 
 

@@ -7,6 +7,7 @@ killed goes on to the same result.
 import math
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ import torch
 from torch import Tensor
 
 from ..arch.spec import Net
+from ..events import Event, event
 from ..nets.build import Network, build
 from ..nets.files import Model
 from ..nets.noise import add_noise
-from . import several
+from . import seeds, several
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
@@ -26,7 +28,7 @@ from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
 from .speed import autocast, choose_device, choose_speed, memory_format
-from .state import Event, Penalty, Policy, State, floats
+from .state import Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of
 
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
@@ -41,7 +43,7 @@ class Order(NamedTuple):
     learns, and the images of the batch."""
 
     net: Net
-    recipe: "Recipe"
+    recipe: Recipe
     first: int
     step: int
     images: np.ndarray
@@ -56,84 +58,56 @@ def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
 
 
 def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None,
-             policy: "Policy | None" = None, penalty: "Penalty | None" = None) -> Generator[Event]:  # fmt: skip
-    """Train in place, yielding what happens: "start", "edit", "step", "epoch" and "done" events.
+             policy: Policy | None = None, penalty: Penalty | None = None,
+             begin: Saved | None = None) -> Generator[Event]:  # fmt: skip
+    """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
     `data` must be normalised on parts.train. At the end, or when the caller stops, the module holds the best average
     of the weights so far, on the CPU and in evaluation mode. With `checkpoint`, the state is kept in that file, and a
     later call with the same arguments goes on from it. `policy` is asked before every step which changes of the
     structure are due; weights, their average and the optimiser's moments follow. `penalty` is added to the loss.
-    Diverged when the loss stops being a number.
+    `begin` is the state of another training, from which this one goes on where it has none of its own yet. Diverged
+    when the loss stops being a number.
     """
-    if policy is not None and recipe.compile:
-        raise ValueError("a network that grows cannot be compiled: leave compile out")
-    device = choose_device(recipe.device)
-    module.to(device).train()
-    recipe = choose_speed(module, data, parts, recipe, device)
-    layout = memory_format(recipe)
-    module.to(memory_format=layout)
-    batch = min(recipe.batch, len(parts.train))
-    if several.world_size() > 1 and batch < 2 * several.world_size():
-        raise ValueError(
-            f"{several.world_size()} processes share batches of {batch}; allowed: 2 images for each, or more"
-        )
-    per_epoch = steps_per_epoch(recipe, parts)
-    steps = per_epoch * recipe.epochs
-    criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
-    state = State(module, recipe)
-    chance = torch.Generator(device)
+    course = prepared(module, data, parts, recipe, policy)
+    recipe, steps, per_epoch = course.recipe, course.steps, course.per_epoch
+    state, chance = State(module, recipe), torch.Generator(course.device)
     answer = torch.compile(module) if recipe.compile else module
     resumed = checkpoint is not None and state.read(checkpoint)
-    state.follow(layout)
+    if begin is not None and not resumed:
+        state.take(begin)
+    state.follow(course.layout)
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
-    saved = began = time.monotonic()
-    first_step = state.step
-    order = first = None
-    yield {"event": "resumed" if resumed else "start", "step": state.step, "steps": steps, "per_epoch": per_epoch,
-           "journal": list(state.journal),
-           "precision": recipe.precision, "layout": recipe.layout, "device": str(device),
-           "threads": torch.get_num_threads(), "processes": several.world_size()}  # fmt: skip
+    pace, order, first = Pace(state.step), None, None
+    yield begun(state, course, resumed)
     try:
         while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
             for change in () if policy is None else policy(state, steps):
-                line = state.edit(change, device, layout)
+                line = state.edit(change, course.device, course.layout)
                 for handle in noise:
                     handle.remove()
                 noise, first = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance), None
                 yield line
             epoch, place = divmod(state.step, per_epoch)
             if place == 0 or order is None:
-                order = np.random.default_rng([recipe.seed, epoch]).permutation(parts.train)
+                order = seeds.order(recipe.seed, epoch).permutation(parts.train)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
-            index = np.sort(order[place * batch : (place + 1) * batch])
+            index = np.sort(order[place * course.batch : (place + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
-            loss = passed(answer, data, several.share(index), state.step, recipe, criterion, chance)
+            loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance)
             rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
-            told = state.descend(loss, rate, criterion.share(data.labels, index), penalty)
+            told = state.descend(loss, rate, course.criterion.share(data.labels, index), penalty)
             state.advance(told, recipe.average * steps)
-            if not math.isfinite(state.loss):
-                raise Diverged(
-                    f"the loss is {state.loss} at step {state.step} of {steps}: training diverged; try a smaller rate "
-                    f"(now {recipe.rate:g}) or a longer warmup (now {recipe.warmup:g})"
-                )
-            yield {"event": "step", "step": state.step, "steps": steps, "loss": state.loss / state.counted}
+            refuse_divergence(state, course)
+            yield event("step", step=state.step, steps=steps, loss=state.loss / state.counted)
             if state.step % per_epoch == 0:
-                measured = validate(state.average, data, parts.val, recipe, layout)
-                last = recipe.keep == "last" or len(parts.val) < FEW
-                state.keep_best(-epoch if last else measured["val_loss"], epoch + 1)
-                yield {
-                    "event": "epoch", "epoch": epoch + 1, "epochs": recipe.epochs, "progress": state.step / steps,
-                    "rate": rate, "loss": state.loss / state.counted, **measured,
-                    "best": state.best_epoch, "few": len(parts.val) < FEW, "seconds": round(state.elapsed(), 3),
-                    "images_per_second": round((state.step - first_step) * batch / (time.monotonic() - began), 1),
-                }  # fmt: skip
-                state.loss, state.counted = 0.0, 0
-            if checkpoint is not None and (state.step % per_epoch == 0 or time.monotonic() - saved > recipe.checkpoint):
-                saved = time.monotonic()
+                yield judged(state, course, data, parts, rate, pace)
+            if checkpoint is not None and (state.step % per_epoch == 0 or pace.since_saved() > recipe.checkpoint):
+                pace.saved = time.monotonic()
                 state.write(checkpoint)
-        yield {"event": "done", "step": state.step, "steps": steps, "best": state.best_epoch}
+        yield event("done", step=state.step, steps=steps, best=state.best_epoch)
     finally:
         for handle in noise:
             handle.remove()
@@ -141,11 +115,99 @@ def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, check
         module.cpu().to(memory_format=torch.contiguous_format).eval().requires_grad_(True)
 
 
+@dataclass(frozen=True)
+class Course:
+    """What stays the same from the first step of a training to its last.
+
+    recipe: with its precision and layout named.
+    device, layout: where the network is, and in which order its values are.
+    batch: samples of a step.
+    per_epoch: steps of an epoch.
+    steps: steps of the whole training.
+    criterion: the loss.
+    """
+
+    recipe: Recipe
+    device: torch.device
+    layout: torch.memory_format
+    batch: int
+    per_epoch: int
+    steps: int
+    criterion: Criterion
+
+
+@dataclass
+class Pace:
+    """How fast a training is: the step and the second at which this process began, and when it last saved the state."""
+
+    first_step: int
+    began: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    def since_saved(self) -> float:
+        """Seconds since the state was last saved."""
+        return time.monotonic() - self.saved
+
+    def per_second(self, step: int) -> float:
+        """Steps in a second so far."""
+        return (step - self.first_step) / (time.monotonic() - self.began)
+
+
+def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, policy: Policy | None) -> Course:
+    """Put the network where it trains, and name all that stays the same. ValueError for what cannot be."""
+    if policy is not None and recipe.compile:
+        raise ValueError("a network that grows cannot be compiled: leave compile out")
+    device = choose_device(recipe.device)
+    module.to(device).train()
+    recipe = choose_speed(module, data, parts, recipe, device)
+    layout = memory_format(recipe)
+    module.to(memory_format=layout)
+    batch, world = min(recipe.batch, len(parts.train)), several.world_size()
+    if world > 1 and batch < 2 * world:
+        raise ValueError(f"{world} processes share batches of {batch}; allowed: 2 images for each, or more")
+    per_epoch = steps_per_epoch(recipe, parts)
+    criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
+    return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion)
+
+
+def begun(state: State, course: Course, resumed: bool) -> Event:
+    """The event of a training that begins or goes on."""
+    return event(
+        "resumed" if resumed else "start", step=state.step, steps=course.steps, per_epoch=course.per_epoch,
+        journal=list(state.journal), precision=course.recipe.precision, layout=course.recipe.layout,
+        device=str(course.device), threads=torch.get_num_threads(), processes=several.world_size(),
+    )  # fmt: skip
+
+
+def refuse_divergence(state: State, course: Course) -> None:
+    """Diverged when the loss is no number any more."""
+    if not math.isfinite(state.loss):
+        raise Diverged(
+            f"the loss is {state.loss} at step {state.step} of {course.steps}: training diverged; try a smaller rate "
+            f"(now {course.recipe.rate:g}) or a longer warmup (now {course.recipe.warmup:g})"
+        )
+
+
+def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: float, pace: Pace) -> Event:
+    """The event of an epoch: validation figures of the average of the weights, which is kept when it is the best."""
+    recipe, epoch = course.recipe, state.step // course.per_epoch
+    measured = validate(state.average, data, parts.val, recipe, course.layout)
+    last = recipe.keep == "last" or len(parts.val) < FEW
+    state.keep_best(1 - epoch if last else measured["val_loss"], epoch)
+    told = event(
+        "epoch", measured, epoch=epoch, epochs=recipe.epochs, progress=state.step / course.steps, rate=rate,
+        loss=state.loss / state.counted, best=state.best_epoch, few=len(parts.val) < FEW,
+        seconds=round(state.elapsed(), 3), images_per_second=round(pace.per_second(state.step) * course.batch, 1),
+    )  # fmt: skip
+    state.loss, state.counted = 0.0, 0
+    return told
+
+
 def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray, step: int, recipe: Recipe,
-           criterion: "Criterion", chance: torch.Generator) -> Tensor:  # fmt: skip
+           criterion: Criterion, chance: torch.Generator) -> Tensor:  # fmt: skip
     """The loss of these training images, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the rank of the process."""
-    seed = recipe.seed * 1_000_003 + step + several.rank() * 2**24
+    seed = seeds.of_step(recipe.seed, step, several.rank())
     chance.manual_seed(seed)
     images = to_tensor(data, index, chance.device, memory_format(recipe))
     images = augment(images, recipe.augment, torch.Generator().manual_seed(seed))

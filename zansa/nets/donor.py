@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..arch.spec import Input, Net
+from ..runs import model_file
 from .adopt import adopt, net_from, read_checkpoint
 from .build import Network
 from .files import load, read
@@ -39,11 +40,7 @@ class Donor:
 def read_donor(path: str | Path) -> Donor:
     """The weights of a file: of zansa (a model or a run's folder), of torchvision, timm or any author (.pt, .pth, .tar,
     .safetensors, .onnx). ValueError when they cannot be read; nothing in the file is executed."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "model.safetensors"
-        if not path.exists():
-            raise ValueError(f"{path.parent} is no finished run: it has no model.safetensors")
+    path = model_file(path)
     if path.suffix == ".safetensors" and "zansa" in read(path)[0]:
         model = load(path)
         return Donor(path, model.module.state_dict(), model.net, model.classes)

@@ -44,7 +44,18 @@ def save(path: str | Path, model: Model) -> None:
         "notes": model.notes,
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.module.state_dict().items()}
-    write_atomic(Path(path), to_bytes(tensors, header))
+    write_atomic(Path(path), _steady(to_bytes(tensors, header)))
+
+
+def _steady(file: bytes) -> bytes:
+    """A safetensors file with the entries of its metadata in alphabetical order: safetensors writes them in an order
+    that is drawn anew in every process, and equal models shall be equal files."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors behind it stay aligned
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def load(path: str | Path) -> Model:

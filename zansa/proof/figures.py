@@ -18,14 +18,8 @@ from ..arch.use import OperatingPoint
 from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
-
-
 CALIBRATION_BINS = 15
-
-
 ROC_POINTS = 200
-
-
 FALSE_ALARM_SHARES = (0.01, 0.02, 0.05)
 
 
@@ -76,15 +70,6 @@ def figures(
         "calibration_error": _calibration_error(p, truth),
         "inspection": operating and _inspection(p, truth, classes, operating, confidence),
     }
-
-
-def rate_text(rate: dict[str, Any]) -> str:
-    """A rate as people read it: "38/40 = 95.0 % (95 % CI 83–99 %)"."""
-    # One image more or less shows in the last decimal: 1999/2000 is never printed as 100 %.
-    decimals = max(0, len(str(rate["count"])) - 2)
-    value = f"{100 * rate['value']:.{max(1, decimals)}f}"
-    low, high = (f"{100 * rate[end]:.{decimals}f}" for end in ("low", "high"))
-    return f"{rate['hits']}/{rate['count']} = {value} % ({100 * rate['confidence']:g} % CI {low}–{high} %)"
 
 
 def good_class(classes: Sequence[str]) -> str | None:

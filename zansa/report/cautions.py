@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..words import IMAGE, count, counted, percent, rate_text, short
+from ..words import IMAGE, count, counted, percent, rate_text, share_of, short
 from .facts import Facts, both, epochs, finished, have, judged
 
 Caution = dict[str, Any]
@@ -43,9 +43,11 @@ WORSE = (
 
 
 def warnings(facts: Facts) -> list[Caution]:
-    """The gravest first: {"grave", "title", "text", "more" (at most SHOWN lines), "entries" (how many there are)}."""
-    found = [*_about_run(facts), *_about_data(facts), *_about_figures(facts), *_about_export(facts)]
-    return sorted(found, key=lambda warning: not warning["grave"])
+    """The warnings of a run, the grave ones first.
+
+    Each is {"title", "text", "grave", "more" (at most SHOWN lines), "entries" (how many lines there are)}."""
+    every = [*_about_run(facts), *_about_data(facts), *_about_figures(facts), *_about_export(facts)]
+    return sorted(every, key=lambda warning: not warning["grave"])
 
 
 def _warning(title: str, text: str, more: Iterable[str] = (), grave: bool = False) -> Caution:
@@ -98,7 +100,7 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
 
 
 def _left_out(data: dict[str, Any]) -> str:
-    """What became of the samples with remarks: files are left out, series are read as far as they go."""
+    """What became of the samples with remarks: images are left out, and series are read as far as they go."""
     return (
         "Files with these problems were left out."
         if data.get("noun", "image") == "image"
@@ -145,18 +147,18 @@ def _wide(figures: dict[str, Any]) -> Iterable[str]:
 
 
 def _guess(figures: dict[str, Any]) -> str:
-    """What shows that the answers are worth no more than a coin's, or a constant one's; "" when they are."""
+    """Why the answers are worth no more than those of a coin or of a constant; "" when they are worth more."""
     inspection = figures.get("inspection") or {}
-    found, thrown = inspection.get("detection"), inspection.get("false_alarms")
-    if found and thrown:
-        said = (
-            f"Defects ({rate_text(found)}) are not clearly rejected more often than good parts ({rate_text(thrown)})."
-        )
-        return said if found["low"] <= thrown["high"] else ""
-    right = figures["accuracy"]["value"]
+    detection, thrown = inspection.get("detection"), inspection.get("false_alarms")
+    if detection and thrown:
+        said = f"Defects ({rate_text(detection)}) are not clearly rejected more often than good parts"
+        return f"{said} ({rate_text(thrown)})." if detection["low"] <= thrown["high"] else ""
+    right = figures["accuracy"]
     commonest = max((each["count"] for each in figures["per_class"]), default=0) / max(figures["count"], 1)
     always = f"Always answering with the most frequent class would be right for {percent(commonest)}"
-    return f"{always} of the {IMAGE}s; this network is right for {percent(right)}." if right <= commonest else ""
+    return (
+        f"{always} of the {IMAGE}s; this network is right for {share_of(right)}." if right["value"] <= commonest else ""
+    )
 
 
 def _never_named(figures: dict[str, Any]) -> Iterable[str]:
@@ -164,7 +166,7 @@ def _never_named(figures: dict[str, Any]) -> Iterable[str]:
 
 
 def _worse(facts: Facts) -> Iterable[str]:
-    """Where the test interval lies wholly on the bad side of the validation interval: chance seldom does that."""
+    """The figures whose test interval lies wholly on the bad side of the validation interval; chance is seldom why."""
     for name, before, after, sign in both(facts):
         if before and after and (after["high"] < before["low"] if sign > 0 else after["low"] > before["high"]):
             yield f"{name}: {rate_text(before)} on validation, {rate_text(after)} on test"

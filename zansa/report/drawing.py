@@ -8,7 +8,7 @@ from typing import Any
 from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
-from ..words import SPACE, amount, counted, shape
+from ..words import amount, counted, percent, price_text, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels
@@ -17,14 +17,14 @@ Part = dict[str, Any]
 
 
 def network(spec: Any) -> dict[str, Any]:
-    """What the page shows of a spec.json: totals, and the parts from stem to head; ValueError when it is no Net."""
+    """What the page shows of a spec.json: its totals, and its parts from stem to head; ValueError when it is no Net."""
     net = Net.from_dict(spec)
     table, price = lower(net), cost(net)
     macs, params = _work(table)
     parts = [_stem(net, table), *(_stage(net, i, table, macs) for i in range(len(net.stages))), _head(net)]
     for part in parts:
         part["share"] = macs[part["path"]] / max(price.macs, 1)
-        part["share_text"] = f"{100 * part['share']:.1f}{SPACE}%"
+        part["share_text"] = percent(part["share"])
         part["macs"], part["params"] = amount(macs[part["path"]]), amount(params[part["path"]])
     return {
         "parts": parts,
@@ -46,7 +46,8 @@ def _work(table: Table) -> tuple[Counter[str], Counter[str]]:
     return macs, params
 
 
-def _size_behind(table: Table, path: str) -> str:
+def _size_after(table: Table, path: str) -> str:
+    """The size of what a part of the network gives out."""
     return shape([row.size for row in table.rows if row.path.startswith(path + ".")][-1])
 
 
@@ -61,7 +62,7 @@ def _stem(net: Net, table: Table) -> Part:
     contrast = [f"local contrast over {stem.contrast} pixels"] if stem.contrast else []
     layers = [*contrast, f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
     stride = stem.stride * (2 if stem.pool else 1)
-    return _part("Stem", "stem", stem.width, _size_behind(table, "stem"), stride, ", ".join(layers)) | {
+    return _part("Stem", "stem", stem.width, _size_after(table, "stem"), stride, ", ".join(layers)) | {
         "input": f"{net.input.channels} × {shape(net.input.size)}"
     }
 
@@ -77,7 +78,7 @@ def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
     stage, path = net.stages[i], f"stages.{i}"
     layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
     step = f"{stage.step.kind} step" + (" with a learned scale" if stage.step.scale else "")
-    return _part(f"Stage {i}", path, stage.width, _size_behind(table, path), stage.stride, layers) | {
+    return _part(f"Stage {i}", path, stage.width, _size_after(table, path), stage.stride, layers) | {
         "joins": f"{SHORTCUTS.get(stage.shortcut, f'{stage.shortcut} shortcut')}, {step}",
         "enters": {"identity": "", "project": "1×1"}.get(stage.shortcut, stage.shortcut),
         "boxes": _boxes(net, i, macs),
@@ -94,8 +95,10 @@ def _block_text(block: Block, number: int) -> str:
 
 
 def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
-    """A stage's boxes. Height: the widest hidden axis, logarithmic between the narrowest and the widest of the
-    network; shade: the block's multiply-adds, compared with the heaviest block of the network."""
+    """The boxes of a stage, one for each block, or for each run of equal blocks in a long stage.
+
+    The height of a box is its widest hidden axis, on a logarithmic scale from the narrowest to the widest block of the
+    network. Its shade is its multiply-adds, compared with those of the heaviest block."""
     heaviest = max(macs[f"stages.{k}.{j}"] for k, stage in enumerate(net.stages) for j in range(len(stage.blocks)))
     boxes, at = [], 0
     for block, number in _shown(net.stages[i]):
@@ -105,7 +108,7 @@ def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
             "text": "·".join(map(str, dict.fromkeys(block.hidden))),
             "height": _height(net, block),
             "shade": round(work / max(heaviest, 1), 3),
-            "title": f"{_block_text(block, number)}: {amount(work)} multiply-adds" + (" each" if number > 1 else ""),
+            "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
         })  # fmt: skip
         at += number
     return boxes

@@ -1,4 +1,4 @@
-"""A run's files as one value, `facts`, and the way into it: what is absent is said, never guessed."""
+"""A run's files as one value, `facts`, and the ways into it: what is absent is said and never guessed."""
 
 import csv
 from contextlib import suppress
@@ -14,8 +14,10 @@ Facts = dict[str, Any]
 
 
 def read(run: Run) -> Facts:
-    """Every file of the run by its stem; None or [] when absent; `unreadable` says why a file could not be read.
-    `scores` is {"test": [(label, score), ...], "validation": ...}, from predictions.csv."""
+    """The contents of every file of a run by the file's stem: None, or [] for files of lines, when it is absent.
+
+    `name` is the run's name, `unreadable` says why a file could not be read, and `scores` holds what predictions.csv
+    says: {"test": [(label, score), ...], "validation": ...}."""
     facts: Facts = {"name": run.path.resolve().name, "unreadable": {}}
     for stem in DOCUMENTS:
         facts[stem] = _read(run, f"{stem}.json", facts["unreadable"])
@@ -48,20 +50,20 @@ def _lines(run: Run, name: str, unreadable: dict[str, str]) -> list[Any]:
 
 
 def _scores(run: Run) -> dict[str, list[tuple[str, float]]]:
-    """(label, score) of every image in predictions.csv, by its part; {} when there is no such file or another one."""
-    path, found = run.path / "predictions.csv", dict[str, list[tuple[str, float]]]()
+    """(label, score) of every image in predictions.csv, by its part; {} when the file is absent or not of that form."""
+    path, scores = run.path / "predictions.csv", dict[str, list[tuple[str, float]]]()
     if path.is_file():
         with (
             suppress(KeyError, ValueError, OSError, csv.Error),
             path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
         ):
             for row in csv.DictReader(file):
-                found.setdefault(row["part"], []).append((row["label"], float(row["score"])))
-    return found
+                scores.setdefault(row["part"], []).append((row["label"], float(row["score"])))
+    return scores
 
 
 def need(facts: Facts, *path: str) -> Any:
-    """facts["metrics"]["test"][...]; LookupError saying what the record lacks."""
+    """The value at a path, facts["metrics"]["test"][...]; LookupError, which says what the record lacks."""
     value: Any = facts
     for step, key in enumerate(path):
         value = value.get(key) if isinstance(value, dict) else None
@@ -72,7 +74,7 @@ def need(facts: Facts, *path: str) -> Any:
 
 
 def have(facts: Facts, *path: str) -> Any:
-    """As `need`, but None where the record lacks it."""
+    """The value at a path, as `need` gives it, or None where the record lacks it."""
     try:
         return need(facts, *path)
     except LookupError:
@@ -85,9 +87,9 @@ def noun(facts: Facts) -> str:
 
 
 def epochs(facts: Facts) -> list[dict[str, Any]]:
-    """The epoch events in order, each epoch once: after a resumed run the later line counts."""
-    found = {event["epoch"]: event for event in facts["events"] if event.get("event") == "epoch" and "epoch" in event}
-    return [found[epoch] for epoch in sorted(found)]
+    """The epoch events in order; an epoch that was trained again after a resumption stands once, by its later line."""
+    last = {event["epoch"]: event for event in facts["events"] if event.get("event") == "epoch" and "epoch" in event}
+    return [last[epoch] for epoch in sorted(last)]
 
 
 def finished(facts: Facts) -> bool:
@@ -103,14 +105,14 @@ def judged(facts: Facts) -> tuple[str, dict[str, Any]]:
 
 
 def fastest(facts: Facts) -> dict[str, Any] | None:
-    """The latency a user will first meet: one image at a time on the processor, if it was measured."""
+    """The latency that a user meets first: that of one image at a time on the processor, if it was measured."""
     rows = have(facts, "metrics", "latency") or []
     single = [row for row in rows if row.get("batch", 1) == 1]
     return min(single or rows, key=lambda row: (row.get("device") != "cpu", row["ms"]), default=None)
 
 
 def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] | None, int]]:
-    """(name, validation rate, test rate, +1 where more is better and -1 where less is)."""
+    """The figures of both splits: (name, validation rate, test rate, +1 where more is better and -1 where less is)."""
     names = (
         ("defects found", ("inspection", "detection"), 1),
         ("good parts thrown away", ("inspection", "false_alarms"), -1),
@@ -124,7 +126,7 @@ def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] 
 
 
 def confused_pairs(all_figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was taken for what, the most frequent first."""
+    """The confusions, the most frequent first: {"true", "told", "count", "of" (samples of the true class)}."""
     classes, matrix = all_figures["classes"], all_figures["confusion"]
     totals = [sum(row) for row in matrix]
     pairs = [

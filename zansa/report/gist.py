@@ -1,31 +1,29 @@
 """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
 
-from typing import Any
-
 from ..words import (
     IMAGE,
     count,
     counted,
     fine,
-    latency_terms,
-    milliseconds,
     outcome,
     per_thousand,
     percent,
+    share_of,
     short,
     strong,
     sure,
+    time_text,
 )
 from .facts import Facts, confused_pairs, epochs, fastest, have, judged, noun
+from .page import Content, statement
 
-Section = dict[str, Any]
 MANY_DOTS = 1200  # more images than this become a bar
 
 
-def summary(facts: Facts) -> Section:
-    """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
+def summary(facts: Facts) -> Content:
+    """The head of the page: {"sentences", "outlook", "panels" (of dots), "bars" (whether dots are too many)}."""
     if not have(facts, "metrics", "test") and not have(facts, "metrics", "validation"):
-        return {"sentences": [_no_figures_yet(facts)], "outlook": [], "panels": [], "bars": False}
+        return statement(_no_figures_yet(facts))
     split, figures = judged(facts)
     where = _where(facts, split)
     inspection = figures.get("inspection") or {}
@@ -56,24 +54,24 @@ def _no_figures_yet(facts: Facts) -> str:
     return f"This run has trained {strong(counted(len(run), 'epoch'))} and has not been evaluated yet{so_far}."
 
 
-def _inspected(inspection: Section, where: str) -> list[str]:
-    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
+def _inspected(inspection: Content, where: str) -> list[str]:
+    detection, alarms = inspection.get("detection"), inspection.get("false_alarms")
     told = []
-    if found:
-        text = outcome(found["count"], "defect", where, found["hits"], "was found", "were found")
-        told.append(_sentence(text, found))
+    if detection:
+        text = outcome(detection["count"], "defect", where, detection["hits"], "was found", "were found")
+        told.append(_sentence(text, detection))
     if alarms:
-        text = outcome(alarms["count"], "good part", "" if found else where, alarms["hits"],
+        text = outcome(alarms["count"], "good part", "" if detection else where, alarms["hits"],
                        "would be thrown away", "would be thrown away")  # fmt: skip
         told.append(_sentence(text, alarms))
     return told
 
 
-def _sentence(text: str, rate: Section) -> str:
-    return text + fine(f" ({percent(rate['value'])}, {sure(rate)})") + "."
+def _sentence(text: str, rate: Content) -> str:
+    return text + fine(f" ({share_of(rate)}, {sure(rate)})") + "."
 
 
-def _named(figures: Section, where: str) -> list[str]:
+def _named(figures: Content, where: str) -> list[str]:
     right = figures["accuracy"]
     what = where.removeprefix(" in the ").removesuffix("s")
     text = outcome(right["count"], what, "", right["hits"], "was named correctly", "were named correctly")
@@ -90,11 +88,11 @@ def _speaks_for_parts(facts: Facts, split: str) -> bool:
     return split == "test" and not have(facts, "data", "synthetic") and not have(facts, "data", "leaks")
 
 
-def _outlook(inspection: Section, what: str) -> list[str]:
-    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
-    if not found or not alarms:
+def _outlook(inspection: Content, what: str) -> list[str]:
+    detection, alarms = inspection.get("detection"), inspection.get("false_alarms")
+    if not detection or not alarms:
         return []
-    missed = per_thousand(1 - found["high"], 1 - found["low"])
+    missed = per_thousand(1 - detection["high"], 1 - detection["low"])
     thrown = per_thousand(alarms["low"], alarms["high"])
     same = (
         "parts, camera and light stay as they were" if what == "image" else "what is measured, and how, stays as it was"
@@ -107,14 +105,15 @@ def _outlook(inspection: Section, what: str) -> list[str]:
 
 def _speed(facts: Facts) -> list[str]:
     best = fastest(facts)
-    return [f"One {IMAGE} takes {milliseconds(best['ms'])} ({latency_terms(best)})."] if best else []
+    return [f"One {IMAGE} takes {time_text(best)}."] if best else []
 
 
-def _inspection_panels(inspection: Section) -> list[Section]:
-    found, alarms = inspection.get("detection"), inspection.get("false_alarms")
+def _inspection_panels(inspection: Content) -> list[Content]:
+    detection, alarms = inspection.get("detection"), inspection.get("false_alarms")
     panels = []
-    if found:
-        panels.append({"title": "Defects", "total": found["count"], "wrong": found["count"] - found["hits"],
+    if detection:
+        panels.append({"title": "Defects", "total": detection["count"],
+                       "wrong": detection["count"] - detection["hits"],
                        "right_word": "found", "wrong_word": "missed"})  # fmt: skip
     if alarms:
         panels.append({"title": "Good parts", "total": alarms["count"], "wrong": alarms["hits"],
@@ -122,14 +121,14 @@ def _inspection_panels(inspection: Section) -> list[Section]:
     return panels
 
 
-def _named_panel(figures: Section) -> Section:
+def _named_panel(figures: Content) -> Content:
     right = figures["accuracy"]
     return {"title": f"All {IMAGE}s", "total": right["count"], "wrong": right["count"] - right["hits"],
             "right_word": "named correctly", "wrong_word": "named wrongly"}  # fmt: skip
 
 
-def _dots(panel: Section, rows: int) -> Section:
-    """Places of the dots, column by column, the wrong ones last: SVG paths of points, 10 units apart."""
+def _dots(panel: Content, rows: int) -> Content:
+    """A panel's dots as SVG paths of points, 10 units apart: they go column by column, and the wrong ones come last."""
     right = panel["total"] - panel["wrong"]
     places = [
         f"M{10 * (k // rows) + 5} {10 * (k % rows) + 5}h0"

@@ -1,9 +1,9 @@
-"""The model card: what the model is, what it was made from, how good it is, where it ends; in plain Markdown."""
+"""The model card in plain Markdown: what the model is, what it was made from, how good it is, and its limits."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from ..words import FINE, FULL, IMAGE, PLAIN, SPACE, STRONG, number, rate_text
+from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, number, rate_text, rule_text, typed
 from . import cautions, results, setting
 from .facts import Facts, have, judged, noun
 from .gist import summary
@@ -23,7 +23,7 @@ LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 
 def card(facts: Facts) -> str:
-    """The card as Markdown text; parts whose files are absent say so."""
+    """The card as Markdown text; a part whose files are absent says so."""
     grown = [("How it grew", _growth)] if have(facts, "start") is not None else []
     parts = (
         ("What it is", _what), *grown, ("Data", _data), ("Figures", _figures), ("Limits", _limits),
@@ -32,7 +32,7 @@ def card(facts: Facts) -> str:
     texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
         texts += [f"## {title}", *_lines(part, facts)]
-    return "\n\n".join(texts).replace(IMAGE, noun(facts)).replace(SPACE, " ").replace("\u202f", " ") + "\n"
+    return typed("\n\n".join(texts).replace(IMAGE, noun(facts))) + "\n"
 
 
 def _lines(part: Any, facts: Facts) -> list[str]:
@@ -43,7 +43,7 @@ def _lines(part: Any, facts: Facts) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Any text as one line of Markdown that shows it as it is; STRONG marks become **."""
+    """A text as one line of Markdown, in which every sign stands for itself; STRONG marks become **."""
     line = " ".join(str(text).split())
     for sign in "\\`*_[]#|~":
         line = line.replace(sign, "\\" + sign)
@@ -54,7 +54,7 @@ def plain(text: str) -> str:
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    """A Markdown table."""
+    """A Markdown table with this head and these rows."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(plain(cell) if line is not lines[1] else cell for cell in line) + " |" for line in lines
@@ -89,7 +89,7 @@ def _growth(facts: Facts) -> Iterable[str]:
     if told["events"]:
         names = ("when", *growth.NOUNS, "cost", "before it")
         yield table(names, (_growth_row(event) for event in told["events"]))
-        yield "What came, went and changed each time, and why: report.html, and `zansa grow --explain RUN STEP`."
+        yield "What came, went and changed each time, and why: report.html, and `zansa report RUN --step STEP`."
 
 
 def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:
@@ -123,12 +123,12 @@ def _figures(facts: Facts) -> Iterable[str]:
 
 
 def _limits(facts: Facts) -> Iterable[str]:
-    found, told = cautions.warnings(facts), WORDS[noun(facts) == "image"]
+    warnings, words = cautions.warnings(facts), WORDS[noun(facts) == "image"]
     yield "\n".join([
-        *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in found),
-        f"- The figures hold for {told['source']} like those of the test {IMAGE}s, and for nothing else.",
+        *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in warnings),
+        f"- The figures hold for {words['source']} like those of the test {IMAGE}s, and for nothing else.",
         "- What is none of the known classes is still given one of them.",
-        f"- A person should look at a sample of what passes, and at every change of {told['change']}.",
+        f"- A person should look at a sample of what passes, and at every change of {words['change']}.",
     ])  # fmt: skip
 
 
@@ -147,8 +147,8 @@ def _use(facts: Facts) -> Iterable[str]:
     yield f"```python\nfrom zansa.deploy.runtime import predict, predictor\n\n{loop}\n```"
     inspection = have(facts, "metrics", "validation", "inspection")
     if inspection:
-        rule = f"rejected when 1 − p({plain(inspection['good'])}) ≥ {inspection['threshold']:.4g}"
-        yield f"A part is {rule}. How this was chosen: {plain(inspection.get('rule') or 'not recorded')}."
+        chosen = plain(inspection.get("rule") or "not recorded")
+        yield f"A part is rejected when {plain(rule_text(inspection))}. How this was chosen: {chosen}."
 
 
 def _cost(facts: Facts) -> Iterable[str]:
@@ -160,4 +160,4 @@ def _cost(facts: Facts) -> Iterable[str]:
 
 
 def _environment(facts: Facts) -> Iterable[str]:
-    yield table(("", ""), ((name, number(value)) for name, value in setting.environment(facts)["rows"]))
+    yield table(("", ""), ((name, number(value)) for name, value in setting.environment(facts)["pairs"]))

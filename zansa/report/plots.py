@@ -1,5 +1,8 @@
-"""Curves as SVG in the page's own colours: drawn in stand-in colours that become CSS variables, so that one drawing
-serves light, dark and print. Only fixed words are drawn; names of classes stay in HTML."""
+"""Curves as SVG in the page's own colours.
+
+Matplotlib draws them in stand-in colours, which become CSS variables, so that one drawing serves light, dark and print.
+Only fixed words are drawn; names of classes stay in HTML.
+"""
 
 import re
 from io import StringIO
@@ -13,6 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
+
+from ..words import plain_percent
 
 COLOURS = {"--ink": "#000001", "--muted": "#000002", "--line": "#000003", "--right": "#000004", "--wrong": "#000005",
            "--paper": "#000006", "--soft": "#000007"}  # fmt: skip
@@ -31,7 +36,7 @@ Points = list[tuple[float, float]]
 
 
 def curve(lines: list[tuple[str, Points]], name: str, percent: bool = False, kept: float | None = None) -> str:
-    """SVG of lines over epochs, each with its CSS colour; `kept` marks the epoch whose weights were kept."""
+    """An SVG of lines over epochs, each (CSS colour, points); `kept` marks the epoch whose weights were kept."""
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(*FLAT)
         for colour, points in lines:
@@ -45,7 +50,8 @@ def curve(lines: list[tuple[str, Points]], name: str, percent: bool = False, kep
 
 
 def roc(points: Points, at: dict[str, Any], name: str, reach: float = 1.0) -> str:
-    """SVG of detection over false alarms up to `reach`, with the operating point and its intervals."""
+    """An SVG of detection over false alarms up to `reach`; `at`, the figures of inspection, marks the operating point
+    with its intervals."""
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
         figure, axes = canvas(*TALL)
         axes.plot([0, 1], [0, 1], color=COLOURS["--muted"], linewidth=1, linestyle=(0, (1, 3)))
@@ -61,8 +67,9 @@ def roc(points: Points, at: dict[str, Any], name: str, reach: float = 1.0) -> st
 
 
 def scores(good: list[float], defects: list[float], threshold: float, name: str) -> str:
-    """SVG of how the scores of good parts (upwards) and of defects (downwards) lie about the threshold; those on the
-    wrong side in the colour of mistakes."""
+    """An SVG of how many scores of good parts (bars upwards) and of defects (downwards) lie where about the threshold.
+
+    Bars on the wrong side of the threshold have the colour of mistakes."""
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(*TALL)
         line = float(_logit(np.array(threshold)))
@@ -79,8 +86,8 @@ def scores(good: list[float], defects: list[float], threshold: float, name: str)
 
 
 def _bars(axes: Axes, values: NDArray[Any], up: int, line: float) -> None:
-    """Counts in bins of equal width in the logit that start at the line. Bar heights are roots, so that one image
-    beside hundreds shows."""
+    """Draw counts in bins that are equally wide in the logit and start at the line. Heights are square roots, so that
+    one image still shows beside hundreds."""
     last = float(_logit(np.array(1.0)))
     width = 2 * last / 44
     edges = line + width * np.arange(-np.ceil((last + line) / width) - 1, np.ceil((last - line) / width) + 2)
@@ -111,12 +118,13 @@ def _operating(axes: Axes, across: dict[str, Any], up: dict[str, Any]) -> None:
 
 
 def _floor(points: Points, at: dict[str, Any], reach: float) -> float:
-    """Where a close-up starts: below the operating point and a little of what the curve does in view."""
+    """The lower end of a close-up, which shows the operating point and the curve about it."""
     seen = [y for x, y in points if 0.15 * reach <= x <= reach]
     return max(0.0, min([at["detection"]["low"], *seen]) - 0.03)
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches, and its axes."""
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(left=0.17, right=0.955, top=0.98, bottom=0.4 / height)
     FigureCanvasSVG(figure)
@@ -127,6 +135,7 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def draw_line(axes: Axes, points: Points, colour: str) -> None:
+    """Draw a line in a CSS colour; a single point becomes a dot."""
     alone = "o" if sum(y == y for _, y in points) == 1 else ""
     x, y = zip(*points, strict=True)
     axes.plot(x, y, color=COLOURS[colour], marker=alone, markersize=5)
@@ -140,6 +149,7 @@ def _epoch_axis(axes: Axes, seen: list[float]) -> None:
 
 
 def value_axis(axes: Axes, values: list[float], percent: bool) -> None:
+    """Scale and label the vertical axis for these values: shares in percent, wide ranges in a logarithmic scale."""
     if values and not percent and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
         axes.minorticks_off()
@@ -154,16 +164,17 @@ def value_axis(axes: Axes, values: list[float], percent: bool) -> None:
 
 
 def as_percent(value: float, _: int) -> str:
-    return f"{100 * value:.4g}\u00a0%"
+    """A share beside a mark of an axis."""
+    return plain_percent(value, 4)
 
 
 def gaps(points: list[tuple[float, float | None]]) -> Points:
-    """Points with NaN, a gap in the line, where a value is missing."""
+    """The points with NaN, which is a gap in the line, where a value is missing."""
     return [(x, nan if y is None else y) for x, y in points]
 
 
 def svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
-    """The figure as inline SVG: no fixed size, no ids that another drawing on the page could have, no URLs."""
+    """The figure as inline SVG: it has no fixed size, no URLs, and no ids that another drawing could have."""
     axes = figure.axes[0]
     axes.set_xlabel(below)
     axes.set_ylabel(beside)

@@ -1,6 +1,6 @@
 """How good the network is: what the sections on figures, training, classes and images say, as plain values.
 
-A function raises LookupError when the record lacks what it needs; the page then leaves the section out and says why.
+A function raises LookupError when the record lacks what it needs; the page then leaves its section out and says why.
 """
 
 import base64
@@ -11,32 +11,33 @@ from typing import Any
 
 from ..words import (
     IMAGE,
-    SPACE,
     amount,
+    area_text,
     count,
     counted,
+    counts_of,
     duration,
     flat,
     latency_terms,
     milliseconds,
     number,
     percent,
+    plain_percent,
+    price_text,
+    rule_text,
+    share_of,
     shown,
     sure,
 )
 from . import plots
 from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
+from .page import Content
 
-Section = dict[str, Any]
-PICTURES, MANY_CELLS, MANY_ROWS = (
-    1_000_000,
-    40_000,
-    200,
-)  # characters, squares and rows: the page stays below 3 MB
+PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares, rows: a page stays below 3 MB
 
 
-def figures(facts: Facts) -> Section:
-    """Tiles: each a figure, its interval and what it means."""
+def figures(facts: Facts) -> Content:
+    """The tiles, each of which has a figure, its interval and what it means."""
     split, told = judged(facts)
     inspection = told.get("inspection") or {}
     area = inspection.get("roc_auc") or told.get("roc_auc")
@@ -47,7 +48,7 @@ def figures(facts: Facts) -> Section:
         _rate_tile("Good parts thrown away", inspection.get("false_alarms"), "false alarms at the chosen threshold"),
         _rate_tile("Named correctly", told["accuracy"], "the most probable class is the true one"),
         _rate_tile("Balanced accuracy", told.get("balanced_accuracy"), "mean over classes, rare ones count as much"),
-        _tile("Area under ROC", area and f"{area:.4f}", area_of),
+        _tile("Area under ROC", area and area_text(area), area_of),
         _tile(
             "Calibration error",
             None if gap is None else percent(gap),
@@ -59,28 +60,28 @@ def figures(facts: Facts) -> Section:
     return {"tiles": filled, "split": split, "count": counted(told["count"], IMAGE)}
 
 
-def _tile(name: str, value: str | None, text: str) -> Section:
+def _tile(name: str, value: str | None, text: str) -> Content:
     return {"name": name, "value": value, "sure": "", "text": text, "rate": None}
 
 
-def _rate_tile(name: str, rate: Section | None, text: str) -> Section:
+def _rate_tile(name: str, rate: Content | None, text: str) -> Content:
     if not rate:
         return _tile(name, None, text)
-    counts = f"{count(rate['hits'])} of {count(rate['count'])}, " if "hits" in rate else ""
-    return _tile(name, percent(rate["value"]), text) | {"sure": counts + sure(rate), "rate": shown(rate)}
+    counts = f"{counts_of(rate)}, ".removeprefix(", ")
+    return _tile(name, share_of(rate), text) | {"sure": counts + sure(rate), "rate": shown(rate)}
 
 
-def _cost_tiles(facts: Facts) -> list[Section]:
+def _cost_tiles(facts: Facts) -> list[Content]:
     best, params = fastest(facts), have(facts, "metrics", "cost", "params")
-    macs = have(facts, "metrics", "cost", "macs") or 0
+    macs = price_text(have(facts, "metrics", "cost", "macs") or 0, "macs")
     return [
         _tile(f"Time per {IMAGE}", milliseconds(best["ms"]) if best else None, latency_terms(best) if best else ""),
-        _tile("Size", params and amount(params), f"parameters; {amount(macs)} multiply-adds per {IMAGE}"),
+        _tile("Size", params and amount(params), f"parameters; {macs} per {IMAGE}"),
     ]
 
 
-def training(facts: Facts) -> Section:
-    """Curves over epochs, and how the training was set."""
+def training(facts: Facts) -> Content:
+    """The curves over the epochs, and how the training was set."""
     run = epochs(facts)
     if not run:
         raise LookupError("events.jsonl holds no epochs")
@@ -105,11 +106,11 @@ RATE = (("rate", "", "--muted"),)
 CURVES = (("Loss", False, LOSS), ("Validation accuracy", True, ACCURACY), ("Learning rate", False, RATE))
 
 
-def _notes(facts: Facts) -> Iterable[Section]:
+def _notes(facts: Facts) -> Iterable[Content]:
     return (event for event in facts["events"] if event.get("event") == "note")
 
 
-def _curve(run: list[Section], kept: float | None, title: str, share: bool, lines: Any) -> Section | None:
+def _curve(run: list[Content], kept: float | None, title: str, share: bool, lines: Any) -> Content | None:
     drawn = [
         (colour, word, plots.gaps([(event["epoch"], event.get(key)) for event in run]))
         for key, word, colour in lines
@@ -121,7 +122,7 @@ def _curve(run: list[Section], kept: float | None, title: str, share: bool, line
     return {"title": title, "svg": svg, "legend": [(colour, word) for colour, word, _ in drawn if word]}
 
 
-def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[tuple[str, str]]:
+def _training_facts(run: list[Content], told: Content, done: bool) -> Iterable[tuple[str, str]]:
     seconds, planned = told.get("seconds") or run[-1].get("seconds"), run[-1].get("epochs", "?")
     last = run[-1]["epoch"]
     early = ", stopped when it no longer got better" if done and last != planned else ""
@@ -141,8 +142,8 @@ def _training_facts(run: list[Section], told: Section, done: bool) -> Iterable[t
             yield key, number(told[key])
 
 
-def operating(facts: Facts) -> Section:
-    """ROC with the operating point, whole and close up, and what other false-alarm rates would give."""
+def operating(facts: Facts) -> Content:
+    """The ROC curve with the operating point, whole and close up, and what other shares of false alarms would give."""
     split, told = judged(facts)
     inspection = told.get("inspection")
     if not inspection:
@@ -153,20 +154,19 @@ def operating(facts: Facts) -> Section:
     return {
         "plots": _roc_plots(inspection),
         "scores": _scores_plot(facts["scores"].get(split), inspection),
-        "threshold": f"{inspection['threshold']:.4g}",
-        "good": inspection["good"],
+        "rejected": rule_text(inspection),
         "rule": inspection.get("rule") or "",
-        "areas": ", ".join(f"{value:.4f} ({name})" for name, value in areas if value is not None),
+        "areas": ", ".join(f"{area_text(value)} ({name})" for name, value in areas if value is not None),
         "at": [
-            (f"{100 * float(share):g}{SPACE}%", percent(found))
-            for share, found in (inspection.get("detection_at") or {}).items()
-            if found is not None
+            (plain_percent(float(share)), percent(detected))
+            for share, detected in (inspection.get("detection_at") or {}).items()
+            if detected is not None
         ],
         "split": split,
     }
 
 
-def _scores_plot(scores: list[tuple[str, float]] | None, inspection: Section) -> str:
+def _scores_plot(scores: list[tuple[str, float]] | None, inspection: Content) -> str:
     if not scores:
         return ""
     good = [score for label, score in scores if label == inspection["good"]]
@@ -174,14 +174,14 @@ def _scores_plot(scores: list[tuple[str, float]] | None, inspection: Section) ->
     return plots.scores(good, defects, inspection["threshold"], "Scores")
 
 
-def _roc_plots(inspection: Section) -> list[str]:
+def _roc_plots(inspection: Content) -> list[str]:
     points = [(x, y) for x, y in inspection["roc"]]
     reach = max(0.1, 1.6 * inspection["false_alarms"]["high"])
     closeup = [plots.roc(points, inspection, "ROC close-up", reach)] if reach < 0.6 else []
     return [plots.roc(points, inspection, "ROC"), *closeup]
 
 
-def confusion(facts: Facts) -> Section:
+def confusion(facts: Facts) -> Content:
     """The confusion matrix, as numbers or as a map where there are MANY_CLASSES, and the most frequent mistakes."""
     split, told = judged(facts)
     classes, matrix = told["classes"], told["confusion"]
@@ -196,7 +196,7 @@ def confusion(facts: Facts) -> Section:
     }
 
 
-def _matrix_row(i: int, name: str, row: list[int]) -> Section:
+def _matrix_row(i: int, name: str, row: list[int]) -> Content:
     total = sum(row)
     cells = [
         {"count": each, "tint": round((each / total) ** 0.5, 3) if total else 0, "right": i == j}
@@ -205,8 +205,8 @@ def _matrix_row(i: int, name: str, row: list[int]) -> Section:
     return {"name": name, "cells": cells, "total": total}
 
 
-def _map(matrix: list[list[int]]) -> Section:
-    """A large matrix as SVG paths of unit squares, one path for each of five shades of right and wrong cells."""
+def _map(matrix: list[list[int]]) -> Content:
+    """A large matrix as SVG paths of unit squares: one path for each of five shades of right and of wrong cells."""
     side = len(matrix)
     totals = [sum(row) for row in matrix]
     shares = [(each / totals[i], i, j) for i, row in enumerate(matrix) for j, each in enumerate(row) if each]
@@ -222,8 +222,8 @@ def _map(matrix: list[list[int]]) -> Section:
     }
 
 
-def classes(facts: Facts) -> Section:
-    """Class by class; where there are MANY_CLASSES the least recognised first, and not all of very many."""
+def classes(facts: Facts) -> Content:
+    """The rates of each class. More than MANY_CLASSES come the least recognised first, and at most MANY_ROWS come."""
     split, told = judged(facts)
     inspection = told.get("inspection") or {}
     good = inspection.get("good")
@@ -237,7 +237,7 @@ def classes(facts: Facts) -> Section:
     return {"rows": rows[:MANY_ROWS], "left_out": left_out, "split": split, "good": good, "many": many}
 
 
-def _class_row(place: int, told: Section, rejected: Section | None) -> Section:
+def _class_row(place: int, told: Content, rejected: Content | None) -> Content:
     rates = {
         "recall": shown(told["recall"]),
         "precision": shown(told["precision"]),
@@ -254,12 +254,12 @@ WHY = {
 }
 
 
-def examples(facts: Facts) -> Section:
-    """The worst and the doubtful images, grouped by why they are shown."""
+def examples(facts: Facts) -> Content:
+    """The worst and the doubtful images in groups, each with the reason why it is shown."""
     given = need(facts, "examples")
     if not given:
         raise LookupError(f"examples.json holds no {IMAGE}s")
-    groups: dict[str, list[Section]] = {why: [] for why in WHY}
+    groups: dict[str, list[Content]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
         room -= len(each.get("png") or "")
@@ -272,7 +272,7 @@ def examples(facts: Facts) -> Section:
     return {"groups": filled, "left_out": counted(left_out, IMAGE) if left_out else ""}
 
 
-def _example(each: Section) -> Section:
+def _example(each: Content) -> Content:
     size, score = png_size(each.get("png") or ""), each.get("score")
     return {
         "image": str(each["image"]),
@@ -287,7 +287,7 @@ def _example(each: Section) -> Section:
 
 
 def png_size(text: str) -> tuple[int, int] | tuple[()]:
-    """(width, height) from the head of a base64 PNG; () when it is none."""
+    """The (width, height) in the first bytes of a base64 PNG; () when the text is none."""
     try:
         head = base64.b64decode(text, validate=True)[:24]
     except (binascii.Error, ValueError):

@@ -1,34 +1,39 @@
-"""A run's page and model card: the sections of report.html, and the files that hold them."""
+"""The page of a run, report.html, and its model card, card.md."""
 
 from pathlib import Path
 
 from ..record import Run
 from ..words import IMAGE
-from . import cautions, results, setting
+from . import cautions, page, results, setting
 from .facts import Facts, have, noun, read
 from .gist import summary
 from .growth.pictures import section
 from .model_card import card
-from .page import Section, built, template
+from .page import Frame, Section, built
 
-SECTIONS: dict[str, tuple[str, Section]] = {
-    "figures": ("Key figures", results.figures),
-    "training": ("Training", results.training),
-    "operating": ("Where the line is drawn", results.operating),
-    "confusion": ("Confusions", results.confusion),
-    "classes": ("Class by class", results.classes),
-    "examples": ("Worth a look", results.examples),
-    "network": ("The network", setting.network),
-    "cost": ("Cost", setting.cost),
-    "data": ("Data", setting.data),
-    "export": ("Exported file", setting.export),
-    "environment": ("Environment", setting.environment),
-    "decided": ("How it was decided", setting.decided),
+GROWTH = Section("How it grew", section, "growth.html")
+SECTIONS: dict[str, Section] = {
+    "figures": Section("Key figures", results.figures, "figures.html"),
+    "training": Section("Training", results.training, "training.html"),
+    "operating": Section("Where the line is drawn", results.operating, "operating.html"),
+    "confusion": Section("Confusions", results.confusion, "confusion.html"),
+    "classes": Section("Class by class", results.classes, "classes.html"),
+    "examples": Section("Worth a look", results.examples, "examples.html"),
+    "network": Section("The network", setting.network, "network.html"),
+    "cost": Section("Cost", setting.cost, "cost.html"),
+    "data": Section("Data", setting.data, "data.html"),
+    "export": Section("Exported file", setting.export),
+    "environment": Section("Environment", setting.environment),
+    "decided": Section("How it was decided", setting.decided),
 }
+EXACT = (
+    f"Intervals of rates are exact (Clopper–Pearson) and take the {IMAGE}s as independent of one another. "
+    "A multiply-add is one multiplication with its addition."
+)
 
 
 def write(run: Run) -> Path:
-    """Writes report.html (one file that needs nothing else) and card.md into the run's folder; returns the page's path.
+    """Write report.html (one file that needs nothing else) and card.md into the run's folder; returns the page's path.
 
     A file that is absent or broken costs the sections that read it, and the page says which and why.
     """
@@ -39,28 +44,25 @@ def write(run: Run) -> Path:
 
 
 def html(facts: Facts) -> str:
-    """The page as HTML text."""
-    shown = _sections(facts)
-    ready = {key: built(section, facts) for key, (_, section) in shown.items()}
-    text = template().render(
+    """The page of a run as HTML text."""
+    return page.html(_frame(facts), facts, _sections(facts), built(summary, facts), built(cautions.warnings, facts))
+
+
+def _frame(facts: Facts) -> Frame:
+    version = have(facts, "environment", "zansa")
+    return Frame(
         name=facts["name"],
-        image=noun(facts),
         date=str(have(facts, "environment", "date") or "")[:10],
-        version=have(facts, "environment", "zansa") or "",
-        synthetic=bool(have(facts, "data", "synthetic")),
-        summary=built(summary, facts),
-        warnings=built(cautions.warnings, facts),
-        sections={key: value for key, value in ready.items() if not isinstance(value, str)},
-        headings={key: heading for key, (heading, _) in shown.items()},
-        left_out={shown[key][0]: value for key, value in ready.items() if isinstance(value, str)},
+        badge=f"synthetic {IMAGE}s" if have(facts, "data", "synthetic") else "",
+        noun=noun(facts),
+        footer=f"Made by zansa{f' {version}' if version else ''} from the files of the run “{facts['name']}”. {EXACT}",
     )
-    return text.replace(IMAGE, noun(facts))
 
 
-def _sections(facts: Facts) -> dict[str, tuple[str, Section]]:
-    """The sections that can be of this run: only one that grew tells how, before what it became."""
+def _sections(facts: Facts) -> dict[str, Section]:
+    """The sections that a run can have: only one that grew tells how, before it tells what it became."""
     if have(facts, "start") is None:
         return SECTIONS
     entries = list(SECTIONS.items())
     place = list(SECTIONS).index("network")
-    return dict([*entries[:place], ("growth", ("How it grew", section)), *entries[place:]])
+    return dict([*entries[:place], ("growth", GROWTH), *entries[place:]])

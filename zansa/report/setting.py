@@ -1,27 +1,27 @@
 """What the network is and where it comes from: network, cost, data, export, environment, decisions.
 
-A function raises LookupError when the record lacks what it needs; the page then leaves the section out and says why.
+A function raises LookupError when the record lacks what it needs; the page then leaves its section out and says why.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, shown
+from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, threshold_text
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
+from .page import Content, plain
 
-Section = dict[str, Any]
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
 
 
-def network(facts: Facts) -> Section:
-    """The network as staves and as a table, and how its structure was changed."""
+def network(facts: Facts) -> Content:
+    """The network as staves and as a table, and the edits of its structure."""
     edits = [_edit(edit) for edit in facts["edits"]]
     more = max(0, len(edits) - EDITS)
     return drawing.network(need(facts, "spec")) | {"edits": edits[:EDITS], "more_edits": more}
 
 
-def _edit(edit: Section) -> Section:
+def _edit(edit: Content) -> Content:
     rest = {key: _shortened(value) for key, value in edit.items() if key != "kind"}
     return {"kind": number(edit.get("kind", "edit")), "text": number(rest)}
 
@@ -30,8 +30,8 @@ def _shortened(value: Any) -> Any:
     return f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
 
 
-def cost(facts: Facts) -> Section:
-    """Work, parameters, memory, and measured times with their terms."""
+def cost(facts: Facts) -> Content:
+    """What the network costs: work, parameters, memory, and measured times with their terms."""
     price = need(facts, "metrics", "cost")
     memory, batch = price.get("activation_bytes") or {}, price.get("batch") or 1
     kept, alive = (file_size(memory[use]) if memory.get(use) else "–" for use in ("train", "infer"))
@@ -45,19 +45,18 @@ def cost(facts: Facts) -> Section:
     return {"rows": rows, "latency": [_latency_row(row) for row in have(facts, "metrics", "latency") or []]}
 
 
-def _latency_row(row: Section) -> Section:
+def _latency_row(row: Content) -> Content:
     terms = {key: number(row.get(key)) for key in ("what", "device", "threads", "precision", "batch", "repeats")}
-    one, size = row["ms"], row.get("size")
+    size = row.get("size")
     return terms | {
         "size": shape(size) if size else "–",
         "ms": milliseconds(row["ms"]),
-        "each": milliseconds(one),
-        "rate": count(1000 / one),
+        "rate": count(1000 / row["ms"]),
     }
 
 
-def data(facts: Facts) -> Section:
-    """Where the images come from, and how many of each class stand in each part."""
+def data(facts: Facts) -> Content:
+    """Where the images come from, and how many of each class are in each part."""
     told = need(facts, "data")
     counts = {split: told["counts"].get(split) or {} for split in ("train", "val", "test")}
     names = told.get("classes") or sorted({name for each in counts.values() for name in each})
@@ -74,12 +73,12 @@ def data(facts: Facts) -> Section:
     }
 
 
-def _count_row(name: str, counts: dict[str, dict[str, int]]) -> Section:
+def _count_row(name: str, counts: dict[str, dict[str, int]]) -> Content:
     row = {split: each.get(name, 0) for split, each in counts.items()}
     return {"name": name, **row, "total": sum(row.values())}
 
 
-def _data_facts(told: Section) -> Iterable[tuple[str, str]]:
+def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
     yield "source", number(told.get("source"))
     if told.get("size"):
         size, channels = shape(told["size"]), counted(told.get("channels", 1), "channel")
@@ -96,39 +95,46 @@ def _data_facts(told: Section) -> Iterable[tuple[str, str]]:
     yield "remarks from reading", count(len(told.get("problems") or []))
 
 
-def export(facts: Facts) -> Section:
+def export(facts: Facts) -> Content:
     """Whether the exported file answers as the trained network does."""
     told = need(facts, "metrics", "export")
-    return {
-        "rows": [
+    same = told["same_class"] == told["images"]
+    return plain(
+        f"The exported file {'gives' if same else 'does not give'} the same answers as the trained network.",
+        [
             ("file", f"{told['file']}, {file_size(told['bytes'])}"),
             ("compared on", counted(told["images"], IMAGE)),
             ("largest difference of a probability", f"{told['largest_difference']:.2g}"),
             ("same class", f"{count(told['same_class'])} of {count(told['images'])}"),
         ],
-        "same": told["same_class"] == told["images"],
-    }
+    )
 
 
-def environment(facts: Facts) -> Section:
-    """Where and with what it ran."""
-    return {"rows": list(flat(need(facts, "environment")))}
+def environment(facts: Facts) -> Content:
+    """The machine and the software with which the run was made."""
+    return plain(pairs=flat(need(facts, "environment")))
 
 
-def decided(facts: Facts) -> Section:
-    """What was chosen on which images, and validation beside test."""
-    validation = need(facts, "metrics", "validation")
+def decided(facts: Facts) -> Content:
+    """What was chosen on which images, and the figures on validation beside those on test."""
+    validation, test = need(facts, "metrics", "validation"), have(facts, "metrics", "test")
     inspection = validation.get("inspection") or {}
-    test = have(facts, "metrics", "test")
-    return {
-        "validation": counted(validation["count"], IMAGE),
-        "test": counted(test["count"], IMAGE) if test else "",
-        "best": have(facts, "metrics", "training", "best_epoch"),
-        "rule": inspection.get("rule") or "",
-        "threshold": f"{inspection['threshold']:.4g}" if inspection else "",
-        "rows": [
-            {"name": name, "validation": shown(before), "test": shown(after)}
-            for name, before, after, _ in both(facts)
-            if before or after
-        ],
-    }
+    best = have(facts, "metrics", "training", "best_epoch")
+    chosen = [f"the weights (epoch {best})"] if best is not None else []
+    chosen += [f"the threshold {threshold_text(inspection)}"] if inspection else []
+    lead = (
+        f"Everything that was chosen was chosen on {counted(validation['count'], IMAGE)} set aside for that, the "
+        f"validation {IMAGE}s{': ' if chosen else ''}{' and '.join(chosen)}. "
+    )
+    lead += (
+        f"The {counted(test['count'], IMAGE)} of the test set were read once, at the end, and decided nothing."
+        if test
+        else f"The test {IMAGE}s have not been read."
+    )
+    return plain(
+        lead,
+        hints=[f"The threshold: {inspection['rule']}."] if inspection.get("rule") else [],
+        columns=("validation", "test"),
+        rates=[(name, (before, after)) for name, before, after, _ in both(facts) if before or after],
+        less=[name for name, _, _, sign in both(facts) if sign < 0],
+    )

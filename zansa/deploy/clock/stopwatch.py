@@ -30,17 +30,9 @@ from ...arch.zoo import cifar_net
 from .twin import NUMBERS, twin
 
 PROFILED = 20  # runs of a network for its parts
-
-
 TURN, TURNS, SECONDS = 10, 9, 2.0  # runs in a turn; how many turns at least, and for how long
-
-
 GLANCES, GLANCE, PAUSE = 8, 0.25, 0.5  # how often the reference is watched for its usual time; seconds of each, between
-
-
 WATCH = "ZANSA_WATCH"  # the environment variable for `watch`
-
-
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 

@@ -32,20 +32,10 @@ from .stopwatch import uniform
 from .twin import twin
 
 FORMAT = 4  # of the file, and of how parts are measured and named: when either changes, all is measured anew
-
-
 RUN, WATCHED = "run", "watched"  # in the table besides parts: a run of nothing, and see _watched
-
-
 REFERENCE = "reference"  # and the usual time of the reference network, in microseconds
-
-
-NOTHING = '<ir_version: 10, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
-
-
+NOTHING = '<ir_version: 8, opset_import: ["": 18]> nothing (float[1] x) => (float[1] y) { y = Relu (x) }'
 MULTIPLES = (32, 16, 8, 4, 2)
-
-
 FREE = 1.1  # more channels are free where they take at most so many times as long
 
 

@@ -11,15 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from ...arch.lower import Row, Table, lower, shrink
 from ...arch.spec import Net
 
-OPSET, IR = 18, 10  # of exported files; onnxruntime reads that opset since 1.14
-
-
+OPSET, IR = 18, 8  # of exported files: every onnxruntime from 1.16 on reads both; 1.16 and 1.17 refuse IR 10
 COARSE = 4  # zansa.nets.build.Contrast.COARSE
-
-
 POOLS = {"average": ("Mean",), "max": ("Max",), "both": ("Mean", "Max")}
-
-
 NUMBERS = np.random.default_rng(0).normal(size=4099).astype(np.float32)  # a prime: no two channels get the same ones
 
 

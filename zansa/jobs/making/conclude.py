@@ -10,49 +10,44 @@ import numpy as np
 import torch
 
 from ... import report
-from ...arch.budget import parse
 from ...arch.cost import cost
 from ...arch.spec import Net
 from ...arch.use import OperatingPoint
 from ...deploy.bench import latency
+from ...deploy.clock.timing import Timer
 from ...deploy.export import export
 from ...deploy.runtime import Predictor, predictor
+from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
-from ...learn.predict import probabilities
+from ...learn.predict import eager_latency, probabilities
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
 from ...proof.figures import choose_threshold, doubtful, figures, scores
 from ...record import Run
-from ..door import PARITY_IMAGES, evenly, good_of, originals
-from ..request import Request, Tell
-from .budget import clock_of
+from ..door import PARITY_IMAGES, evenly, originals
+from ..request import Tell
 from .job import Job
 
 EXAMPLES = 24  # pictures in the report
-
-
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
 
 
 def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: Tell) -> None:
     """Operating point from validation, model file, exported file, figures, examples, report. The test part is read
     here, once, and only when the training was not stopped."""
-    request, data, parts, net = job.request, job.data, job.parts, module.net
+    data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
     found = {"validation": (parts.val, probabilities(module, data, parts.val))}
-    operating = operating_point(request, data, *found["validation"])
-    notes = json.dumps({"run": run.path.name, "synthetic": request.source == "synthetic"})
+    operating = operating_point(job, *found["validation"])
+    notes = json.dumps({"synthetic": job.request.source == "synthetic"})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
-    tell({"event": "stage", "text": "exporting and checking the exported file on validation data"})
-    parity = export(model, run.path / "model.onnx", originals(data, evenly(parts.val, PARITY_IMAGES)))
+    parity, times = exported(run, job, model, tell)
     if not facts.get("stopped"):
         found["test"] = (parts.test, probabilities(module, data, parts.test))
     metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in found.items()}
-    exported = predictor(run.path / "model.onnx")
-    times = latencies(job, exported)
     run.write_json("metrics.json", metrics | {
         "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
     })  # fmt: skip
@@ -60,25 +55,40 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("examples.json", examples(data, index, p, operating))
     run.write_bytes("predictions.csv", predictions_csv(data, found, operating))
     report.write(run)
-    tell({"event": "finished", "run": str(run.path), "metrics": run.read_json("metrics.json")})
+    tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
 
-def latencies(job: Job, exported: Predictor) -> list[dict[str, Any]]:
+def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the check of the exported file found, and how long the file takes. A file that is refused costs no figure:
+    the refusal is told, and the times are those of the network in torch."""
+    path = run.path / "model.onnx"
+    tell(event("stage", text="exporting and checking the exported file on validation data"))
+    try:
+        parity = export(model, path, originals(job.data, evenly(job.parts.val, PARITY_IMAGES)))
+    except ValueError as error:
+        path.unlink(missing_ok=True)  # one of an interrupted training, whose weights are no longer these
+        text = f"there is no exported file: {error}; `zansa export {run.path} IMAGES` tries again"
+        run.append("events.jsonl", event("warning", text=text))
+        tell(event("warning", text=text))
+        return {"refused": str(error)}, [eager_latency(model.module, job.data)]
+    return parity, latencies(job, predictor(path))
+
+
+def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
     """How long the exported file takes, on one thread and on all; on one by the measure of the budget, where that is
     milliseconds."""
-    times = [latency(exported, threads=n, batch=1) for n in sorted({1, torch.get_num_threads()})]
-    if job.request.budget is not None and parse(job.request.budget)[0].unit == "ms":
-        ms = clock_of(job.data).exported(exported.file, job.data.preprocess.size)
+    times = [latency(file, threads=n, batch=1) for n in sorted({1, torch.get_num_threads()})]
+    if job.growth is not None and isinstance(job.growth.clock, Timer):
+        ms = job.growth.clock.exported(file.file, job.data.preprocess.size)
         times[0] |= {"what": IN_TURNS, "ms": ms, "repeats": None}
     return times
 
 
-def operating_point(request: Request, data: Dataset, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
+def operating_point(job: Job, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
     """Where the line between good and defect stands, by validation images; None when no class is the good one."""
-    good = good_of(request, data)
-    if good is None:
+    if job.good is None:
         return None
-    return choose_threshold(p, data.labels[index], data.classes, good, request.max_false_alarms)
+    return choose_threshold(p, job.data.labels[index], job.data.classes, job.good, job.request.max_false_alarms)
 
 
 def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ import numpy as np
 from safetensors.torch import save as to_bytes
 
 from ...learn.data.audit import leaks
-from ...learn.recipe import Recipe
 from ...record import Run
-from ...runs import model_file
+from ...runs import branches_of, model_file
 from ..door import data_digest
-from ..request import Request
+from ..request import learned_weights
 from .job import Job
 
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
@@ -27,9 +26,9 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     weights = None
     if job.start is not None:
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
-        weights = provenance(job.request)
+        weights = provenance(learned_weights(job.request), job.request.source)
     run.write_json("data.json", describe(job) | {"weights": weights, "branch_of": main})
-    for file in ("spec.json", *(["start.json"] if job.request.budget else [])):
+    for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
@@ -39,14 +38,14 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     return run
 
 
-def provenance(request: Request) -> dict[str, Any]:
+def provenance(weights: str | None, source: str) -> dict[str, Any]:
     """Where the weights came from: file, SHA-256, and whether a run of the same source made them."""
-    assert request.weights is not None
-    file = model_file(request.weights)
+    assert weights is not None
+    file = model_file(weights)
     made = file.parent / "request.json"
-    source = json.loads(made.read_bytes()).get("source") if made.exists() else None
+    before = json.loads(made.read_bytes()).get("source") if made.exists() else None
     return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "same_source": source == request.source}  # fmt: skip
+            "same_source": before == source}  # fmt: skip
 
 
 def describe(job: Job) -> dict[str, Any]:
@@ -82,26 +81,41 @@ def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
     return facts
 
 
-def _note(run: Run, recipe: Recipe, event: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Write an event to the run, and keep what the metrics need."""
+def note(run: Run, event: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write an event of the training to the run, and keep what the metrics need."""
+    match event["event"]:
+        case "step" | "trial":
+            return
+        case "edit":
+            run.append("edits.jsonl", event)
+            return
+        case "raced":
+            _note_race(run, event)
+        case "start" | "resumed":
+            if "starts" not in facts:
+                event["event"] = "start"  # what it goes on from is no training that was stopped
+            lines = event.pop("journal", None)
+            if lines is not None:  # edits after the saved state will come again
+                run.write_bytes("edits.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     _gather(event, facts)
-    if event["event"] in ("start", "resumed"):
-        chosen = {key: event[key] for key in ("precision", "layout") if key in event}
-        run.write_json("recipe.json", recipe.model_dump(mode="json") | chosen)
-    if "journal" in event:  # what came behind the saved state will come again
-        lines = event.pop("journal")
-        run.write_bytes("edits.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
-    if event["event"] == "edit":
-        run.append("edits.jsonl", event)
-    elif event["event"] not in ("step", "trial"):
-        run.append("events.jsonl", event)
+    run.append("events.jsonl", event)
+
+
+def _note_race(run: Run, event: dict[str, Any]) -> None:
+    """The winner of a race, also for the smaller budgets: one of them may go on before this run has ended."""
+    table, net = event.pop("table"), event.pop("net")
+    for each in (*branches_of(run), run):
+        each.write_json("race.json", table)
+        each.write_json("start.json", net)
 
 
 def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:
-    if event["event"] in ("start", "resumed"):
-        facts.update({key: event[key] for key in MACHINE if key in event})
-    if "race_seconds" in event:
-        facts["race_seconds"] = event["race_seconds"]
-    if event["event"] == "epoch":
-        facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
-        facts["images_per_second"] = event["images_per_second"]
+    match event["event"]:
+        case "start" | "resumed":
+            facts.update({key: event[key] for key in MACHINE if key in event})
+            facts["starts"] = facts.get("starts", 0) + 1
+        case "raced" | "stage" if "race_seconds" in event:
+            facts.setdefault("race_seconds", event["race_seconds"])
+        case "epoch":
+            facts.update(epochs=event["epoch"], seconds=event["seconds"], best_epoch=event["best"])
+            facts["images_per_second"] = event["images_per_second"]

@@ -1,125 +1,154 @@
-"""A request with all that follows from it."""
+"""A request resolved: all that can be known before a training begins, as one frozen value."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from ...arch import zoo
-from ...arch.budget import parse
 from ...arch.spec import Input, Net
-from ...inputs.series import DNA
+from ...deploy.clock.timing import timer
+from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
+from ...learn.data.seal import sealed
 from ...learn.data.splits import Parts
-from ...learn.defaults import default_net, default_recipe, gentler
-from ...learn.grow.policy import annealed, lengthened
+from ...learn.defaults import default_net, recipe_of
+from ...learn.grow.growth import Growth
 from ...learn.grow.resbuilder.search import empty_net
-from ...learn.grow.start import refuse_too_dear, seed_net
-from ...learn.recipe import Recipe, Tuning
-from ...learn.speed import choose_device
+from ...learn.grow.resbuilder.values import Length, Switches
+from ...learn.grow.run import growth_of
+from ...learn.recipe import Recipe
+from ...learn.speed import choose_device, choose_speed
 from ...nets.build import Network, build
 from ...nets.donor import Donor, read_donor
 from ...nets.start import initialise
 from ..door import door, good_of, refuse_blind_line
-from ..request import Request, Tell, free
-from .budget import plan_of, price_of, published
+from ..request import GrowRequest, Request, Tell, learned_weights
+
+
+class Search(NamedTuple):
+    """A search by ResBuilder: the multiply-adds that are allowed, the faults that are mended, and how long it is."""
+
+    macs: int
+    switches: Switches
+    length: Length
 
 
 @dataclass(frozen=True)
 class Job:
-    """A request with all that follows from it: the data and their parts, the first network and, where its weights were
-    learned elsewhere, the network itself, and the recipe."""
+    """A request with all that follows from it; nothing after it is parsed or decided again.
+
+    request: what was asked.
+    data: the data set, normalised on its training part.
+    parts: which samples train, decide and test.
+    good: the class without a defect; None where no class is known as that.
+    net: the first network.
+    recipe: how it is trained.
+    growth: what is decided of a network that grows; None where the structure stays, or ResBuilder searches.
+    search: what is decided of a search by ResBuilder; None otherwise.
+    start: the first network with weights that were learned elsewhere; None where they are fresh.
+    """
 
     request: Request
     data: Dataset
     parts: Parts
+    good: str | None
     net: Net
     recipe: Recipe
+    growth: Growth | None = None
+    search: Search | None = None
     start: Network | None = None
+
+
+def resolve(request: Request, tell: Tell) -> Job:
+    """The job of a request. ValueError for what cannot be done; nothing is written."""
+    weights = learned_weights(request)
+    donor = None if weights is None else read_donor(weights)
+    data, parts = door(request, tell)
+    good = good_of(request.good, data)
+    refuse_blind_line(good, data, parts)
+    start = None if donor is None else adopted(donor, request, data)
+    net, growth, search = structure(request, data, None if start is None else start.net)
+    recipe = recipe_of(
+        data, parts, request.seed, request.recipe, growth=growth, learned=len(net.stages) + 2 if start else 0,
+        fixed=not isinstance(request, GrowRequest),
+    )  # fmt: skip
+    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start))
+
+
+def structure(request: Request, data: Dataset, given: Net | None) -> tuple[Net, Growth | None, Search | None]:
+    """The first network, and what is decided of its growth or search. `given`: the network with learned weights."""
+    pre = data.preprocess
+    net = given or named_net(request, data)
+    if not isinstance(request, GrowRequest):
+        return net or default_net(pre.size, pre.channels, len(data.classes), data.kind), None, None
+    if request.method == "zansa":
+        clock = timer(default_folder(), pre) if request.budget[0].unit == "ms" else None
+        first, growth = growth_of(request.budget, data, net, clock)
+        return first, growth, None
+    search = search_of(request)
+    return net or empty_net(pre.size, pre.channels, len(data.classes), search.switches), None, search
+
+
+def with_speed(job: Job) -> Job:
+    """The job with a recipe that names precision and layout: those that are fastest here, where nobody named them."""
+    device = choose_device(job.recipe.device)
+    module = build(job.net, torch.Generator().manual_seed(job.recipe.seed)).to(device)
+    return replace(job, recipe=choose_speed(module, *sealed(job.data, job.parts), job.recipe, device))
 
 
 def smaller(job: Job) -> list[Job]:
     """The same job for each budget but the largest."""
-    budgets = parse(job.request.budget)[:-1] if job.request.budget else ()
-    requests = (job.request.model_copy(update={"budget": str(b)}) for b in budgets)
-    return [replace(job, request=request) for request in requests]
-
-
-def prepare(request: Request, tell: Tell) -> Job:
-    """All that can be known before anything is written."""
-    donor = None if request.weights is None else read_donor(request.weights)
-    data, parts = door(request, tell)
-    refuse_blind_line(good_of(request, data), data, parts)
-    start = None if donor is None else adopted(donor, request, data)
-    net = chosen_net(request, data) if start is None else start.net
-    if request.budget is not None and request.method == "zansa":
-        budget = parse(request.budget)[0]
-        price, quantum = price_of(budget, data, net)
-        refuse_too_dear(net, price, budget.limit, quantum)
-    return Job(request, data, parts, net, chosen_recipe(request, data, parts, len(net.stages) + 2), start)
+    if job.growth is None or not isinstance(job.request, GrowRequest):
+        return []
+    return [
+        replace(job, request=job.request.model_copy(update={"budget": (budget,)}),
+                growth=replace(job.growth, budgets=(budget,)))
+        for budget in job.growth.budgets[:-1]
+    ]  # fmt: skip
 
 
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
-    recipe = Recipe.model_validate(request.recipe)
-    if request.budget is not None:
-        parse(request.budget)
-        if request.method == "resbuilder":
-            published(request)
-        elif request.mend:
-            raise ValueError("faults to mend were named; they are those of --method resbuilder")
-        if recipe.compile:
-            raise ValueError("a network that grows cannot be compiled: leave --compile out")
-    choose_device(recipe.device)
+    choose_device(Recipe.model_validate(request.recipe).device)
+    if isinstance(request, GrowRequest) and request.method == "resbuilder":
+        search_of(request)
     if request.net is not None:
         zoo.read(request.net)
     if name is not None and (out / name).exists():
         raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 
 
-def chosen_recipe(request: Request, data: Dataset, parts: Parts, count: int = 6) -> Recipe:
-    """The default recipe with what was asked for in its place; switches of the augmentation one by one, {} for none.
-    Learned weights get a gentler one, for a network of so many parts (stem, stages, head)."""
-    recipe = default_recipe(data, parts, request.seed)
-    if free(request):
-        recipe = lengthened(recipe)
-    if request.weights is not None:
-        recipe = gentler(recipe, len(parts.train) / len(data.classes), count)
-        if request.budget is not None:
-            recipe = recipe.model_copy(update={"tuning": Tuning()})  # all that may change must learn
-    default, asked = recipe.model_dump(), dict(request.recipe)
-    if asked.get("optimizer") == "adamw":
-        default["rate"] /= 50  # 0.002 for 0.1: steps of a size of their own
-    for name in ("augment", "tuning"):
-        if asked.get(name):
-            asked[name] = default[name] | asked[name]
-    if "warmup" in asked and "hold" not in asked:
-        default["hold"] = min(default["hold"], 1 - asked["warmup"])
-    recipe = Recipe.model_validate(default | asked)
-    if request.budget is not None and request.method == "zansa" and "hold" not in asked:
-        recipe = annealed(recipe, plan_of(request))
-    if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
-        raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
-                         f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
-    return recipe
+def search_of(request: GrowRequest) -> Search:
+    """What is decided of a search by ResBuilder; ValueError for what the method cannot do."""
+    if len(request.budget) > 1:
+        raise ValueError("resbuilder was asked for several budgets; allowed: one, it begins anew for another")
+    (budget,) = request.budget
+    if budget.unit != "macs":
+        raise ValueError(f"resbuilder was asked for {budget}; allowed: macs, the only price that it knows")
+    if request.weights is not None and not {"all", "kept_weights"} & set(request.mend):
+        raise ValueError(
+            "resbuilder as published begins every cycle with fresh weights, so those of --from would be lost; name the "
+            "shape with --net, or mend the fault kept_weights"
+        )
+    mended = Switches.model_fields if request.mend == ("all",) else request.mend
+    unknown = sorted(set(mended) - Switches.model_fields.keys())
+    if unknown:
+        known = ", ".join(Switches.model_fields)
+        raise ValueError(f"resbuilder has no fault {', '.join(unknown)} to mend; allowed: all, or some of {known}")
+    length = Length(epochs=request.recipe["epochs"]) if "epochs" in request.recipe else Length()
+    return Search(int(budget.limit), Switches(**dict.fromkeys(mended, True)), length)
 
 
-def chosen_net(request: Request, data: Dataset) -> Net:
-    """The network that was named (a zoo entry, a JSON file), fitted to the data, or the default one."""
-    channels, size = data.preprocess.channels, data.preprocess.size
+def named_net(request: Request, data: Dataset) -> Net | None:
+    """The network that was named (a zoo entry, a JSON file), fitted to the data; None where none was."""
     if request.net is None:
-        net = default_net(size, channels, len(data.classes), data.kind)
-        if request.budget is None:
-            return net
-        if request.method == "resbuilder":
-            return empty_net(size, channels, len(data.classes), published(request)[1])
-        budget = parse(request.budget)[0]
-        price, quantum = price_of(budget, data, net)
-        return seed_net(net, price, budget.limit, plan_of(request).first, quantum)
-    net = zoo.read(request.net)
+        return None
+    net, size = zoo.read(request.net), data.preprocess.size
     stem = zoo.suited(net.stem, size) if request.net in zoo.ZOO else net.stem
     head = net.head.but({"classes": len(data.classes)})
-    return net.but({"input": Input(channels=channels, size=size), "stem": stem, "head": head})
+    return net.but({"input": Input(channels=data.preprocess.channels, size=size), "stem": stem, "head": head})
 
 
 def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
@@ -127,7 +156,7 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
     brought to a budget and knows these very classes."""
     given = Input(channels=data.preprocess.channels, size=data.preprocess.size)
     if (
-        request.budget
+        isinstance(request, GrowRequest)
         and request.net is None
         and donor.net is not None
         and (donor.classes, donor.net.input) == (data.classes, given)

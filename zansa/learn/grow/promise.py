@@ -33,8 +33,6 @@ WEIGHT_GRADIENT: dict[int, Callable[..., Tensor]] = {
     3: grad.conv3d_weight,
 }
 CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-
-
 Addition = Widen | Insert | Rekind
 
 

@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...arch.branches import BRANCHES
 from ...arch.cost import cost
 from ...arch.spec import Net, Stage
+from ...events import Event, event
 from ...nets.build import build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..recipe import Recipe
-from ..state import Change, Event, State
+from ..state import Change, Saved, State, load_state
 from ..train import FEW, Diverged, steps_per_epoch, training
-from .moves import Price
-from .policy import Plan
+from .growth import Growth
 from .promise import of_several
 from .signals import Held, held_out, losses
 from .start import seed_net
@@ -113,11 +112,19 @@ def rivals(net: Net, fit: Callable[[Net], Net]) -> list[Rival]:
     return [Rival((USUAL,), fit(net)), *(each for name in VARIANTS if (each := rival(net, fit, name)) is not None)]
 
 
+Pick = Callable[[list[Rival]], list[Rival]]
+
+
 @dataclass(frozen=True)
 class Race:
-    """What all rivals have in common: a short recipe; with what they have learned by it the growth goes on at step
-    `until`; a variant must be better than the usual network as surely as `certain` standard errors are; in `folder`
-    they leave their states."""
+    """What all rivals have in common.
+
+    data, parts: what they learn from, and what judges them.
+    recipe: how they learn, for a short while.
+    until: the step at which the growth goes on with what the winner has learned.
+    certain: a variant must be better than the usual network by more than so many standard errors.
+    folder: where the rivals leave their states, so that a race that was killed goes on.
+    """
 
     data: Dataset
     parts: Parts
@@ -129,29 +136,31 @@ class Race:
 
 @dataclass(frozen=True)
 class Winner:
-    """The network that goes on, by its variants, the file with its state (None: it begins anew), and a row for each
-    that ran."""
+    """The network that a growth begins with.
+
+    name: its variants in words.
+    net: its description.
+    state: all that it has learned (see state.State.value); None where it begins anew.
+    table: a row for each rival that ran.
+    """
 
     name: str
     net: Net
-    state: Path | None
+    state: Saved | None
     table: list[Event]
 
 
-def race(net: Net, fit: Callable[[Net], Net], course: Race,
-         chance: np.random.Generator | None = None) -> Generator[Event, None, Winner]:  # fmt: skip
+def race(net: Net, fit: Callable[[Net], Net], course: Race, pick: Pick = list) -> Generator[Event, None, Winner]:
     """Let the network and its variants, each brought to the same price by `fit`, learn for a while.
 
     The best on held-out samples wins among those that are better than the usual one by more standard errors of the
     difference than chance gives to the best of so many; where several are, one with all their variants runs too. The
-    errors are those of so few held-out samples, not those of another training. With `chance` the winner is drawn (a
-    control). A race that was killed goes on to the same winner.
+    errors are those of so few held-out samples, not those of another training. `pick` says which of the rivals run. A
+    race that was killed goes on to the same winner.
     """
-    field = rivals(net, fit)
-    if chance is not None:
-        field = [field[int(chance.integers(len(field)))]]
+    field = pick(rivals(net, fit))
     held = held_out(course.data, course.parts.val, course.recipe.balance != "none", JUDGED)
-    ran: list[tuple[Rival, Path, Tensor]] = []
+    ran: list[tuple[Rival, Saved, Tensor]] = []
     for k, each in enumerate(field):
         ran += yield from trial(each, k, len(field), course, held)
     needed = of_several(course.certain, len(field) - 1)
@@ -165,55 +174,50 @@ def race(net: Net, fit: Callable[[Net], Net], course: Race,
     return Winner(ran[best][0].name, ran[best][0].net, ran[best][1], table)
 
 
-def beginning(usual: Net, price: Price, limit: float, plan: Plan, data: Dataset, parts: Parts, recipe: Recipe,
-              folder: Path) -> Generator[Event, None, Winner]:  # fmt: skip
-    """What a growth to this limit begins with: the winner of a race at the price that `plan` begins with, in which each
-    learns for about half as long as it is till the first event, in whole epochs, one at least. Where the first event
-    comes before half an epoch, or where fewer than FEW held-out samples would decide, it is the usual network."""
+def beginning(growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folder: Path,
+              pick: Pick = list) -> Generator[Event, None, Winner]:  # fmt: skip
+    """The network that a growth begins with: the winner of a race at the price with which the schedule begins.
+
+    Each rival learns for about half as long as it is till the first event, in whole epochs, one at least. Where the
+    first event comes before half an epoch, or where fewer than FEW held-out samples would decide, the usual network
+    begins.
+    """
+    assert growth.usual is not None
     per_epoch = steps_per_epoch(recipe, parts)
-    until = plan.step(1, recipe.epochs * per_epoch)
-    first = seed_net(usual, price, limit, plan.first, plan.quantum)
+    schedule, smallest = growth.schedule, growth.budgets[0].limit
+    until = schedule.step(1, recipe.epochs * per_epoch)
+    first = seed_net(growth.usual, growth.price, smallest, schedule.first, growth.quantum)
     if round(until / per_epoch) < 1 or len(parts.val) < FEW:
         return Winner(USUAL, first, None, [])
     short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch / 2)), "hold": 0.0})
-    chance = np.random.default_rng([recipe.seed, 0]) if plan.guide == "chance" else None
-    course = Race(data, parts, short, until, plan.certain, folder)
-    fit = partial(seed_net, price=price, limit=price(first), quantum=plan.quantum)
-    return (yield from race(usual, fit, course, chance))
-
-
-def last(events: Generator[Event, None, Winner]) -> Winner:
-    """The winner of a race that nobody watches."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            return end.value
+    course = Race(data, parts, short, until, schedule.certain, folder)
+    fit = partial(seed_net, price=growth.price, limit=growth.price(first), quantum=growth.quantum)
+    return (yield from race(growth.usual, fit, course, pick))
 
 
 def trial(each: Rival, k: int, count: int, course: Race,
-          held: Held) -> Generator[Event, None, list[tuple[Rival, Path, Tensor]]]:  # fmt: skip
-    """The rival, the file with what it has learned, and its held-out losses; nothing where its training diverged and it
-    is neither the usual one nor the only one."""
+          held: Held) -> Generator[Event, None, list[tuple[Rival, Saved, Tensor]]]:  # fmt: skip
+    """The rival, what it has learned, and its held-out losses; nothing where its training diverged and it is neither
+    the usual one nor the only one."""
     try:
-        path = yield from learned(each, k, count, course)
+        saved = yield from learned(each, k, count, course)
     except Diverged:
         if each.variants == (USUAL,) or count == 1:
             raise
-        yield {"event": "warning", "text": f"{each.name}: its training diverged, so it is out of the race"}
+        yield event("warning", text=f"{each.name}: its training diverged, so it is out of the race")
         return []
-    return [(each, path, judged(each.net, path, held))]
+    return [(each, saved, judged(each.net, saved, held))]
 
 
-def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, None, Path]:
-    """Let one rival learn, and leave its state in the file that is returned; nothing is done where it is there."""
+def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, None, Saved]:
+    """Let one rival learn; its state at the end. It is read where an interrupted race has left it."""
     name = hashlib.sha256(each.net.to_json().encode()).hexdigest()[:16]
     path = course.folder / f"{name}.pt"
     steps = course.recipe.epochs * steps_per_epoch(course.recipe, course.parts)
-    told = {"event": "trial", "name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
-    yield told | {"step": 0}
+    told = {"name": each.name, "done": k, "total": count, "steps": steps, "macs": cost(each.net).macs}
+    yield event("trial", told, step=0)
     if path.exists():
-        return path
+        return load_state(path)
 
     def leave(state: State, steps: int) -> list[Change]:
         if state.step == steps - 1:
@@ -222,17 +226,17 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
 
     module = build(each.net, torch.Generator().manual_seed(course.recipe.seed))
     checkpoint = course.folder / f"{name}-half.pt"
-    for event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
-        if event["event"] == "step":
-            yield told | {"step": event["step"]}
+    for each_event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
+        if each_event["event"] == "step":
+            yield event("trial", told, step=each_event["step"])
     checkpoint.unlink(missing_ok=True)
-    return path
+    return load_state(path)
 
 
-def judged(net: Net, path: Path, held: Held) -> Tensor:
-    """Every held-out sample's weighted loss (N,) with the average of the weights that the file holds."""
+def judged(net: Net, saved: Saved, held: Held) -> Tensor:
+    """Every held-out sample's weighted loss (N,) with the average of the weights that were saved."""
     module = build(net).eval()
-    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    module.load_state_dict(saved["average"])
     return losses(module, held)
 
 

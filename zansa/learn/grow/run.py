@@ -1,25 +1,34 @@
-"""Growing from Python, in one call."""
+"""The one growth: command line, Python and benchmarks call the same generator."""
 
+import json
+import time
 import warnings
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
-from ...arch.budget import Clock, parse
+from ...arch.budget import Budget, Clock, parse
 from ...arch.spec import Net
-from ...nets.build import build
+from ...events import Event, event
+from ...nets.build import Network, build
 from ...nets.files import Model
+from .. import defaults
+from .. import state as states
 from ..data.dataset import Dataset
 from ..data.seal import sealed
 from ..data.splits import Parts
-from ..defaults import default_net, default_recipe
 from ..recipe import Recipe
 from ..speed import choose_device, choose_speed
 from ..train import training
-from .policy import HEALING, Plan, Policy, annealed, lengthened
-from .race import beginning, last
-from .start import pricing, refuse_too_dear
+from .growth import HEALING, Growth, Schedule
+from .policy import Fork, Policy
+from .race import Pick, beginning
+from .start import pricing, refuse_too_dear, seed_net
+
+Around = Callable[[Policy], states.Policy]
 
 
 def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None, net: Net | None = None,
@@ -27,37 +36,70 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     """A network whose depth, widths and kinds of blocks are found while it learns, within a budget such as "macs=20M".
 
     `data` must be normalised on parts.train; parts.test is not read. `net`: the network to begin with (default: the
-    winner of a race between variants of the usual one, each `Plan.first` times the budget). `clock`: for budgets in ms,
-    what tells the time of a network: zansa.timer(folder, data.preprocess), which keeps in the folder what it has
-    measured. ValueError for a budget that cannot be understood or met.
+    winner of a race between variants of the usual one, each at `Schedule.first` times the budget). `recipe`: the
+    fields that were set in it are taken, and all others are chosen as `zansa grow` chooses them. `clock`: for budgets
+    in ms, what tells the time of a network: zansa.timer(folder, data.preprocess), which keeps in the folder what it
+    has measured. ValueError for a budget that cannot be understood or met.
     """
-    limit, *others = parse(budget)
-    if others:
+    budgets = parse(budget)
+    if len(budgets) > 1:
         raise ValueError(f"budget {budget!r} names several limits; name one here, or use the command line for several")
-    pre = data.preprocess
-    first = net or default_net(pre.size, pre.channels, len(data.classes), data.kind)
-    price, quantum = pricing(limit.unit, first, clock)
-    clock = clock if limit.unit == "ms" else None
-    plan = Plan(quantum=quantum) if net is None else Plan(quantum=quantum, end=HEALING)
-    if net is not None:
-        refuse_too_dear(net, price, limit.limit, quantum)
-    if recipe is None:
-        usual = default_recipe(data, parts)
-        recipe = lengthened(usual) if net is None else annealed(usual, plan)
+    first, growth = growth_of(budgets, data, net, clock)
+    asked = {} if recipe is None else recipe.model_dump(exclude_unset=True)
+    chosen = defaults.recipe_of(data, parts, asked.get("seed", 0), asked, growth=growth)
     closed, open_parts = sealed(data, parts)
+    device = choose_device(chosen.device)
+    module = build(first, torch.Generator().manual_seed(chosen.seed))
+    chosen = choose_speed(module.to(device), closed, open_parts, chosen, device)
     with TemporaryDirectory() as folder:
-        state = None
-        if net is None:
-            device = choose_device(recipe.device)
-            recipe = choose_speed(build(first).to(device), closed, open_parts, recipe, device)
-            winner = last(beginning(first, price, limit.limit, plan, closed, open_parts, recipe, Path(folder)))
-            net, state = winner.net, winner.state
-        module = build(net, torch.Generator().manual_seed(recipe.seed))
-        if clock is not None:
-            price = clock.right_for(net).ms
-        policy = Policy(price, price(net), limit.limit, limit.unit, plan, closed, open_parts, recipe, clock=clock)
-        for _ in training(module, closed, open_parts, recipe, state, policy):
-            pass
-        if text := policy.excess(module.net):
-            warnings.warn(text, stacklevel=2)
+        for each in growing(module, closed, open_parts, chosen, growth, Path(folder)):
+            if each["event"] == "warning":
+                warnings.warn(each["text"], stacklevel=2)
     return Model(module.net, module, data.classes, data.preprocess)
+
+
+def growth_of(budgets: tuple[Budget, ...], data: Dataset, net: Net | None = None,
+              clock: Clock | None = None) -> tuple[Net, Growth]:  # fmt: skip
+    """The network to begin with, and all that is decided of its growth before it begins.
+
+    `net` is the network that was given; None leaves it to zansa. `clock` tells milliseconds. ValueError where the
+    smallest budget cannot be met.
+    """
+    pre, smallest = data.preprocess, budgets[0]
+    shape = net or defaults.default_net(pre.size, pre.channels, len(data.classes), data.kind)
+    price, quantum = pricing(smallest.unit, shape, clock)
+    clock = clock if smallest.unit == "ms" else None
+    if net is None:
+        growth = Growth(budgets, Schedule(), price, quantum, clock, usual=shape)
+        return seed_net(shape, price, smallest.limit, growth.schedule.first, quantum), growth
+    refuse_too_dear(net, price, smallest.limit, quantum)
+    return net, Growth(budgets, Schedule(end=HEALING), price, quantum, clock)
+
+
+def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth: Growth, folder: Path,
+            forks: Sequence[Path] = (), pick: Pick = list,
+            around: Around = lambda policy: policy) -> Generator[Event]:  # fmt: skip
+    """Train the network while it grows, yielding what happens; a growth that was killed goes on to the same result.
+
+    Where growth.usual is there, variants of it race first ("trial" events), and a "raced" event tells the winner.
+    Then come the events of training, and a "warning" where the network ends above its limit. `folder` keeps the states
+    of the race and checkpoint.pt; `forks` are the files where the smaller budgets leave. A benchmark says with `pick`
+    which rivals run, and puts something `around` the policy.
+    """
+    checkpoint, begin = folder / "checkpoint.pt", None
+    if growth.usual is not None and not checkpoint.exists():
+        began = time.perf_counter()
+        (folder / "race").mkdir(exist_ok=True)
+        winner = yield from beginning(growth, data, parts, recipe, folder / "race", pick)
+        yield event("raced", name=winner.name, net=json.loads(winner.net.to_json()), table=winner.table,
+                    learned=winner.state is not None, race_seconds=round(time.perf_counter() - began, 3))  # fmt: skip
+        module.become(build(winner.net, torch.Generator().manual_seed(recipe.seed)))
+        begin = winner.state
+    net = module.net
+    price = growth.right_price(net)
+    left = tuple(Fork(smaller.limit, path) for smaller, path in zip(growth.budgets, forks, strict=False))
+    policy = Policy(growth, price, price(net), data, parts, recipe, left)
+    with closing(training(module, data, parts, recipe, checkpoint, around(policy), begin=begin)) as events:
+        yield from events
+    if text := policy.excess(module.net):
+        yield event("warning", text=text)

@@ -4,20 +4,26 @@ import math
 from collections.abc import Iterable
 
 from ...record import Run
-from ...words import SPACE, number
+from ...words import number, plain_percent, price_text, typed
 from ..facts import Facts
-from .history import WENT, Event, History, Line, Move, _grown, _history, _limit
-from .told import NOUNS, UNITS, _known, _nats, _price, _share
+from .history import WENT, Event, History, Line, Move, grown, history_of, limit_of
+from .told import NOUNS, known, nats
 
-# --- explained -------------------------------------------------------------------------------------------------------
+WORTH = {  # by the unit of a budget: what gains are divided by, and how many units that is
+    "macs": ("million multiply-adds", 1e6),
+    "params": ("thousand parameters", 1e3),
+    "bytes": ("kB", 1e3),
+    "ms": ("ms", 1.0),
+}
 
 
 def explain(run: Run, step: int | str) -> str:
-    """Why each edit of the event at this step (or at the "last" one) came or went, as lines of text.
+    """Why each edit at a step of a growth was made, as lines of text; the step "last" is that of the last change.
 
-    ValueError when the run did not grow, or when nothing was changed at that step."""
-    facts = _grown(run)
-    history = _history(facts)
+    Raises ValueError when the run did not grow, when nothing was changed at that step (it names the steps at which
+    something was), and when the lines of the journal are damaged."""
+    facts = grown(run)
+    history = history_of(facts)
     steps = [str(event.first.get("step")) for event in history.events]
     if not steps:
         raise ValueError(f"{run.path} has no edits yet: its structure is as it began")
@@ -32,25 +38,25 @@ def explain(run: Run, step: int | str) -> str:
         lines = [*_heading(facts, history, k), *_reasons(history.events[k])]
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"the lines of step {asked} in {run.path / 'edits.jsonl'} are damaged ({error!r})") from None
-    return "\n".join(lines).replace(SPACE, " ").replace("\u202f", " ")
+    return typed("\n".join(lines))
 
 
 def _heading(facts: Facts, history: History, k: int) -> Iterable[str]:
-    event, limit = history.events[k], _limit(facts, history)
+    event, limit = history.events[k], limit_of(facts, history)
     unit, before, after = event.last.get("unit", ""), event.first["price_before"], event.last["price_after"]
-    when = f"step {event.first['step']}, {_share(event.first['progress'])} of the training"
+    when = f"step {event.first['step']}, {plain_percent(event.first['progress'])} of the training"
     yield f"{facts['name']}, {when}: event {k + 1} of {len(history.events)}"
-    yield f"before   {', '.join([_price(before, unit), *_known(event.first)])}"
+    yield f"before   {', '.join([price_text(before, unit), *known(event.first)])}"
     if (allowed := event.last.get("allowance")) is not None:
-        of = f" of a limit of {_price(limit, unit, name=False)}" if limit else ""
-        yield f"allowed  {_price(allowed, unit)}{of}: {_room(before, allowed, unit)}"
-    yield f"after    {_price(after, unit)}"
+        of = f" of a limit of {price_text(limit, unit, named=False)}" if limit else ""
+        yield f"allowed  {price_text(allowed, unit)}{of}: {_room(before, allowed, unit)}"
+    yield f"after    {price_text(after, unit)}"
 
 
 def _room(price: float, allowed: float, unit: str) -> str:
     if price > allowed:
-        return f"the network cost {_price(price - allowed, unit, name=False)} too much"
-    return f"{_price(allowed - price, unit, name=False)} free"
+        return f"the network cost {price_text(price - allowed, unit, named=False)} too much"
+    return f"{price_text(allowed - price, unit, named=False)} free"
 
 
 def _reasons(event: Event) -> Iterable[str]:
@@ -62,11 +68,11 @@ def _reasons(event: Event) -> Iterable[str]:
 def _why(move: Move, rank: str) -> Iterable[str]:
     line = move.line
     gain, error, spent = line.get("gain"), line.get("error"), line.get("spent") or 0.0
-    price = f"{'costs' if spent >= 0 else 'saves'} {_price(abs(spent), line.get('unit', ''))}"
+    price = f"{'costs' if spent >= 0 else 'saves'} {price_text(abs(spent), line.get('unit', ''))}"
     if gain is None:
         yield f"It {price}."
     else:
-        change = f"{'lower' if gain >= 0 else 'raise'} the validation loss by {_nats(gain, error)}"
+        change = f"{'lower' if gain >= 0 else 'raise'} the validation loss by {nats(gain, error)}"
         yield f"It {price} and was expected to {change}{_rate(line)}{rank}."
     if gain and error:
         yield _certainty(abs(gain) / error)
@@ -75,9 +81,10 @@ def _why(move: Move, rank: str) -> Iterable[str]:
 
 
 def _rate(line: Line) -> str:
-    _, _, per, scale = UNITS.get(line.get("unit", ""), (number, "", f"{line.get('unit')}", 1.0))
+    """Gain or damage per price: ": 0.012 nats per million multiply-adds"; "" for what gains and saves as well."""
+    per, scale = WORTH.get(line.get("unit", ""), (f"{line.get('unit')}", 1.0))
     if not line.get("gain") or not line.get("spent") or line["gain"] > 0 > line["spent"]:
-        return ""  # or it gains and saves as well
+        return ""
     return f": {scale * abs(line['gain'] / line['spent']):.2g} nats per {per}"
 
 
@@ -87,7 +94,7 @@ def _certainty(errors: float) -> str:
 
 
 def _per_price(move: Move) -> float | None:
-    """Gain per price, infinite where what comes saves as well; of a removal the damage for what it saves."""
+    """The gain per price of a move, infinite where what comes saves as well; of a removal, its damage per saving."""
     gain, spent = move.line.get("gain"), move.line.get("spent")
     if gain is None or not spent:
         return None
@@ -95,7 +102,7 @@ def _per_price(move: Move) -> float | None:
 
 
 def _rank(move: Move, event: Event) -> str:
-    """How a move stands, by its gain per price, among those of its event that came too, or went too."""
+    """The place of a move, by its gain per price, among those moves of its event that have the same verdict."""
     noun, best = NOUNS[move.verdict]
     rivals = [each for other in event.moves if other.verdict == move.verdict
               and (each := _per_price(other)) is not None]  # fmt: skip

@@ -16,8 +16,6 @@ from .. import facts as records
 from ..facts import Facts, have
 
 Line = dict[str, Any]
-
-
 CAME, WENT, CHANGED = "came", "went", "changed"
 
 
@@ -26,7 +24,13 @@ CAME, WENT, CHANGED = "came", "went", "changed"
 
 @dataclass(frozen=True)
 class Move:
-    """An edit: its line of the journal, whether something CAME, WENT or CHANGED, where, and what."""
+    """An edit, and what it did.
+
+    line: the edit's line of the journal.
+    verdict: CAME, WENT or CHANGED.
+    where: the place in the network, for example "stage 1".
+    what: the thing that came, went or changed, for example "block 0: inner width 16 → 24".
+    """
 
     line: Line
     verdict: str
@@ -36,7 +40,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Event:
-    """The edits of one step, and the network behind them, as far as it is known."""
+    """The edits of one step.
+
+    moves: the edits in their order, at least one.
+    net: the network after them, or the last one that is known.
+    """
 
     moves: list[Move]
     net: Net
@@ -52,8 +60,12 @@ class Event:
 
 @dataclass(frozen=True)
 class History:
-    """The first network and what became of it. Where an edit cannot be applied the networks stay as they are, and
-    `broken` says why."""
+    """The first network and what became of it.
+
+    start: the network that the growth began with.
+    events: the steps at which it changed.
+    broken: why an edit cannot be applied, or "". From that edit on the networks stay as they are.
+    """
 
     start: Net
     events: list[Event]
@@ -69,15 +81,17 @@ class History:
 
 
 def replayed(run: Run) -> Net:
-    """The first network of a grown run behind all edits of its journal, which is its last one; ValueError when the run
-    did not grow, or when an edit cannot be applied."""
-    history = _history(_grown(run))
+    """The last network of a grown run, made by applying all edits of its journal to the first one.
+
+    Raises ValueError when the run did not grow, and when an edit cannot be applied."""
+    history = history_of(grown(run))
     if history.broken:
         raise ValueError(history.broken)
     return history.nets[-1]
 
 
-def _grown(run: Run) -> Facts:
+def grown(run: Run) -> Facts:
+    """The files of a run that grew; ValueError when it did not grow, and when its journal cannot be read."""
     facts = records.read(run)
     for name in ("start.json", "edits.jsonl"):
         if reason := facts["unreadable"].get(name):
@@ -87,7 +101,8 @@ def _grown(run: Run) -> Facts:
     return facts
 
 
-def _history(facts: Facts) -> History:
+def history_of(facts: Facts) -> History:
+    """The history in the files of a run; ValueError when the first network cannot be read."""
     net, broken = Net.from_dict(facts["start"]), ""
     start, events = net, []
     lines = enumerate(facts["edits"], 1)
@@ -101,7 +116,7 @@ def _history(facts: Facts) -> History:
 
 
 def _next(net: Net, line: Line, place: int, broken: str) -> tuple[Move, Net, str]:
-    """A line of the journal, the network behind it, and why it cannot be known."""
+    """The move of a line of the journal, the network after it, and why that cannot be known, or ""."""
     if not broken:
         try:
             edit, after = _applied(net, line, place)
@@ -123,8 +138,8 @@ def _applied(net: Net, line: Line, place: int) -> tuple[AnyEdit, Net]:
         raise ValueError(f"line {place} of edits.jsonl does not fit the network: {reason}") from None
 
 
-def _limit(facts: Facts, history: History) -> float | None:
-    """The limit in the unit of the budget, the largest of several; None if none is known."""
+def limit_of(facts: Facts, history: History) -> float | None:
+    """The limit in the unit of the budget, which is the largest of several budgets; None if none is known."""
     try:
         return parse(str(have(facts, "request", "budget") or ""))[-1].limit
     except ValueError:
@@ -135,7 +150,7 @@ def _limit(facts: Facts, history: History) -> float | None:
 
 
 def _what(edit: AnyEdit, net: Net, after: Net) -> tuple[str, str, str]:
-    """Verdict, where, and what an edit from one network to another does."""
+    """The verdict, the place and the thing of an edit that makes one network into another."""
     if isinstance(edit, Widen | Remap):
         return _resized(edit.axis, net, after)
     where, at = f"stage {edit.stage}", edit.at
@@ -164,7 +179,7 @@ def _resized(axis: str, net: Net, after: Net) -> tuple[str, str, str]:
 
 
 def _axis(inside: str, stage: Stage | None) -> str:
-    """What an axis is in a stage or in the stem: "block1.hidden0" is "block 1: inner width"."""
+    """The name of an axis in a stage or in the stem: "block1.hidden0" is "block 1: inner width"."""
     if not inside:
         return "stream width"
     if stage is None:
@@ -188,7 +203,7 @@ def _widths(widths: Iterable[int]) -> str:
 
 
 def _as_it_is(edit: Any) -> tuple[str, str, str]:
-    """An edit that is not understood."""
+    """The verdict, the place and the values of an edit that is not understood."""
     if not isinstance(edit, dict):
         return CHANGED, "network", number(edit)
     values = {key: f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value

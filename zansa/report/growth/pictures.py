@@ -1,4 +1,4 @@
-"""The pictures of a growth."""
+"""The pictures of a growth, and its section of the page."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -10,63 +10,51 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ...arch.spec import Block, Net, Stage
+from ...words import price_text
 from .. import plots
 from ..facts import Facts
+from ..page import Content
 from ..plots import COLOURS
-from .history import Event, History, Line, _history, _limit
-from .told import LEFT, RIGHT, Section, _change, _price, told
-
-# --- the section -----------------------------------------------------------------------------------------------------
-
-
-def section(facts: Facts) -> Section:
-    """What the page shows: words, and pictures over the training."""
-    return told(facts) | {"pictures": _pictures(facts, _history(facts))}
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
+from .history import Event, History, Line, history_of, limit_of
+from .told import change, told
 
 WIDE, NARROW = 10.4, 4.9  # inches of the pictures: one for screens, one for telephones
-
-
+LEFT, RIGHT = 0.85, 0.2  # inches beside them, so that a moment stands at the same place in all
 COST = (("line", "--right", "what the network costs"), ("line", "--muted", "what it may cost by then"))
-
-
 SHAPE = (
     ("square", "--right", "height: channels of the stream"),
     ("square", "--right", "shade and number: blocks"),
     ("line", "--ink", "mean inner width"),
 )
-
-
 MEASURED = (
     ("line", "--right", "after each epoch"),
     ("dot", "--wrong", "before each change, on what it was decided by"),
 )
-
-
 FIGURES = (
     ("Validation accuracy", "val_accuracy", True),
     ("Balanced accuracy", "val_balanced_accuracy", True),
     ("Validation loss", "val_loss", False),
 )
-
-
 Draw = Callable[[Axes, bool], None]
 
 
-def _pictures(facts: Facts, history: History) -> list[Section]:
-    """What each picture is called, its legend, and its drawings for wide and for narrow screens."""
+def section(facts: Facts) -> Content:
+    """What the page shows of a growth: its words, and its pictures over the training."""
+    return told(facts) | {"pictures": _pictures(facts, history_of(facts))}
+
+
+def _pictures(facts: Facts, history: History) -> list[Content]:
+    """The pictures, each with its title, its legend, and a drawing for wide and one for narrow screens."""
     events = history.events
     if not events:
         return []
     run = _measured(facts)
     end = max(line["progress"] for line in (*run, events[-1].last))
-    limit, unit = _limit(facts, history), events[-1].last.get("unit", "")
-    legend = COST if limit is None else (*COST, ("line", "--wrong", f"the limit, {_price(limit, unit)}"))
+    limit, unit = limit_of(facts, history), events[-1].last.get("unit", "")
+    legend = COST if limit is None else (*COST, ("line", "--wrong", f"the limit, {price_text(limit, unit)}"))
     draw_cost = partial(_draw_cost, events, limit, end)
     draw_stages = partial(_draw_stages, history.nets, [0.0, *(event.first["progress"] for event in events), end])
-    found = [
+    pictures = [
         ("Cost", legend, 2.3, draw_cost),
         ("Depth and width", SHAPE, 0.5 + 0.62 * len(history.start.stages), draw_stages),
         *(
@@ -75,17 +63,19 @@ def _pictures(facts: Facts, history: History) -> list[Section]:
             if any(event.first.get(key) is not None for event in events)
         ),
     ]
-    return [_picture(*each, [event.first["progress"] for event in events]) for each in found]
+    return [_picture(*each, [event.first["progress"] for event in events]) for each in pictures]
 
 
 def _measured(facts: Facts) -> list[Line]:
-    """The epochs by their progress, since a method of several trainings counts epochs anew; the later line counts."""
-    told = (event for event in facts["events"] if event.get("event") == "epoch")
-    found = {event["progress"]: event for event in told if event.get("progress") is not None}
-    return [found[progress] for progress in sorted(found)]
+    """The epochs in the order of their progress, since a method of several trainings counts its epochs anew.
+
+    Where two have the same progress the later line counts."""
+    lines = (event for event in facts["events"] if event.get("event") == "epoch")
+    epochs = {event["progress"]: event for event in lines if event.get("progress") is not None}
+    return [epochs[progress] for progress in sorted(epochs)]
 
 
-def _picture(title: str, legend: Any, height: float, draw: Draw, marks: list[float]) -> Section:
+def _picture(title: str, legend: Any, height: float, draw: Draw, marks: list[float]) -> Content:
     drawings = {}
     for size, width in (("wide", WIDE), ("narrow", NARROW)):
         with matplotlib.rc_context(plots.STYLE):
@@ -112,7 +102,7 @@ def _draw_cost(events: list[Event], limit: float | None, end: float, axes: Axes,
     axes.set_ylim(0, 1.08 * max([y for _, y in (*prices, *allowed)] + [limit or 0.0]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     unit = lasts[-1].get("unit", "")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _price(value, unit, name=False)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: price_text(value, unit, named=False)))
 
 
 def _steps(axes: Axes, points: plots.Points, end: float, colour: str, line: float) -> None:
@@ -122,20 +112,21 @@ def _steps(axes: Axes, points: plots.Points, end: float, colour: str, line: floa
 
 
 def _draw_stages(nets: list[Net], at: list[float], axes: Axes, wide: bool) -> None:
-    """A band for each stage, the first above; nets[k] is there from at[k] to at[k + 1]."""
+    """Draw a band for each stage, the first one on top; nets[k] is there from at[k] to at[k + 1]."""
     most = max(len(stage.blocks) for net in nets for stage in net.stages)
     count = len(nets[0].stages)
     names = []
     for i, stages in enumerate(zip(*(net.stages for net in nets), strict=True)):
         _draw_stage(axes, count - 1 - i, stages, at, most, 0.025 if wide else 0.055)
-        names.append(f"stage {i}\n{_change(stages[0].width, stages[-1].width)}")
+        names.append(f"stage {i}\n{change(stages[0].width, stages[-1].width)}")
     axes.set_yticks([count - 1 - i + 0.41 for i in range(count)], names)
     axes.set_ylim(-0.06, count)
     axes.grid(False)
 
 
 def _draw_stage(axes: Axes, base: int, stages: tuple[Stage, ...], at: list[float], most: int, room: float) -> None:
-    """Heights of band and line are parts of their largest in this stage; numbers stand where there is room for them."""
+    """Draw a stage: the heights of band and line are parts of their largest in this stage, and a number of blocks
+    stands where there is room for it."""
     inner = [_inner(stage.blocks) for stage in stages]
     unit, line = 0.82 / max(stage.width for stage in stages), 0.82 / max(inner)
     for (width, depth), k, following in _runs([(stage.width, len(stage.blocks)) for stage in stages]):
@@ -148,7 +139,7 @@ def _draw_stage(axes: Axes, base: int, stages: tuple[Stage, ...], at: list[float
 
 
 def _runs(values: list[Any]) -> Iterable[tuple[Any, int, int]]:
-    """Each run of equal values: the value, its first place, and the first place behind it."""
+    """Each run of equal values: the value, its first place, and the first place after it."""
     for value, group in groupby(range(len(values)), key=values.__getitem__):
         places = list(group)
         yield value, places[0], places[-1] + 1

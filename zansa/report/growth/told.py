@@ -1,48 +1,23 @@
-"""How a network grew: the journal of its edits as pictures and as text, explained edit by edit, and replayed.
-
-Only a run with a start.json, the network that it began with, has grown.
-"""
+"""How a network grew, in words: sentences, facts, its stages before and after, and an entry for each event."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ...arch.cost import cost
 from ...arch.spec import Net
-from ...words import SPACE, amount, counted, file_size, milliseconds, number, percent
+from ...words import SPACE, amount, counted, number, percent, plain_percent, price_text
 from ..facts import Facts, finished, have
-from .history import CAME, CHANGED, WENT, Event, History, Line, _history, _limit
-
-Section = dict[str, Any]
-
+from ..page import Content
+from .history import CAME, CHANGED, WENT, Event, History, Line, history_of, limit_of
 
 NOUNS = {CAME: ("addition", "best"), WENT: ("removal", "cheapest"), CHANGED: ("change", "best")}
-
-
-UNITS: dict[str, tuple[Callable[[float], str], str, str, float]] = {  # how, what, and per how much things are worth
-    "macs": (amount, "multiply-adds", "million multiply-adds", 1e6),
-    "params": (amount, "parameters", "thousand parameters", 1e3),
-    "bytes": (file_size, "", "kB", 1e3),
-    "ms": (milliseconds, "", "ms", 1.0),
-}
-
-
 EVENTS, LONG = 100, 12  # events that the page lists; edits of a journal that it shows unasked
 
 
-def _price(value: float, unit: str, name: bool = True) -> str:
-    """ "4.10 M multiply-adds"; without its name "4.10 M"."""
-    write, what, _, _ = UNITS.get(unit, (number, unit, "", 1.0))
-    return f"{write(value)}{SPACE}{what}" if name and what else write(value)
-
-
-def _share(progress: float) -> str:
-    return f"{100 * progress:.3g}{SPACE}%"
-
-
-def _nats(gain: float, error: float | None) -> str:
-    """A change of the loss without its sign, its error in two digits: "0.0123 ± 0.0010 nats"."""
+def nats(gain: float, error: float | None) -> str:
+    """A change of the loss, without its sign and with two digits of its standard error: "0.0123 ± 0.0010 nats"."""
     if not error:
         return f"{abs(gain):.3g}{SPACE}nats"
     digits = 1 - math.floor(math.log10(error))
@@ -53,21 +28,21 @@ def _nats(gain: float, error: float | None) -> str:
 def _worth(line: Line) -> str:
     """What was expected of an edit: "predicted gain 0.0123 ± 0.0010 nats for 0.24 M multiply-adds"."""
     gain, spent = line.get("gain"), line.get("spent") or 0.0
-    told = f"predicted {'gain' if gain >= 0 else 'damage'} {_nats(gain, line.get('error'))}" if gain is not None else ""
-    price = _price(abs(spent), line.get("unit", ""))
+    told = f"predicted {'gain' if gain >= 0 else 'damage'} {nats(gain, line.get('error'))}" if gain is not None else ""
+    price = price_text(abs(spent), line.get("unit", ""))
     return f"{told} for {price}".strip() if spent >= 0 else f"{told}, saves {price}".removeprefix(", ")
 
 
-def _known(line: Line) -> list[str]:
-    """What was measured before an event: ["validation loss 0.812", "accuracy 71.2 %"]."""
+def known(line: Line) -> list[str]:
+    """What had been measured before an event: ["validation loss 0.812", "accuracy 71.2 %"]."""
     loss = [f"validation loss {line['val_loss']:.4g}"] if line.get("val_loss") is not None else []
     rates = (("accuracy", "val_accuracy"), ("balanced accuracy", "val_balanced_accuracy"))
     return loss + [f"{name} {percent(line[key])}" for name, key in rates if line.get(key) is not None]
 
 
-def told(facts: Facts) -> Section:
-    """How the network grew, in words: sentences, facts, each stage before and after, and an entry for each event."""
-    history = _history(facts)
+def told(facts: Facts) -> Content:
+    """What the page and the card say of a growth; ValueError when its first network cannot be read."""
+    history = history_of(facts)
     events, moves = history.events, history.moves
     return {
         "lead": " ".join(_lead(facts, history)),
@@ -84,22 +59,24 @@ def told(facts: Facts) -> Section:
 def _lead(facts: Facts, history: History) -> Iterable[str]:
     began = f"The network began with {_blocks(history.start)}"
     if not history.events:
-        yield f"{began} and {_price(cost(history.start).macs, 'macs')}; its structure has not been changed."
+        yield f"{began} and {price_text(cost(history.start).macs, 'macs')}; its structure has not been changed."
         return
-    first, last, limit = history.events[0].first, history.events[-1].last, _limit(facts, history)
+    first, last, limit = history.events[0].first, history.events[-1].last, limit_of(facts, history)
     unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
-    yield f"{began} and {_price(first['price_before'], unit)}."
+    yield f"{began} and {price_text(first['price_before'], unit)}."
     yield from _moments(facts, history, edits, limit)
-    of = f", {percent(last['price_after'] / limit)} of the limit of {_price(limit, unit, name=False)}" if limit else ""
+    share = f", {percent(last['price_after'] / limit)}" if limit else ""
+    of = f"{share} of the limit of {price_text(limit, unit, named=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
-    yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{_price(last['price_after'], unit)}{of}."
+    yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{price_text(last['price_after'], unit)}{of}."
     if unit == "ms":
-        yield "The whole network was timed anew at each moment; what single edits cost is foretold from its parts."
+        yield "The whole network was timed anew at each moment; what a single edit costs is foretold from its parts."
 
 
 def _moments(facts: Facts, history: History, edits: str, limit: float | None) -> Iterable[str]:
-    """At how many moments of its training a network changed, and why it did not at the others. A smaller budget, which
-    leaves another growth on its way, has not had all of them."""
+    """At how many moments of its training a network changed, and why it did not change at the others.
+
+    The run of a smaller budget leaves another growth on its way, and so has not had all of its moments."""
     last, changed = history.events[-1].last, len(history.events)
     planned = 0 if have(facts, "data", "branch_of") else last.get("moments", 0)
     moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
@@ -108,11 +85,11 @@ def _moments(facts: Facts, history: History, edits: str, limit: float | None) ->
         yield "At the others nothing that would fit promised more than chance explains."
 
 
-def _rival(line: Line) -> Section:
-    """How one beginning did in the race: what it was, how much lower its loss was than that of the usual one."""
+def _rival(line: Line) -> Content:
+    """How one first network did in the race: what it is, and how much lower its loss was than the usual one's."""
     gain = line["gain"]
-    than = f"{'lower' if gain >= 0 else 'higher'} by {_nats(gain, line['error'])}" if line["error"] else SPACE
-    return {"name": line["name"], "loss": than, "macs": _price(line["macs"], "macs", name=False),
+    than = f"{'lower' if gain >= 0 else 'higher'} by {nats(gain, line['error'])}" if line["error"] else SPACE
+    return {"name": line["name"], "loss": than, "macs": price_text(line["macs"], "macs", named=False),
             "params": amount(line["params"]), "won": line["won"]}  # fmt: skip
 
 
@@ -125,7 +102,7 @@ def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
         if asked := have(facts, "request", key):
             yield key, number(asked)
     if main := have(facts, "data", "branch_of"):
-        own = sum(move.line.get("limit") == _limit(facts, history) for move in history.moves)
+        own = sum(move.line.get("limit") == limit_of(facts, history) for move in history.moves)
         yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
     verdicts = Counter(move.verdict for move in history.moves)
     if verdicts:
@@ -143,17 +120,18 @@ def _replays(facts: Facts, history: History) -> str:
     return "no: spec.json holds another one" if finished(facts) else "not known before the training has ended"
 
 
-def _stage_row(i: int, history: History) -> Section:
+def _stage_row(i: int, history: History) -> Content:
     first, last = history.start.stages[i], history.nets[-1].stages[i]
     told = [
         (len(stage.blocks), stage.width, _span([width for block in stage.blocks for width in block.convolved]))
         for stage in (first, last)
     ]
-    blocks, width, inner = (_change(*pair) for pair in zip(*told, strict=True))
+    blocks, width, inner = (change(*pair) for pair in zip(*told, strict=True))
     return {"name": f"stage {i}", "blocks": blocks, "width": width, "inner": inner}
 
 
-def _change(old: Any, new: Any) -> str:
+def change(old: Any, new: Any) -> str:
+    """A value before and after: "8 → 12", or "8" if it stayed."""
     return str(new) if old == new else f"{old} → {new}"
 
 
@@ -162,11 +140,11 @@ def _span(widths: list[int]) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _event(event: Event) -> Section:
+def _event(event: Event) -> Content:
     return {
-        "when": f"{_share(event.first['progress'])}, step {event.first['step']}",
+        "when": f"{plain_percent(event.first['progress'])}, step {event.first['step']}",
         "price": _spending(event),
-        "known": ", ".join(_known(event.first)),
+        "known": ", ".join(known(event.first)),
         "moves": [(verdict, *entry) for verdict in (WENT, CHANGED, CAME) for entry in _grouped(event, verdict)],
         "counts": Counter(move.verdict for move in event.moves),
     }
@@ -176,19 +154,16 @@ def _spending(event: Event) -> str:
     """ "4.10 M → 6.02 M of 6.10 M multiply-adds allowed"."""
     unit, allowed = event.last.get("unit", ""), event.last.get("allowance")
     before, after = event.first["price_before"], event.last["price_after"]
-    end = _price(after, unit, name=allowed is None)
-    return f"{_price(before, unit, name=False)} → {end}" + (f" of {_price(allowed, unit)} allowed" if allowed else "")
+    end = price_text(after, unit, named=allowed is None)
+    of = f" of {price_text(allowed, unit)} allowed" if allowed else ""
+    return f"{price_text(before, unit, named=False)} → {end}{of}"
 
 
 def _grouped(event: Event, verdict: str) -> Iterable[tuple[str, str]]:
-    """(where, what) of the moves of one verdict, stage by stage."""
-    found: dict[str, list[str]] = {}
+    """(where, what) of the moves of one verdict, stage by stage; the stem comes first."""
+    texts: dict[str, list[str]] = {}
     for move in event.moves:
         if move.verdict == verdict:
-            found.setdefault(move.where, []).append(f"{move.what} ({_worth(move.line)})")
-    return (
-        (where, "; ".join(texts)) for where, texts in sorted(found.items(), key=lambda each: (each[0] != "stem", each))
-    )
-
-
-LEFT, RIGHT = 0.85, 0.2  # inches beside them, so that a moment stands at the same place in all
+            texts.setdefault(move.where, []).append(f"{move.what} ({_worth(move.line)})")
+    places = sorted(texts, key=lambda where: (where != "stem", where))
+    return ((where, "; ".join(texts[where])) for where in places)

@@ -10,12 +10,13 @@ from ....arch.apply import apply
 from ....arch.cost import cost
 from ....arch.edits import AnyEdit, Delete, Insert, Remap, Widen
 from ....arch.lower import lower
-from ....arch.spec import Block, Net, Stage
+from ....arch.spec import Block, Net, Stage, in_short
+from ....events import Event, event
 from ....nets.build import Network, Scale, build
 from ....nets.transfer import transfer
-from ...state import Event
+from ... import seeds
 from .morphnet import exact_widths, limit, published_widths, worths
-from .values import DRAWS, GAIN, KILL, Best, Mark, Place, Plan, Rank, Search, Switches, Task
+from .values import DRAWS, GAIN, KILL, Best, Length, Mark, Place, Rank, Search, Switches, Task
 
 
 def _free(net: Net) -> list[str]:
@@ -27,7 +28,7 @@ def _free(net: Net) -> list[str]:
 
 
 def prepare(task: Task, search: Search) -> Iterator[Event]:
-    cycle, inserted = divmod(search.run, 1 + task.plan.inserts)
+    cycle, inserted = divmod(search.run, 1 + task.length.inserts)
     if inserted:
         yield insert(task, search)
     elif cycle:
@@ -39,7 +40,7 @@ def prepare(task: Task, search: Search) -> Iterator[Event]:
 
 def insert(task: Task, search: Search) -> Event:
     """A block at a random place; drawn again while the network's widths are those of an earlier one."""
-    rng = np.random.default_rng([task.recipe.seed, search.run])
+    rng = seeds.insertion(task.recipe.seed, search.run)
     for _ in range(DRAWS):
         edit = draw_insertion(task.module.net, task.switches, rng)
         if signature(apply(task.module.net, edit)) not in search.used:
@@ -150,7 +151,7 @@ def glorot(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _generator(task: Task, search: Search) -> torch.Generator:
-    seed = (task.recipe.seed * 1_000_003 + search.run) * 1009 + len(search.journal)
+    seed = seeds.of_edit(task.recipe.seed, search.run, len(search.journal))
     return torch.Generator().manual_seed(seed)
 
 
@@ -167,13 +168,13 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
     elif isinstance(edit, Delete):
         search.marks[edit.stage].pop(edit.at)
     after = _costs(module.net)
-    line = {
-        "event": "edit", "step": search.step, "edit": edit.model_dump(mode="json"),
-        "progress": search.step / task.all_steps, "move": move, "gain": None, "error": None,
-        "spent": after["macs"] - before, "price_before": before, "price_after": after["macs"], "allowance": task.macs,
-        "unit": "macs", **after, "val_loss": search.figures.get("val_loss"),
-        "val_accuracy": search.figures.get("val_accuracy"), "seed": task.recipe.seed, "reason": reason,
-    }  # fmt: skip
+    line = event("edit", {
+        "step": search.step, "edit": edit.model_dump(mode="json"), "progress": search.step / task.all_steps,
+        "move": move, "gain": None, "error": None, "spent": after["macs"] - before, "price_before": before,
+        "price_after": after["macs"], "moments": 0, "allowance": task.macs, "limit": task.macs, "unit": "macs",
+        **after, "val_loss": search.figures.get("val_loss"), "val_accuracy": search.figures.get("val_accuracy"),
+        "seed": task.recipe.seed, "structure": in_short(module.net), "last": True, "reason": reason,
+    })  # fmt: skip
     search.journal.append(line)
     return line
 
@@ -192,7 +193,7 @@ def judge(task: Task, search: Search) -> Iterator[Event]:
     search.accuracy = search.figures["decided_by"]
     measure(task, search)
     _remember(task, search)
-    if not may_delete(search.run, task.plan, search.accuracy - before):
+    if not may_delete(search.run, task.length, search.accuracy - before):
         return
     if task.switches.prompt_deletion:
         sizes = [[mark.size for mark in stage] for stage in search.marks]
@@ -205,9 +206,9 @@ def judge(task: Task, search: Search) -> Iterator[Event]:
             yield change(task, search, Delete(stage=i, at=j), "delete", reason)
 
 
-def may_delete(run: int, plan: Plan, rise: float) -> bool:
+def may_delete(run: int, length: Length, rise: float) -> bool:
     """Not in the first run of all, and not while the accuracy rises by more than GAIN, but for the first of a cycle."""
-    return run > 0 and (run % (1 + plan.inserts) == 0 or rise <= GAIN)
+    return run > 0 and (run % (1 + length.inserts) == 0 or rise <= GAIN)
 
 
 def measure(task: Task, search: Search) -> None:

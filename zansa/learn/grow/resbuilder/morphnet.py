@@ -20,14 +20,8 @@ from ....arch.spec import Net
 from ....nets.build import Network
 
 ALIVE = 1e-2  # a filter is alive above this root mean square
-
-
 EPSILON = 1e-12  # inside the root, whose gradient at 0 is undefined
-
-
 BLEND = 0.5  # e: the share of the expansion that is taken
-
-
 FANS_AT_64 = 2 * 9 * 64  # inputs and outputs of a weight of a 3x3 convolution from 64 to 64 channels
 
 

@@ -33,24 +33,37 @@ from ....arch.cost import cost
 from ....arch.lower import lower
 from ....arch.spec import Block, Head, Input, Net, Stage, Step
 from ....arch.zoo import stem_for
+from ....events import Event, event
 from ....nets.build import Network, build
 from ....record import write_atomic
+from ... import seeds
 from ...data.dataset import Dataset
 from ...data.splits import Parts
 from ...predict import logits
 from ...recipe import Augment, Recipe
 from ...speed import choose_device
-from ...state import Event
 from ...train import training
 from .changes import _costs, _free, _insertion, _kind, _start_anew, judge, morph, prepare
 from .morphnet import exact_widths, term
-from .values import EMPTY_WIDTH, FINEST, LAMBDA_1, LAMBDA_2, LAMBDA_MORPH, PUBLISHED, Mark, Plan, Search, Switches, Task
+from .values import (
+    EMPTY_WIDTH,
+    FINEST,
+    LAMBDA_1,
+    LAMBDA_2,
+    LAMBDA_MORPH,
+    PUBLISHED,
+    Length,
+    Mark,
+    Search,
+    Switches,
+    Task,
+)
 
 
 def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
-               plan: Plan | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
+               length: Length | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
     """Search in place from the network in `module` toward `macs` multiply-adds, half the authors' FLOPs; yields what
-    happens: "start" (or "resumed"), "edit", "step", "epoch", "run" and "done".
+    happens: "start" (or "resumed"), "edit", "step", "epoch", "trained" and "done".
 
     parts.test must be empty: nothing here may see it. `recipe` gives batch, device and seed; with the switches also how
     the runs and the final network are trained. With `checkpoint` the state after every run is kept in that file, and
@@ -58,24 +71,24 @@ def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, mac
     carry the journal up to there: edits that were told since the last finished run are told again, and the selection
     takes back those that came after the chosen network. ValueError for networks, parts or budgets that cannot be.
     """
-    task = task_of(module, data, parts, recipe, macs, switches, plan or Plan(), checkpoint)
+    task = task_of(module, data, parts, recipe, macs, switches, length or Length(), checkpoint)
     key = json.dumps([module.net.to_json(), macs, recipe.model_dump_json(), switches.model_dump_json(),
-                      task.plan.model_dump_json()])  # fmt: skip
+                      task.length.model_dump_json()])  # fmt: skip
     search = _read(task, key)
     begun = "start" if search is None else "resumed"
     search = search or Search(key=key, marks=[[Mark() for _ in stage.blocks] for stage in module.net.stages])
-    yield {"event": begun, **_place(task, search), "journal": list(search.journal)}
+    yield event(begun, _place(task, search), journal=list(search.journal))
     while search.run < task.all_runs:
-        final = search.run == task.plan.runs
+        final = search.run == task.length.runs
         yield from _choose(task, search) if final else prepare(task, search)
         yield from _train(task, search, final)
-        yield {"event": "run", **_place(task, search), "final": final, **_result(task, search)}
+        yield event("trained", _place(task, search) | _result(task, search), final=final)
         if not final:
             yield from judge(task, search)
         search.run += 1
         _write(task, search)
     module.eval()
-    yield {"event": "done", **_place(task, search), **_result(task, search), "journal": list(search.journal)}
+    yield event("done", _place(task, search) | _result(task, search), journal=list(search.journal))
 
 
 def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Switches = PUBLISHED) -> Net:
@@ -116,7 +129,7 @@ def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, plan: Plan,
+def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, length: Length,
           checkpoint: Path | None) -> Task:  # fmt: skip
     if len(parts.test):
         raise ValueError(
@@ -126,7 +139,7 @@ def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: 
     exact_widths(module.net, dict.fromkeys(_free(module.net), 1), 2 * macs)  # too small a budget is refused now
     apart, claimed = halves(data, parts.val, recipe.seed)
     decide = apart if switches.decisions_apart else claimed
-    return Task(module, data, parts, decide, claimed, recipe, macs, switches, plan, checkpoint)
+    return Task(module, data, parts, decide, claimed, recipe, macs, switches, length, checkpoint)
 
 
 def _refuse_net(net: Net, switches: Switches) -> None:
@@ -151,25 +164,25 @@ def _refuse_net(net: Net, switches: Switches) -> None:
 
 def _train(task: Task, search: Search, final: bool) -> Iterator[Event]:
     """One training; steps are counted through all of them."""
-    recipe = run_recipe(task.recipe, task.plan, task.switches, search.run, final)
+    recipe = run_recipe(task.recipe, task.length, task.switches, search.run, final)
     regularisers = None if final else penalty(task.switches.relative_thresholds)
     parts, file = task.parts, _within(task, search.run)
     with closing(training(task.module, task.data, parts, recipe, file, penalty=regularisers)) as events:
-        for event in events:
-            if event["event"] == "step":
-                step = search.step + event["step"]
-                yield event | {"step": step, "steps": task.all_steps, "run": search.run}
-            elif event["event"] == "epoch":
-                yield event | {"progress": step / task.all_steps, "run": search.run}
+        for each in events:
+            if each["event"] == "step":
+                step = search.step + each["step"]
+                yield each | {"step": step, "steps": task.all_steps, "run": search.run}
+            elif each["event"] == "epoch":
+                yield each | {"progress": step / task.all_steps, "run": search.run}
     steps = task.steps(recipe.epochs)
     search.step += steps
     search.work += 3 * cost(task.module.net).macs * steps * task.batch
     search.figures = _figures(task)
 
 
-def run_recipe(recipe: Recipe, plan: Plan, switches: Switches, run: int, final: bool = False) -> Recipe:
+def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, final: bool = False) -> Recipe:
     """How a run is trained: to its last epoch, at a constant rate; the final one as the recipe says."""
-    changes: dict[str, Any] = {"seed": (recipe.seed * 1009 + run) % 2**31}
+    changes: dict[str, Any] = {"seed": seeds.of_run(recipe.seed, run)}
     if not (final and switches.annealed_sgd):
         changes |= {"keep": "last", "patience": 0.0, "hold": 1 - recipe.warmup}
     if not switches.annealed_sgd:
@@ -178,7 +191,7 @@ def run_recipe(recipe: Recipe, plan: Plan, switches: Switches, run: int, final: 
     if not switches.natural_augmentation:
         changes["augment"] = Augment(flip_x=True, shift=0.1)
     if not final:
-        changes["epochs"] = plan.epochs
+        changes["epochs"] = length.epochs
     return recipe.model_copy(update=changes)
 
 

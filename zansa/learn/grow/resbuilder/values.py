@@ -7,30 +7,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ....events import Event
 from ....nets.build import Network
 from ...data.dataset import Dataset
 from ...data.splits import Parts
 from ...recipe import Recipe
-from ...state import Event
 
 LAMBDA_MORPH, LAMBDA_1, LAMBDA_2 = 1e-7, 1e-8, 1e-5  # group LASSO; sum of |W|; sum of W^2
-
-
 KILL = 1e-3  # mean |W| of a kernel below which its block goes
-
-
 GAIN = 0.015  # rise of the accuracy above which no block goes
-
-
 DRAWS = 9  # of a place, until it gives a network that was not there before
-
-
 FINEST = 8  # pixels: an empty network halves its maps until their shorter side has no more
-
-
 EMPTY_WIDTH = 16
-
-
 Place = tuple[int, int]  # stage, block
 
 
@@ -77,12 +65,10 @@ class Switches(BaseModel):
 
 
 PUBLISHED = Switches()
-
-
 MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
-class Plan(BaseModel):
+class Length(BaseModel):
     """How long to search: cycles of 1 + `inserts` trainings ("runs") of so many epochs each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -155,7 +141,7 @@ class Task(NamedTuple):
     recipe: Recipe
     macs: int
     switches: Switches
-    plan: Plan
+    length: Length
     checkpoint: Path | None
 
     @property
@@ -168,10 +154,10 @@ class Task(NamedTuple):
 
     @property
     def all_runs(self) -> int:
-        return self.plan.runs + self.switches.best_selected
+        return self.length.runs + self.switches.best_selected
 
     @property
     def all_steps(self) -> int:
-        return self.steps(self.plan.epochs) * self.plan.runs + (self.all_runs > self.plan.runs) * self.steps(
+        return self.steps(self.length.epochs) * self.length.runs + (self.all_runs > self.length.runs) * self.steps(
             self.recipe.epochs
         )
