@@ -14,7 +14,7 @@ import torch
 from command import STEADY, fill, zansa
 from laws import small_net
 from safetensors.numpy import load_file
-from test_grow import a_set
+from samples import a_set
 
 from zansa.learn import several
 from zansa.learn.data.augment import Augment
@@ -29,7 +29,7 @@ import sys
 import torch
 from command import STEADY, fill, zansa
 from laws import small_net
-from test_grow import a_set
+from samples import a_set
 from zansa.learn import several
 from zansa.learn.recipe import Recipe
 from zansa.learn.train import helping, training
