@@ -1,9 +1,12 @@
 """The command line in tests: in this process, since a start takes seconds, or as a process of its own."""
 
 import io
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -56,6 +59,27 @@ def begin(*words: object, **more: object) -> subprocess.Popen[bytes]:
     """A command that runs in a process of its own, to be interrupted or killed."""
     command = [sys.executable, "-m", "zansa", *map(str, words)]
     return subprocess.Popen(command, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
+
+
+KILLED = multiprocessing.get_context("forkserver")  # processes that have imported torch before they begin
+KILLED.set_forkserver_preload(["zansa.jobs.train", "torch._dynamo"])
+
+
+def killed(place: Path, *words: object) -> None:
+    """Run a command in a process of its own, and kill it as soon as it has written this file."""
+    working = KILLED.Process(target=silent, args=(list(map(str, words)),))
+    working.start()
+    while not place.exists():
+        assert working.is_alive()
+        time.sleep(0.01)
+    working.kill()
+    working.join()
+
+
+def silent(words: list[str]) -> None:
+    sys.argv, sys.stdout = ["zansa", *words], open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stdout
+    run_command()
 
 
 def fill(folder: Path, count: int = 90, size: int = 24) -> Path:

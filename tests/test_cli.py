@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, STEADY, begin, fill, process, refused, zansa
+from command import SHORT, STEADY, begin, fill, killed, process, refused, zansa
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -180,12 +180,7 @@ def test_options_from_a_file(images, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
     words = ["train", str(images), "--out", str(tmp_path), "--epochs", "6", "--batch", "16", *STEADY]
     assert process(*words, "--name", "whole").returncode == 0
-    training = begin(*words, "--name", "broken")
-    while not (tmp_path / "broken" / "checkpoint.pt").exists():
-        assert training.poll() is None
-        time.sleep(0.02)
-    training.send_signal(signal.SIGKILL)
-    training.wait()
+    killed(tmp_path / "broken" / "checkpoint.pt", *words, "--name", "broken")
     assert not (tmp_path / "broken" / "metrics.json").exists()
     assert "broken" in zansa("report", tmp_path / "broken").stdout  # the report of an unfinished run
     result = process("resume", tmp_path / "broken")

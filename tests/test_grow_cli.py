@@ -1,14 +1,12 @@
 """`zansa grow` as people use it: real files, real kills, and a real start."""
 
 import json
-import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import STEADY, begin, fill, process, refused, zansa
+from command import STEADY, fill, killed, process, refused, zansa
 from safetensors.numpy import load_file
 
 from zansa.arch.apply import apply
@@ -89,12 +87,7 @@ def test_a_growth_killed_three_times_goes_on_to_the_same_networks(images, fronti
     """In the race, behind a fork, and in the branch."""
     command = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
     for place in ("grown/race", "grown-macs-800k/checkpoint.pt", "grown/report.html"):
-        growth = begin(*command)
-        while not (tmp_path / place).exists():
-            assert growth.poll() is None
-            time.sleep(0.01)
-        growth.send_signal(signal.SIGKILL)
-        growth.wait()
+        killed(tmp_path / place, *command)
         command = ["resume", str(tmp_path / "grown")]
     result = process(*command)
     assert result.returncode == 0, result.stderr
