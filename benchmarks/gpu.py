@@ -14,6 +14,7 @@ zansa need not be installed: the clone this file lies in is used. FOLDER holds c
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,8 @@ def trained(data: Dataset, parts: Parts, device: str, epochs: int,
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     losses: list[float] = []
     figures: Row = {}
+    if stopped is not None:
+        stopped.unlink(missing_ok=True)  # of an earlier try
     for go in (1,) if stopped is None else (0, 1):
         module = build(net, torch.Generator().manual_seed(0))
         with closing(training(module, data, parts, recipe, stopped)) as events:
@@ -145,21 +149,24 @@ def growth(out: Path, settings: Settings) -> Iterator[Row]:
     data = out / "data" / "manifest.csv"
     if not data.exists():
         write(data.parent, 0, count)
-    words = ["grow", str(data), "--budget", "macs=1M", *length, *STEADY]
-    place = ["--device", settings.device, "--out", str(out), "--name"]
-    assert zansa(*words, *place, "whole").wait() == 0
-    yield told_of(out / "whole", settings.device)
-    process = zansa(*words, *place, "broken")
-    while epochs_of(out / "broken") < (1 if settings.short else 8) and process.poll() is None:
+    runs = out / "runs"
+    shutil.rmtree(runs, ignore_errors=True)  # of an earlier try
+    words = ["grow", str(data), "--budget", "macs=1M", *length, *STEADY, "--out", str(runs), "--name"]
+    device = ["--device", settings.device]
+    assert zansa(*words, "whole", *device).wait() == 0
+    yield told_of(runs / "whole", settings.device)
+    process = zansa(*words, "broken", *device)
+    while epochs_of(runs / "broken") < (1 if settings.short else 8) and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     stopped = process.wait() == 130
-    assert not stopped or zansa("resume", str(out / "broken")).wait() == 0
-    files = [(out / name / "model.safetensors").read_bytes() for name in ("whole", "broken")]
-    yield told_of(out / "broken", settings.device) | {"stopped": stopped, "bytes equal": files[0] == files[1]}
+    assert not stopped or zansa("resume", str(runs / "broken")).wait() == 0
+    files = [(runs / name / "model.safetensors").read_bytes() for name in ("whole", "broken")]
+    yield told_of(runs / "broken", settings.device) | {"stopped": stopped, "bytes equal": files[0] == files[1]}
+    assert stopped, "the growth ended before it could be interrupted"
     if settings.device != "cpu":
-        assert zansa(*words, "--device", "cpu", "--out", str(out), "--name", "cpu").wait() == 0
-        yield told_of(out / "cpu", "cpu")
+        assert zansa(*words, "cpu", "--device", "cpu").wait() == 0
+        yield told_of(runs / "cpu", "cpu")
 
 
 def zansa(*words: str) -> subprocess.Popen[bytes]:
@@ -186,27 +193,39 @@ def told_of(run: Path, device: str) -> Row:
 
 def speeds(out: Path, settings: Settings) -> Iterator[Row]:
     """Images per second of zansa's loop, of a plain loop whose images lie on the device ready to use, and of both with
-    torch.compile; in turns, the best of three."""
+    torch.compile; in turns, the best of three (compiled: one)."""
     steps, rounds = (2, 1) if settings.short else (100, 3)
     count = (FIRST + steps + 2) * BATCH
     rng = np.random.default_rng(0)
     data = from_arrays(rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), np.arange(count) % 10, kind="natural")
     data = data.normalised(np.arange(count))
     nets = {"ResNet-20": cifar_resnet(20), "default": default_net((32, 32), 3, 10, "natural")}
-    for name, net in ({"ResNet-8": cifar_resnet(8)} if settings.short else nets).items():
-        loops: dict[str, Callable[[bool], Generator[object]]] = {
-            "plain, float32": lambda compiled, net=net: plain(net, settings.device, False, compiled),
-            "plain, bfloat16": lambda compiled, net=net: plain(net, settings.device, True, compiled),
-            "zansa": lambda compiled, net=net: ours(net, data, settings.device, compiled),
-        }
-        for compiled in (False, True):
-            chosen = {"plain, float32": loops["plain, float32"]} if compiled and settings.short else loops
-            rates: dict[str, list[float]] = {loop: [] for loop in chosen}
-            for _ in range(rounds):
-                for loop, make in chosen.items():
-                    rates[loop].append(rate(make(compiled), steps, settings.device))
+    nets = {"ResNet-8": cifar_resnet(8)} if settings.short else nets
+    for compiled in (False, True):
+        for name, net in nets.items():
+            loops = rivals(net, data, settings, compiled)
+            rates: dict[str, list[float]] = {loop: [] for loop in loops}
+            for _ in range(1 if compiled else rounds):  # to compile takes long
+                for loop, make in loops.items():
+                    if compiled:
+                        torch.compiler.reset()
+                    rates[loop].append(rate(make(), steps, settings.device))
             for loop, found in rates.items():
                 yield {"network": name, "loop": loop, "compiled": compiled, "images per second": round(max(found))}
+
+
+def rivals(net: Net, data: Dataset, settings: Settings, compiled: bool) -> dict[str, Callable[[], Generator[object]]]:
+    """The loops that are compared, by name."""
+    loops = {
+        "plain, float32": partial(plain, net, settings.device, False, compiled),
+        "plain, bfloat16": partial(plain, net, settings.device, True, compiled),
+        "zansa": partial(ours, net, data, settings.device, compiled),
+    }
+    if compiled:
+        del loops["plain, float32"]
+    if compiled and settings.short:
+        del loops["zansa"]
+    return loops
 
 
 def plain(net: Net, device: str, bfloat16: bool, compiled: bool) -> Generator[object]:
@@ -252,7 +271,7 @@ def rate(loop: Generator[object], steps: int, device: str) -> float:
 
 def frontier(out: Path, settings: Settings) -> Iterator[Row]:
     """grow.py on CIFAR-10: `zansa grow` against ResNet-20 of the same price and compute."""
-    budget, length = ("macs=1M", "1") if settings.short else ("macs=30M,60M", "4")
+    budget, length = ("macs=2M", "1") if settings.short else ("macs=30M,60M", "4")
     images, data = "100" if settings.short else "20000", f"cifar10={cifar(out, settings)}"
     yield from script("grow.py", out, settings, "--data", data, "--budget", budget, "--images", images,
                       "--epochs", length, "--methods", "zansa", "uniform", "--seeds", "0")  # fmt: skip

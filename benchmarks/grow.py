@@ -44,6 +44,7 @@ from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
+from zansa.learn.data.synthetic import NAMES as BUILTIN
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.grow.growth import lengthened
 from zansa.learn.grow.moves import Move, lighten
@@ -281,9 +282,9 @@ def named(method: str, search: list[int]) -> str:
 
 
 def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, Dataset, Parts]:
-    """The data of a name (a pack's, "synthetic", or NAME=FILE), at most so many training images."""
+    """The data of a name (a pack's, a built-in set's, or NAME=FILE), at most so many training images."""
     label, _, file = name.partition("=")
-    if label == "synthetic":
+    if label in BUILTIN:
         request = TrainRequest(source=label, seed=seed)
     elif file:
         request = TrainRequest(source=file, seed=seed, val=0.05, kind="natural")

@@ -23,6 +23,7 @@ from torch import nn
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
+from zansa.deploy.bench import latency
 from zansa.deploy.export import compare, export, to_onnx
 from zansa.deploy.prepare import preparation
 from zansa.inputs.images import fit_image
@@ -421,22 +422,22 @@ def test_rows_as_csv_and_json_lines(file: bytes, folder: list[Path]) -> None:
 
 def test_latency_says_what_was_measured(file: bytes) -> None:
     predictor = runtime.predictor(file)
-    told = runtime.latency(predictor, threads=1, batch=4, repeats=9, size=(30, 40))
+    told = latency(predictor, threads=1, batch=4, repeats=9, size=(30, 40))
     assert 0 < told.pop("ms") < 1000
     assert told == {
         "what": "ONNX Runtime", "device": "cpu", "threads": 1, "precision": "float32", "batch": 4, "size": [30, 40],
         "repeats": 9,
     }  # fmt: skip
-    assert runtime.latency(predictor, repeats=1)["size"] == [12, 16]
-    small, large = (runtime.latency(predictor, repeats=5, size=size)["ms"] for size in ((12, 16), (900, 900)))
+    assert latency(predictor, repeats=1)["size"] == [12, 16]
+    small, large = (latency(predictor, repeats=5, size=size)["ms"] for size in ((12, 16), (900, 900)))
     assert large > 2 * small
     with pytest.raises(ValueError, match="batch is 0; allowed: 1 or more"):
-        runtime.latency(predictor, batch=0)
+        latency(predictor, batch=0)
 
 
 def test_latency_is_per_image(file: bytes) -> None:
     start = time.perf_counter()
-    ms = runtime.latency(runtime.predictor(file), batch=32, repeats=21, size=(200, 200))["ms"]
+    ms = latency(runtime.predictor(file), batch=32, repeats=21, size=(200, 200))["ms"]
     # half of the runs took at least the median; were it per run of 32 images, this would be 32 times too much
     assert 32 * 11 * ms < 1e3 * (time.perf_counter() - start)
 

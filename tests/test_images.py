@@ -152,7 +152,7 @@ def test_depth_scales_exactly():
 
 @pytest.mark.parametrize(("channels", "depth"), [(2, None), (4, None), (None, 12)])
 def test_other_channels_and_depths_are_refused(channels, depth):
-    with pytest.raises(ValueError, match="was asked; "):
+    with pytest.raises(ValueError, match=r"w(as|ere) asked; "):
         read_image(encode(RGB), channels, depth)
 
 
@@ -340,10 +340,10 @@ def test_16_bit_resize_is_finer_than_8_bits():
 def test_prepare_follows_preprocess(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encode(RGB))
-    found = prepare(path, Preprocess(channels=1, size=(22, 20), depth=16, fill=(500,)))
+    found = prepare(path, Preprocess(channels=1, size=(22, 20), fill=(50,)))
     assert found.shape == (22, 20, 1)
-    assert found.dtype == np.uint16
-    assert (found[:, :3] == 500).all()
+    assert found.dtype == np.uint8
+    assert (found[:, :3] == 50).all()
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ def test_image_files_opens_folders_and_keeps_files(tmp_path):
     found = image_files([tmp_path, tmp_path / "missing.png"])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.tif", "b/1.jpg", "b/2.PNG", "missing.png"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"no images in .*empty; looked for \.bmp"):
+    with pytest.raises(ValueError, match=r"no images in .*empty; looked for \.apng"):
         image_files([tmp_path / "empty"])
 
 

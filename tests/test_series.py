@@ -15,8 +15,9 @@ from PIL import Image
 from zansa.arch.lower import lower
 from zansa.arch.use import Preprocess
 from zansa.deploy import runtime
+from zansa.inputs.columns import columns
 from zansa.inputs.pictures import picture
-from zansa.inputs.series import columns, encode, fit_signal, prepare_series
+from zansa.inputs.series import encode, fit_signal, prepare_series
 from zansa.inputs.tables import open_table
 from zansa.jobs.evaluate import evaluate
 from zansa.jobs.export import export_model

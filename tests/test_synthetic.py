@@ -1,12 +1,21 @@
 """Synthetic surfaces: the same every time, strongly imbalanced, grouped, visible, and no gift to simple methods."""
 
+import hashlib
+
 import numpy as np
 import pytest
+import torch
+from scipy.ndimage import binary_erosion, gaussian_filter
+from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 
+from zansa.inputs.images import fit_image
 from zansa.learn.data import load, splits
-from zansa.learn.data import synthetic as module
-from zansa.learn.data.synthetic import CLASSES, DEFECTS, LIGHTS, PICTURES, TEXTURES, builtin, surfaces, write
+from zansa.learn.data.synthetic import NAMES, builtin, scenes, surfaces, write
+from zansa.learn.data.synthetic import parts as module
+from zansa.learn.data.synthetic.parts import CLASSES, DEFECTS, LIGHTS, PICTURES, TEXTURES
+from zansa.learn.data.synthetic.scenes import SCENES, scene
+from zansa.nets.build import Contrast
 
 GOOD = CLASSES.index("good")
 
@@ -158,3 +167,154 @@ def test_files_are_the_same_images(tmp_path):
     assert np.array_equal(np.bincount(folders.labels), np.bincount(expected.labels))
     with pytest.raises(ValueError, match="not an empty folder"):
         write(tmp_path / "set", count=60)
+
+
+# ---- sets that break a rule of thumb -----------------------------------------------------------------------
+
+SHORT = {"mirror": 360, "dark": 240, "light": 240, "hairline": 90}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {name: scene(name, 1, count) for name, count in SHORT.items()}
+
+
+def digest(made):
+    content = [made.images.tobytes(), made.labels.tobytes(), made.masks.tobytes(), "|".join(made.groups).encode()]
+    return hashlib.sha256(b"".join(content)).hexdigest()
+
+
+def separation(made, bad, score):
+    """The ROC area of a score for the pictures of a class."""
+    return roc_auc_score(made.labels == made.classes.index(bad), score)
+
+
+@pytest.mark.parametrize(("name", "size", "channels"), [
+    ("mirror", 48, 3), ("dark", 128, 1), ("light", 128, 1), ("hairline", 256, 1),
+])  # fmt: skip
+def test_scenes_have_their_size_and_are_grouped(drawn, name, size, channels):
+    made, count = drawn[name], SHORT[name]
+    assert made.images.shape == (count, size, size, channels)
+    assert made.images.dtype == np.uint8
+    assert made.masks.shape == (count, size, size)
+    assert len(set(made.groups)) == count // SCENES[name].pictures
+    labels = {group: set(made.labels[made.groups == group]) for group in set(made.groups)}
+    assert all(len(found) == 1 for found in labels.values())
+    shares = np.bincount(made.labels, minlength=len(made.classes)) / count
+    assert shares == pytest.approx(np.array(SCENES[name].shares), abs=0.02)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_seed_gives_the_scene(name):
+    count = 180 if name == "mirror" else 24
+    assert digest(scene(name, 4, count)) == digest(scene(name, 4, count)) != digest(scene(name, 5, count))
+
+
+@pytest.mark.parametrize("word", sorted({name[:-5] for name in SCENES["mirror"].classes if name.endswith("_left")}))
+def test_a_left_sign_mirrored_is_the_right_sign(word):
+    left, right = (scenes._signs(np.random.default_rng(7), f"{word}_{side}", 48, 3)[0] for side in ("left", "right"))
+    assert np.array_equal(left[:, :, ::-1], right)
+    assert not np.array_equal(left, right)
+
+
+def test_a_mirrored_picture_looks_like_the_other_class(drawn):
+    """A linear model that tells left from right tells a mirrored left as a right, as often as it tells a right."""
+    made = drawn["mirror"]
+    sides = np.array([name.rpartition("_")[2] for name in made.classes])[made.labels]
+    kept = np.isin(made.classes, ["bend_left", "bend_right"])[made.labels]
+    images, right = made.images[kept].mean(-1), sides[kept] == "right"
+    images = images - gaussian_filter(images, (0, 4, 4))
+    learn = np.arange(len(images)) < len(images) * 2 // 3
+    model = RidgeClassifier(alpha=1e4).fit(images[learn].reshape(learn.sum(), -1), right[learn])
+    score = model.decision_function(images[~learn].reshape((~learn).sum(), -1))
+    mirrored = model.decision_function(images[~learn][:, :, ::-1].reshape((~learn).sum(), -1))
+    assert roc_auc_score(right[~learn], score) > 0.85
+    assert roc_auc_score(right[~learn], mirrored) < 0.15
+
+
+def test_the_level_of_light_tells_dark_cells_only(drawn):
+    level = {name: -drawn[name].images.mean((1, 2, 3)) for name in ("dark", "light")}
+    assert separation(drawn["dark"], "dark", level["dark"]) > 0.9
+    assert 0.35 < separation(drawn["light"], "mark", level["light"]) < 0.65
+
+
+def normalised(made):
+    """What a stem with local contrast normalisation, of the default window, lets through."""
+    pixels = torch.from_numpy(made.images).permute(0, 3, 1, 2).float()
+    size = pixels.shape[-1]
+    return Contrast(size // 6)((pixels - pixels.mean()) / pixels.std())[:, 0].numpy()[:, 4 : size - 4, 4 : size - 4]
+
+
+def test_local_contrast_hides_dark_cells_and_shows_marks(drawn):
+    dark, light = normalised(drawn["dark"]), normalised(drawn["light"])
+    for statistic in (-dark.mean((1, 2)), dark.std((1, 2)), -np.quantile(dark, 0.01, axis=(1, 2))):
+        assert 0.25 < separation(drawn["dark"], "dark", statistic) < 0.75
+    off_bars = gaussian_filter(light, (0, 0.8, 0.8)) - np.median(light, axis=1, keepdims=True)
+    lowest = -np.quantile(off_bars, 0.001, axis=(1, 2))
+    plain = drawn["light"].images[..., 0].astype(float)
+    raw = -np.quantile(gaussian_filter(plain, (0, 0.8, 0.8)) - np.median(plain, 1, keepdims=True), 0.001, axis=(1, 2))
+    assert separation(drawn["light"], "mark", lowest) > max(0.7, separation(drawn["light"], "mark", raw) + 0.1)
+
+
+def test_masks_of_scenes_show_what_is_wrong(drawn):
+    for name, bad in (("dark", "dark"), ("light", "mark"), ("hairline", "crack")):
+        made = drawn[name]
+        covered = made.masks.any((1, 2))
+        assert np.array_equal(covered, made.labels == made.classes.index(bad)), name
+        partly = np.flatnonzero(covered & ~made.masks.all((1, 2)))
+        gaps = [made.images[i][~made.masks[i]].mean() - made.images[i][made.masks[i]].mean() for i in partly]
+        assert np.mean(gaps) > 4, name
+
+
+def test_hairlines_are_thin_and_lost_in_small_images(drawn):
+    made = drawn["hairline"]
+    cracks = made.masks[made.masks.any((1, 2))]
+    thick = np.array([binary_erosion(mask, np.ones((3, 3))).sum() / mask.sum() for mask in cracks])
+    assert thick.max() < 0.15  # only where a crack bends is it three pixels wide
+    areas = {size: separation(made, "crack", [dark_pixels(image, size) for image in made.images]) for size in (256, 96)}
+    assert areas[256] > 0.95
+    assert areas[96] < areas[256] - 0.1
+
+
+def dark_pixels(image, size):
+    """How many pixels are far darker than what is around them, off the bars, in the image at this size."""
+    small = fit_image(image, (size, size), "stretch")[..., 0].astype(float)
+    lines = gaussian_filter(small, 0.8) - gaussian_filter(small, 3)
+    lines = lines - np.median(lines, 0)
+    return (lines < -6 * np.median(abs(lines))).sum()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_is_a_data_set_and_files(tmp_path, name):
+    count = 180 if name == "mirror" else 24
+    dataset = builtin(2, count, f"synthetic:{name}", size=SCENES[name].size)
+    made = scene(name, 2, count)
+    assert np.array_equal(dataset.images, made.images)
+    assert dataset.classes == made.classes
+    assert dataset.names[5] == f"synthetic-{name}/{made.classes[made.labels[5]]}/00005.png"
+    parts = splits.split(dataset, seed=0)
+    assert not set(dataset.groups[parts.train]) & set(dataset.groups[parts.test])
+    manifest = write(tmp_path / "set", seed=2, count=count, name=f"synthetic:{name}")
+    read = load(manifest, size=SCENES[name].size, cache=tmp_path / "cache")
+    assert np.array_equal(read.images, made.images)
+    assert read.kind == dataset.kind  # the guess is what the set is
+
+
+def test_large_pictures_come_at_the_default_size():
+    assert builtin(0, 24, "synthetic:hairline").preprocess.size == (160, 160)
+
+
+def test_an_unknown_scene_is_refused_with_the_names(tmp_path):
+    for ask in (lambda: builtin(name="synthetic:night"), lambda: write(tmp_path / "new", name="synthetic:night")):
+        with pytest.raises(ValueError, match="synthetic:mirror, synthetic:dark, synthetic:light, synthetic:hairline"):
+            ask()
+    assert not (tmp_path / "new").exists()
+    assert NAMES[0] == "synthetic"
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_count_that_is_told_is_enough(name):
+    with pytest.raises(ValueError, match="pictures or more") as refusal:
+        scene(name, 0, 5)
+    enough = int(str(refusal.value).split("ask for ")[1].split()[0])
+    assert np.bincount(scene(name, 0, enough).labels[:: SCENES[name].pictures]).min() >= 3

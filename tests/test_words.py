@@ -6,7 +6,7 @@ import pytest
 from zansa.proof.rates import _mean_rate, rate
 from zansa.report.model_card import plain as escaped
 from zansa.report.page import plain as content
-from zansa.screen import epoch_text, figure_rows, growth_text, inspection_rows
+from zansa.screen import Screen, epoch_text, figure_rows, growth_text, inspection_rows, run_text, start_text
 from zansa.words import plain_percent, price_text, rate_text, rule_text, share_of, time_text, typed
 
 
@@ -75,6 +75,31 @@ def test_a_moment_of_a_growth_says_what_came_and_went():
     )
     assert growth_text([move("split", progress=0.04, unit="ms", price_after=0.25, limit=2.5)]) == (
         "   4 %  1 block came: 5(7, 7) | 10(12-9, 11); 0.250 ms of 2.50 ms"
+    )
+
+
+def test_the_first_change_of_a_growth_comes_with_its_legend(capsys):
+    with Screen() as view:
+        for event in (move("insert"), move("widen", last=True), move("delete", -1e4, last=True)):
+            view.tell(event)
+    legend, *lines = capsys.readouterr().err.splitlines()
+    assert legend.startswith("The network changes while it learns. Each such line says how far the training is")
+    assert [line.split("  ")[-1].split(":")[0] for line in lines if line] == [
+        "1 block came, 1 width grew",
+        "1 block went",
+    ]
+
+
+def test_the_start_of_a_run_on_the_screen():
+    run = {"path": "runs/a", "epochs": 30, "cost": {"macs": 4.1e6, "params": 45e3}, "net": "stem"}
+    assert (
+        run_text(run) == "runs/a trains for 30 epochs of a network with 4.10 M multiply-adds and 45 k parameters:\nstem"
+    )
+    machine = {"device": "cpu", "threads": 1, "precision": "float32", "layout": "channels_last"}
+    told = {"event": "start", "step": 0, "steps": 1200}
+    assert start_text(told) == "training started at step 0 of 1 200"
+    assert start_text(told | {"event": "resumed", "step": 7} | machine) == (
+        "training resumed at step 7 of 1 200, on cpu with 1 thread, float32 and channels_last"
     )
 
 

@@ -128,6 +128,8 @@ def adapt(
     from .jobs.adapt import adapt as work
 
     facts = work(model, images, out, source)
+    for sentence in facts["left_out"]:
+        print(f"warning: {sentence}", file=sys.stderr)
     print(json.dumps(facts) if as_json else screen.adapted_text(out, facts))
 
 
@@ -155,11 +157,16 @@ def predict(
     """Answer from an exported file, as CSV or with --json as JSON lines; torch is not needed.
 
     class is the most probable class; decision is "reject" where score = 1 - p(good) reaches the model's line, which
-    can differ from what the class alone would say.
+    can differ from what the class alone would say. The exit code is 0 when all was answered, 1 when some of it could
+    not be read, and 2 when a file that was named is not there; standard error says which.
     """
     from .jobs.predict import predict as work
 
-    work(model, images, as_json, sys.stdout)
+    code, told = work(model, images, as_json, sys.stdout)
+    for sentence in told:
+        print(f"zansa: {sentence}", file=sys.stderr)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -175,6 +182,8 @@ def export(
     from .jobs.export import export_model as work
 
     parity = work(model, images, out)
+    for sentence in parity["left_out"]:
+        print(f"warning: {sentence}", file=sys.stderr)
     print(json.dumps(parity) if as_json else screen.parity_text(out, parity))
 
 
@@ -263,8 +272,23 @@ def leave(code: Any) -> NoReturn:
     os._exit(code)
 
 
+def open_closed_streams() -> None:
+    """Let what is written to a stream that the caller has closed (`>&-`) vanish. Otherwise Python has no such stream,
+    and the next file to be opened would get its number and all that libraries print."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
 def run_command() -> None:
     """Run the command line: 0 done, 2 wrong input, 130 interrupted; messages go to standard error."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done so far stays usable

@@ -35,8 +35,8 @@ KINDS: dict[str, tuple[str, str]] = {
         "images_per_second",
         "run",
     ),
-    "trained": ("step steps run runs final work net macs params val_loss val_accuracy accuracy decided_by", ""),
-    "done": ("step steps", "best journal run runs work net macs params val_loss val_accuracy accuracy decided_by"),
+    "trained": ("step steps run runs final work net macs params val_loss val_accuracy claimed decided_by", ""),
+    "done": ("step steps", "best journal run runs work net macs params val_loss val_accuracy claimed decided_by"),
     # the training was interrupted, or cannot go on; the job has ended
     "stopped": ("", ""),
     "failed": ("text", ""),

@@ -146,6 +146,18 @@ def held(run: Run) -> Iterator[None]:
         yield
 
 
+def refuse_unwritable(root: str | Path) -> None:
+    """ValueError when no run could be made in this folder; nothing is left there."""
+    folder = Path(root)
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ValueError(f"cannot keep runs in {root}: {folder} is a file, and no folder; choose another --out")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot keep runs in {root}: {folder} is not for writing; choose another --out")
+    _check_room(folder)
+
+
 def new_name(root: str | Path, stem: str) -> str:
     """A name for a new run in `root`: the stem, made fit for a folder, and the next number there."""
     word = re.sub(r"[^\w.-]+", "_", stem).strip("._-")[:60] or "run"

@@ -67,7 +67,7 @@ class Screen:
         self.progress.stop()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Show a line that stays."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def tell(self, event: dict[str, Any]) -> None:
@@ -81,15 +81,11 @@ class Screen:
             case "note" | "stage":
                 self.say(event["text"])
             case "run":
-                size = ", ".join(price_text(event["cost"][unit], unit) for unit in ("macs", "params"))
-                self.say(f"{event['path']}: {typed(counted(event['epochs'], 'epoch'))}, {typed(size)}")
-                self.say(event["net"])
+                self.say(run_text(event))
             case "raced" if event["learned"]:
                 self.say(f"{event['name']} learned best; it goes on")
             case "start" | "resumed":
-                how = (f": {event['device']}, {event['threads']} threads, {event['precision']}, {event['layout']}"
-                       if "device" in event else "")  # fmt: skip
-                self.say(f"{event['event']} at step {event['step']} of {event['steps']}{how}")
+                self.say(start_text(event))
             case "trial":
                 each = event["steps"]
                 self._bar("trying", event["done"] * each + event["step"], event["total"] * each, event["name"])
@@ -116,7 +112,7 @@ class Screen:
         self.progress.update(self.tasks[name], completed=done, total=total, figures=figures, visible=done < total)
 
     def result(self, run: Run, as_json: bool) -> None:
-        """The end of a job: its figures, and where everything lies."""
+        """Show the end of a job: its figures, and where everything is; as JSON, print nothing else."""
         metrics = run.read_json("metrics.json")
         places = {"report": run.path / "report.html", "exported": run.path / "model.onnx", "run": run.path}
         self.progress.stop()
@@ -133,7 +129,7 @@ class Screen:
             console.print(f"{label:10}{path}", markup=False, soft_wrap=True)
 
     def frontier(self, rows: list[dict[str, Any]], as_json: bool) -> None:
-        """A table of the networks of several budgets."""
+        """Show a table of the networks of several budgets."""
         self.progress.stop()
         if as_json:
             print(json.dumps({"frontier": rows, "warnings": self.warnings}))
@@ -141,7 +137,7 @@ class Screen:
         inspected = all(row["test"]["inspection"] for row in rows)
         table = Table(title=typed(counted(rows[0]["test"]["count"], f"test {rows[0]['noun']}")), title_justify="left")
         rates = ["defects found", "false alarms"] if inspected else []
-        for head in ("budget", "multiply-adds", "parameters", "time", "balanced", *rates):
+        for head in ("budget", "multiply-\nadds", "param-\neters", "time", "balanced", *rates):
             table.add_column(head, no_wrap=head == "budget")
         for row in rows:
             table.add_row(*map(typed, frontier_row(row, inspected)))
@@ -151,7 +147,7 @@ class Screen:
             console.print(f"{row['budget']:16}{row['run']}", markup=False, soft_wrap=True)
 
     def figures(self, told: dict[str, Any], where: str) -> None:
-        """A table of figures."""
+        """Show a table of figures."""
         table = Table(title=f"{typed(count(told['count']))} {where}", title_justify="left", show_header=False)
         for label, text in figure_rows(told):
             table.add_row(Text(label), Text(typed(text)))
@@ -176,13 +172,30 @@ def figure_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
-    """What inspection comes to at its threshold."""
+    """The figures of inspection at its threshold, as label and text."""
     rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]))
     rows = [(label, rate_text(rate)) for label, rate in rates if rate]
     rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
     if told["roc_auc"] is not None:
         rows.append(("ROC area", f"{area_text(told['roc_auc'])} (defects against {told['good']})"))
     return rows
+
+
+def run_text(event: dict[str, Any]) -> str:
+    """The folder of a run, how long it trains, and its network, a line for each part."""
+    size = " and ".join(price_text(event["cost"][unit], unit) for unit in ("macs", "params"))
+    plan = typed(f"{counted(event['epochs'], 'epoch')} of a network with {size}")
+    return f"{event['path']} trains for {plan}:\n{event['net']}"
+
+
+def start_text(event: dict[str, Any]) -> str:
+    """One line for a training that starts or is resumed."""
+    verb = {"start": "started"}.get(event["event"], event["event"])
+    place = f"training {verb} at step {count(event['step'])} of {count(event['steps'])}"
+    if "device" not in event:
+        return typed(place)
+    threads = counted(event["threads"], "thread")
+    return typed(f"{place}, on {event['device']} with {threads}, {event['precision']} and {event['layout']}")
 
 
 def epoch_text(event: dict[str, Any]) -> str:
@@ -209,7 +222,7 @@ def _move(edit: dict[str, Any]) -> tuple[str, str]:
 
 
 def cost_text(price: Cost) -> str:
-    """A cost, a line each."""
+    """A cost in words, a line for each quantity."""
     memory = f"{file_size(price.train_bytes)} in training, {file_size(price.infer_bytes)} in inference"
     return typed("\n".join([
         f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
@@ -254,7 +267,7 @@ def adapted_text(path: object, facts: dict[str, Any]) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """An error as one sentence: what was asked, what is allowed."""
+    """An error as one sentence, which says what was asked and what is allowed."""
     if isinstance(error, ValidationError):
         parts = []
         for fault in error.errors():

@@ -17,7 +17,9 @@ class Preprocess(BaseModel):
     A series (`size` is (length,)) is a signal of `channels` numbers at a time, in float32 (`depth` 32), or a sequence
     of letters. stretch brings it to the length by linear interpolation; letterbox keeps its pace, repeats the last
     numbers up to the length, and cuts off what is too long. `alphabet` has the letter of each channel; levels are
-    then twelfths: 12 where that letter stands, 6 and 6 where it may be one of two, 0 where there is none.
+    then twelfths: 12 where that letter stands, 6 and 6 where it may be one of two, 0 where there is none. `columns` are
+    the names of the columns that a signal was read from, where a table had such: one for each number of a row, or,
+    where each row was one moment, one for each channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +30,7 @@ class Preprocess(BaseModel):
     fill: tuple[int, ...] = (0,)
     depth: Literal[8, 16, 32] = 8
     alphabet: str = ""
+    columns: tuple[str, ...] = ()
     mean: tuple[float, ...] = (0.0,)
     std: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
 
@@ -50,12 +53,20 @@ class Preprocess(BaseModel):
             )
         if self.alphabet and (len(self.alphabet) != self.channels or self.fit != "letterbox"):
             raise ValueError(f"an alphabet of {len(self.alphabet)} letters needs as many channels, and fit 'letterbox'")
+        if self.columns and (not self.series or self.alphabet):
+            raise ValueError(f"names of columns were given for {self.noun}s; allowed: for signals")
         return self
 
     @property
     def series(self) -> bool:
         """Whether a sample has one axis, and not an image's two."""
         return len(self.size) == 1
+
+    @property
+    def by_moments(self) -> bool | None:
+        """Whether a row of the table that was learned from was one moment of a series, and not a sample; None where it
+        is not known."""
+        return len(self.columns) == self.channels if self.columns else None
 
     @property
     def noun(self) -> str:

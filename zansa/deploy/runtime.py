@@ -3,9 +3,10 @@
 import csv
 import json
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
@@ -15,13 +16,14 @@ import numpy as np
 import onnxruntime
 
 from ..arch.use import OperatingPoint, Preprocess
-from ..inputs.images import printable, read_image
-from ..inputs.series import as_signal, columns, name_of, prepare_series, signals_of, value_of
-from ..inputs.tables import TABLES, open_npz, open_table
+from ..inputs.columns import Columns, columns, is_label, listed
+from ..inputs.images import printable, read_like, refuse_depth, to_channels
+from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
+from ..inputs.tables import TABLES, Table, open_npz, open_table
 
 FORMAT = "1"
-COLUMNS = ("image", "class", "probability", "decision", "score", "error")
-SERIES_COLUMNS = ("sample", "class", "probability", "decision", "score", "note", "error")
+COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
+SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
@@ -71,12 +73,14 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
 
 
 def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
-    """One row per image file, in the given order, with the keys COLUMNS; of a model of series one per row of the .csv,
-    .tsv or .npz files, with the keys SERIES_COLUMNS, where `note` says what of a series was cut or not understood.
+    """One row per image file, or image of an .npz, in the given order, with the keys COLUMNS; of a model of series one
+    per row of the .csv, .tsv or .npz files, with the keys SERIES_COLUMNS. `note` says what of a sample was lost: pages
+    behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
+    the table is otherwise than in training.
 
     `score` is 1 - p(good), and `decision` is "reject" when it reaches the threshold, else "accept"; both are None in
-    a model without operating point. An image or row that cannot be read has only its name and `error`; ValueError for
-    a table that is none.
+    a model without operating point. An image or row that cannot be read, or is of another bit depth or number of
+    channels than the model takes, has only its name and `error`; ValueError for a table that is none.
     """
     for chunk in _chunks(samples(files, predictor.preprocess)):
         answers = iter(predictor.probabilities([values for _, values, _, _ in chunk if values is not None]))
@@ -89,7 +93,22 @@ def samples(files: Iterable[str | Path], preprocess: Preprocess) -> Iterator[Rea
     one by one, all rows of tables at once, so that a table that is none is told before anything is answered."""
     if preprocess.series:
         return iter([sample for file in files for sample in _series(Path(file), preprocess)])
-    return (_read(file, preprocess) for file in files)
+    return (sample for file in files for sample in _images(Path(file), preprocess))
+
+
+def read_all(files: Iterable[str | Path], preprocess: Preprocess) -> tuple[list[np.ndarray], list[str]]:
+    """The values of all samples that can be read, and sentences on those that cannot and on what was lost, counted by
+    reason, with the name of the first."""
+    values: list[np.ndarray] = []
+    first: dict[str, str] = {}
+    counts = Counter[str]()
+    for name, value, note, error in samples(files, preprocess):
+        if value is not None:
+            values.append(value)
+        for reason in filter(None, ((error or "").rpartition(f"{name}: ")[2], note)):
+            counts[reason] += 1
+            first.setdefault(reason, name)
+    return values, [f"{count} × {reason} (the first: {first[reason]})" for reason, count in counts.most_common()]
 
 
 def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
@@ -174,12 +193,39 @@ def _batches(images: Sequence[np.ndarray]) -> Iterator[list[int]]:
         yield from (indices[i : i + count] for i in range(0, len(indices), count))
 
 
-def _read(file: str | Path, preprocess: Preprocess) -> Read:
-    name = printable(str(file))
+def _images(path: Path, preprocess: Preprocess) -> Iterator[Read]:
+    """The image of a file, or all of an .npz; its labels, if it has any, are passed over."""
+    name = printable(str(path))
+    if path.suffix.lower() != ".npz":
+        yield _read(name, partial(read_like, path, preprocess))
+        return
     try:
-        return name, read_image(Path(file), preprocess.channels, preprocess.depth), "", None
+        if not path.is_file():
+            raise ValueError(f"cannot read {name}: No such file or directory")
+        arrays = open_npz(path)
+        if "images" not in arrays:
+            raise ValueError(f"{name} has no array images (it has: {', '.join(arrays)})")
+    except ValueError as error:
+        yield name, None, "", str(error)
+        return
+    for i, image in enumerate(arrays["images"]):
+        yield _read(f"{name} row {i}", partial(_as_image, image, preprocess))
+
+
+def _read(name: str, reading: Callable[[], tuple[np.ndarray, str]]) -> Read:
+    try:
+        return name, *reading(), None
     except ValueError as error:
         return name, None, "", str(error)
+
+
+def _as_image(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, str]:
+    """One image of an array as the model takes it: (H, W) or (H, W, C), uint8 or uint16."""
+    image = image[..., None] if image.ndim == 2 else image
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or not image.size:
+        raise ValueError(f"it is {image.dtype} {image.shape}; needed: (H, W) or (H, W, C), uint8 or uint16")
+    refuse_depth(image, preprocess.depth)
+    return to_channels(image, preprocess.channels), ""
 
 
 def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
@@ -196,24 +242,31 @@ def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
             yield _prepared(f"row {i}", signal, preprocess)
         return
     table = open_table(path)
-    found = columns(table, preprocess.size[0])
+    found = columns(table, preprocess.size[0], preprocess.columns, preprocess.by_moments)
     if (found.sequence is None) == bool(preprocess.alphabet):
         has = "no column sequence" if found.sequence is None else "sequences of letters"
         raise ValueError(f"{name} has {has}; this model takes {preprocess.noun}s")
-    for number, cells in table.rows():
-        called = name_of(number, cells, found)
-        try:
-            value = value_of(cells, found)
-        except ValueError as error:
-            yield called, None, "", str(error)
+    note = "; ".join(filter(None, (found.note, _passed_over(table, found))))
+    for row in samples_of(table, replace(found, label=None, group=None, split=None)):
+        if row.value is None:
+            yield row.name, None, "", row.error
         else:
-            yield _prepared(called, value, preprocess)
+            yield _prepared(row.name, row.value, preprocess, note, row.note)
 
 
-def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess) -> Read:
+def _passed_over(table: Table, found: Columns) -> str:
+    """Which columns are neither the model's nor known by their names, in a few words."""
+    header = table.header or ()
+    label = [found.label] if header and found.label is not None and not is_label(header[found.label]) else []
+    places = sorted([*found.more, *label])
+    return f"passed over: {listed([header[i] for i in places])}" if places else ""
+
+
+def _prepared(name: str, value: np.ndarray | str, preprocess: Preprocess, *notes: str) -> Read:
     try:
         sample = as_signal(value) if not isinstance(value, str) else value
-        return name, *prepare_series(sample, preprocess), None
+        values, lost = prepare_series(sample, preprocess)
+        return name, values, "; ".join(filter(None, (*notes, fit_note(sample, preprocess), lost))), None
     except ValueError as error:
         return name, None, "", str(error)
 

@@ -4,10 +4,10 @@ What comes out is always (height, width, channels), uint8 or uint16, and never a
 exported graph all follow the arithmetic of this file.
 """
 
-import os
+import hashlib
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,26 +17,9 @@ import numpy as np
 from PIL import Image
 
 from ..arch.use import Preprocess
-
-# Only decoders that read pixels: Pillow's full list holds formats that start other programs (EPS) or never end.
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
-)
-MAX_PIXELS = 100_000_000  # read from the header: a small file can claim a terabyte
-GREY = 128  # what shows through transparent pixels
-
-_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+from .decode import FORMATS, MAX_PIXELS, Header, decode, header
+from .files import image_files as image_files  # read with the images, and asked for here
+from .files import printable as printable
 
 
 def read_image(
@@ -44,28 +27,51 @@ def read_image(
 ) -> np.ndarray:
     """A file, or a file's bytes, as (H, W, C) uint8 or uint16.
 
-    `channels` None keeps gray at 1 and everything else (palettes too) at 3; 1 or 3 converts (luma 0.299 R + 0.587 G +
-    0.114 B). `depth` None keeps 8-bit and 16-bit gray as they are; 8 or 16 converts (times 257, or divided by 257 and
-    rounded). Colour is read at 8 bits. EXIF orientation is applied; of several frames the first is read; transparent
-    pixels show mid grey, so that the colour hidden under them never counts. ValueError names the file (or `name`)
-    and the reason: missing, empty, truncated, no image, more than MAX_PIXELS, levels that are no 16-bit integers.
+    `channels` None keeps gray at 1, colour (palettes too) at 3 and a TIFF's bands as they are; 1 or 3 converts (luma
+    0.299 R + 0.587 G + 0.114 B). `depth` None keeps 8 and 16 bits as they are; 8 or 16 converts (times 257, or divided
+    by 257 and rounded). EXIF orientation is applied; of several pages or frames the first is read; transparent pixels
+    show mid grey, so that the colour hidden under them never counts. ValueError names the file (or `name`) and the
+    reason: missing, empty, truncated, no image, more than MAX_PIXELS, levels that are no 16-bit integers.
     """
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels={channels} was asked; an image file gives 1 (gray) or 3 (colour)")
     if depth not in (None, 8, 16):
         raise ValueError(f"depth={depth} was asked; allowed: 8 or 16 bits")
-    with _opened(source, name) as image:
-        levels = _levels(image)
-    return to_depth(to_channels(levels, channels), depth)
+    levels, _ = read_told(source, channels, name)
+    return to_depth(levels, depth)
 
 
-def image_header(path: Path) -> tuple[int, int, int, int]:
+def read_told(source: Path | bytes, channels: int | None = None, name: str | None = None) -> tuple[np.ndarray, str]:
+    """read_image of the file's own depth, and what was lost of the file ("": nothing)."""
+    with _naming(source, name), _stream(source) as stream:
+        levels, lost = decode(stream)
+        gray = "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
+        return to_channels(levels, channels), "; ".join(filter(None, (lost, gray)))
+
+
+def read_like(source: Path | bytes, preprocess: Preprocess, name: str | None = None) -> tuple[np.ndarray, str]:
+    """A file as `preprocess` takes it before its fit, and what was lost of it. ValueError for other bit depths and
+    numbers of channels, where what a level means would have to be guessed."""
+    levels, lost = read_told(source, preprocess.channels, name)
+    with _naming(source, name):
+        refuse_depth(levels, preprocess.depth)
+    return levels, lost
+
+
+def refuse_depth(levels: np.ndarray, depth: int) -> None:
+    """ValueError for levels of another depth than is needed."""
+    bits = levels.dtype.itemsize * 8
+    if bits != depth:
+        raise ValueError(f"it has {bits} bits, and {depth} are needed: take images of one camera setting, or convert")
+
+
+def digest(levels: np.ndarray) -> str:
+    """SHA-256 of decoded pixels: equal for the same picture in other files, whatever their format."""
+    return hashlib.sha256(f"{levels.shape} {levels.dtype}".encode() + levels.tobytes()).hexdigest()
+
+
+def image_header(path: Path) -> Header:
     """(height, width, channels, depth) that read_image(path) would give, from the header alone; the same errors."""
-    with _opened(path, None) as image:
-        width, height = image.size
-        if "exif" in image.info and _orientation(image) >= 5:
-            height, width = width, height
-        return height, width, 1 if _is_gray(image.mode) else 3, 16 if image.mode[0] == "I" else 8
+    with _naming(path, None), _stream(path) as stream:
+        return header(stream)
 
 
 def fit_image(
@@ -101,63 +107,24 @@ def inner_size(image: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
 
 def prepare(source: Path | bytes, preprocess: Preprocess, name: str | None = None) -> np.ndarray:
     """A file, or its bytes, as the network's input before normalisation: (*preprocess.size, channels)."""
-    image = read_image(source, preprocess.channels, preprocess.depth, name)
+    return fitted(read_like(source, preprocess, name)[0], preprocess)
+
+
+def fitted(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """(H, W, C) as the network's input before normalisation."""
     return fit_image(image, preprocess.size, preprocess.fit, preprocess.fill)
-
-
-def printable(text: str) -> str:
-    """A file name for people and JSON: bytes that are no UTF-8 become \\xNN."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def image_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files as they are, and for a folder all images below it. ValueError for a folder without any."""
-    return [file for path in map(Path, paths) for file in (_of_folder(path) if path.is_dir() else [path])]
-
-
-def images_below(folder: Path) -> Iterator[Path]:
-    """Every file with an image's ending below a folder, in a fixed order; hidden files are passed over."""
-    return (path for path in walk(folder) if path.suffix.lower() in EXTENSIONS and not _is_special(path))
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """Every visible file below, in a fixed order; links to folders are followed, each folder once."""
-    seen: set[str] = set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not is_hidden(name))
-        yield from (Path(where, name) for name in sorted(files) if real not in seen and not is_hidden(name))
-        seen.add(real)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no part of the data."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_special(path: Path) -> bool:
-    """A pipe or a device, whatever its name: reading it would never end. A broken link is none, and told later."""
-    return path.exists() and not path.is_file()
-
-
-def _of_folder(folder: Path) -> list[Path]:
-    files = list(images_below(folder))
-    if not files:
-        raise ValueError(f"no images in {printable(str(folder))}; looked for {', '.join(sorted(EXTENSIONS))}")
-    return files
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(source: Path | bytes, name: str | None) -> Iterator[Image.Image]:
+def _naming(source: Path | bytes, name: str | None) -> Iterator[None]:
+    """Errors inside become a ValueError that names the file."""
     called = name or (f"these {len(source)} bytes" if isinstance(source, bytes) else printable(str(source)))
     try:
-        with _quiet(), _stream(source) as stream, Image.open(stream, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            yield image
+        with _quiet():
+            yield
     except Exception as error:  # a decoder raises anything at all on broken input
         raise ValueError(f"cannot read {called}: {_reason(error, source)}") from error
 
@@ -207,50 +174,16 @@ def _quiet() -> Iterator[None]:
                 _SILENCE.before.__exit__(None, None, None)
 
 
-# --- pixels --------------------------------------------------------------------------------------------------------
+# --- channels and depth ---------------------------------------------------------------------------------------------
 
 
-def _is_gray(mode: str) -> bool:
-    return mode in _GRAY_MODES or mode[0] == "I"
-
-
-def _levels(image: Image.Image) -> np.ndarray:
-    image = _upright(image)
-    if image.mode[0] == "I":
-        return _levels16(np.asarray(image))
-    if image.mode == "F":
-        raise ValueError("its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers")
-    opaque = "L" if _is_gray(image.mode) else "RGB"
-    if image.has_transparency_data:
-        return _over_grey(np.asarray(image.convert("LA" if opaque == "L" else "RGBA")))
-    pixels = np.asarray(image.convert(opaque))
-    return pixels[..., None] if opaque == "L" else pixels
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # a TIFF turns itself here, and a PNG may carry its EXIF behind the pixels
-    turn = _TURNS.get(_orientation(image))
-    return image.transpose(turn) if turn is not None else image
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken metadata around good pixels: as if there were none
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _levels16(levels: np.ndarray) -> np.ndarray:
-    low, high = int(levels.min()), int(levels.max())
-    if low < 0 or high > 65535:
-        raise ValueError(f"its levels reach from {low} to {high}; a 16-bit image holds 0 to 65535; scale it to that")
-    return levels.astype(np.uint16)[..., None]
-
-
-def _over_grey(image: np.ndarray) -> np.ndarray:
-    color, alpha = image[..., :-1].astype(np.uint32), image[..., -1:].astype(np.uint32)
-    return ((color * alpha + GREY * (255 - alpha) + 127) // 255).astype(np.uint8)
+def _has_colours(levels: np.ndarray) -> bool:
+    """Whether channels differ by more than lossy compression makes of gray (a sixteenth of the range)."""
+    if levels.shape[2] != 3:
+        return False
+    red, green, blue = np.moveaxis(levels, 2, 0).astype(np.int32)  # np.ptp is twenty times as slow
+    apart = max(int(np.abs(red - green).max()), int(np.abs(green - blue).max()))
+    return apart > np.iinfo(levels.dtype).max // 16
 
 
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
@@ -258,12 +191,14 @@ def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
         return image
     if channels == 3 and image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
-    if channels != 1 or image.shape[2] != 3 or image.dtype != np.uint8:
+    if channels != 1 or image.shape[2] != 3:
         raise ValueError(
-            f"an image of {image.shape[2]} channels of {image.dtype} cannot be made one of {channels}; allowed: gray "
-            "to colour, and 8-bit colour to gray"
+            f"it has {image.shape[2]} channels, and {channels} were asked; allowed: gray to colour, and colour to gray"
         )
-    return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    luma = image.astype(np.uint64) @ np.array([19595, 38470, 7471], np.uint64)  # Pillow's, in 65536ths
+    return ((luma + 32768) >> 16).astype(np.uint16)[..., None]
 
 
 def to_depth(image: np.ndarray, depth: int | None) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""Rows of numbers and of letters to arrays: which columns hold the samples, and the fit to a network's input.
+"""Rows of numbers and of letters to arrays, and the fit to a network's input.
 
 What comes out is always (length, channels): float32 numbers, or uint8 twelfths of letters (see Preprocess). Training
 and prediction both follow the arithmetic of this file.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,12 +15,10 @@ import numpy as np
 from PIL import Image
 
 from ..arch.use import Preprocess
+from .columns import Columns
 from .images import printable
-from .tables import Table, is_number
+from .tables import Table, has_comma, has_unit, is_missing, is_number
 
-LABELS = ("label", "class", "target")
-NAMES = ("id", "name", "index", "")  # the last is how pandas writes its index
-SEQUENCES = ("sequence", "seq")
 DNA = "ACGT"
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 WHOLE = 12  # of a letter: divides into two, three and four
@@ -31,75 +31,86 @@ AMBIGUOUS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Where in a table's rows the sample and what is known of it stand; either `sequence` or `numbers` is given."""
-
-    label: int | None
-    group: int | None
-    split: int | None
-    name: int | None
-    sequence: int | None
-    numbers: tuple[int, ...] = ()
-
-
-# --- columns -------------------------------------------------------------------------------------------------------
-
-
-def holds_series(table: Table) -> bool:
-    """Whether a table's rows are samples, and not names of image files: it has a column `sequence`, or no header, or
-    no column `path` and at least two of numbers."""
-    if table.header is None:
-        return len(table.first) > 1
-    if table.place("path") is not None:
-        return False
-    return table.place(*SEQUENCES) is not None or sum(is_number(table.first[i]) for i in _unknown(table)) > 1
-
-
-def columns(table: Table, length: int | None = None) -> Columns:
-    """The columns of a table of series.
-
-    The label is in the column named label, class or target. Where none is, it is in the first or the last column,
-    whichever holds words or whole numbers alone; when both or none do, there is none. `group` and `split` are optional,
-    `id`, `name` or `index` names the rows, `sequence` holds letters; without it all other columns are the numbers of
-    one channel, in their order. Where the model's `length` is known, columns of numbers alone have no nameless label
-    among them, but for exactly one column more than that.
-    """
-    named = [name for name in LABELS if table.place(name) is not None]
-    if len(named) > 1:
-        raise ValueError(f"{table.called} has the columns {' and '.join(named)}; only one can be the label: rename one")
-    sequence = table.place(*SEQUENCES)
-    label = table.place(*named) if named else None
-    rest = [] if sequence is not None else _unknown(table)
-    numbers_alone = all(is_number(table.first[i]) for i in rest)
-    if label is None and sequence is None and (length is None or len(rest) == length + 1 or not numbers_alone):
-        label = _label_at_an_end(table, rest)
-    return Columns(
-        label, table.place("group"), table.place("split"), table.place(*NAMES), sequence,
-        tuple(i for i in rest if i != label),
-    )  # fmt: skip
-
-
-def _unknown(table: Table) -> list[int]:
-    """Columns with no name that says what they hold."""
-    known = {*LABELS, "group", "split", *NAMES, *SEQUENCES}
-    return [i for i in range(len(table.first)) if not table.header or table.header[i] not in known]
-
-
-def _label_at_an_end(table: Table, places: list[int]) -> int | None:
-    ends = {places[0], places[-1]} if len(places) > 1 else set()
-    for _, cells in table.rows():
-        ends = {place for place in ends if _may_be_label(cells[place])}
-        if not ends:
-            break
-    return ends.pop() if len(ends) == 1 else None
-
-
-def _may_be_label(cell: str) -> bool:
-    return bool(cell) and (not is_number(cell) or float(cell).is_integer())
-
-
 # --- values --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample of a table: where it stands, what it is called, its values or why there are none."""
+
+    where: str  # for a message: the table and the row, or the series
+    name: str
+    cells: list[str]  # of its first row
+    value: np.ndarray | str | None
+    note: str = ""
+    error: str = ""
+
+
+def samples_of(table: Table, found: Columns) -> Iterator[Row]:
+    """The samples of a table: a row each, or the series whose moments are its rows, in the order of their first row."""
+    if found.step is not None:
+        yield from _series_of(table, found)
+        return
+    for number, cells in table.rows():
+        where, name = f"{table.called}, row {number}", name_of(number, cells, found)
+        try:
+            yield Row(where, name, cells, value_of(cells, found))
+        except ValueError as error:
+            yield Row(where, name, cells, None, error=str(error))
+
+
+def _series_of(table: Table, found: Columns) -> Iterator[Row]:
+    assert found.name is not None
+    series: dict[str, list[list[str]]] = {}
+    for _, cells in table.rows():
+        series.setdefault(cells[found.name], []).append(cells)
+    for name, moments in series.items():
+        where = f"{table.called}, series {printable(name) or 'without a name'}"
+        try:
+            value, note = _one_series(moments, found)
+            yield Row(where, printable(name), moments[0], value, note)
+        except ValueError as error:
+            yield Row(where, printable(name), moments[0], None, error=str(error))
+
+
+def _one_series(moments: list[list[str]], found: Columns) -> tuple[np.ndarray, str]:
+    """(L, C) float32 out of the rows of one series, in the order of their steps, and what is to be said of these."""
+    assert found.step is not None
+    for what, place in (("label", found.label), ("group", found.group), ("split", found.split)):
+        said = sorted({cells[place] for cells in moments}) if place is not None else []
+        if len(said) > 1:
+            raise ValueError(f"the {what} is {printable(' and '.join(said[:2]))}; needed: one {what} for all its rows")
+    moments, note = _in_order(moments, found.step)
+    rows = []
+    for cells in moments:
+        try:
+            rows.append(_parsed([cells[i] for i in found.numbers]))
+        except ValueError as error:
+            raise ValueError(f"step {cells[found.step]}: {error}") from None
+    return as_signal(np.stack(rows)), note
+
+
+def _in_order(moments: list[list[str]], step: int) -> tuple[list[list[str]], str]:
+    """The rows of one series in the order of their steps, numbers or times (ISO 8601), and what is to be said."""
+    try:
+        at = np.array([_moment(cells[step]) for cells in moments])
+    except ValueError:
+        return moments, "its steps are neither numbers nor times as 2024-05-31 12:00, and were taken as they stand"
+    order = np.argsort(at, kind="stable")
+    apart = np.diff(at[order])
+    if not (apart > 0).all():
+        twice = moments[order[int(np.argmin(apart > 0))]][step]
+        raise ValueError(f"the step {printable(twice)} stands twice; needed: one row a moment")
+    even = len(apart) < 2 or np.allclose(apart, apart[0], rtol=1e-3)
+    return [moments[i] for i in order], "" if even else "its steps are uneven, and were taken as if they were even"
+
+
+def _moment(cell: str) -> float:
+    if is_number(cell):
+        return float(cell)
+    return (
+        datetime.fromisoformat(cell.replace("/", "-")).replace(tzinfo=UTC).timestamp()
+    )  # only their order and distance count
 
 
 def name_of(number: int, cells: list[str], found: Columns) -> str:
@@ -108,17 +119,25 @@ def name_of(number: int, cells: list[str], found: Columns) -> str:
 
 
 def value_of(cells: list[str], found: Columns) -> np.ndarray | str:
-    """The sample of a row: letters in upper case, or numbers (L, 1) float32. Empty cells and NaN behind the last
+    """The sample of a row: letters in upper case, or numbers (L, 1) float32. Empty cells and NaN, NA, ? behind the last
     number only say that the series is shorter; ValueError when they stand before it, or when there is nothing."""
     if found.sequence is not None:
-        letters = "".join(cells[found.sequence].split()).upper()
-        if not letters:
-            raise ValueError("the sequence is empty")
-        return letters
+        return _letters(cells[found.sequence])
     numbers = [cells[i] for i in found.numbers]
-    while numbers and numbers[-1].lower() in ("", "nan"):
+    while numbers and is_missing(numbers[-1]):
         numbers.pop()
     return as_signal(_parsed(numbers)[:, None])
+
+
+def _letters(cell: str) -> str:
+    parts = re.split(r"[\s,;|]+", cell)
+    if all(map(is_number, parts)) and (len(parts) > 1 or not cell.isdigit()):
+        raise ValueError(
+            f"the sequence {printable(cell[:20])!r} holds numbers; needed: letters, or a column for each number"
+        )
+    if is_missing(cell):
+        raise ValueError(f"the sequence is {repr(cell) if cell else 'empty'}; needed: letters in every row")
+    return "".join(cell.split()).upper()
 
 
 def _parsed(cells: list[str]) -> np.ndarray:
@@ -126,8 +145,10 @@ def _parsed(cells: list[str]) -> np.ndarray:
         return np.array(cells, np.float64)
     except ValueError:
         at = next(i for i, cell in enumerate(cells) if not is_number(cell))
-        hint = "; write decimals with a point" if re.fullmatch(r"[-+]?\d+,\d+", cells[at]) else ""
-        what = repr(cells[at]) if cells[at] else "empty"
+        hint = "; write decimals with a point, and thousands without a comma" if has_comma(cells[at]) else ""
+        hint = "; fill gaps first" if is_missing(cells[at]) else hint
+        hint = "; write numbers without units" if has_unit(cells[at]) else hint
+        what = repr(printable(cells[at])) if cells[at] else "empty"
         raise ValueError(f"number {at + 1} is {what}; needed: a number in every column of numbers{hint}") from None
 
 
@@ -184,6 +205,16 @@ def prepare_series(value: np.ndarray | str, preprocess: Preprocess) -> tuple[np.
     if value.shape[1] != preprocess.channels:
         raise ValueError(f"it has {value.shape[1]} channels; this model takes {preprocess.channels}")
     return fit_signal(value, length, preprocess.fit), "; ".join(notes)
+
+
+def fit_note(value: np.ndarray | str, preprocess: Preprocess) -> str:
+    """What prepare_series does to a signal that is shorter or longer than the network's input, but for what it cuts."""
+    length = preprocess.size[0]
+    if isinstance(value, str) or len(value) == length:
+        return ""
+    if preprocess.fit == "stretch":
+        return f"interpolated from {len(value)} to {length} numbers"
+    return f"filled up from {len(value)} to {length} numbers" if len(value) < length else ""
 
 
 def fit_signal(signal: np.ndarray, length: int, fit: str) -> np.ndarray:

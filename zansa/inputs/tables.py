@@ -1,44 +1,67 @@
 """Tables: rows of cells out of CSV and TSV files and arrays out of .npz files, for training and prediction alike."""
 
 import csv
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
+from .encodings import CALLED, UNKNOWN, WIDE, encoding_of
 from .images import printable
 
 TABLES = (".csv", ".tsv")
-HEAD = 1 << 16  # bytes that are looked at to tell a table from another file
+DELIMITERS = ",;\t|"  # spreadsheets of half the world write semicolons
+TOP = 1 << 16  # signs by which the delimiter is chosen
+SEVERAL = 20  # rows by which delimiter and header are told
+MARKS = ("nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "?")  # of a missing value; "none" and "-" are words too
+SPECIAL = ("path", "label", "class", "target", "group", "split", "sequence", "seq", "id", "name", "index")
+DECIMAL_COMMA = re.compile(r"[-+]?\d+(?:[ '\u00a0\u2019\u202f.]\d{3})*,\d+(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]\d+)?")  # and no code: 007, 2E1
+csv.field_size_limit(2**31 - 1)  # Python's own limit of 131,072 signs a cell is less than a genome
 
 
 @dataclass(frozen=True)
 class Table:
     """A file of comma, semicolon or tabulator separated values; its rows are read when they are asked for.
 
-    `header` is in lower case, and None where the first row is one of data; `first` is the first row below it
-    ([] in an empty table).
+    `header` is in lower case, and None where the first row is one of data; a column that pandas or R left without a
+    name is called "". `first` is the first row below the header ([] in an empty table).
     """
 
     path: Path
     delimiter: str
     header: tuple[str, ...] | None
     first: list[str]
+    encoding: str = "utf-8"
 
     @property
     def called(self) -> str:
         """The file's name, for a message."""
         return printable(self.path.name)
 
+    @property
+    def remark(self) -> str:
+        """What was guessed to read the file, in a sentence; "" where nothing was."""
+        if self.encoding not in CALLED:
+            return ""
+        return f"{self.called} is read as {CALLED[self.encoding]}; if names look wrong, save it as 'CSV UTF-8'"
+
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row's place in the file, from 1, and its cells; ValueError for a row of another width."""
+        """Every row's place in the file, from 1, and its cells; ValueError for a row of another width, but for empty
+        cells behind the last column."""
         width = len(self.header or self.first)
-        for number, cells in islice(_rows(self.path, self.delimiter), self.header is not None, None):
+        for number, cells in islice(_rows(self.path, self.delimiter, self.encoding), self.header is not None, None):
+            while len(cells) > width and not cells[-1]:
+                cells.pop()
             if len(cells) != width:
-                wanted = "header" if self.header else "first row"
-                raise ValueError(f"{self.called}, row {number}: {len(cells)} cells; the {wanted} has {width}")
+                wanted, top = ("header", self.header) if self.header else ("first row", self.first)
+                above = "; remove what stands above the header" if width == 1 or top[0] == "sep=" else ""
+                raise ValueError(f"{self.called}, row {number}: {len(cells)} cells; the {wanted} has {width}{above}")
             yield number, cells
 
     def place(self, *names: str) -> int | None:
@@ -47,20 +70,53 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """The table of a .csv or .tsv file; ValueError when it is no table of text."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(path)
-    top = [cells for _, cells in islice(_rows(path, delimiter), 2)]
-    header = tuple(cell.lower() for cell in top.pop(0)) if top and _is_header(top[0]) else None
-    return Table(path, delimiter, header, top[0] if top else [])
+    """The table of a .csv or .tsv file; ValueError when it is no table of text, or its first row is of another width
+    than its header."""
+    encoding = encoding_of(path)
+    delimiter = _delimiter(path, encoding)
+    top = [cells for _, cells in islice(_rows(path, delimiter, encoding), 1 + SEVERAL)]
+    if top and all(len(cells) == 1 and len(cells[0].split()) > 2 for cells in top):
+        raise ValueError(
+            f"{printable(path.name)} has one column only; needed: commas, semicolons or tabulators between the cells"
+        )
+    header = tuple(map(_name, top[0])) if top and _is_header(top[0], top[1:]) else None
+    table = Table(path, delimiter, header, [], encoding)
+    first = next(table.rows(), (0, []))[1] if header else top[0] if top else []
+    return Table(path, delimiter, header, first, encoding)
 
 
-def _is_header(cells: list[str]) -> bool:
-    """Whether a first row names the columns: not where all of it are numbers, nor where most are, unless these count
-    the columns (0, 1, 2 ... or 1, 2, 3 ...)."""
+def _name(cell: str) -> str:
+    """A column's name. pandas reads back its own index, which has none, as Unnamed: 0."""
+    return "" if re.fullmatch(r"unnamed: [\d.]+(_level_\d+)?", cell.lower()) else cell.lower()
+
+
+def _is_header(cells: list[str], below: list[list[str]]) -> bool:
+    """Whether a first row names the columns: where it has a name that zansa knows, or where at most half of its cells
+    are numbers. Numbers may still be names: where they count the columns (0, 1, 2 ... or 1, 2, 3 ...) beside a word of
+    its own, and where they rise or fall like wavelengths and no row below does."""
     numbers = [float(cell) for cell in cells if is_number(cell)]
-    if 2 * len(numbers) <= len(cells):
+    words = {cell for cell in cells if cell and not is_number(cell)}
+    special = {cell for cell in words if cell.lower() in SPECIAL}
+    if (special and special.isdisjoint(chain(*below))) or 2 * sum(map(like_number, cells)) <= len(cells):
         return True
-    return len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)])
+    like_rows = any(map(_is_scale, below))
+    if 0 < len(numbers) < len(cells) and numbers in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]):
+        return not like_rows or words.isdisjoint(chain(*below))
+    return bool(below) and _is_scale(cells) and not like_rows
+
+
+def _is_scale(cells: list[str]) -> bool:
+    """Whether the numbers of a row could be marks of a scale: at least four in equal steps, or eight that rise or fall
+    throughout. A label that is a number may stand before or behind them."""
+    numbers = [float(cell) for cell in cells if is_number(cell)]
+    return any(_is_monotone(part) for part in (numbers, numbers[1:], numbers[:-1]))
+
+
+def _is_monotone(numbers: Sequence[float]) -> bool:
+    steps = [later - earlier for earlier, later in pairwise(numbers)]
+    if len(steps) < 3 or not (min(steps) > 0 or max(steps) < 0):
+        return False
+    return len(steps) >= 7 or bool(np.allclose(steps, steps[0], rtol=1e-6))
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
@@ -74,6 +130,9 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+# --- cells ---------------------------------------------------------------------------------------------------------
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell holds a number; NaN counts."""
     try:
@@ -83,24 +142,96 @@ def is_number(cell: str) -> bool:
     return "_" not in cell  # Python reads 1_000
 
 
-def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def has_comma(cell: str) -> bool:
+    """Whether a cell holds a number as it is written with a comma: 1,5 or 1.234,5, or 1,234 for a thousand."""
+    return DECIMAL_COMMA.fullmatch(cell) is not None or re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", cell) is not None
+
+
+def has_unit(cell: str) -> bool:
+    """Whether a cell holds a number with its unit: 5 mV, 12%."""
+    return re.fullmatch(r"[-+]?\d+([.,]\d+)? ?(%|[a-zA-Zµ°Ω]{1,3})", cell) is not None
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty, or says that its value is missing: NaN, NA, null, ? and the like."""
+    return not cell or cell.lower() in MARKS
+
+
+def like_number(cell: str) -> bool:
+    """Whether a cell stands where numbers do, though it may be none: 1.5, 1,5, NA."""
+    return is_number(cell) or has_comma(cell) or cell.lower() in MARKS
+
+
+def number_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
+    """The labels with one spelling for each number, and what was done, in a sentence ("": nothing): 1, 1.0 and
+    1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
+    numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(unicodedata.normalize("NFKC", label))}
+    plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in numbers.items()}
+    changed = [f"{label} is class {name}" for label, name in sorted(plain.items()) if label != name]
+    shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")
+    told = f"labels that are numbers have one spelling: {shown}" if changed else ""
+    return [plain.get(label, label) for label in labels], told
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their places and without the blanks around their cells."""
+    wide = encoding.startswith(WIDE)
     # bytes that are no UTF-8 survive: file names are bytes, and may be anything
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    known = wide or encoding == "utf-8"
+    form, odd = (encoding, "strict") if wide else ("utf-8-sig", "surrogateescape")
+    with path.open(encoding=form, errors=odd, newline="") as file:
         try:
             for number, cells in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
                 cells = [cell.strip() for cell in cells]
                 if any(cells):
-                    yield number, cells
-        except csv.Error as error:
+                    yield number, cells if known else [_decoded(cell, encoding, path, number) for cell in cells]
+        except (csv.Error, UnicodeError) as error:
             raise ValueError(f"{printable(path.name)} is no table of text: {error}") from error
 
 
-def _delimiter(path: Path) -> str:
-    """Spreadsheets of half the world write semicolons."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if b"\0" in head:
-        raise ValueError(f"{printable(path.name)} is no UTF-8 text; save it as 'CSV UTF-8'")
-    line = head.split(b"\n", 1)[0].decode("utf-8-sig", "surrogateescape")
-    return max(",;\t", key=line.count)
+def _decoded(cell: str, encoding: str, table: Path, number: int) -> str:
+    """A cell in the table's encoding; one that is the name of a file beside the table by its bytes keeps these."""
+    if cell.isascii() or _is_file(table.parent / cell):
+        return cell
+    raw = cell.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8" if encoding == UNKNOWN else encoding)
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{printable(table.name)}, row {number}: {printable(cell)!r} is written neither in UTF-8 or UTF-16, nor "
+            "for sure in Shift-JIS (cp932) or Western European (cp1252); save the table as 'CSV UTF-8'"
+        ) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or a zero in it
+        return False
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    """The sign that cuts the first rows into equally many cells, of which most are numbers."""
+    form = encoding if encoding.startswith(WIDE) else "utf-8-sig"
+    with path.open(encoding=form, errors="replace", newline="") as file:
+        lines = file.read(TOP).splitlines(keepends=True)
+    if path.suffix.lower() == ".tsv" and lines and "\t" in lines[0]:
+        return "\t"
+    return max(DELIMITERS, key=lambda sign: _fitness(lines, sign))
+
+
+def _fitness(lines: list[str], delimiter: str) -> tuple[bool, float, int]:
+    """How well a delimiter goes with the first lines: whether all rows have equally many cells, at least two; the share
+    of numbers among the cells; the cells of the first row."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # another delimiter, or the end of what was read
+        rows.extend(islice(csv.reader(lines, delimiter=delimiter, strict=True), SEVERAL))
+    rows = [[cell.strip() for cell in row] for row in rows if any(map(str.strip, row))]
+    if not rows:
+        return False, 0.0, 0
+    cells = [cell for row in rows for cell in row]
+    even = len(rows[0]) > 1 and len({len(row) for row in (rows[:-1] if len(rows) > 2 else rows)}) == 1
+    return even, sum(map(like_number, cells)) / len(cells), len(rows[0])

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ..arch.use import Preprocess
-from ..deploy.runtime import samples
-from ..inputs.images import fit_image, image_files
+from ..deploy.runtime import read_all
+from ..inputs.files import survey_all
+from ..inputs.images import fit_image
 from ..learn.adapt import align, batches_of, renormalise
 from ..learn.predict import normalised
 from ..nets.files import load as load_model
@@ -26,26 +27,32 @@ def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[P
     if not Path(out).parent.is_dir():
         raise ValueError(f"there is no folder {Path(out).parent}; make it, or choose another file to write")
     loaded = load_model(model_file(model))
-    new, network = unlabelled(images, loaded.preprocess), copy.deepcopy(loaded.module)
+    new, told = unlabelled(images, loaded.preprocess)
+    network = copy.deepcopy(loaded.module)
     if loaded.net.norm == "batch" or not source:
         renormalise(network, batches_of(new))
     if source:
-        align(network, batches_of(unlabelled(source, loaded.preprocess)), batches_of(new), loaded.module)
+        old, more = unlabelled(source, loaded.preprocess)
+        told += more
+        align(network, batches_of(old), batches_of(new), loaded.module)
     with torch.inference_mode():
         before, after = (torch.cat([m(x).argmax(1) for x in batches_of(new)]) for m in (loaded.module, network))
     facts = {"images": len(new), "aligned": bool(source), "same_answer": int((before == after).sum())}
     notes = json.dumps((json.loads(loaded.notes) if loaded.notes else {}) | {"adapted": facts})
     save_model(out, replace(loaded, module=network, notes=notes))
-    return facts | {"noun": loaded.preprocess.noun}
+    return facts | {"noun": loaded.preprocess.noun, "left_out": told}
 
 
-def unlabelled(files: list[Path], pre: Preprocess) -> Tensor:
-    """The samples of image files, folders or tables, as a network takes them: (N, C, *size), at least two."""
-    named = files if pre.series else image_files(files)
-    values = [value for _, value, _, _ in samples(named, pre) if value is not None]
+def unlabelled(files: list[Path], pre: Preprocess) -> tuple[Tensor, list[str]]:
+    """The samples of image files, folders or tables, as a network takes them: (N, C, *size), at least two; and
+    sentences on those that could not be read, and on what was passed over."""
+    surveyed = None if pre.series else survey_all(files)
+    values, told = read_all(files if surveyed is None else surveyed.images, pre)
+    told = told if surveyed is None else [*surveyed.told(), *told]
     if len(values) < 2:
-        raise ValueError(f"{len(values)} {pre.noun}(s) could be read; at least 2 are needed, better 50 or more")
+        why = "".join(f"; {sentence}" for sentence in told)
+        raise ValueError(f"{len(values)} {pre.noun}(s) could be read; at least 2 are needed, better 50 or more{why}")
     if not pre.series:
         height, width = pre.size
         values = [fit_image(value, (height, width), pre.fit, pre.fill) for value in values]
-    return normalised(np.stack(values), pre, torch.device("cpu"), torch.contiguous_format)
+    return normalised(np.stack(values), pre, torch.device("cpu"), torch.contiguous_format), told

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..events import event
+from ..events import Event, event
 from ..inputs.images import read_image
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
 from ..learn.data.dataset import Dataset
 from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.splits import Parts, split
+from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
-from ..proof.figures import good_class
+from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from .request import Request, Tell
 
 PARITY_IMAGES = 64  # validation images that the exported file must answer as the network does
@@ -28,8 +29,8 @@ NO_GROUPS = {
 
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     """The data set, normalised on its training part, and its parts; tells what is wrong with it."""
-    if request.source == "synthetic":
-        data = builtin(request.seed)
+    if request.source in BUILTIN:
+        data = builtin(request.seed, name=request.source)
     else:
         data = load(
             request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
@@ -61,6 +62,15 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
+
+
+def no_line(data: Dataset) -> Event | None:
+    """What to tell where no class is known as the good one: a warning where the classes look like inspection."""
+    text = unknown_good(data.classes, data.preprocess.noun)
+    if text is None:
+        return None
+    inspected = len(data.classes) == 2 or speaks_of_inspection(data.classes)
+    return event("warning" if inspected else "note", text=text)
 
 
 def data_digest(data: Dataset, parts: Parts) -> str:
@@ -104,9 +114,9 @@ def absolute(source: str) -> str:
     """A path that stays true from any folder; names of built-in and public sets as they are."""
     if not source.strip():
         raise ValueError("no data was named; name a folder, a table, an .npz or a public set ('.' is this folder)")
-    if source == "synthetic" and Path(source).exists():
-        raise ValueError("'synthetic' means the built-in set, and a folder of that name is here too: write ./synthetic")
-    return source if source in {"synthetic", *PUBLIC_SETS} else str(Path(source).expanduser().absolute())
+    if source in BUILTIN and Path(source).exists():
+        raise ValueError(f"{source!r} means the built-in set, and a folder of that name is here too: write ./{source}")
+    return source if source in {*BUILTIN, *PUBLIC_SETS} else str(Path(source).expanduser().absolute())
 
 
 def stem_of(source: str) -> str:

@@ -10,6 +10,7 @@ from ..deploy.bench import latency
 from ..deploy.runtime import predictor
 from ..events import event
 from ..learn.data import load
+from ..learn.data.spelling import known_as
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
 from ..nets.files import load as load_model
@@ -28,20 +29,16 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
         root=Path(request.root) if request.root else None, download=request.download,
         progress=lambda done, total: tell(event("read", done=done, total=total)),
     )  # fmt: skip
+    data = replace(data, classes=known_as(data.classes, answer.classes), preprocess=answer.preprocess)
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:
         raise ValueError(
             f"the data have classes that the model does not know: {', '.join(unknown)}; "
             f"it knows {', '.join(answer.classes)}"
         )
-    for problem in data.problems:
-        tell(event("warning", text=problem))
-    if data.preprocess.depth != answer.preprocess.depth:
-        raise ValueError(
-            f"the images have {data.preprocess.depth} bits, the model was trained on {answer.preprocess.depth}: "
-            "give it images of the same camera settings"
-        )
-    data = replace(data, preprocess=answer.preprocess)
+    for kind, texts in (("warning", data.problems), ("note", data.remarks)):
+        for text in texts:
+            tell(event(kind, text=text))
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):
         p = probabilities(answer.module, data, everything)

@@ -6,20 +6,28 @@ from typing import Any
 import numpy as np
 
 from ..deploy.export import export
-from ..deploy.runtime import samples
-from ..inputs.images import image_files, read_image
+from ..deploy.runtime import read_all
+from ..inputs.files import survey_all
 from ..nets.files import load as load_model
 from ..runs import model_file
 from .door import PARITY_IMAGES, evenly
 
 
-def export_model(model: str | Path, images: list[Path], out: str | Path) -> dict[str, Any]:
-    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files or tables of series."""
+def export_model(model: str | Path, named: list[Path], out: str | Path) -> dict[str, Any]:
+    """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files or tables of series.
+
+    Returns what the check found; `left_out` are sentences on samples that could not be read.
+    """
     loaded = load_model(model_file(model))
-    pre = loaded.preprocess
-    if pre.series:
-        series = [values for _, values, _, _ in samples(images, pre) if values is not None]
-        return export(loaded, out, [series[i] for i in evenly(np.arange(len(series)), PARITY_IMAGES)])
-    files = image_files(images)
-    chosen = [files[i] for i in evenly(np.arange(len(files)), PARITY_IMAGES)]
-    return export(loaded, out, [read_image(file, pre.channels, pre.depth) for file in chosen])
+    files, told = named, list[str]()
+    if not loaded.preprocess.series:
+        surveyed = survey_all(named)
+        told = surveyed.told()
+        files = [surveyed.images[i] for i in evenly(np.arange(len(surveyed.images)), PARITY_IMAGES)]
+    values, more = read_all(files, loaded.preprocess)
+    told += more
+    if not values:
+        why = "".join(f"; {sentence}" for sentence in told)
+        raise ValueError(f"none of the {loaded.preprocess.noun}s could be read to check the exported file by{why}")
+    chosen = [values[i] for i in evenly(np.arange(len(values)), PARITY_IMAGES)]
+    return export(loaded, out, chosen) | {"left_out": told}

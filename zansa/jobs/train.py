@@ -22,7 +22,7 @@ from ..nets.build import Network, build
 from ..nets.files import read
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
-from .door import absolute, data_digest, door, good_of, remarks, stem_of
+from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.conclude import conclude, costs
 from .making.folder import begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure
@@ -58,10 +58,13 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
         raise ValueError(f"a run {taken} exists; choose another --name")
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
-    for text in remarks(job.data, job.parts, job.recipe):
-        tell(event("note", text=text))
+    told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
+    if job.good is None and (unknown := no_line(job.data)):
+        told.append(unknown)
+    for line in told:
+        tell(line)
         for each in (run, *branches):
-            each.append("events.jsonl", event("note", text=text))
+            each.append("events.jsonl", line)
     tell(event("run", path=str(run.path), net=str(job.net), cost=costs(job.net, 1), epochs=job.recipe.epochs))
     return run
 

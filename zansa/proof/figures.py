@@ -6,7 +6,6 @@ of images that are all good) is None, never a guess.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from itertools import islice, zip_longest
 from typing import Any
@@ -15,19 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arch.use import OperatingPoint
+from .good import good_class as good_class  # figures speak of the good class, and readers look for it here
 from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
 FALSE_ALARM_SHARES = (0.01, 0.02, 0.05)
-
-
-# How people name the class without a defect, separators left out.
-GOOD_NAME = re.compile(
-    r"good|ok|okay|io|fine|free|normal|none|intact|flawless|undamaged|pass|passed|accept|accepted"
-    r"|(defect|fault|flaw|error|anomaly)(free|less)|(no|non)(defects?|defective|faults?|errors?|anomaly)"
-)
 
 
 def figures(
@@ -70,15 +63,6 @@ def figures(
         "calibration_error": _calibration_error(p, truth),
         "inspection": operating and _inspection(p, truth, classes, operating, confidence),
     }
-
-
-def good_class(classes: Sequence[str]) -> str | None:
-    """The class whose name says "no defect" in one of the usual words; None when none or several do.
-
-    Case, separators and the words that all names share do not count: MT_Free beside MT_Crack is "free".
-    """
-    found = [name for name, said in zip(classes, _telling(classes), strict=True) if GOOD_NAME.fullmatch(said)]
-    return found[0] if len(found) == 1 else None
 
 
 def scores(probabilities: ArrayLike, classes: Sequence[str], good: str) -> np.ndarray:
@@ -334,14 +318,3 @@ def _lead(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def _ranked(among: np.ndarray, key: np.ndarray) -> list[int]:
     places = np.flatnonzero(among)
     return [int(i) for i in places[np.argsort(key[places], kind="stable")]]
-
-
-# ---- names -------------------------------------------------------------------------------------------------
-
-
-def _telling(classes: Sequence[str]) -> list[str]:
-    words = [re.findall(r"[^\W_]+", name.lower()) for name in classes]
-    for first, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
-        while min(map(len, words), default=0) > 1 and len({parts[first] for parts in words}) == 1:
-            words = [parts[rest] for parts in words]
-    return ["".join(parts) for parts in words]

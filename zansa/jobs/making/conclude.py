@@ -20,6 +20,7 @@ from ...deploy.runtime import Predictor, predictor
 from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
+from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.predict import eager_latency, probabilities
 from ...nets.build import Network
 from ...nets.files import Model
@@ -41,7 +42,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("spec.json", json.loads(net.to_json()))
     found = {"validation": (parts.val, probabilities(module, data, parts.val))}
     operating = operating_point(job, *found["validation"])
-    notes = json.dumps({"synthetic": job.request.source == "synthetic"})
+    notes = json.dumps({"synthetic": job.request.source in BUILTIN})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.torch import save as to_bytes
 
 from ...learn.data.audit import leaks
+from ...learn.data.synthetic import NAMES as BUILTIN
 from ...record import Run
 from ...runs import branches_of, model_file
 from ..door import data_digest
@@ -56,7 +57,7 @@ def describe(job: Job) -> dict[str, Any]:
     by_group = "random by group" if data.groups is not None else "random"
     return {
         "source": request.source,
-        "synthetic": request.source == "synthetic",
+        "synthetic": request.source in BUILTIN,
         "kind": data.kind,
         "noun": data.preprocess.noun,
         "classes": data.classes,

@@ -23,6 +23,7 @@ from ...learn.speed import choose_device, choose_speed
 from ...nets.build import Network, build
 from ...nets.donor import Donor, read_donor
 from ...nets.start import initialise
+from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
 from ..request import GrowRequest, Request, Tell, learned_weights
 
@@ -111,6 +112,7 @@ def smaller(job: Job) -> list[Job]:
 
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
+    refuse_unwritable(out)
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)

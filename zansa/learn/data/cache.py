@@ -23,27 +23,38 @@ import numpy as np
 import PIL
 
 from ...arch.use import Preprocess
-from ...inputs.images import image_header, prepare, printable
+from ...inputs.decode import Header
+from ...inputs.images import digest, fitted, image_header, printable, read_like
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 
-_FORMAT = 2  # of an entry and of the arithmetic in images.py: raise it when either changes, and old entries go
+_FORMAT = 3  # of an entry and of the arithmetic in images.py: raise it when either changes, and old entries go
 _BATCH = 512  # images in flight: bounds memory, and how long an interrupt waits
 _ABANDONED = 60.0  # seconds without a sign of life; a builder gives one at least every few images
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The images that could be read (N, H, W, C), which of the files they are, the SHA-256 of these files' bytes, and
-    a sentence for each file that could not be read."""
+    """The images that could be read (N, H, W, C), which of the files they are, the digests of their decoded pixels, a
+    sentence for each file that could not be read, and what was lost of those that could ("": nothing)."""
 
     images: np.ndarray
     kept: np.ndarray  # (N,) int64 into the files
     digests: tuple[str, ...]
     problems: tuple[str, ...]
+    lost: tuple[str, ...]  # (N,)
     preprocess: Preprocess
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one file: its image with the digest of its pixels and what was lost of it, or the problem."""
+
+    digest: str = ""
+    lost: str = ""
+    problem: str = ""
 
 
 def default_folder() -> Path:
@@ -66,7 +77,8 @@ def find(folder: Path, name: str) -> Decoded | None:
         if len(images) != len(record["kept"]) or images.shape[1:] != (*preprocess.size, preprocess.channels):
             return None
         kept = np.array(record["kept"], np.int64)
-        return Decoded(images, kept, tuple(record["digests"]), tuple(record["problems"]), preprocess)
+        problems, lost = tuple(record["problems"]), tuple(record["lost"])
+        return Decoded(images, kept, tuple(record["digests"]), problems, lost, preprocess)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -96,7 +108,7 @@ def build(
         return _in_memory(files, names, preprocess, progress)
 
 
-def headers(files: Sequence[Path]) -> list[tuple[int, int, int, int]]:
+def headers(files: Sequence[Path]) -> list[Header]:
     """(height, width, channels, depth) of every file whose header can be read."""
     return [header for header in _each(_header, files) if header is not None]
 
@@ -106,8 +118,8 @@ def headers(files: Sequence[Path]) -> list[tuple[int, int, int, int]]:
 
 def decode(
     files: Sequence[Path], names: Sequence[str], preprocess: Preprocess, progress: Progress | None = None
-) -> Iterator[tuple[str, np.ndarray | str]]:
-    """(digest, image) or ("", what is wrong) of each file, in order."""
+) -> Iterator[tuple[np.ndarray | None, Answer]]:
+    """The image or None, and what became of it, of each file in order."""
     work = [(file, name, preprocess) for file, name in zip(files, names, strict=True)]
     for done, result in enumerate(_each(_decode_one, work), start=1):
         yield result
@@ -115,18 +127,16 @@ def decode(
             progress(done, len(work))
 
 
-def _decode_one(work: tuple[Path, str, Preprocess]) -> tuple[str, np.ndarray | str]:
+def _decode_one(work: tuple[Path, str, Preprocess]) -> tuple[np.ndarray | None, Answer]:
     file, name, preprocess = work
     try:
-        data = file.read_bytes()
-        return hashlib.sha256(data).hexdigest(), prepare(data, preprocess, name)
-    except OSError as error:
-        return "", f"cannot read {name}: {error.strerror or error}"
+        levels, lost = read_like(file, preprocess, name)
     except ValueError as error:
-        return "", str(error)
+        return None, Answer(problem=str(error))
+    return fitted(levels, preprocess), Answer(digest(levels), lost)
 
 
-def _header(file: Path) -> tuple[int, int, int, int] | None:
+def _header(file: Path) -> Header | None:
     try:
         return image_header(file)
     except ValueError:  # told when it is decoded
@@ -155,18 +165,22 @@ def _in_memory(
     files: Sequence[Path], names: Sequence[str], preprocess: Preprocess, progress: Progress | None
 ) -> Decoded:
     results = list(decode(files, names, preprocess, progress))
-    images = [image for _, image in results if not isinstance(image, str)]
-    kept, digests, problems = _account(results)
-    return Decoded(np.stack(images), kept, digests, problems, preprocess)
+    kept, told = _account([answer for _, answer in results])
+    return Decoded(np.stack([image for image, _ in results if image is not None]), kept, preprocess=preprocess, **told)
 
 
-def _account(results: Sequence[tuple[str, object]]) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """kept, digests, problems"""
-    kept = np.array([i for i, (digest, _) in enumerate(results) if digest], np.int64)
-    problems = tuple(str(problem) for digest, problem in results if not digest)
+def _account(answers: Sequence[Answer]) -> tuple[np.ndarray, dict[str, tuple[str, ...]]]:
+    """Which files could be read; digests, lost and problems."""
+    kept = np.array([i for i, answer in enumerate(answers) if not answer.problem], np.int64)
+    problems = tuple(answer.problem for answer in answers if answer.problem)
     if not len(kept):
-        raise ValueError(f"none of the {len(results)} images can be read; the first: {problems[0]}")
-    return kept, tuple(digest for digest, _ in results if digest), problems
+        raise ValueError(f"none of the {len(answers)} images can be read; the first: {problems[0]}")
+    read = [answers[i] for i in kept]
+    return kept, {
+        "digests": tuple(answer.digest for answer in read),
+        "lost": tuple(answer.lost for answer in read),
+        "problems": problems,
+    }
 
 
 # --- entries -------------------------------------------------------------------------------------------------------
@@ -180,23 +194,18 @@ def _write_entry(
     preprocess: Preprocess,
     progress: Progress | None,
 ) -> None:
-    results: list[tuple[str, str]] = []
+    answers: list[Answer] = []
     with _replacing(folder / f"{name}.npy") as partial:
         _write_header(partial, len(files), preprocess)
-        for digest, image in decode(files, names, preprocess, progress):
+        for image, answer in decode(files, names, preprocess, progress):
             # written, not stored through a map: a full disk is then an error and not a dead process
-            partial.write(b"" if isinstance(image, str) else image.tobytes())
-            results.append((digest, image if isinstance(image, str) else ""))
+            partial.write(b"" if image is None else image.tobytes())
+            answers.append(answer)
             os.utime(partial.name)
-        kept, digests, problems = _account(results)
+        kept, told = _account(answers)
         partial.seek(0)
         _write_header(partial, len(kept), preprocess)
-    record = {
-        "preprocess": preprocess.model_dump(),
-        "kept": kept.tolist(),
-        "digests": digests,
-        "problems": problems,
-    }
+    record = {"preprocess": preprocess.model_dump(), "kept": kept.tolist(), **told}
     with _replacing(folder / f"{name}.json") as partial:
         partial.write(json.dumps(record).encode())
 

@@ -1,7 +1,7 @@
 """The one form of a data set behind this door, and the way into it for images."""
 
-import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,30 +10,27 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...inputs.images import fit_image, to_channels
+from ...inputs.images import digest, fit_image, refuse_depth, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
+from .kinds import likely_kind
 from .sources import Listing, shortened, split_word
+from .spelling import one_spelling
 
+Asked = tuple[tuple[int, int] | None, str, int | None, int | None]  # size, fit, channels and depth
 KINDS = ("surface", "symbol", "natural")  # of images
 SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
-
-# words in class names of visual inspection: one of them makes a colour set a surface
-_INSPECTION = """
-good ok okay nok ng normal pass fail free bad defect defective defects flawless faulty anomaly crack cracked scratch
-scratches hole holes blowhole stain dent chip chipped break broken fray missing contamination corrosion rust pit pitted
-inclusion patches crazing scale burr bubble void short open spur mousebite
-"""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Labelled images or series, all of one size, in memory or mapped read-only; all columns have one length N.
 
-    `classes` are sorted by name (10 after 9) and labels index them; `digests` are SHA-256 of the file's bytes, or of
-    the values where there is no file; `preprocess.mean` and `std` are placeholders until `normalised`. `kind` says
-    which augmentations are safe. `problems` are sentences about what was left out, `remarks` about what was decided.
+    `classes` are sorted by name (10 after 9) and labels index them; `digests` are SHA-256 of the pixels as decoded, or
+    of a series' values, so that a copy in another file format is known; `preprocess.mean` and `std` are placeholders
+    until `normalised`. `kind` says which augmentations are safe. `problems` are sentences about what was left out,
+    `remarks` about what was decided.
     """
 
     images: np.ndarray  # (N, H, W, C) uint8 | uint16; series: (N, L, C) float32, or uint8 twelfths of letters
@@ -86,33 +83,39 @@ def from_arrays(
     fit: str = "stretch",
     channels: int | None = None,
     kind: str | None = None,
+    depth: int | None = None,
 ) -> Dataset:
     """A data set from images (N, H, W) or (N, H, W, C), or a list of (H, W[, C]) of several sizes, uint8 or uint16.
 
     `labels` are names, or whole numbers: indices into `classes` when these are given, otherwise names themselves.
-    Classes without an image are dropped. An array that needs no change is not copied. ValueError for bad input.
+    Classes without an image are dropped. An array that needs no change is not copied. ValueError for bad input, and for
+    another depth than `depth`, where that is given.
     """
-    _refuse_settings(size, fit, channels, kind)
+    _refuse_settings(size, fit, kind)
     pictures = _pictures(images, channels)
+    if depth is not None:
+        refuse_depth(pictures[0], depth)
     count = len(pictures)
-    words = label_names(labels, classes)
+    words, respelled = one_spelling(label_names(labels, classes))
     for what, column in (("labels", words), ("groups", groups), ("split", split), ("names", names)):
         if column is not None and len(column) != count:
             raise ValueError(f"{count} images, but {len(column)} {what}; one for each is needed")
     target = _size(size) or default_size([picture.shape[:2] for picture in pictures])
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
     numbers, found = number(words)
-    depth = pictures[0].dtype.itemsize * 8
+    preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
+    likely = likely_kind(found, preprocess.channels)
     return Dataset(
         images=_fitted(pictures, target, fit),
         labels=numbers,
         classes=found,
         names=shown,
-        digests=tuple(_digest(picture) for picture in pictures),
-        preprocess=_preprocess(pictures[0].shape[2], target, fit, depth),
-        kind=kind or default_kind(found, pictures[0].shape[2]),
+        digests=tuple(digest(picture) for picture in pictures),
+        preprocess=preprocess,
+        kind=kind or likely.name,
         groups=None if groups is None else np.array([str(group) for group in groups]),
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
+        remarks=(*(() if kind else (likely.reason,)), *respelled, *_channels_told(preprocess)),
     )
 
 
@@ -135,26 +138,15 @@ def _shorter(side: float) -> int:
     return max(16, 16 * round(side / 16))
 
 
-def default_kind(classes: Sequence[str], channels: int) -> str:
-    """What the images probably are: "symbol" when every class name is one character, "surface" when they are gray or
-    a class name holds a word of inspection (good, scratch, ...), otherwise "natural"."""
-    if all(len(name) == 1 for name in classes):
-        return "symbol"
-    words = {word for name in classes for word in re.split("[^a-z]+", name.lower())}
-    return "surface" if channels == 1 or words & set(_INSPECTION.split()) else "natural"
-
-
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-def _refuse_settings(size: int | tuple[int, int] | None, fit: str, channels: int | None, kind: str | None) -> None:
+def _refuse_settings(size: int | tuple[int, int] | None, fit: str, kind: str | None) -> None:
     sides = _size(size)
     if sides is not None and (len(sides) != 2 or min(sides) < 1):
         raise ValueError(f"size={size} was asked; allowed: a side, or (height, width), in pixels from 1 up")
     if fit not in ("letterbox", "stretch"):
         raise ValueError(f"fit={fit!r} was asked; allowed: letterbox (keeps the proportions) or stretch")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels={channels} was asked; allowed: 1 (gray) or 3 (colour)")
     if kind not in (None, *KINDS):
         raise ValueError(f"kind={kind!r} was asked; allowed: {', '.join(KINDS)}")
 
@@ -184,50 +176,70 @@ def from_listing(
     kind: str | None,
     cache: Path | None,
     progress: Callable[[int, int], None] | None,
+    depth: int | None = None,
 ) -> Dataset:
-    """A data set from image files; decoded once, into `cache`."""
-    _refuse_settings(size, fit, channels, kind)
-    decoded = _decoded(source, listing, _size(size), fit, channels, cache, progress)
+    """A data set from image files; decoded once, into `cache`. `depth` None is the bit depth of most of them."""
+    _refuse_settings(size, fit, kind)
+    decoded = _decoded(source, listing, (_size(size), fit, channels, depth), cache, progress)
     _refuse_unreadable(listing, decoded)
-    labels, classes = number([listing.labels[i] for i in decoded.kept])
+    words, respelled = one_spelling([listing.labels[i] for i in decoded.kept])
+    labels, classes = number(words)
+    likely = likely_kind(classes, decoded.preprocess.channels)
+    names = tuple(listing.names[i] for i in decoded.kept)
     return Dataset(
         images=decoded.images,
         labels=labels,
         classes=classes,
-        names=tuple(listing.names[i] for i in decoded.kept),
+        names=names,
         digests=decoded.digests,
         preprocess=decoded.preprocess,
-        kind=kind or default_kind(classes, decoded.preprocess.channels),
+        kind=kind or likely.name,
         groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
-        problems=listing.problems + decoded.problems,
+        problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
+        remarks=(
+            *(() if kind else (likely.reason,)),
+            *listing.remarks,
+            *respelled,
+            *_channels_told(decoded.preprocess),
+        ),
     )
+
+
+def _lost(lost: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """What was lost of images that were read, counted; with the names of some."""
+    by_kind: dict[str, list[str]] = {}
+    for what, name in zip(lost, names, strict=True):
+        if what:
+            by_kind.setdefault(what, []).append(name)
+    return tuple(f"{len(some)} of {len(names)} images: {what} ({shortened(some, 3)})" for what, some in by_kind.items())
 
 
 def _decoded(
     source: Path,
     listing: Listing,
-    size: tuple[int, int] | None,
-    fit: str,
-    channels: int | None,
+    asked: Asked,
     cache: Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> caching.Decoded:
     folder = cache or caching.default_folder()
-    name = caching.entry_name(source, listing.files, (size, fit, channels))
+    name = caching.entry_name(source, listing.files, asked)
     found = caching.find(folder, name)
     if found is not None:
         return found
-    preprocess = _settle(listing.files, size, fit, channels)
-    return caching.build(folder, name, listing.files, listing.names, preprocess, progress)
+    return caching.build(folder, name, listing.files, listing.names, _settle(listing.files, asked), progress)
 
 
-def _settle(files: Sequence[Path], size: tuple[int, int] | None, fit: str, channels: int | None) -> Preprocess:
-    """What was not asked, from the headers of all files."""
+def _settle(files: Sequence[Path], asked: Asked) -> Preprocess:
+    """What was not asked, from the headers of all files: of bit depths the most frequent, and of numbers of channels
+    too, unless all are gray or colour."""
+    size, fit, channels, depth = asked
     headers = caching.headers(files) or [(32, 32, 1, 8)]  # none is readable: decoding tells why
     target = size or default_size([header[:2] for header in headers])
-    return _preprocess(channels or max(h[2] for h in headers), target, fit, max(h[3] for h in headers))
+    several, depths = Counter(header[2] for header in headers), Counter(header[3] for header in headers)
+    channels = channels or (max(several) if several.keys() <= {1, 3} else several.most_common(1)[0][0])
+    return _preprocess(channels, target, fit, depth or depths.most_common(1)[0][0])
 
 
 def _refuse_unreadable(listing: Listing, decoded: caching.Decoded) -> None:
@@ -262,14 +274,25 @@ def _refuse_array(picture: np.ndarray, first: np.ndarray) -> None:
         raise ValueError(
             f"the images are {picture.dtype}; allowed: uint8 (0 to 255) or uint16 (0 to 65535); scale and round them"
         )
-    if picture.ndim != 3 or 0 in picture.shape or picture.shape[2] > 16:
-        hint = "; move the channels to the end: np.moveaxis(images, 1, -1)" if picture.shape[0] in (1, 3) else ""
-        raise ValueError(f"an image has the shape {picture.shape}; allowed: (H, W) or (H, W, C) with C up to 16{hint}")
+    first_is_channels = picture.ndim == 3 and _may_be_channels_first(*picture.shape)
+    if picture.ndim != 3 or 0 in picture.shape or first_is_channels:
+        hint = "; move the channels to the end: np.moveaxis(images, 1, -1)" if first_is_channels else ""
+        raise ValueError(f"an image has the shape {picture.shape}; allowed: (H, W) or (H, W, C){hint}")
     if picture.dtype != first.dtype or picture.shape[2] != first.shape[2]:
         raise ValueError(
             f"images of {first.shape[2]} channels {first.dtype} and of {picture.shape[2]} channels {picture.dtype} are "
             "mixed; bring them to one form"
         )
+
+
+def _may_be_channels_first(height: int, width: int, channels: int) -> bool:
+    """Whether (height, width, channels) is rather (channels, side, side), or (1 to 4, height, width)."""
+    return channels > 4 and (height <= 4 or (channels == width and height != width))
+
+
+def _channels_told(preprocess: Preprocess) -> tuple[str, ...]:
+    count = preprocess.channels
+    return () if count in (1, 3) else (f"the images have {count} channels, neither gray nor colour: each is an input",)
 
 
 def label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:
@@ -307,10 +330,6 @@ def _fitted(pictures: np.ndarray | list[np.ndarray], size: tuple[int, int], fit:
     if isinstance(pictures, np.ndarray) and pictures.shape[1:3] == size:
         return pictures
     return np.stack([fit_image(picture, size, fit) for picture in pictures])
-
-
-def _digest(picture: np.ndarray) -> str:
-    return hashlib.sha256(f"{picture.shape} {picture.dtype}".encode() + picture.tobytes()).hexdigest()
 
 
 def _moments(images: np.ndarray, indices: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,16 +1,20 @@
 """The way in: what a source is, by its name, its columns or its arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...arch.use import Preprocess
 from ...inputs.images import printable
 from ...inputs.tables import TABLES, open_npz
 from .dataset import Dataset, from_arrays, from_listing
+from .folders import list_folder
+from .manifests import is_manifest, list_manifest, list_manifests, manifests_in
 from .public import SETS, read_public
 from .series import from_series, list_arrays, list_tables, series_tables
-from .sources import MANIFESTS, Listing, image_arrays, list_folder, list_manifest
+from .sources import MANIFESTS, Listing, image_arrays, shortened
 
+Tables = list[tuple[Path, str | None]]  # of series, with the part that each is for
 Size = int | tuple[int, ...] | None
 
 
@@ -30,8 +34,9 @@ def load(
     """A data set from a folder, a table, an .npz, or the name of a public set; ValueError for bad input.
 
     Images:
-    - A folder holds one folder per class, or train/ val/ test/ folders of them.
-    - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split.
+    - A folder holds one folder per class, or train/ val/ test/ folders of them, or a manifest and its images.
+    - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split; other names of
+      them (filename, class) and cells that are image names are understood, and told in `remarks`.
     - An .npz holds images, labels and, optionally, classes, groups, split, names.
     - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
       `download`; a folder of such a name is written "./mnist".
@@ -43,33 +48,41 @@ def load(
     - An .npz holds signals (N, length) or (N, channels, length), labels and, optionally, the same as for images.
 
     `size` is (height, width), or one number for both, and of series the length; None takes default_size or
-    default_length. `channels` None is 1 when every image is gray, otherwise 3; 16-bit gray makes the set 16-bit.
-    `like` brings the samples to the form that a trained model takes, in place of size, fit, channels and kind.
-    Image files are decoded once, into `cache` (default $ZANSA_CACHE or ~/.cache/zansa); `progress(done, total)` is
-    called for each file that is decoded. Unreadable files are left out and told in `problems`, at most one in ten and
-    never a whole class.
+    default_length. `channels` None is 1 when every image is gray, otherwise 3, and of images with other numbers of
+    bands theirs. `like` brings the samples to the form that a trained model takes, in place of size, fit, channels and
+    kind. Image files are decoded once, into `cache` (default $ZANSA_CACHE or ~/.cache/zansa); `progress(done, total)`
+    is called for each file that is decoded. Unreadable files, and those of another bit depth or number of bands than
+    most (or than `like`), are left out and told in `problems`, at most one in ten and never a whole class.
     """
     if like is not None:
         size, fit, channels = like.size, like.fit, like.channels
+    depth, alphabet = (None, None) if like is None else (like.depth, like.alphabet)
     if isinstance(source, str) and source in SETS:
         content, kind = read_public(source, root, download), kind or SETS[source].kind
-        return from_arrays(**content, size=_sides(size, like), fit=fit, channels=channels, kind=kind)
+        _refuse_channels(channels, like)
+        return from_arrays(**content, size=_sides(size, like), fit=fit, channels=channels, kind=kind, depth=depth)
     if root is not None or download:
         raise ValueError(f"root and download are for public sets ({', '.join(sorted(SETS))}), not for {source}")
     path = Path(source)
     arrays = open_npz(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
-    tables = [] if arrays else series_tables(path)
+    tables, listing = ([], None) if arrays else _read(path)
     if tables or "signals" in arrays:
         if like is not None and not like.series:
             raise ValueError(f"the model takes images, and {printable(str(path))} holds series")
-        rows = list_tables(tables) if tables else list_arrays(path, arrays)
-        return from_series(
-            **rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=like.alphabet if like else None
-        )
+        rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
+        data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
+        return data if listing is None else replace(data, problems=(*data.problems, _unread(tables, listing)))
     sides = _sides(size, like)
-    if arrays:
-        return from_arrays(**image_arrays(path, arrays), size=sides, fit=fit, channels=channels, kind=kind)
-    return from_listing(path, _listing(path), sides, fit, channels, kind, cache, progress)
+    _refuse_channels(channels, like)
+    if listing is None:
+        shown = image_arrays(path, arrays)
+        return from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
+    return from_listing(path, listing, sides, fit, channels, kind, cache, progress, depth)
+
+
+def _refuse_channels(channels: int | None, like: Preprocess | None) -> None:
+    if like is None and channels not in (None, 1, 3):
+        raise ValueError(f"channels={channels} was asked; allowed: 1 (gray) or 3 (colour)")
 
 
 def _sides(size: Size, like: Preprocess | None) -> int | tuple[int, int] | None:
@@ -81,13 +94,56 @@ def _sides(size: Size, like: Preprocess | None) -> int | tuple[int, int] | None:
     return size if size is None or isinstance(size, int) else (size[0], size[1])
 
 
-def _listing(path: Path) -> Listing:
+def _read(path: Path) -> tuple[Tables, Listing | None]:
+    """Tables of series, or a listing of images; where there are both in a folder, the tables are meant."""
     if path.is_dir():
-        return list_folder(path)
+        return _read_folder(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS:
-        return list_manifest(path)
+        tables = [] if is_manifest(path) else series_tables(path)
+        return tables, None if tables else list_manifest(path)
     reason = "a file of another kind" if path.exists() else "not there"
     raise ValueError(
         f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
         f"manifest, a {' or '.join(TABLES)} table of series, an .npz, or one of {', '.join(sorted(SETS))}"
     )
+
+
+def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
+    """ValueError where folders of classes and a table contradict each other: only people know which is meant."""
+    manifests = manifests_in(path)
+    tables = [table for table in series_tables(path) if table[0] not in manifests]
+    try:
+        listing = list_folder(path)
+    except ValueError:
+        if not tables and not manifests:
+            raise
+        return tables, None if tables else list_manifests(manifests)
+    if not tables and not manifests:
+        return [], listing
+    classes = sorted(set(listing.labels))
+    if len(classes) < 2:
+        return tables, listing if tables else list_manifests(manifests)
+    names = [printable(file.name) for file in ([file for file, _ in tables] or manifests)]
+    if tables or not _agree(listing, manifests):
+        raise ValueError(
+            f"{printable(str(path))} holds images in the folders {shortened(classes)} and a table that says something "
+            f"else, {shortened(names)}: name {printable(str(path / names[0]))} to learn from the table, or move it "
+            "away to learn from the folders"
+        )
+    told = f"{shortened(names)} has the same labels as the folders; to use its groups and parts too, name it instead"
+    return [], replace(listing, remarks=(*listing.remarks, told))
+
+
+def _agree(listing: Listing, manifests: Sequence[Path]) -> bool:
+    """Whether a manifest says of each of its images what its folder says."""
+    try:
+        other = list_manifests(manifests)
+    except ValueError:
+        return False
+    of_folder = dict(zip(listing.files, listing.labels, strict=True))
+    return all(of_folder.get(file) == label for file, label in zip(other.files, other.labels, strict=True))
+
+
+def _unread(tables: Tables, listing: Listing) -> str:
+    names = shortened([printable(file.name) for file, _ in tables])
+    return f"{len(listing.files)} images beside {names} were passed over: the table was read"

@@ -9,25 +9,23 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
+from ...inputs.columns import LABELS, Columns, columns, holds_series, listed, names_of, refuse_doubtful
 from ...inputs.images import printable
 from ...inputs.series import (
     AMBIGUOUS,
     DNA,
-    LABELS,
     NOTHING,
     PROTEIN,
-    Columns,
+    Row,
     as_signal,
-    columns,
-    holds_series,
-    name_of,
     prepare_series,
+    samples_of,
     signals_of,
-    value_of,
 )
-from ...inputs.tables import TABLES, Table, is_number, open_table
+from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table
 from .dataset import Dataset, label_names, number
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
+from .spelling import one_spelling
 
 MOST_LETTERS = 64  # more different symbols are no alphabet
 Values = Sequence[str] | Sequence[np.ndarray] | np.ndarray
@@ -57,19 +55,25 @@ def _part(file: Path) -> str | None:
     return SPLIT_WORDS.get(file.stem.lower().replace("-", "_").split("_")[-1])
 
 
-def list_tables(tables: Sequence[tuple[Path, str | None]]) -> dict[str, Any]:
-    """What from_series takes, out of the tables of series_tables; ValueError names the row and what is wrong."""
+def list_tables(tables: Sequence[tuple[Path, str | None]], like: Preprocess | None = None) -> dict[str, Any]:
+    """What from_series takes, out of the tables of series_tables; ValueError names the row and what is wrong. Columns
+    are found by the names that the model `like`, or the first table, has them under."""
     rows: dict[str, list[Any]] = {name: [] for name in ("values", "labels", "names", "groups", "split")}
-    remarks = []
+    remarks, notes = [], Counter[str]()
+    known, by_moments = (like.columns, like.by_moments) if like else ((), None)
     for path, part in tables:
         table = open_table(path)
-        found = columns(table)
+        found = columns(table, known=known, by_moments=by_moments)
         _refuse_columns(table, found)
-        remarks.append(_told(table, found))
+        if not known:
+            refuse_doubtful(table, found)
+            known, by_moments = names_of(table, found.numbers), found.step is not None
+        remarks += [sentence for sentence in (table.remark, _told(table, found), found.note) if sentence]
         before = f"{table.called} " if len(tables) > 1 else ""
-        for place, cells in table.rows():
-            _add(rows, f"{table.called}, row {place}", cells, found, part)
-            rows["names"].append(before + name_of(place, cells, found))
+        for row in samples_of(table, found):
+            _add(rows, row, found, part)
+            rows["names"].append(before + row.name)
+            notes[row.note] += bool(row.note)
     if not rows["values"]:
         raise ValueError(f"{printable(tables[0][0].name)} has no rows below its header; needed: one row per sample")
     for name in ("groups", "split"):
@@ -77,57 +81,74 @@ def list_tables(tables: Sequence[tuple[Path, str | None]]) -> dict[str, Any]:
             raise ValueError(
                 f"only some of the tables have a column {name.removesuffix('s')}; give it in all or in none"
             )
+    labels, changed = one_spelling(rows["labels"])
+    remarks += [f"{note} (in {count} series)" for note, count in notes.items() if note]
+    remarks += changed
     filled = {name: values or None for name, values in rows.items()}
-    return filled | {"labels": _whole(rows["labels"]), "remarks": tuple(remarks)}
+    return filled | {"labels": labels, "remarks": tuple(remarks), "columns": tuple(known)}
 
 
-def _add(rows: dict[str, list[Any]], where: str, cells: list[str], found: Columns, part: str | None) -> None:
-    try:
-        rows["values"].append(value_of(cells, found))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+def _add(rows: dict[str, list[Any]], row: Row, found: Columns, part: str | None) -> None:
+    if row.error:
+        raise ValueError(f"{row.where}: {row.error}")
+    rows["values"].append(row.value)
     for name, place in (("label", found.label), ("group", found.group), ("split", found.split)):
-        if place is not None and not cells[place]:
-            raise ValueError(f"{where}: the {name} is empty; every row needs one")
+        cell = "" if place is None else row.cells[place]
+        if place is not None and is_missing(cell):
+            said = f"{cell}, which says that it is missing" if cell else "empty"
+            raise ValueError(f"{row.where}: the {name} is {said}; every row needs one")
     assert found.label is not None
-    rows["labels"].append(printable(cells[found.label]))
+    rows["labels"].append(printable(row.cells[found.label]))
     if found.group is not None:
-        rows["groups"].append(printable(cells[found.group]))
+        rows["groups"].append(printable(row.cells[found.group]))
     if part or found.split is not None:
-        rows["split"].append(part or split_word(cells[cast(int, found.split)], where))
+        rows["split"].append(part or split_word(row.cells[cast(int, found.split)], row.where))
 
 
 def _refuse_columns(table: Table, found: Columns) -> None:
-    if not table.first:
-        raise ValueError(f"{table.called} has no rows below its header; needed: one row per sample")
     if found.label is None:
         raise ValueError(
             f"{table.called}: it is not clear which column is the label; name it {', '.join(LABELS[:-1])} or "
             f"{LABELS[-1]} in a header. Without that it is the first or the last column, when one of them, and not "
             "the other, holds words or whole numbers alone"
         )
-    text = [i for i in found.numbers if not is_number(table.first[i]) and table.first[i]]
+    text = [
+        i for i in found.numbers if table.first[i] and not (like_number(table.first[i]) or has_unit(table.first[i]))
+    ]
     if text:
         names = shortened([repr(printable(table.header[i] if table.header else f"column {i + 1}")) for i in text])
         raise ValueError(
             f"{table.called}: {names} is no column of numbers (row 1 below the header has "
             f"{table.first[text[0]]!r}); remove it, or rename it to id, group, split or label if it is that"
         )
+    if found.sequence is None and not found.numbers:
+        raise ValueError(f"{table.called} has no column of numbers beside its label; needed: at least one")
 
 
 def _told(table: Table, found: Columns) -> str:
     """What the columns were taken for, in a sentence."""
-    name = table.header[cast(int, found.label)] if table.header else ""
-    label = f"column {cast(int, found.label) + 1}" + (f" ({printable(name)})" if name else "")
-    what = "a sequence of letters" if found.sequence is not None else f"a signal of {len(found.numbers)} numbers"
-    return f"{table.called}: the label is {label}, a row is {what}"
+    used = [i for i in (found.label, found.group, found.split, found.name, found.sequence, found.step) if i is not None]
+    inputs, count = _called(table, found.numbers), len(found.numbers)
+    if found.sequence is not None:
+        what = f"a row is a sequence of letters, in {_called(table, [found.sequence])}"
+    elif found.step is not None:
+        series, step = _called(table, [cast(int, found.name)]), _called(table, [found.step])
+        what = f"a row is one moment of the series named in {series}, ordered by {step}; channels are {inputs}"
+    else:
+        what = f"a row is a signal of {count} numbers, in {inputs}"
+    named = f"; {_called(table, [found.name])} names the rows" if found.name is not None and found.step is None else ""
+    left = [i for i in range(len(table.first)) if i not in {*used, *found.numbers}]
+    other = f"; passed over: {_called(table, left)}" if left else ""
+    return f"{table.called}: the label is in {_called(table, [cast(int, found.label)])}; {what}{named}{other}"
 
 
-def _whole(labels: list[str]) -> list[str]:
-    """1.0 and 1.000e+00 are class 1, when all labels are whole numbers."""
-    if all(is_number(label) and float(label).is_integer() for label in labels):
-        return [str(int(float(label))) for label in labels]
-    return labels
+def _called(table: Table, places: Sequence[int]) -> str:
+    """Columns by their places, and their names where they have some."""
+    shown = f"column {places[0] + 1}" if len(places) == 1 else f"columns {listed([str(i + 1) for i in places])}"
+    if len(places) > 1 and list(places) == list(range(places[0], places[-1] + 1)):
+        shown = f"columns {places[0] + 1} to {places[-1] + 1}"
+    names = listed([table.header[i] for i in places]) if table.header else ""
+    return f"{shown} ({names})" if names else shown
 
 
 def list_arrays(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -154,12 +175,14 @@ def from_series(
     kind: str | None = None,
     alphabet: str | None = None,
     remarks: tuple[str, ...] = (),
+    columns: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set from signals, (L, C) numbers each, or from sequences of letters.
 
     Signals of several lengths are brought to one by `fit` (see Preprocess); sequences are filled up at their end.
     `size` is that length (default: default_length). `alphabet` None is DNA, protein, or the letters found outside the
-    test part. Otherwise as from_arrays. ValueError for bad input.
+    test part. `columns` are the names that the numbers of a signal, or its channels, have in tables. Otherwise as
+    from_arrays. ValueError for bad input.
     """
     if not len(values):
         raise ValueError("no series were given; at least two classes of two are needed")
@@ -172,6 +195,8 @@ def from_series(
     samples = _samples(values, shown)
     seen = [value for i, value in enumerate(samples) if parts is None or parts[i] != "test"] or samples
     preprocess = _preprocess(seen, size, fit, channels, kind, alphabet)
+    if not preprocess.alphabet:
+        preprocess = preprocess.model_copy(update={"columns": columns})
     prepared, problems = _prepared(samples, shown, preprocess)
     labels, found = number(words)
     return Dataset(

@@ -7,17 +7,13 @@ part are one group. Lengths are in 64ths of the image's side, angles in radians,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.special import expit
-
-from .dataset import Dataset, from_arrays
 
 Field = NDArray[np.float64]  # (size, size), or the x and y of points
 
@@ -312,33 +308,3 @@ def _deviation(picture: Field) -> float:
     """Of noise and of the picture's own texture in one pixel, in levels."""
     noise = np.hypot(READ_NOISE, SHOT_NOISE * np.sqrt(picture.mean()))
     return float(np.hypot(noise, (picture - gaussian_filter(picture, 3.0)).std()))
-
-
-# Doors
-
-
-def builtin(seed: int = 0, count: int = 2000) -> Dataset:
-    """The built-in synthetic inspection set: surfaces of 64 x 64 pixels as a Dataset, groups included."""
-    made = surfaces(count, seed)
-    names = [f"synthetic/{CLASSES[label]}/{i:05d}.png" for i, label in enumerate(made.labels)]
-    return from_arrays(made.images, made.labels, classes=CLASSES, groups=made.groups, names=names, kind="surface")
-
-
-def write(folder: str | Path, seed: int = 0, count: int = 2000) -> Path:
-    """The built-in synthetic set as files: a folder per class, and the manifest.csv (path, label, group) it returns.
-
-    ValueError when the folder is there and not empty.
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is there and not an empty folder; name a new one for the synthetic images")
-    made = surfaces(count, seed)
-    rows = [("path", "label", "group")]
-    for name in CLASSES:
-        (folder / name).mkdir(parents=True)
-    for i, (image, label, group) in enumerate(zip(made.images, made.labels, made.groups, strict=True)):
-        rows.append((f"{CLASSES[label]}/synthetic-{i:05d}.png", CLASSES[label], str(group)))
-        Image.fromarray(image[..., 0]).save(folder / rows[-1][0])
-    manifest = folder / "manifest.csv"
-    manifest.write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
-    return manifest

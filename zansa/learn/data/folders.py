@@ -1,0 +1,212 @@
+"""Images sorted into folders: one folder per class, or train, val and test folders of them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
+from ...proof.good import good_class, speaks_of_inspection
+from .sources import MANIFESTS, SPLIT_WORDS, Listing, part_of, says_nothing, shortened
+
+Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
+Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
+
+_COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
+
+
+def list_folder(root: Path) -> Listing:
+    """A folder per class, or train, val and test folders of them (train_images, test_set and the like too).
+
+    Subfolders of a class belong to it. What is passed over (files that are no images, loose images, folders of the
+    operating system, folders that cannot be read) is told in `problems`. ValueError when no class has an image, and
+    where folders can be read as classes or as parts alike.
+    """
+    found = survey(root)
+    if any(text.startswith(".:") for text in found.locked):
+        raise ValueError(f"cannot read the folder {printable(str(root))}: {found.locked[0].partition(': ')[2]}")
+    tops = _tops(path.relative_to(root) for path in found.images)
+    loose = len(tops.pop("", ()))
+    parts = _parts([*tops])
+    problems = [*_loose(loose, "the folder itself"), *found.told()]
+    if _is_split(root, tops, parts):
+        rows, left_out = _split_rows(root, tops, parts, found)
+        return _listing(root, rows, problems + left_out)
+    if not tops:
+        raise ValueError(_no_classes(root, found, loose))
+    _refuse_joined(root, tops)
+    rows = [(Path(name, path), name, None) for name in tops for path in tops[name]]
+    return _listing(root, rows, problems + _empty(root, root, tops, found) + _doubtful(root, tops, parts))
+
+
+def _tops(paths: Iterable[Path]) -> Tops:
+    """Paths by their first folder, "" for those in none; natural order is given to classes later."""
+    tops: Tops = defaultdict(list)
+    for path in paths:
+        top = path.parts[0] if len(path.parts) > 1 else ""
+        tops[top].append(path.relative_to(top) if top else path)
+    return dict(sorted(tops.items()))
+
+
+def _listing(root: Path, rows: Rows, problems: list[str]) -> Listing:
+    files, labels, splits = zip(*rows, strict=True)
+    return Listing(
+        files=tuple((root / file).absolute() for file in files),
+        names=tuple(printable(file.as_posix()) for file in files),
+        labels=tuple(printable(label) for label in labels),
+        split=splits if splits[0] is not None else None,
+        problems=tuple(problems),
+    )
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _parts(names: list[str]) -> dict[str, str | None]:
+    """The part each folder is called after, also where all names have the same other words (seg_train, seg_test)."""
+    parts = {name: part_of(name) for name in names}
+    words = {name: _words(name) for name in names}
+    said = {name: [word for word in words[name] if word in SPLIT_WORDS] for name in names}
+    others = {tuple(word for word in words[name] if word not in SPLIT_WORDS) for name in names}
+    if any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values()):
+        return parts
+    return {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", name.casefold()) if word]
+
+
+def _is_split(root: Path, tops: Tops, parts: dict[str, str | None]) -> bool:
+    """Whether the folders are parts, each with its classes; ValueError where they are neither this nor classes."""
+    named = [name for name, part in parts.items() if part == "train"]
+    strangers = [printable(name) for name, part in parts.items() if part is None]
+    classes_in = {name: len(set(_unwrapped(name, tops[name], parts[name])) - {""}) for name in tops}
+    if not named:
+        if tops and not strangers and all(classes_in.values()):
+            raise ValueError(
+                f"{printable(str(root))} holds {shortened([*tops])} and no train folder; needed: one folder per class, "
+                "or train, val and test folders with one folder per class inside"
+            )
+        return False
+    if strangers and not any(classes_in[name] for name in named):
+        return False  # train is a class: its images stand in it as those of the others do
+    if strangers:
+        raise ValueError(
+            f"{printable(str(root))} holds a folder {printable(named[0])!r} beside {shortened(strangers)}; allowed: "
+            "either one folder per class, or only train, val and test folders with one folder per class inside. If "
+            f"{printable(named[0])} is a class, give it another name (class_train) or list the images in a manifest; "
+            f"if it is the training part, move {shortened(strangers)} away"
+        )
+    if not any(classes_in.values()):
+        raise ValueError(
+            f"the train, val and test folders of {printable(str(root))} hold no folder per class. Where train and "
+            "test are classes, give them other names (class_train) or list the images in a manifest"
+        )
+    return True
+
+
+def _split_rows(root: Path, tops: Tops, parts: dict[str, str | None], found: Found) -> tuple[Rows, list[str]]:
+    rows: Rows = []
+    problems = []
+    for name, part in parts.items():
+        prefix, classes = Path(name, *_inner(name, tops[name], part)), _unwrapped(name, tops[name], part)
+        problems += _loose(len(classes.pop("", ())), printable(prefix.as_posix()))
+        rows += [(prefix / label / path, label, part) for label, paths in classes.items() for path in paths]
+        problems += _empty(root, root / prefix, classes, found)
+    return rows, problems
+
+
+def _unwrapped(outer: str, paths: list[Path], part: str | None) -> Tops:
+    """The classes inside a part, behind folders that only repeat its name (training_set/training_set/cats)."""
+    inner = _inner(outer, paths, part)
+    return _tops(path.relative_to(Path(*inner)) for path in paths)
+
+
+def _inner(outer: str, paths: list[Path], part: str | None) -> list[str]:
+    """The folders that only repeat the name of the part they are in, or are called images, from the outermost."""
+    inner: list[str] = []
+    while part is not None:
+        tops = _tops(path.relative_to(Path(*inner)) for path in paths)
+        name, below = next(iter(tops.items()))
+        wraps = says_nothing(name) and all(len(path.parts) > 1 for path in below)
+        if len(tops) != 1 or not (part_of(name) == part or name == outer or wraps):
+            break
+        inner.append(name)
+    return inner
+
+
+# --- doubts --------------------------------------------------------------------------------------------------------
+
+
+def _refuse_joined(root: Path, tops: Tops) -> None:
+    """ValueError for folders train_cats, test_cats: a part and a class in one name."""
+    joined = [[word for word in _words(name) if word in SPLIT_WORDS] for name in tops]
+    parts = {SPLIT_WORDS[words[0]] for words in joined if words}
+    whole = any(part_of(name) for name in tops)
+    if not whole and all(len(words) == 1 for words in joined) and len(parts) > 1 and "train" in parts:
+        raise ValueError(
+            f"the folders {shortened([*map(printable, tops)])} of {printable(str(root))} name a part and a class each; "
+            "needed: train, val and test folders with one folder per class inside (train/cats, test/cats)"
+        )
+
+
+def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]:
+    """What was decided though it might have been meant otherwise; ValueError where it most probably was."""
+    sentences = [
+        f"the folder {printable(name)} was taken for a class: it holds images and no folders of classes"
+        for name, part in parts.items()
+        if part == "train"
+    ]
+    sentences += [
+        f"the folder {printable(name)} was taken for a class of its own, and looks like a copy of {printable(found[1])}"
+        for name in tops
+        if (found := _COPY.fullmatch(name)) and found[1] in tops
+    ]
+    inside = [set(_tops(paths)) for paths in tops.values()]
+    if len(inside) < 2 or any(names != inside[0] for names in inside) or "" in inside[0] or len(inside[0]) < 2:
+        return sentences
+    outer, inner = shortened([*map(printable, tops)]), shortened(sorted(map(printable, inside[0])))
+    way_out = (
+        f"if {inner} are the classes, make them the folders of {printable(root.name)}, or list the images in a "
+        "manifest (path, label, and the outer folder as group)"
+    )
+    if _of_inspection(inside[0]) and not _of_inspection(tops):
+        raise ValueError(
+            f"the folders {outer} of {printable(str(root))} each hold the folders {inner}, so what is a class is not "
+            f"clear: {way_out}; if {outer} are, give the inner folders other names"
+        )
+    return [*sentences, f"the classes are {outer}, and each holds the folders {inner}: {way_out}"]
+
+
+def _of_inspection(names: Iterable[str]) -> bool:
+    classes = sorted(names)
+    return good_class(classes) is not None or speaks_of_inspection(classes)
+
+
+# --- what was left out ---------------------------------------------------------------------------------------------
+
+
+def _loose(count: int, where: str) -> list[str]:
+    return [f"{count} images in {where} stand in no class folder, left out"] if count else []
+
+
+def _empty(root: Path, folder: Path, classes: Tops, found: Found) -> list[str]:
+    """Sentences on folders that might have been meant as classes and hold no image."""
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)]
+    inside = {name: printable((folder / name).relative_to(root).as_posix()) for name in sorted(names)}
+    locked = {text.partition(": ")[0] for text in found.locked}
+    return [
+        f"{path}: no image in this folder, left out"
+        for name, path in inside.items()
+        if name not in classes and path not in locked
+    ]
+
+
+def _no_classes(root: Path, found: Found, loose: int) -> str:
+    seen = [f"{loose} images in no folder"] * (loose > 0) + found.told()
+    return (
+        f"no class folder with images in {printable(str(root))} (found: {'; '.join(seen) or 'no files at all'}); "
+        f"needed: one folder per class with {', '.join(sorted(EXTENSIONS))} files in it, or a manifest "
+        f"({', '.join(MANIFESTS)})"
+    )

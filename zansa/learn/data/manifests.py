@@ -1,0 +1,277 @@
+"""Tables of images: which columns hold the files and their labels, and where the files are."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from unicodedata import normalize
+
+from ...inputs.files import is_hidden, is_image_name, printable
+from ...inputs.tables import TABLES, is_missing, is_number, open_table
+from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
+
+PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
+         "imagename", "image_file", "image_id", "img", "img_path", "img_name", "picture", "photo", "id", "name", "画像",
+         "ファイル", "ファイル名")  # fmt: skip
+LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス", "判定")
+SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
+LOOKED_AT = 50  # rows that tell what a column holds
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a manifest's columns."""
+
+    path: str
+    label: str
+    group: str | None
+    split: str | None
+
+
+Cells = Mapping[str, Sequence[str]]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a table names image files, and is none of series: one of its columns is called path, or a cell of its
+    first rows has the ending of an image, or is the name of one beside it without the ending."""
+    if path.suffix.lower() not in TABLES:
+        return path.suffix.lower() in MANIFESTS
+    table = open_table(path)
+    if table.header is None or table.place("sequence", "seq") is not None:
+        return False
+    if table.place("path") is not None:
+        return True
+    if any(map(is_image_name, [*table.header, *table.first])):
+        return True
+    head = [cells for _, cells in islice(table.rows(), LOOKED_AT)]
+    named = [[cells[i] for cells in head] for i, name in enumerate(table.header) if _plain(name) in PATHS]
+    return any(_folder_of(path.absolute().parent, cells) for cells in named if cells and all(cells))
+
+
+def manifests_in(folder: Path) -> list[Path]:
+    """The manifests that stand in a folder itself."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and not is_hidden(path.name))
+    return [path for path in files if path.is_file() and is_manifest(path)]
+
+
+def list_manifest(path: Path) -> Listing:
+    """A .csv, .tsv or .parquet table with a column of image files, one of labels and, optionally, group and split;
+    others are passed over, which `remarks` tell. Relative paths start at the manifest's folder, or at the one folder
+    beside it that holds all of the files. ValueError names the row and what is wrong."""
+    called = printable(path.name)
+    cells, guessed = (_parquet_cells(path), "") if path.suffix.lower() == ".parquet" else _csv_cells(path)
+    found = columns(called, cells)
+    used = {role: list(cells[name]) for role, name in vars(found).items() if name is not None}
+    if not used["path"]:
+        raise ValueError(f"{called} has no rows; {NEEDED}")
+    _refuse_empty(called, used)
+    files, remarks = _found_files(path, called, used["path"])
+    split = used.get("split")
+    return Listing(
+        files=files,
+        names=tuple(printable(name) for name in used["path"]),
+        labels=tuple(printable(label) for label in used["label"]),
+        groups=tuple(printable(group) for group in used["group"]) if "group" in used else None,
+        split=None if split is None else tuple(split_word(word, _row(called, i)) for i, word in enumerate(split)),
+        remarks=(*filter(None, [guessed]), _told(called, cells, found), *remarks),
+    )
+
+
+def list_manifests(paths: Sequence[Path]) -> Listing:
+    """One manifest, or one for each part (train.csv, val.csv, test.csv); those without labels, and those that are
+    called after no part (sample_submission.csv), are left out."""
+    if len(paths) == 1:
+        return list_manifest(paths[0])
+    parts = {path: part for path in paths if (part := part_of(path.stem))}
+    names = shortened([printable(path.name) for path in paths])
+    if "train" not in parts.values() or len(set(parts.values())) < len(parts):
+        raise ValueError(f"{printable(str(paths[0].parent))} holds several manifests: {names}; name one of them")
+    listings = []
+    problems = [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
+    for path, part in parts.items():
+        try:
+            listing = list_manifest(path)
+        except ValueError as error:
+            if part == "train":
+                raise
+            problems.append(f"{printable(path.name)} was left out: {error}")
+            continue
+        listings.append((listing, part))
+    return _joined(listings, problems)
+
+
+def columns(called: str, cells: Cells) -> Columns:
+    """The columns by their names and, where several names are possible, by what they hold; ValueError when it stays
+    unclear which is the file or the label."""
+    if any(map(is_image_name, cells)):
+        raise ValueError(f"the first row of {called} names an image: write the names of the columns above it; {NEEDED}")
+    images = [name for name in cells if _holds_images(cells[name])]
+    known = [name for name in images if _plain(name) in PATHS]
+    path = "path" if "path" in cells else _one(called, known or images, "image files")
+    path = path or min((n for n in cells if _plain(n) in PATHS), key=lambda n: PATHS.index(_plain(n)), default=None)
+    labels = [name for name in cells if _plain(name) in LABELS and name != path]
+    label = "label" if "label" in cells else _one(called, labels, "labels")
+    group = "group" if "group" in cells else None
+    parts = [
+        name for name in cells if _plain(name) in SPLITS and all(cell.lower() in SPLIT_WORDS for cell in cells[name])
+    ]
+    split = "split" if "split" in cells else next(iter(parts), None)
+    others = [name for name in cells if name not in (path, group, split, "") and name not in images]
+    words = [name for name in others if not all(map(is_number, cells[name]))]
+    if label is None and path is not None and 1 in (len(others), len(words)):
+        label = (words or others)[0]
+    missing = [role for role, name in (("path", path), ("label", label)) if name is None]
+    if path is None or label is None:
+        has = printable(", ".join(cells)) or "nothing"
+        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}")
+    return Columns(path, label, group, split)
+
+
+def _plain(name: str) -> str:
+    """A column's name as the tables of this file have it: "File Names" is file_name."""
+    return re.sub(r"[\s-]+", "_", name.strip()).removesuffix("s") if name != "class" else name
+
+
+def _one(called: str, names: list[str], what: str) -> str | None:
+    if len(names) > 1:
+        raise ValueError(
+            f"{called} has several columns of {what}: {printable(', '.join(names))}; call the one that counts "
+            f"{'path' if what == 'image files' else 'label'}"
+        )
+    return names[0] if names else None
+
+
+def _holds_images(values: Sequence[str]) -> bool:
+    head = [value for value in islice(values, LOOKED_AT) if value]
+    return bool(head) and all(map(is_image_name, head))
+
+
+# --- cells ---------------------------------------------------------------------------------------------------------
+
+
+def _csv_cells(path: Path) -> tuple[Cells, str]:
+    """The cells of each column, and what was guessed to read the file."""
+    table = open_table(path)
+    rows = [cells for _, cells in table.rows()]
+    return {name: [row[i] for row in rows] for i, name in enumerate(table.header or ())}, table.remark
+
+
+def _parquet_cells(path: Path) -> Cells:
+    import pyarrow.parquet  # a quarter of a second, for those who bring such a table
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            wanted = [name for name in file.schema_arrow.names if not _is_nested(file.schema_arrow.field(name).type)]
+            table = file.read(columns=wanted)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"cannot read {printable(path.name)} as a Parquet table: {error}") from error
+    return {name.strip().lower(): [_cell(v) for v in table.column(name).to_pylist()] for name in wanted}
+
+
+def _is_nested(kind: object) -> bool:
+    import pyarrow.types
+
+    return bool(pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _row(called: str, index: int) -> str:
+    return f"{called}, image {index + 1}"
+
+
+def _refuse_empty(called: str, used: Mapping[str, Sequence[str]]) -> None:
+    for role, values in used.items():
+        missing = [i for i, value in enumerate(values) if not value or (role != "path" and is_missing(value))]
+        if missing:
+            how = f"is missing ({values[missing[0]]!r})" if values[missing[0]] else "is empty"
+            raise ValueError(f"{_row(called, missing[0])}: the {role} {how}; every row needs one")
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tuple[Path, ...], list[str]]:
+    """The files, and how the paths were understood where they are not what they say."""
+    folder = manifest.absolute().parent
+    files = [_at(folder, name) for name in names]
+    remarks = []
+    if not any(files) and (beside := _folder_of(folder, names, part_of(manifest.stem))):
+        files = [_at(beside, name) for name in names]
+        remarks.append(f"the images of {called} were found in the folder {printable(beside.name)}")
+    absent = [name for name, file in zip(names, files, strict=True) if file is None]
+    if absent:
+        raise ValueError(
+            f"{called} names {len(absent)} of {len(files)} files that are not there: "
+            f"{shortened([*map(printable, absent)])}; relative paths start at the manifest's folder"
+        )
+    found = [file for file in files if file is not None]
+    turned = sum("\\" in name and "\\" not in str(file) for name, file in zip(names, found, strict=True))
+    completed = sum(
+        file.suffix != "" and not name.endswith(file.suffix) for name, file in zip(names, found, strict=True)
+    )
+    remarks += [f"{turned} paths of {called} have backslashes; they were read as slashes"] * (turned > 0)
+    remarks += [f"{completed} names of {called} have no ending; the images' was added"] * (completed > 0)
+    return tuple(found), remarks
+
+
+def _at(folder: Path, name: str) -> Path | None:
+    """The file of this name: as it stands, with slashes for backslashes, in another Unicode form (a Mac's), or with the
+    ending of an image."""
+    slashed = name.replace("\\", "/")
+    for written in dict.fromkeys((name, slashed, normalize("NFC", slashed), normalize("NFD", slashed))):
+        if _is_file(folder / written):
+            return folder / written
+        if not is_image_name(written):
+            for ending in ENDINGS:
+                if _is_file(folder / (written + ending)):
+                    return folder / (written + ending)
+    return None
+
+
+def _folder_of(folder: Path, names: Sequence[str], part: str | None = None) -> Path | None:
+    """The folder with all of these files: this one, or one in it, where only one has them or is called after `part`."""
+    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)]
+    if all(_at(folder, name) for name in names):
+        return folder
+    whole = [path for path in folders if all(_at(path, name) for name in names)]
+    alike = [path for path in whole if part_of(path.name) == part] if len(whole) > 1 and part else whole
+    return alike[0] if len(alike) == 1 else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+# --- telling -------------------------------------------------------------------------------------------------------
+
+
+def _told(called: str, cells: Cells, found: Columns) -> str:
+    roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
+    used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
+    others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
+    return f"{called}: {used}" + (f"; passed over: {shortened(others)}" if others else "")
+
+
+def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:
+    grouped = all(listing.groups is not None for listing, _ in listings)
+    if len(listings) == 1:
+        return replace(listings[0][0], problems=tuple(problems))
+    return Listing(
+        files=tuple(file for listing, _ in listings for file in listing.files),
+        names=tuple(name for listing, _ in listings for name in listing.names),
+        labels=tuple(label for listing, _ in listings for label in listing.labels),
+        groups=tuple(group for listing, _ in listings for group in listing.groups or ()) if grouped else None,
+        split=tuple(part or "" for listing, part in listings for _ in listing.files),
+        problems=tuple(problems),
+        remarks=tuple(remark for listing, _ in listings for remark in listing.remarks),
+    )
