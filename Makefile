@@ -8,7 +8,7 @@ PARTS  ?= auto
 # the code of this folder, also in an environment that another clone has set up
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check wheel clean
+.PHONY: setup demo test check lint types wheel clean
 
 setup: $(STAMP)
 
@@ -24,13 +24,24 @@ $(STAMP):
 demo: $(STAMP)
 	$(RUN)/python -m zansa demo
 
-test: $(STAMP) check wheel
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --cov --cov-report=term:skip-covered --cov-fail-under=90
+# whole files to each process, the slowest files first (tests/conftest.py); types and wheel, which use one core each for
+# some seconds, are looked at meanwhile and told of at the end
+test: $(STAMP) lint
+	@told=$$(mktemp); \
+	$(MAKE) --no-print-directory --keep-going types wheel > $$told 2>&1 & beside=$$!; \
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --dist loadfile --no-loadscope-reorder \
+	  --cov --cov-report=term:skip-covered --cov-fail-under=90; tests=$$?; \
+	wait $$beside; others=$$?; cat $$told; rm $$told; [ $$tests -eq 0 ] && [ $$others -eq 0 ]
 
-check: $(STAMP)
+check: lint types
+
+lint: $(STAMP)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/mypy
+
+# what mypy has learned of torch and the others stays beside them, for the next clone too
+types: $(STAMP)
+	$(RUN)/mypy --cache-dir $(VENV)/.mypy_cache
 
 # the built wheel, not the source tree, answers from an environment of its own
 wheel: $(STAMP)

@@ -52,6 +52,14 @@ def small_net(kind: str, step: str = "plain", norm: str = "batch", dims: int = 2
     )
 
 
+def one_stage(kind: str, step: Step, blocks: int, width: int = 4, branch: str = "preact_basic",
+              norm: str = "batch") -> Net:  # fmt: skip
+    block = a_block(branch, kind, width)
+    return Net(input=Input(channels=2, size=(8, 8)), stem=Stem(width=width, act=False),
+               stages=(Stage(width=width, step=step, blocks=(block,) * blocks),), head=Head(classes=3), norm=norm,
+               **({"group": 2} if norm == "group" else {}))  # fmt: skip
+
+
 def trained(module: torch.nn.Module, seed: int = 1) -> torch.nn.Module:
     """The module with weights, running statistics and scalars away from their special starting values, in float64."""
     generator = torch.Generator().manual_seed(seed)

@@ -260,6 +260,20 @@ def test_a_part_is_measured_once(warm):
     assert all(warm.parts[key] == time for key, time in known.items())
 
 
+def test_how_long_is_measured_is_the_askers_to_say(monkeypatch, tmp_path):
+    """Tables of other times are other tables."""
+    files = set()
+    for said, share in ((None, 1.0), ("", 1.0), ("1", 1.0), ("0.05", 0.05)):
+        monkeypatch.delenv(stopwatch.WATCH) if said is None else monkeypatch.setenv(stopwatch.WATCH, said)
+        assert stopwatch.watch() == share
+        files.add(timing._file(tmp_path))
+    assert len(files) == 2
+    for nonsense in ("0", "-1", "nan", "inf", "quick"):
+        monkeypatch.setenv(stopwatch.WATCH, nonsense)
+        with pytest.raises(ValueError, match=f"ZANSA_WATCH='{nonsense}' is no share of the usual measuring time"):
+            timer(tmp_path)
+
+
 def test_parts_that_compute_alike_share_a_name():
     keys = timing._keys(a_net(16, 3))
     assert list(keys) == ["stem", "stages.0.0", "stages.0.1", "stages.0.2", "stages.1.0", "head"]

@@ -1,4 +1,4 @@
-"""The command line as people use it: real processes, real files, real kills."""
+"""The command line as people use it: real files, real kills, and a real start of every verb."""
 
 import csv
 import io
@@ -9,59 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import SHORT, STEADY, begin, fill, killed, process, refused, zansa
 from PIL import Image
 from safetensors.numpy import load_file
 
-from zansa.cli import run_command
 from zansa.learn.data.synthetic import surfaces
-
-STEADY = ["--precision", "float32", "--layout", "channels_first"]  # nothing is left to the stopwatch
-SHORT = ["--epochs", "2", "--batch", "16", *STEADY]
-
-
-def zansa(*words: object, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | settings
-    command = [sys.executable, "-m", "zansa", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
-
-
-def refused(*words: object) -> str:
-    """The message of a refused command: exit code 2, no traceback, nothing on standard output. It runs in this process,
-    since a start takes seconds; see test_a_refusal_of_a_real_process."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
-    before = signal.getsignal(signal.SIGTERM)
-    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["zansa", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            run_command()
-    signal.signal(signal.SIGTERM, before)
-    told, message = (stream.buffer.getvalue().decode() for stream in (out, err))
-    assert end.value.code == 2, told + message
-    assert "Traceback" not in message
-    assert told == ""
-    return message
 
 
 def test_a_refusal_of_a_real_process():
-    result = zansa("train", "", "--rate", "-1")
+    result = process("train", "", "--rate", "-1")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == refused("train", "", "--rate", "-1")
-
-
-def fill(folder: Path, count: int = 90, size: int = 24) -> Path:
-    """A folder per class of small synthetic surfaces."""
-    made = surfaces(count, seed=1, size=size, good=0.5)
-    for i, (image, label) in enumerate(zip(made.images, made.labels, strict=True)):
-        place = folder / ("good" if made.classes[label] == "good" else "bad")
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[..., 0]).save(place / f"{i:04}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +35,7 @@ def images(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(images, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    result = zansa("train", images, "--out", out, "--name", "first", *SHORT)
+    result = process("train", images, "--out", out, "--name", "first", *SHORT)
     assert result.returncode == 0, result.stderr
     return out / "first", result
 
@@ -151,7 +114,7 @@ def test_a_process_waits_for_what_it_must():
 def test_predictions_of_the_exported_file_are_those_of_the_run(run, images):
     path, _ = run
     told = {row["image"]: row for row in csv.DictReader((path / "predictions.csv").read_text().splitlines())}
-    result = zansa("predict", path / "model.onnx", images)
+    result = process("predict", path / "model.onnx", images)
     assert result.returncode == 0, result.stderr
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert len(rows) == sum(len(list(folder.iterdir())) for folder in images.iterdir())
@@ -181,18 +144,18 @@ def test_evaluate_gives_the_same_figures_from_both_files(run, images):
     found = [json.loads(zansa("evaluate", model, images, "--json").stdout) for model in (path, path / "model.onnx")]
     assert found[0]["confusion"] == found[1]["confusion"]
     assert found[0]["inspection"]["detection"] == found[1]["inspection"]["detection"]
-    shown = zansa("evaluate", path, images).stdout
+    shown = process("evaluate", path, images).stdout
     assert "defects found" in shown
     assert "CI" in shown
 
 
 def test_export_again_and_report_again(run, images, tmp_path):
     path, _ = run
-    result = zansa("export", path, images, "--out", tmp_path / "again.onnx")
+    result = process("export", path, images, "--out", tmp_path / "again.onnx")
     assert result.returncode == 0, result.stderr
     assert "largest difference" in result.stdout
     assert (tmp_path / "again.onnx").read_bytes()[:100]
-    result = zansa("report", path)
+    result = process("report", path)
     assert result.stdout.strip() == str(path / "report.html")
 
 
@@ -216,18 +179,11 @@ def test_options_from_a_file(images, tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
     words = ["train", str(images), "--out", str(tmp_path), "--epochs", "6", "--batch", "16", *STEADY]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    assert zansa(*words, "--name", "whole").returncode == 0
-    command = [sys.executable, "-m", "zansa", *words, "--name", "broken"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "broken" / "checkpoint.pt").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process(*words, "--name", "whole").returncode == 0
+    killed(tmp_path / "broken" / "checkpoint.pt", *words, "--name", "broken")
     assert not (tmp_path / "broken" / "metrics.json").exists()
     assert "broken" in zansa("report", tmp_path / "broken").stdout  # the report of an unfinished run
-    result = zansa("resume", tmp_path / "broken")
+    result = process("resume", tmp_path / "broken")
     assert result.returncode == 0, result.stderr
     assert "resumed at step" in result.stderr
     whole, broken = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "broken"))
@@ -239,16 +195,13 @@ def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
 
 def test_a_failed_resume_keeps_everything(images, tmp_path):
     words = ["train", str(images), "--out", str(tmp_path), "--epochs", "5000", *SHORT[2:], "--name", "run"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zansa", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    training = begin(*words)
     while not (tmp_path / "run" / "checkpoint.pt").exists():
-        assert process.poll() is None
+        assert training.poll() is None
         time.sleep(0.02)
     assert "another process is working on" in refused("resume", tmp_path / "run")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    training.send_signal(signal.SIGKILL)
+    training.wait()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"damaged")
     (tmp_path / "run" / "events.jsonl").write_text("")
     assert "delete it to begin anew" in refused("resume", tmp_path / "run")
@@ -258,19 +211,15 @@ def test_a_failed_resume_keeps_everything(images, tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_a_usable_run(images, tmp_path, how):
-    command = [sys.executable, "-m", "zansa", "train", str(images), "--out", str(tmp_path), "--name", "stopped",
-               "--epochs", "500", "--batch", "16", *STEADY]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    words = ["train", images, "--out", tmp_path, "--name", "stopped", "--epochs", "500", "--batch", "16", *STEADY]
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard
-    )
+    training = begin(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard)
     while not (tmp_path / "stopped" / "checkpoint.pt").exists():
-        assert process.poll() is None
+        assert training.poll() is None
         time.sleep(0.05)
-    process.send_signal(how)
-    _, errors = process.communicate()
-    assert process.returncode == 130, errors
+    training.send_signal(how)
+    _, errors = training.communicate()
+    assert training.returncode == 130, errors
     assert b"zansa resume" in errors
     metrics = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert "test" not in metrics  # the test part is read once, at the end of the whole training
@@ -393,18 +342,18 @@ def test_divergence(images, tmp_path):
 
 
 def test_the_catalogue():
-    listed = zansa("zoo")
+    listed = process("zoo")
     assert "cifar_resnet110" in listed.stdout
     assert len(json.loads(zansa("zoo", "--json").stdout)) >= 15
     assert "stage 3 width 2048" in zansa("zoo", "resnet50").stdout
     found = json.loads(zansa("cost", "resnet50", "--batch", "8", "--json").stdout)
     assert (found["params"], found["batch"]) == (25_557_032, 8)
-    assert "multiply-adds" in zansa("cost", "cifar_resnet20").stdout
+    assert "multiply-adds" in process("cost", "cifar_resnet20").stdout
     assert "known networks: resnet18" in refused("zoo", "vgg")
 
 
 def test_help_names_every_verb():
-    result = zansa("--help")
+    result = process("--help")
     for verb in ("demo", "train", "resume", "evaluate", "predict", "export", "report", "zoo", "cost"):
         assert verb in result.stdout
     assert zansa().returncode == 2

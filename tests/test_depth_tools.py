@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from laws import images_for, small_net, trained
-from test_mathematics import one_stage
+from laws import images_for, one_stage, small_net, trained
 
 from zansa.arch.spec import Step
 from zansa.nets.build import build

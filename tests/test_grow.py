@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from laws import small_net, trained
+from samples import a_set
 from sklearn.linear_model import LinearRegression
 from torch.nn import functional
 
@@ -25,10 +26,7 @@ from zansa.arch.cost import cost
 from zansa.arch.edits import Delete, Insert, Merge, Rekind, Remap, Widen, edit_from_dict
 from zansa.arch.lower import lower
 from zansa.arch.spec import Net
-from zansa.arch.use import Preprocess
-from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
-from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
 from zansa.learn.grow.growth import Growth, Schedule
 from zansa.learn.grow.moves import applied, candidates, cheapest, cheaply, enrich, evenly, lighten, rise
@@ -69,19 +67,6 @@ EXTENDED = {f"{name}-{extend.__name__}": (net, kind)
 
 def macs(net: Net) -> float:
     return float(cost(net).macs)
-
-
-def a_set(net: Net, count: int = 60):
-    """Samples of three classes that differ in brightness, normalised, and their parts."""
-    rng = np.random.default_rng(0)
-    labels, size, names = np.arange(count) % 3, net.input.size, tuple(map(str, range(count)))
-    images = rng.integers(0, 120, (count, *size, 2)) + 60 * labels.reshape(-1, *[1] * (len(size) + 1))
-    series = len(size) == 1
-    data = Dataset(images.astype(np.float32 if series else np.uint8), labels, ("a", "b", "c"),
-                   names, names, Preprocess(channels=2, size=size, depth=32 if series else 8),
-                   "signal" if series else "surface")  # fmt: skip
-    parts = Parts(*(np.sort(part) for part in np.split(rng.permutation(count), [count // 2, 3 * count // 4])))
-    return data.normalised(parts.train), parts
 
 
 def losses(module, data, index):

@@ -1,17 +1,13 @@
-"""`zansa grow` as people use it: real processes, real files, real kills."""
+"""`zansa grow` as people use it: real files, real kills, and a real start."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import STEADY, fill, killed, process, refused, zansa
 from safetensors.numpy import load_file
-from test_cli import STEADY, fill, refused, zansa
 
 from zansa.arch.apply import apply
 from zansa.arch.axes import remappable
@@ -38,7 +34,7 @@ def images(tmp_path_factory):
 def frontier(images, tmp_path_factory):
     """A growth to two budgets."""
     out = tmp_path_factory.mktemp("runs")
-    result = zansa("grow", images, "--budget", "macs=800k,1.6M", "--out", out, "--name", "grown", *SHORT)
+    result = process("grow", images, "--budget", "macs=800k,1.6M", "--out", out, "--name", "grown", *SHORT)
     assert result.returncode == 0, result.stderr
     return out, result
 
@@ -91,25 +87,15 @@ def test_a_growth_killed_three_times_goes_on_to_the_same_networks(images, fronti
     """In the race, behind a fork, and in the branch."""
     command = ["grow", str(images), "--budget", "macs=800k,1.6M", "--out", str(tmp_path), "--name", "grown", *SHORT]
     for place in ("grown/race", "grown-macs-800k/checkpoint.pt", "grown/report.html"):
-        process = subprocess.Popen([sys.executable, "-m", "zansa", *command], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, env=_environment())  # fmt: skip
-        while not (tmp_path / place).exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        killed(tmp_path / place, *command)
         command = ["resume", str(tmp_path / "grown")]
-    result = zansa(*command)
+    result = process(*command)
     assert result.returncode == 0, result.stderr
     for name in ("grown", "grown-macs-800k"):
         whole, broken = (load_file(out / name / "model.safetensors") for out in (frontier[0], tmp_path))
         assert whole.keys() == broken.keys()
         assert all(np.array_equal(whole[key], broken[key]) for key in whole)
         assert (frontier[0] / name / "edits.jsonl").read_text() == (tmp_path / name / "edits.jsonl").read_text()
-
-
-def _environment():
-    return os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def test_a_trained_network_is_brought_to_a_budget(images, frontier, tmp_path):

@@ -5,26 +5,17 @@ from itertools import pairwise
 
 import pytest
 import torch
-from laws import a_block, images_for, small_net, trained
+from laws import a_block, images_for, one_stage, small_net, trained
 from torch import nn
 
 from zansa.arch import zoo
 from zansa.arch.apply import apply, inexact
 from zansa.arch.edits import Insert, Mix
 from zansa.arch.lower import lower
-from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
+from zansa.arch.spec import Block, Head, Net, Stage, Step
 from zansa.nets.build import build
 from zansa.nets.start import initialise
 from zansa.nets.transfer import transfer
-
-
-def one_stage(kind: str, step: Step, blocks: int, width: int = 4, branch: str = "preact_basic",
-              norm: str = "batch") -> Net:  # fmt: skip
-    block = a_block(branch, kind, width)
-    return Net(input=Input(channels=2, size=(8, 8)), stem=Stem(width=width, act=False),
-               stages=(Stage(width=width, step=step, blocks=(block,) * blocks),), head=Head(classes=3), norm=norm,
-               **({"group": 2} if norm == "group" else {}))  # fmt: skip
-
 
 # ---- merge-and-run (Zhao et al. 2017) --------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from test_train import RECIPE, bars
+from samples import RECIPE, bars
 
 from zansa.arch.apply import apply
 from zansa.arch.cost import cost

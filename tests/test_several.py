@@ -2,17 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command import STEADY, fill, zansa
 from laws import small_net
 from safetensors.numpy import load_file
-from test_cli import STEADY, fill, zansa
-from test_grow import a_set
+from samples import a_set
 
 from zansa.learn import several
 from zansa.learn.data.augment import Augment
@@ -25,8 +27,9 @@ SHORT = ["--epochs", "7", "--batch", "16", "--device", "cpu", *STEADY]
 PLAIN = """
 import sys
 import torch
+from command import STEADY, fill, zansa
 from laws import small_net
-from test_grow import a_set
+from samples import a_set
 from zansa.learn import several
 from zansa.learn.recipe import Recipe
 from zansa.learn.train import helping, training
@@ -60,6 +63,14 @@ def together(*words, count=2, **more):
 def run(*words, **more):
     command, settings = together(*words, **more)
     return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+
+
+def family(pid):
+    """A process and those that it has started, and they."""
+    yield pid
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            yield from family(int(child))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +127,8 @@ def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
     while not (tmp_path / "grown-macs-800k" / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)
-    subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)], check=True)  # every one of them has it in its command line
+    for each in [*family(process.pid)]:
+        os.kill(each, signal.SIGKILL)
     process.wait()
     result = run("-m", "zansa", "resume", tmp_path / "grown")
     assert result.returncode == 0, result.stderr

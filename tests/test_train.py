@@ -11,49 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from samples import NET, RECIPE, ready
 from torch.nn import functional
 
-from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.learn.data.dataset import from_arrays
-from zansa.learn.data.splits import split
 from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities, to_tensor
-from zansa.learn.recipe import Augment, Recipe
+from zansa.learn.recipe import Recipe
 from zansa.learn.state import State, make_optimizer
 from zansa.learn.train import fit, training, warmup_cosine
 from zansa.nets.build import build
-
-NET = Net(
-    input=Input(channels=1, size=(12, 12)),
-    stem=Stem(width=8),
-    stages=(
-        Stage(width=8, blocks=(Block(kind="basic", hidden=(8,)),)),
-        Stage(width=16, stride=2, shortcut="project", blocks=(Block(kind="basic", hidden=(16,)),)),
-    ),
-    head=Head(classes=3),
-)
-RECIPE = Recipe(epochs=4, batch=16, rate=0.1, augment=Augment(shift=0.1), precision="float32", layout="channels_first")
-
-
-def bars(count: int = 240, seed: int = 0):
-    """Noise with a bar: lying, standing or none, unequally often."""
-    rng = np.random.default_rng(seed)
-    labels = rng.choice(3, count, p=[0.2, 0.3, 0.5])
-    images = rng.normal(100, 15, (count, 12, 12, 1))
-    for image, label in zip(images, labels, strict=True):
-        at = rng.integers(3, 9)
-        if label == 0:
-            image[at] += 60
-        elif label == 1:
-            image[:, at] += 60
-    names = np.array(["lying", "standing", "none"])
-    return from_arrays(np.clip(images, 0, 255).astype(np.uint8), names[labels])
-
-
-def ready(seed: int = 0):
-    data = bars(seed=seed)
-    parts = split(data, seed=0)
-    return data.normalised(parts.train), parts
 
 
 def test_the_schedule_rises_to_one_and_falls_to_zero():
@@ -110,7 +77,7 @@ CHILD = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_train import NET, RECIPE, ready
+from samples import NET, RECIPE, ready
 from zansa.learn.train import training
 from zansa.nets.build import build
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from laws import small_net, trained
 from PIL import Image
-from test_train import NET, RECIPE, ready
+from samples import NET, RECIPE, ready
 
 from zansa.jobs.adapt import adapt
 from zansa.jobs.evaluate import evaluate

@@ -9,6 +9,7 @@ large and scattered, small networks take up to a quarter longer and the referenc
 
 import atexit
 import json
+import math
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from .twin import NUMBERS, twin
 PROFILED = 20  # runs of a network for its parts
 TURN, TURNS, SECONDS = 10, 9, 2.0  # runs in a turn; how many turns at least, and for how long
 GLANCES, GLANCE, PAUSE = 8, 0.25, 0.5  # how often the reference is watched for its usual time; seconds of each, between
+WATCH = "ZANSA_WATCH"  # the environment variable for `watch`
 EVENT = "_kernel_time"  # the end of a node's name in onnxruntime's profile
 
 
@@ -54,6 +56,16 @@ def pace() -> float:
     return microseconds
 
 
+def watch() -> float:
+    """How long is measured, as a share of the usual seconds: what ZANSA_WATCH says, else 1. Less is sooner known and
+    less exact."""
+    text = os.environ.get(WATCH) or "1"
+    with suppress(ValueError):
+        if 0 < (share := float(text)) < math.inf:
+            return share
+    raise ValueError(f"{WATCH}={text!r} is no share of the usual measuring time; give a number above 0, such as 0.1")
+
+
 def reference() -> Net:
     """The reference network, of the shape that grown networks have: thin layers on large maps, wide ones on small.
     Other work on the machine slows such networks alike; blocks of one width it slows by up to a sixth more."""
@@ -75,7 +87,7 @@ def _asked(task: str, model: bytes = b"", size: Sequence[int] = ()) -> Any:
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
-    order, answer = {"task": task, "bytes": len(model), "size": list(size)}, b""
+    order, answer = {"task": task, "bytes": len(model), "size": list(size), "watch": watch()}, b""
     try:
         with suppress(OSError):
             process.stdin.write(json.dumps(order).encode() + b"\n" + model)
@@ -119,21 +131,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def serve() -> None:
     """Answer one order after the other: a line of JSON, then the model; answers are lines of JSON."""
-    tasks: dict[str, Callable[[bytes, Sequence[int]], Any]] = {
-        "multiple": _multiple, "nodes": lambda model, _: _nodes(model), "pace": lambda *_: _pace(),
-    }  # fmt: skip
+    tasks: dict[str, Callable[[bytes, dict[str, Any]], Any]] = {
+        "multiple": lambda model, order: _multiple(model, order["size"], order["watch"]),
+        "nodes": lambda model, _: _nodes(model),
+        "pace": lambda _, order: _pace(order["watch"]),
+    }
     while line := sys.stdin.buffer.readline():
         order = json.loads(line)
         model = sys.stdin.buffer.read(order["bytes"])
         try:
-            found = {"answer": tasks[order["task"]](model, order["size"])}
+            found = {"answer": tasks[order["task"]](model, order)}
         except Exception as error:
             found = {"fault": str(error)}
         print(json.dumps(found), flush=True)
 
 
-def _multiple(model: bytes, size: Sequence[int]) -> float:
-    session, multiples, end = _session(model), list[float](), time.perf_counter() + SECONDS
+def _multiple(model: bytes, size: Sequence[int], share: float) -> float:
+    session, multiples, end = _session(model), list[float](), time.perf_counter() + share * SECONDS
     while len(multiples) < TURNS or time.perf_counter() < end:
         multiples.append(_low(_seconds(session, size, TURN)) / _reference())
     return median(multiples)
@@ -153,14 +167,14 @@ def _nodes(model: bytes) -> dict[str, float]:
     return {name: _low(durations) / now for name, durations in times.items()}
 
 
-def _pace() -> float:
+def _pace(share: float) -> float:
     glances = list[float]()
     for _ in range(GLANCES):
-        seconds, end = list[float](), time.perf_counter() + GLANCE
+        seconds, end = list[float](), time.perf_counter() + share * GLANCE
         while time.perf_counter() < end:
             seconds.append(_reference())
         glances.append(median(seconds))
-        time.sleep(PAUSE)
+        time.sleep(share * PAUSE)
     return 1e6 * _low(glances)
 
 

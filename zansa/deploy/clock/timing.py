@@ -108,9 +108,9 @@ class Timer:
 
 
 def timer(folder: str | Path, preprocess: Preprocess | None = None) -> Timer:
-    """This machine's timer, with what an earlier one has kept in the folder. `preprocess` says what an exported file
-    does before its network, which takes its time too."""
-    file = Path(folder) / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
+    """This machine's timer, with what an earlier one has kept in the folder. `preprocess`: what an exported file does
+    before its network, which takes its time too."""
+    file = _file(Path(folder))
     parts = _kept(file)
     if not {RUN, WATCHED, REFERENCE} <= parts.keys():
         parts[RUN], parts[REFERENCE] = _whole(onnx.parser.parse_model(NOTHING)), stopwatch.pace()
@@ -198,9 +198,18 @@ def _whole(model: onnx.ModelProto, size: Sequence[int] = ()) -> float:
 # --- the table's file ------------------------------------------------------------------------------------------------
 
 
-@cache
+def _file(folder: Path) -> Path:
+    return folder / f"latency-{_digest(json.dumps(_machine()).encode())}.json"
+
+
 def _machine() -> dict[str, Any]:
-    """What times depend on."""
+    """What times depend on. A table that was measured for another time than usual has a file of its own."""
+    share = stopwatch.watch()
+    return _device() | ({} if share == 1 else {"watch": share})
+
+
+@cache
+def _device() -> dict[str, Any]:
     return {"format": FORMAT, "cpu": environment()["cpu"], "onnxruntime": onnxruntime.__version__, "threads": 1}
 
 
