@@ -1,6 +1,7 @@
 """Here the data come in: they are read, split and normalised, and the caller is told what is wrong with them."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..learn.recipe import Recipe
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from .request import Request, Tell
 
+DIGEST_OF = "pixels"  # by what images are known again when a run goes on
 PARITY_IMAGES = 64  # validation samples that the exported file must answer as the network does
 
 
@@ -73,9 +75,13 @@ def no_line(data: Dataset) -> Event | None:
     return event("warning" if inspected else "note", text=text)
 
 
-def data_digest(data: Dataset, parts: Parts) -> str:
-    """One SHA-256 over samples, labels and parts."""
-    digest = hashlib.sha256("".join(data.digests).encode())
+def data_digest(data: Dataset, parts: Parts, of: str = DIGEST_OF) -> str:
+    """One SHA-256 over samples, labels and parts. `of` is "pixels", or "files" in runs of older versions, which knew
+    images by the bytes of their files."""
+    digests: Iterable[str] = data.digests
+    if of == "files" and data.files:
+        digests = (hashlib.sha256(file.read_bytes()).hexdigest() for file in data.files)
+    digest = hashlib.sha256("".join(digests).encode())
     for values in (data.labels, parts.train, parts.val, parts.test):
         digest.update(values.tobytes())
     return digest.hexdigest()

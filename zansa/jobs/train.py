@@ -95,7 +95,8 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
     changed since."""
     data, parts = door(request, tell)
     several.broadcast_order("the data are there")
-    if data_digest(data, parts) != run.read_json("data.json")["digest"]:
+    begun_with = run.read_json("data.json")
+    if data_digest(data, parts, begun_with.get("digest_of", "files")) != begun_with["digest"]:
         raise ValueError(
             f"the {data.preprocess.noun}s of {request.source} have changed since {run.path} began; train anew"
         )

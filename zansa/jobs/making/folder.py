@@ -13,7 +13,7 @@ from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...record import Run
 from ...runs import branches_of, model_file
-from ..door import data_digest
+from ..door import DIGEST_OF, data_digest
 from ..request import learned_weights
 from .job import Job
 
@@ -74,6 +74,7 @@ def describe(job: Job) -> dict[str, Any]:
         "groups": None if data.groups is None else len(set(data.groups)),
         "split": by_group if data.split is None else "given",
         "digest": data_digest(data, parts),
+        "digest_of": DIGEST_OF,
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
     }
 
