@@ -56,8 +56,18 @@ Cell = dict[str, Any]
 def recipe(epochs: int, seed: int, device: str) -> Recipe:
     """One recipe for all: the augmentation and decay of the paper (on weights alone), batches of 128, a cosine."""
     crop = Augment(flip_x=True, shift=0.125)
-    return Recipe(epochs=epochs, batch=128, rate=0.1, decay=1e-4, smoothing=0.0, balance="none", patience=0.0,
-                  augment=crop, device=device, seed=seed)  # fmt: skip
+    return Recipe(
+        epochs=epochs,
+        batch=128,
+        rate=0.1,
+        decay=1e-4,
+        smoothing=0.0,
+        balance="none",
+        patience=0.0,
+        augment=crop,
+        device=device,
+        seed=seed,
+    )
 
 
 def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs: int, device: str) -> Cell:
@@ -67,14 +77,27 @@ def cell(family: str, half: int, seed: int, data: Dataset, parts: Parts, epochs:
     for event in training(module, data, parts, recipe(epochs, seed, device)):
         if event["event"] == "epoch":
             events.append(event)
-            print(f"{family} L={half} seed {seed}: epoch {event['epoch']}, loss {event['loss']:.3f}, validation "
-                  f"{event['val_accuracy']:.3f}", flush=True)  # fmt: skip
+            print(
+                f"{family} L={half} seed {seed}: epoch {event['epoch']}, loss {event['loss']:.3f}, validation "
+                f"{event['val_accuracy']:.3f}",
+                flush=True,
+            )
     seconds = time.perf_counter() - began
     module.to(choose_device(device))
     metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes)
-    return {"family": family, "half": half, "seed": seed, "error": 1 - metrics["accuracy"]["value"],
-            "loss": events[-1]["loss"], "seconds": seconds, "epochs": epochs, "images": len(parts.train),
-            "test_images": metrics["count"], "device": device, "environment": environment()}  # fmt: skip
+    return {
+        "family": family,
+        "half": half,
+        "seed": seed,
+        "error": 1 - metrics["accuracy"]["value"],
+        "loss": events[-1]["loss"],
+        "seconds": seconds,
+        "epochs": epochs,
+        "images": len(parts.train),
+        "test_images": metrics["count"],
+        "device": device,
+        "environment": environment(),
+    }
 
 
 @cache

@@ -45,8 +45,17 @@ WAYS: dict[str, Any] = {
 
 def recipe(epochs: int, batch: int, seed: int, rate: float, tuning: Tuning | None) -> Recipe:
     crop = Augment(flip_x=True, shift=0.125)
-    return Recipe(epochs=epochs, batch=batch, rate=rate, balance="none", patience=0.0, augment=crop, seed=seed,
-                  device="cpu", tuning=tuning or Tuning())  # fmt: skip
+    return Recipe(
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
+        balance="none",
+        patience=0.0,
+        augment=crop,
+        seed=seed,
+        device="cpu",
+        tuning=tuning or Tuning(),
+    )
 
 
 def halves(data: Dataset, parts: Parts) -> tuple[Dataset, Parts, Dataset, Parts]:

@@ -29,9 +29,27 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-NEEDED = ("torch", "torchvision", "numpy", "scipy", "sklearn", "PIL", "pydantic", "typer", "rich", "safetensors",
-          "jinja2", "matplotlib", "onnx", "onnxscript", "onnxruntime", "pyarrow", "yaml", "pytest",
-          "hypothesis")  # fmt: skip
+NEEDED = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "PIL",
+    "pydantic",
+    "typer",
+    "rich",
+    "safetensors",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "pyarrow",
+    "yaml",
+    "pytest",
+    "hypothesis",
+)
 if absent := [name for name in NEEDED if find_spec(name) is None]:
     sys.exit(f"Python packages are missing: {' '.join(absent)}; install them, or name their folder in PYTHONPATH")
 
@@ -107,18 +125,30 @@ def trainings(out: Path, settings: Settings) -> Iterator[Row]:
         yield {"compared": "whole and resumed", "deterministic": strict, "bits equal": same(whole, resumed)}
     _, others, there = trained(data, parts, "cpu", epochs)
     first = max(abs(a / b - 1) for a, b in zip(losses[:5], others[:5], strict=True))
-    yield {"compared": f"{settings.device} and cpu", "first five losses differ by": f"{first:.1e}",
-           "validation accuracy": f"{figures['val_accuracy']:.4f}; {there['val_accuracy']:.4f}",
-           "validation loss": f"{figures['val_loss']:.4f}; {there['val_loss']:.4f}"}  # fmt: skip
+    yield {
+        "compared": f"{settings.device} and cpu",
+        "first five losses differ by": f"{first:.1e}",
+        "validation accuracy": f"{figures['val_accuracy']:.4f}; {there['val_accuracy']:.4f}",
+        "validation loss": f"{figures['val_loss']:.4f}; {there['val_loss']:.4f}",
+    }
     assert first < 0.02, f"the losses of the first steps differ by {first:.2%}"
 
 
-def trained(data: Dataset, parts: Parts, device: str, epochs: int,
-            stopped: Path | None = None) -> tuple[nn.Module, list[float], Row]:  # fmt: skip
+def trained(
+    data: Dataset, parts: Parts, device: str, epochs: int, stopped: Path | None = None
+) -> tuple[nn.Module, list[float], Row]:
     """The module, the running loss of each step and the figures of the last epoch. With a file for its state, the
     training is stopped halfway, and another one goes on from the file."""
-    recipe = Recipe(epochs=epochs, batch=32, precision="float32", layout="channels_first", device=device, checkpoint=0,
-                    keep="last", augment=defaults("surface"))  # fmt: skip
+    recipe = Recipe(
+        epochs=epochs,
+        batch=32,
+        precision="float32",
+        layout="channels_first",
+        device=device,
+        checkpoint=0,
+        keep="last",
+        augment=defaults("surface"),
+    )
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     losses: list[float] = []
     figures: Row = {}
@@ -183,9 +213,13 @@ def epochs_of(run: Path) -> int:
 def told_of(run: Path, device: str) -> Row:
     """What a run says of itself."""
     metrics = json.loads((run / "metrics.json").read_text())
-    return {"run": run.name, "device": device, "multiply-adds": metrics["cost"]["macs"],
-            "balanced accuracy": f"{metrics['test']['balanced_accuracy']['value']:.4f}",
-            "seconds": metrics["training"]["seconds"]}  # fmt: skip
+    return {
+        "run": run.name,
+        "device": device,
+        "multiply-adds": metrics["cost"]["macs"],
+        "balanced accuracy": f"{metrics['test']['balanced_accuracy']['value']:.4f}",
+        "seconds": metrics["training"]["seconds"],
+    }
 
 
 # ---- speed ------------------------------------------------------------------------------------------------------
@@ -273,8 +307,24 @@ def frontier(out: Path, settings: Settings) -> Iterator[Row]:
     """grow.py on CIFAR-10: `zansa grow` against ResNet-20 of the same price and compute."""
     budget, length = ("macs=2M", "1") if settings.short else ("macs=30M,60M", "4")
     images, data = "100" if settings.short else "20000", f"cifar10={cifar(out, settings)}"
-    yield from script("grow.py", out, settings, "--data", data, "--budget", budget, "--images", images,
-                      "--epochs", length, "--methods", "zansa", "uniform", "--seeds", "0")  # fmt: skip
+    yield from script(
+        "grow.py",
+        out,
+        settings,
+        "--data",
+        data,
+        "--budget",
+        budget,
+        "--images",
+        images,
+        "--epochs",
+        length,
+        "--methods",
+        "zansa",
+        "uniform",
+        "--seeds",
+        "0",
+    )
 
 
 def kin(out: Path, settings: Settings) -> Iterator[Row]:
@@ -286,8 +336,10 @@ def kin(out: Path, settings: Settings) -> Iterator[Row]:
 def script(name: str, out: Path, settings: Settings, *words: str) -> Iterator[Row]:
     """The cells of another benchmark, each as soon as it is there."""
     keys = ("limit", "method", "family", "half", "macs", "accuracy", "error", "epochs", "images", "seconds")
-    process = subprocess.Popen([sys.executable, f"{ROOT}/benchmarks/{name}", str(out), *words, "--device",
-                                settings.device], stdout=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, f"{ROOT}/benchmarks/{name}", str(out), *words, "--device", settings.device],
+        stdout=subprocess.DEVNULL,
+    )
     told, ended = 0, False
     while not ended:
         ended = process.poll() is not None
@@ -317,7 +369,7 @@ PARTS = {
     # here: one longer-trained candidate of drawn beginnings, once there are such
     "frontier": Part(frontier, 140, "CIFAR-10 at 30 M and 60 M multiply-adds, short"),
     "families": Part(kin, 75, "CIFAR-10, networks of as many parameters, short"),
-}  # fmt: skip
+}
 
 
 # ---- running them -----------------------------------------------------------------------------------------------
@@ -341,9 +393,15 @@ def watched(name: str, out: Path, settings: Settings, seconds: float) -> Row:
         finally:
             stop(process)
     said = (folder / "log.txt").read_text().strip().splitlines()
-    return {"part": name, "state": state, "seconds": round(time.monotonic() - began, 1), "allowed": round(seconds),
-            "rows": Run(folder).lines("rows.jsonl"), "said": said[-1:] if state != "done" else [],
-            "settings": asdict(settings)}  # fmt: skip
+    return {
+        "part": name,
+        "state": state,
+        "seconds": round(time.monotonic() - began, 1),
+        "allowed": round(seconds),
+        "rows": Run(folder).lines("rows.jsonl"),
+        "said": said[-1:] if state != "done" else [],
+        "settings": asdict(settings),
+    }
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -379,8 +437,15 @@ def benchmark(out: Path, settings: Settings, names: list[str], limit: float) -> 
         if name in found and (found[name]["state"], found[name]["settings"]) == ("done", asdict(settings)):
             continue
         seconds = min(PARTS[name].seconds * limit / LIMIT, ends - time.monotonic())
-        nothing = {"part": name, "state": "no time left", "seconds": 0, "allowed": 0, "rows": [], "said": [],
-                   "settings": asdict(settings)}  # fmt: skip
+        nothing = {
+            "part": name,
+            "state": "no time left",
+            "seconds": 0,
+            "allowed": 0,
+            "rows": [],
+            "said": [],
+            "settings": asdict(settings),
+        }
         found[name] = watched(name, out, settings, seconds) if seconds > 5 else nothing
         record.append("parts.jsonl", found[name])
         record.write_bytes("table.md", table(list(found.values())).encode())

@@ -176,8 +176,16 @@ def grown(task: Task, ledger: Ledger, by_lot: bool = False) -> Network:
         return [field[int(np.random.default_rng([task.recipe.seed, 0]).integers(len(field)))]]
 
     with TemporaryDirectory() as folder:
-        events = growing(module, task.data, task.parts, task.recipe, growth, Path(folder),
-                         pick=drawn if by_lot else list, around=around)  # fmt: skip
+        events = growing(
+            module,
+            task.data,
+            task.parts,
+            task.recipe,
+            growth,
+            Path(folder),
+            pick=drawn if by_lot else list,
+            around=around,
+        )
         return counted(events, module, task, task.recipe, ledger)
 
 
@@ -200,8 +208,15 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
     return module
 
 
-def cells(task: Task, full: tuple[Dataset, Parts], request: TrainRequest, methods: list[str], told: Cell,
-          done: dict[str, Cell], found: Net | None) -> Any:  # fmt: skip
+def cells(
+    task: Task,
+    full: tuple[Dataset, Parts],
+    request: TrainRequest,
+    methods: list[str],
+    told: Cell,
+    done: dict[str, Cell],
+    found: Net | None,
+) -> Any:
     """Every method that is not done yet, each with its test figures."""
     compute, decided = (done["zansa"][key] if "zansa" in done else 0.0 for key in ("compute", "decided"))
     for method in METHODS:
@@ -231,10 +246,17 @@ def cells(task: Task, full: tuple[Dataset, Parts], request: TrainRequest, method
                 module = paid(task, ledger, seed_net(usual(task.data), macs, task.limit), compute)
             case _:
                 module = published(task, ledger, MENDED if method == "mended" else PUBLISHED)
-        yield told | {"method": method, "search": task.search(method), "net": module.net.to_json(None),
-                      "macs": cost(module.net).macs, "params": cost(module.net).params, "compute": ledger.spent,
-                      "decided": ledger.decided, "seconds": time.perf_counter() - began,
-                      **answers(module, *full, request)}  # fmt: skip
+        yield told | {
+            "method": method,
+            "search": task.search(method),
+            "net": module.net.to_json(None),
+            "macs": cost(module.net).macs,
+            "params": cost(module.net).params,
+            "compute": ledger.spent,
+            "decided": ledger.decided,
+            "seconds": time.perf_counter() - began,
+            **answers(module, *full, request),
+        }
 
 
 def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest) -> Cell:
@@ -246,31 +268,59 @@ def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest)
     metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
     seen = metrics["inspection"]
     return {
-        "accuracy": metrics["accuracy"]["value"], "balanced": metrics["balanced_accuracy"]["value"],
-        "roc_auc": seen["roc_auc"] if seen else None, "detection": seen["detection"]["value"] if seen else None,
-        "false_alarms": seen["false_alarms"]["value"] if seen else None, "test_images": metrics["count"],
-    }  # fmt: skip
+        "accuracy": metrics["accuracy"]["value"],
+        "balanced": metrics["balanced_accuracy"]["value"],
+        "roc_auc": seen["roc_auc"] if seen else None,
+        "detection": seen["detection"]["value"] if seen else None,
+        "false_alarms": seen["false_alarms"]["value"] if seen else None,
+        "test_images": metrics["count"],
+    }
 
 
 def table(measured: list[Cell]) -> str:
     """Markdown: one row for each data set, budget and method, and for each length of a method; ResBuilder's length is
     in its name."""
-    heads = ["data", "training images", "budget", "method", "epochs of zansa", "runs", "multiply-adds, M",
-             "parameters, k", "balanced accuracy, %", "accuracy, %", "ROC area", "compute to zansa's"]  # fmt: skip
+    heads = [
+        "data",
+        "training images",
+        "budget",
+        "method",
+        "epochs of zansa",
+        "runs",
+        "multiply-adds, M",
+        "parameters, k",
+        "balanced accuracy, %",
+        "accuracy, %",
+        "ROC area",
+        "compute to zansa's",
+    ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    form = {"macs": (1e-6, ".2f"), "params": (1e-3, ".0f"), "balanced": (100, ".2f"), "accuracy": (100, ".2f"),
-            "roc_auc": (1, ".4f")}  # fmt: skip
+    form = {
+        "macs": (1e-6, ".2f"),
+        "params": (1e-3, ".0f"),
+        "balanced": (100, ".2f"),
+        "accuracy": (100, ".2f"),
+        "roc_auc": (1, ".4f"),
+    }
     task = lambda c: (c["data"], c["limit"])  # noqa: E731
     epochs_of = lambda c: "–" if c["search"] else str(c["epochs"])  # noqa: E731
     place = lambda c: (*task(c), METHODS.index(c["method"]), c["search"], epochs_of(c))  # noqa: E731
     compute = {(*task(c), c["seed"]): c["compute"] for c in measured if c["method"] == "zansa"}
     for (data, limit, k, search, epochs), group in groupby(sorted(measured, key=place), key=place):
         runs = list(group)
-        shares = [run["compute"] / compute[*task(run), run["seed"]] for run in runs
-                  if (*task(run), run["seed"]) in compute]  # fmt: skip
+        shares = [
+            run["compute"] / compute[*task(run), run["seed"]] for run in runs if (*task(run), run["seed"]) in compute
+        ]
         images = spread([run["images"] for run in runs], 1, ".0f")
-        row = [data, images, f"{limit / 1e6:g}M", named(METHODS[k], search), epochs, len(runs),
-               *(spread([run[key] for run in runs], *f) for key, f in form.items())]  # fmt: skip
+        row = [
+            data,
+            images,
+            f"{limit / 1e6:g}M",
+            named(METHODS[k], search),
+            epochs,
+            len(runs),
+            *(spread([run[key] for run in runs], *f) for key, f in form.items()),
+        ]
         lines.append(f"| {' | '.join(map(str, [*row, spread(shares, 1, '.2f')]))} |")
     return "\n".join(lines)
 
@@ -329,13 +379,22 @@ def main() -> None:
             device = choose_device(given.device)
             recipe = choose_speed(fresh(usual(data), recipe).to(device), data, parts, recipe, device)
             for budget in parse(given.budget):
-                told = {"data": name.partition("=")[0], "limit": budget.limit, "seed": seed, "epochs": recipe.epochs,
-                        "images": len(parts.train), "environment": environment()}  # fmt: skip
+                told = {
+                    "data": name.partition("=")[0],
+                    "limit": budget.limit,
+                    "seed": seed,
+                    "epochs": recipe.epochs,
+                    "images": len(parts.train),
+                    "environment": environment(),
+                }
                 same = ("data", "limit", "seed", "epochs", "images")
                 final = given.final_epochs or recipe.epochs
                 task = Task(*sealed(data, parts), recipe, budget.limit, plain.epochs, runs, final)
-                done = {c["method"]: c for c in record.lines("cells.jsonl")
-                        if all(c[k] == told[k] for k in same) and c["search"] == task.search(c["method"])}  # fmt: skip
+                done = {
+                    c["method"]: c
+                    for c in record.lines("cells.jsonl")
+                    if all(c[k] == told[k] for k in same) and c["search"] == task.search(c["method"])
+                }
                 net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
                 for cell in cells(task, (data, parts), request, given.methods, told, done, net):
                     record.append("cells.jsonl", cell)

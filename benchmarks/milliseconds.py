@@ -47,8 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     runs = parser.parse_args().runs
-    print("| run | ms when grown | ms now, median (min–max) | off the budget | multiply-adds, M "
-          "| balanced accuracy, % | accuracy, % |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        "| run | ms when grown | ms now, median (min–max) | off the budget | multiply-adds, M "
+        "| balanced accuracy, % | accuracy, % |\n|---|---|---|---|---|---|---|"
+    )
     for run, times in zip(runs, timed(runs), strict=True):
         print(row(run, times))
 

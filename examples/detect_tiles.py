@@ -44,12 +44,23 @@ def make_detector(model: Path | None) -> FasterRCNN:
     network = zansa.load(model).module if model else zansa.build(default_net((SIZE, SIZE), 1, 2, "surface"))
     anchors = AnchorGenerator(tuple((2 * s, 3 * s) for s in STRIDES), ((0.4, 1.0, 2.5),) * len(STRIDES))
     return FasterRCNN(
-        Pyramid(Backbone(network), STRIDES, WIDTH), rpn_anchor_generator=anchors, min_size=SIZE, max_size=SIZE,
-        box_head=TwoMLPHead(WIDTH * 7 * 7, 128), box_predictor=FastRCNNPredictor(128, 2), image_mean=[0.5],
-        image_std=[0.25], rpn_pre_nms_top_n_train=500, rpn_pre_nms_top_n_test=300, rpn_post_nms_top_n_train=200,
-        rpn_post_nms_top_n_test=100, rpn_batch_size_per_image=128, box_batch_size_per_image=64,
-        box_detections_per_img=20, box_score_thresh=0.02,
-    )  # fmt: skip
+        Pyramid(Backbone(network), STRIDES, WIDTH),
+        rpn_anchor_generator=anchors,
+        min_size=SIZE,
+        max_size=SIZE,
+        box_head=TwoMLPHead(WIDTH * 7 * 7, 128),
+        box_predictor=FastRCNNPredictor(128, 2),
+        image_mean=[0.5],
+        image_std=[0.25],
+        rpn_pre_nms_top_n_train=500,
+        rpn_pre_nms_top_n_test=300,
+        rpn_post_nms_top_n_train=200,
+        rpn_post_nms_top_n_test=100,
+        rpn_batch_size_per_image=128,
+        box_batch_size_per_image=64,
+        box_detections_per_img=20,
+        box_score_thresh=0.02,
+    )
 
 
 def train(detector: FasterRCNN, images: Tensor, boxes: list[Tensor], fit: np.ndarray, epochs: int) -> None:
@@ -108,9 +119,11 @@ def report(groups: np.ndarray, answers: np.ndarray, boxes: list[Tensor]) -> None
     low, high = np.percentile(redrawn, [2.5, 97.5])
     value, shown = average_precision(hits, np.ones(len(hits)), each.sum()), answers[:, 0] >= SHOWN
     false, met = image[shown & (hits == 0)], int(hits[shown].sum())
-    print(f"average precision at IoU 0.5: {value:.3f} (95 % interval {low:.3f} to {high:.3f}): {each.sum()} boxes, "
-          f"{len(each)} images of {len(names)} tiles\nfrom score {SHOWN}: {met} boxes met; {len(false)} "
-          f"false answers, some on {len(set(false[each[false] == 0]))} of {(each == 0).sum()} sound ones")  # fmt: skip
+    print(
+        f"average precision at IoU 0.5: {value:.3f} (95 % interval {low:.3f} to {high:.3f}): {each.sum()} boxes, "
+        f"{len(each)} images of {len(names)} tiles\nfrom score {SHOWN}: {met} boxes met; {len(false)} "
+        f"false answers, some on {len(set(false[each[false] == 0]))} of {(each == 0).sum()} sound ones"
+    )
 
 
 def draw(levels: Tensor, boxes: list[Tensor], found: list[dict[str, Tensor]], path: Path) -> None:

@@ -105,13 +105,19 @@ def report(kinds: np.ndarray, groups: np.ndarray, marked: Tensor, masks: Tensor)
         draws = np.random.default_rng(0).integers(len(tiles), size=(2000, len(tiles)))  # whole tiles drawn anew
         redrawn = [iou_of(np.concatenate([tiles[tile] for tile in row])) for row in draws]
         bounds = np.percentile(redrawn, [2.5, 97.5], 0).T
-        mean, pooled = (f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
-                        for value, (low, high) in zip(iou_of(counts[chosen]), bounds, strict=True))  # fmt: skip
+        mean, pooled = (
+            f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+            for value, (low, high) in zip(iou_of(counts[chosen]), bounds, strict=True)
+        )
         both, either = counts[chosen].sum(0)
-        print(f"{kind:8} IoU {mean}, mean of {chosen.sum()} images of {len(tiles)} tiles\n"
-              f"{'':8}     {pooled} of all pixels, {both} of {either}")  # fmt: skip
-    print(f"something marked: {(alarm & has).sum()} of {has.sum()} defective images, "
-          f"{(alarm & ~has).sum()} of {(~has).sum()} sound ones")  # fmt: skip
+        print(
+            f"{kind:8} IoU {mean}, mean of {chosen.sum()} images of {len(tiles)} tiles\n"
+            f"{'':8}     {pooled} of all pixels, {both} of {either}"
+        )
+    print(
+        f"something marked: {(alarm & has).sum()} of {has.sum()} defective images, "
+        f"{(alarm & ~has).sum()} of {(~has).sum()} sound ones"
+    )
 
 
 def draw(images: Tensor, masks: Tensor, marked: Tensor, path: Path) -> None:

@@ -28,10 +28,22 @@ def another_block(net: Net, stage: int, mix: float | None = None) -> Block:
     return a_block(block.kind, net.stages[stage].step.kind, mix=mix)
 
 
-def small_net(kind: str, step: str = "plain", norm: str = "batch", dims: int = 2, *, scale: bool = False,
-              shortcut: str = "project", groups: int = 1, pool: str = "average", contrast: int = 0,
-              join: str = "sum", start: str = "random", act: str = "relu",
-              deep: tuple[int, ...] = ()) -> Net:  # fmt: skip
+def small_net(
+    kind: str,
+    step: str = "plain",
+    norm: str = "batch",
+    dims: int = 2,
+    *,
+    scale: bool = False,
+    shortcut: str = "project",
+    groups: int = 1,
+    pool: str = "average",
+    contrast: int = 0,
+    join: str = "sum",
+    start: str = "random",
+    act: str = "relu",
+    deep: tuple[int, ...] = (),
+) -> Net:
     """Two stages, three blocks: an identity stage, then one that changes width and size."""
     preact = not BRANCHES[kind].after
     start = "zero" if norm == "none" and start == "random" else start
@@ -52,12 +64,18 @@ def small_net(kind: str, step: str = "plain", norm: str = "batch", dims: int = 2
     )
 
 
-def one_stage(kind: str, step: Step, blocks: int, width: int = 4, branch: str = "preact_basic",
-              norm: str = "batch") -> Net:  # fmt: skip
+def one_stage(
+    kind: str, step: Step, blocks: int, width: int = 4, branch: str = "preact_basic", norm: str = "batch"
+) -> Net:
     block = a_block(branch, kind, width)
-    return Net(input=Input(channels=2, size=(8, 8)), stem=Stem(width=width, act=False),
-               stages=(Stage(width=width, step=step, blocks=(block,) * blocks),), head=Head(classes=3), norm=norm,
-               **({"group": 2} if norm == "group" else {}))  # fmt: skip
+    return Net(
+        input=Input(channels=2, size=(8, 8)),
+        stem=Stem(width=width, act=False),
+        stages=(Stage(width=width, step=step, blocks=(block,) * blocks),),
+        head=Head(classes=3),
+        norm=norm,
+        **({"group": 2} if norm == "group" else {}),
+    )
 
 
 def trained(module: torch.nn.Module, seed: int = 1) -> torch.nn.Module:

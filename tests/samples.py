@@ -47,8 +47,14 @@ def a_set(net: Net, count: int = 60):
     labels, size, names = np.arange(count) % 3, net.input.size, tuple(map(str, range(count)))
     images = rng.integers(0, 120, (count, *size, 2)) + 60 * labels.reshape(-1, *[1] * (len(size) + 1))
     series = len(size) == 1
-    data = Dataset(images.astype(np.float32 if series else np.uint8), labels, ("a", "b", "c"),
-                   names, names, Preprocess(channels=2, size=size, depth=32 if series else 8),
-                   "signal" if series else "surface")  # fmt: skip
+    data = Dataset(
+        images.astype(np.float32 if series else np.uint8),
+        labels,
+        ("a", "b", "c"),
+        names,
+        names,
+        Preprocess(channels=2, size=size, depth=32 if series else 8),
+        "signal" if series else "surface",
+    )
     parts = Parts(*(np.sort(part) for part in np.split(rng.permutation(count), [count // 2, 3 * count // 4])))
     return data.normalised(parts.train), parts

@@ -151,8 +151,9 @@ class Author(nn.Module):
 def authors_net(classes=5, channels=3):
     blocks = [(Block(kind="se_basic", hidden=(w, 4)),) * 2 for w in (8, 12)]
     stages = (Stage(width=8, blocks=blocks[0]), Stage(width=12, blocks=blocks[1], stride=2, shortcut="project"))
-    return Net(input=Input(channels=channels, size=(32, 32)), stem=Stem(width=8), stages=stages,
-               head=Head(classes=classes))  # fmt: skip
+    return Net(
+        input=Input(channels=channels, size=(32, 32)), stem=Stem(width=8), stages=stages, head=Head(classes=classes)
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.model.backbone."])
@@ -166,10 +167,13 @@ def test_an_unknown_author_is_read_by_order_and_shape(prefix):
     assert pairs[f"{prefix}body.2.first_bn.running_mean"] == "stages.1.0.branch.norm1.running_mean"
 
 
-@pytest.mark.parametrize("rename", [
-    lambda name: name.replace(".", "/").replace("running", "moving").replace("_var", "_variance"),
-    lambda name: name.replace(".weight", "_w").replace(".bias", "_b").replace(".", "_"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.replace(".", "/").replace("running", "moving").replace("_var", "_variance"),
+        lambda name: name.replace(".weight", "_w").replace(".bias", "_b").replace(".", "_"),
+    ],
+)
 def test_other_words_for_weights(rename):
     theirs = lively(Author())
     state = {rename(name): value for name, value in theirs.state_dict().items()}
@@ -285,9 +289,14 @@ class Preact(nn.Module):
 
 def test_pre_activation_without_norms_at_the_ends():
     theirs = nn.Sequential()
-    for name, part in {"conv1": nn.Conv2d(3, 16, 3, 1, 1, bias=False), "layer1": nn.Sequential(Preact(16, 16)),
-                       "layer2": nn.Sequential(Preact(16, 32), Preact(32, 32)), "pool": nn.AdaptiveAvgPool2d(1),
-                       "flat": nn.Flatten(), "linear": nn.Linear(32, 10)}.items():  # fmt: skip
+    for name, part in {
+        "conv1": nn.Conv2d(3, 16, 3, 1, 1, bias=False),
+        "layer1": nn.Sequential(Preact(16, 16)),
+        "layer2": nn.Sequential(Preact(16, 32), Preact(32, 32)),
+        "pool": nn.AdaptiveAvgPool2d(1),
+        "flat": nn.Flatten(),
+        "linear": nn.Linear(32, 10),
+    }.items():
         theirs.add_module(name, part)
     state = lively(theirs).state_dict()
     assert error(theirs, adopt(state, net_from(state, (32, 32))), torch.randn(2, 3, 32, 32)) <= 1e-5
@@ -529,8 +538,12 @@ def test_damaged_and_foreign_files_are_refused(whole, tmp_path):
     torch.save(Author().state_dict(), tmp_path / "whole.th", _use_new_zipfile_serialization=False)
     save_file(Author().state_dict(), tmp_path / "whole.safetensors")
     onnx.save(onnx.load(whole[1]), tmp_path / "whole.onnx")  # weights within the file
-    reasons = {"pt": "cannot be read as weights alone", "th": "cannot be read as weights alone",
-               "safetensors": "no model file, or is damaged", "onnx": "no ONNX file, or is damaged"}  # fmt: skip
+    reasons = {
+        "pt": "cannot be read as weights alone",
+        "th": "cannot be read as weights alone",
+        "safetensors": "no model file, or is damaged",
+        "onnx": "no ONNX file, or is damaged",
+    }
     for name, reason in reasons.items():
         data = (tmp_path / f"whole.{name}").read_bytes()
         for number, content in enumerate((data[: len(data) // 2], b"hello, these are no weights", b"")):

@@ -10,9 +10,18 @@ from zansa.learn.data.augment import DEFAULTS, augment, defaults
 from zansa.learn.recipe import Augment
 
 OPTIONS = {
-    "flip_x": True, "flip_y": True, "quarter_turns": True, "shift": 0.2, "rotate": 20.0, "zoom": 0.3,
-    "shear": 0.3, "contrast": 0.3, "brightness": 0.5, "noise": 0.2, "erase": 0.5,
-}  # fmt: skip
+    "flip_x": True,
+    "flip_y": True,
+    "quarter_turns": True,
+    "shift": 0.2,
+    "rotate": 20.0,
+    "zoom": 0.3,
+    "shear": 0.3,
+    "contrast": 0.3,
+    "brightness": 0.5,
+    "noise": 0.2,
+    "erase": 0.5,
+}
 ALL = Augment(**OPTIONS)
 OBLONG = ALL.model_copy(update={"quarter_turns": False})
 

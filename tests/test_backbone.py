@@ -30,8 +30,9 @@ FORMS = {"cifar": (1, 2, 4), "imagenet": (2, 4, 8, 16, 32)}
 SIZE = {1: (67,), 2: (67, 50), 3: (17, 12, 9)}
 
 
-def a_net(kind: str, form: str = "cifar", step: str = "plain", dims: int = 2, shortcut: str = "project",
-          pool: bool = True) -> Net:  # fmt: skip
+def a_net(
+    kind: str, form: str = "cifar", step: str = "plain", dims: int = 2, shortcut: str = "project", pool: bool = True
+) -> Net:
     """Stages of stride 1, 2, 2(, 2), of two blocks each, of growing width."""
     preact = not BRANCHES[kind].after
     large = form == "imagenet"
@@ -40,13 +41,18 @@ def a_net(kind: str, form: str = "cifar", step: str = "plain", dims: int = 2, sh
         input=Input(channels=3, size=SIZE[dims]),
         stem=Stem(width=6, kernel=7 if large else 3, stride=2 if large else 1, pool=large and pool, act=not preact),
         stages=tuple(
-            Stage(width=6 + 2 * i, stride=2 if i else 1, shortcut=shortcut if i else "identity", blocks=(block, block),
-                  step=Step(kind=step, start="zero" if STEPS[step].repeats else "random"))
+            Stage(
+                width=6 + 2 * i,
+                stride=2 if i else 1,
+                shortcut=shortcut if i else "identity",
+                blocks=(block, block),
+                step=Step(kind=step, start="zero" if STEPS[step].repeats else "random"),
+            )
             for i in range(4 if large else 3)
         ),
         head=Head(classes=5, act=preact),
         norm="none" if STEPS[step].repeats else "batch",
-    )  # fmt: skip
+    )
 
 
 def images(net: Net, count: int = 2) -> torch.Tensor:
@@ -142,8 +148,12 @@ def test_a_grown_network():
     state, x = trained(build(net)).state_dict(), images(net)
     before = Backbone(with_weights(net, state))(x)
     widen = Remap(axis="stage1", index=(*range(8), 0, 3))
-    for edit in (Insert(stage=1, at=1, block=a_block("preact_basic", width=7)), Insert(stage=2, at=2, block=a_block(
-            "preact_bottleneck")), Remap(axis="stage0.block1.hidden0", index=(3, 1, 0, 2, 2)), widen):  # fmt: skip
+    for edit in (
+        Insert(stage=1, at=1, block=a_block("preact_basic", width=7)),
+        Insert(stage=2, at=2, block=a_block("preact_bottleneck")),
+        Remap(axis="stage0.block1.hidden0", index=(3, 1, 0, 2, 2)),
+        widen,
+    ):
         net, state = apply(net, edit), transfer(state, net, edit)
     features = Backbone(with_weights(net, state))
     after = features(x)
@@ -272,10 +282,13 @@ def test_a_detector_learns_and_answers(kind, form):
 
 @pytest.mark.real
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real images are not here: no folder {SHARED}")
-@pytest.mark.parametrize(("script", "says", "files"), [
-    ("segment_tiles.py", "all      IoU 0.", ("segmented.png", "segmenter.pt")),
-    ("detect_tiles.py", "average precision at IoU 0.5: 0.", ("detected.png", "detector.pt")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("script", "says", "files"),
+    [
+        ("segment_tiles.py", "all      IoU 0.", ("segmented.png", "segmenter.pt")),
+        ("detect_tiles.py", "average precision at IoU 0.5: 0.", ("detected.png", "detector.pt")),
+    ],
+)
 def test_the_examples_run(script, says, files, tmp_path, request):
     if script == "segment_tiles.py":
         request.getfixturevalue("smp")

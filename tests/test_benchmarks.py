@@ -211,11 +211,22 @@ def test_the_commonest_class_is_always_answered(stripes):
 
 def cell(method, seed, value, **more):
     return {
-        "job": f"mnist-{seed}", "data": "mnist", "split": "official split", "seed": seed, "method": method,
-        "balanced_accuracy": value, "roc_auc": 0.9, "detection_at_2": None, "detection": None, "false_alarms": None,
-        "seconds": 10.0, "macs": 5e6, "quick": False, "tutorial": {"workers": 2, "threads": 2, "precision": "float32"},
+        "job": f"mnist-{seed}",
+        "data": "mnist",
+        "split": "official split",
+        "seed": seed,
+        "method": method,
+        "balanced_accuracy": value,
+        "roc_auc": 0.9,
+        "detection_at_2": None,
+        "detection": None,
+        "false_alarms": None,
+        "seconds": 10.0,
+        "macs": 5e6,
+        "quick": False,
+        "tutorial": {"workers": 2, "threads": 2, "precision": "float32"},
         "environment": {"cpu": "a CPU", "cores": 2, "versions": {}, "commit": "abc"},
-    } | more  # fmt: skip
+    } | more
 
 
 def test_the_table_shows_mean_and_deviation_and_ours_first():

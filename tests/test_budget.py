@@ -128,10 +128,15 @@ def many_kinds() -> Net:
     stages = (
         Stage(width=16, blocks=(Block(kind="se_basic", hidden=(16, 4)),)),
         Stage(width=32, stride=2, shortcut="average", blocks=(Block(kind="bottleneck", hidden=(16, 16), groups=4),)),
-        Stage(width=48, stride=2, shortcut="pad", step=Step(scale=True, h=0.5),
-              blocks=(Block(kind="basic", hidden=(20,)),)),
+        Stage(
+            width=48,
+            stride=2,
+            shortcut="pad",
+            step=Step(scale=True, h=0.5),
+            blocks=(Block(kind="basic", hidden=(20,)),),
+        ),
         Stage(width=48, step=Step(kind="merge_and_run"), blocks=(Block(kind="basic", hidden=(16, 8)),)),
-    )  # fmt: skip
+    )
     stem = Stem(width=16, kernel=3, stride=1, pool=True, contrast=16, deep=(8,))
     return Net(input=Input(channels=3, size=(32, 40)), stem=stem, stages=stages, head=Head(classes=3, pool="both"))
 
@@ -140,13 +145,22 @@ def other_kinds() -> Net:
     """Group norms, GELU, pre-activation, steps that call a branch twice, a series."""
     stages = (
         Stage(width=16, step=Step(kind="heun"), blocks=(Block(kind="preact_basic", hidden=(16,)),)),
-        Stage(width=16, stride=2, shortcut="pad", step=Step(kind="momentum"),
-              blocks=(Block(kind="resbuilder", hidden=(8,)),) * 2),
-    )  # fmt: skip
+        Stage(
+            width=16,
+            stride=2,
+            shortcut="pad",
+            step=Step(kind="momentum"),
+            blocks=(Block(kind="resbuilder", hidden=(8,)),) * 2,
+        ),
+    )
     return Net(
-        input=Input(channels=2, size=(24,)), stem=Stem(width=16, act=False), stages=stages,
-        head=Head(classes=3, pool="max", act=True), norm="group", act="gelu",
-    )  # fmt: skip
+        input=Input(channels=2, size=(24,)),
+        stem=Stem(width=16, act=False),
+        stages=stages,
+        head=Head(classes=3, pool="max", act=True),
+        norm="group",
+        act="gelu",
+    )
 
 
 def optimised(model: onnx.ModelProto | bytes, folder) -> Counter:

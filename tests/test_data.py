@@ -220,9 +220,16 @@ def check_manifest(data):
 
 @pytest.mark.parametrize(
     ("name", "delimiter", "encoding"),
-    [("m.csv", ",", "utf-8"), ("m.CSV", ";", "utf-8-sig"), ("m.tsv", "\t", "utf-8-sig"), ("m.csv", "\t", "utf-8"),
-     ("m.csv", ",", "utf-16"), ("m.csv", "\t", "utf-16-le"), ("m.tsv", "\t", "utf-16-be")],
-)  # fmt: skip
+    [
+        ("m.csv", ",", "utf-8"),
+        ("m.CSV", ";", "utf-8-sig"),
+        ("m.tsv", "\t", "utf-8-sig"),
+        ("m.csv", "\t", "utf-8"),
+        ("m.csv", ",", "utf-16"),
+        ("m.csv", "\t", "utf-16-le"),
+        ("m.tsv", "\t", "utf-16-be"),
+    ],
+)
 def test_text_manifests(tmp_path, pictures, name, delimiter, encoding):
     check_manifest(load(write_manifest(tmp_path / name, delimiter=delimiter, encoding=encoding)))
 
@@ -877,8 +884,13 @@ def test_magnetic_tiles(tmp_path):
     data = load(tmp_path / "index.csv", channels=1)
     assert data.images.shape == (1344, 160, 128, 1)
     assert dict(zip(data.classes, np.bincount(data.labels).tolist(), strict=True)) == {
-        "Blowhole": 115, "Break": 85, "Crack": 57, "Fray": 32, "Free": 952, "Uneven": 103,
-    }  # fmt: skip
+        "Blowhole": 115,
+        "Break": 85,
+        "Crack": 57,
+        "Fray": 32,
+        "Free": 952,
+        "Uneven": 103,
+    }
     assert len(set(data.groups)) == 201
     assert not data.problems
     assert data.kind == "surface"

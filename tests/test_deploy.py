@@ -425,9 +425,14 @@ def test_latency_says_what_was_measured(file: bytes) -> None:
     told = latency(predictor, threads=1, batch=4, repeats=9, size=(30, 40))
     assert 0 < told.pop("ms") < 1000
     assert told == {
-        "what": "ONNX Runtime", "device": "cpu", "threads": 1, "precision": "float32", "batch": 4, "size": [30, 40],
+        "what": "ONNX Runtime",
+        "device": "cpu",
+        "threads": 1,
+        "precision": "float32",
+        "batch": 4,
+        "size": [30, 40],
         "repeats": 9,
-    }  # fmt: skip
+    }
     assert latency(predictor, repeats=1)["size"] == [12, 16]
     small, large = (latency(predictor, repeats=5, size=size)["ms"] for size in ((12, 16), (900, 900)))
     assert large > 2 * small

@@ -97,12 +97,24 @@ def check(path, expected, lost=""):
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("train", "train"), ("training_set", "train"), ("train_images", "train"), ("Train-Data", "train"),
-        ("trainset", "train"), ("train2017", "train"), ("images_val", "val"), ("1_test", "test"), ("valid", "val"),
-        ("学習用データ", "train"), ("テスト", "test"), ("train_labels", "train"), ("trains", None),
-        ("test_piece", None), ("training ship", None), ("airplane", None),
+        ("train", "train"),
+        ("training_set", "train"),
+        ("train_images", "train"),
+        ("Train-Data", "train"),
+        ("trainset", "train"),
+        ("train2017", "train"),
+        ("images_val", "val"),
+        ("1_test", "test"),
+        ("valid", "val"),
+        ("学習用データ", "train"),
+        ("テスト", "test"),
+        ("train_labels", "train"),
+        ("trains", None),
+        ("test_piece", None),
+        ("training ship", None),
+        ("airplane", None),
     ],
-)  # fmt: skip
+)
 def test_folders_that_are_called_after_a_part(name, part):
     assert part_of(name) == part
 
@@ -750,8 +762,12 @@ def test_the_same_picture_in_other_bytes_is_a_copy(tmp_path):
     assert {name for pair in leaks(data, parts) for name in pair} & {"test/a/again.png", "test/b/rgb.png"}
     first = data.digests[data.names.index("train/a/0.png")]
     assert [name for name, digest in zip(data.names, data.digests, strict=True) if digest == first] == [
-        "test/a/again.png", "test/a/other.bmp", "test/b/rgb.png", "train/a/0.png", "train/b/label.tif",
-    ]  # fmt: skip
+        "test/a/again.png",
+        "test/a/other.bmp",
+        "test/b/rgb.png",
+        "train/a/0.png",
+        "train/b/label.tif",
+    ]
     assert contradictions(data)
 
 

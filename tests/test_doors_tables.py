@@ -122,7 +122,7 @@ def but(table, row, column, value):
             r"column 2 \(subject\) names things, .*rename it to group",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_row_a_moment_that_is_unclear_is_asked_back(tmp_path, table, message):
     with pytest.raises(ValueError, match=message):
         load(saved(tmp_path / "t.csv", table))
@@ -195,8 +195,18 @@ def test_rows_that_rise_are_no_header(tmp_path):
     table = [[i % 4 + 0.5 + k * (1 + i % 2) for k in range(LENGTH)] + ["ab"[i % 2]] for i in range(10)]
     data = load(saved(tmp_path / "t.csv", table))
     assert (len(data), data.preprocess.columns) == (10, ())
-    assert len(load(saved(tmp_path / "t.csv", [["target", *row[:LENGTH]] for row in table[:3]] + [
-        ["clutter", *row[:LENGTH]] for row in table[3:]]))) == 10  # fmt: skip
+    assert (
+        len(
+            load(
+                saved(
+                    tmp_path / "t.csv",
+                    [["target", *row[:LENGTH]] for row in table[:3]]
+                    + [["clutter", *row[:LENGTH]] for row in table[3:]],
+                )
+            )
+        )
+        == 10
+    )
 
 
 def test_a_first_row_that_counts_is_one_of_data_where_its_word_is_a_label(tmp_path):
@@ -366,7 +376,7 @@ def test_commas_in_a_tsv(tmp_path):
         (text([["fold", *HEADER], *([i % 5, *row] for i, row in enumerate(rows()))]), r"\(fold\) names things"),
         (text([["sequence", "label"], ["ACGT", "a"], ["NA", "b"]]), "row 3: the sequence is 'NA'"),
     ],
-)  # fmt: skip
+)
 def test_forms_that_are_refused_say_what_to_do(tmp_path, table, message):
     with pytest.raises(ValueError, match=message):
         load(saved(tmp_path / "t.csv", table))

@@ -43,8 +43,10 @@ def test_widen_draws_as_build_does_and_reads_with_zeros():
     assert not wide["stages.0.1.branch.conv1.weight"][:, 6:].any()
     norm = {name: wide[f"stages.0.0.branch.norm2.{name}"][6:] for name in ("weight", "bias", "running_mean")}
     assert {name: float(value.unique()) for name, value in norm.items()} == {
-        "weight": 1, "bias": 0, "running_mean": 0,
-    }  # fmt: skip
+        "weight": 1,
+        "bias": 0,
+        "running_mean": 0,
+    }
     assert float(wide["stages.0.0.branch.norm2.running_var"][6:].unique()) == 1
     again = transfer(module.state_dict(), net, Widen(axis="stem", count=200))
     assert all(torch.equal(value, again[name]) for name, value in wide.items())
@@ -80,10 +82,15 @@ def test_widen_keeps_the_function_in_training_mode_too_and_new_channels_learn(ne
     rates = torch.optim.SGD(wide.parameters(), 0.01)
     gradients(wide, x)
     rates.step()  # what reads the new channels is zero no more, so that what writes them gets a gradient
-    fresh = transfer({name: torch.ones_like(p) for name, p in module.named_parameters()}, net,
-                     Widen(axis=axis, count=count), "first moment")  # fmt: skip
-    learns = [float(g[fresh[name] == 0].abs().max()) > 0 for name, g in gradients(wide, x).items()
-              if not fresh[name].all()]  # fmt: skip
+    fresh = transfer(
+        {name: torch.ones_like(p) for name, p in module.named_parameters()},
+        net,
+        Widen(axis=axis, count=count),
+        "first moment",
+    )
+    learns = [
+        float(g[fresh[name] == 0].abs().max()) > 0 for name, g in gradients(wide, x).items() if not fresh[name].all()
+    ]
     assert sum(learns) > 0.8 * len(learns)
 
 
@@ -94,10 +101,20 @@ def test_widen_adds_whole_groups():
     assert net.stages[0].blocks[1].groups == 2
 
 
-SPLITS = [("preact_basic", {}), ("preact_bottleneck", {"norm": "none"}), ("preact_basic", {"scale": True}),
-          ("basic", {}), ("basic", {"norm": "none"}), ("bottleneck", {"norm": "group", "groups": 2}), ("se_basic", {}),
-          ("se_basic", {"scale": True}), ("se_bottleneck", {"norm": "none"}), ("resbuilder", {}),
-          ("preact_basic", {"act": "silu"}), ("resbuilder", {"act": "gelu", "scale": True})]  # fmt: skip
+SPLITS = [
+    ("preact_basic", {}),
+    ("preact_bottleneck", {"norm": "none"}),
+    ("preact_basic", {"scale": True}),
+    ("basic", {}),
+    ("basic", {"norm": "none"}),
+    ("bottleneck", {"norm": "group", "groups": 2}),
+    ("se_basic", {}),
+    ("se_basic", {"scale": True}),
+    ("se_bottleneck", {"norm": "none"}),
+    ("resbuilder", {}),
+    ("preact_basic", {"act": "silu"}),
+    ("resbuilder", {"act": "gelu", "scale": True}),
+]
 
 
 @pytest.mark.parametrize(("kind", "more"), SPLITS)
@@ -260,8 +277,12 @@ def test_merge_needs_a_block_behind_and_the_same_shape():
         apply(net, Merge(stage=0, at=1))
 
 
-GATES = [("basic", "plain", {}), ("basic", "parallel", {"norm": "none"}), ("basic", "merge_and_run", {"norm": "group"}),
-         ("bottleneck", "plain", {"groups": 2, "scale": True})]  # fmt: skip
+GATES = [
+    ("basic", "plain", {}),
+    ("basic", "parallel", {"norm": "none"}),
+    ("basic", "merge_and_run", {"norm": "group"}),
+    ("bottleneck", "plain", {"groups": 2, "scale": True}),
+]
 
 
 @pytest.mark.parametrize(("kind", "step", "more"), GATES)
@@ -339,9 +360,15 @@ def test_an_optimiser_goes_on_behind_every_edit():
     x, target = images_for(net).float(), torch.tensor([0, 1, 2])
     optimizer = torch.optim.AdamW(module.parameters())
     gated = Block(kind="se_basic", hidden=(8, 2))
-    journal = [Split(stage=0, at=0), Merge(stage=0, at=1), Rekind(stage=0, at=1, block=gated),
-               Widen(axis="stem", count=2), Split(stage=0, at=1), Delete(stage=0, at=0),
-               Rekind(stage=0, at=1, block=a_block("basic", width=8))]  # fmt: skip
+    journal = [
+        Split(stage=0, at=0),
+        Merge(stage=0, at=1),
+        Rekind(stage=0, at=1, block=gated),
+        Widen(axis="stem", count=2),
+        Split(stage=0, at=1),
+        Delete(stage=0, at=0),
+        Rekind(stage=0, at=1, block=a_block("basic", width=8)),
+    ]
     for edit in journal:
         nn.functional.cross_entropy(module(x), target).backward()
         optimizer.step()

@@ -60,9 +60,12 @@ KINDS = {
 }
 every_kind = pytest.mark.parametrize("net", KINDS.values(), ids=KINDS.keys())
 EXTENSIONS = {Widen: widened, Insert | Rekind: deepened}
-EXTENDED = {f"{name}-{extend.__name__}": (net, kind)
-            for name, net in KINDS.items() for kind, extend in EXTENSIONS.items()
-            if any(isinstance(edit, kind) for edit in candidates(net, 0.5, 1))}  # fmt: skip
+EXTENDED = {
+    f"{name}-{extend.__name__}": (net, kind)
+    for name, net in KINDS.items()
+    for kind, extend in EXTENSIONS.items()
+    if any(isinstance(edit, kind) for edit in candidates(net, 0.5, 1))
+}
 
 
 def macs(net: Net) -> float:
@@ -461,8 +464,15 @@ class Told:
         return SimpleNamespace(ms=self.price_for(net))
 
 
-def a_run(tmp_path=None, stop_after=None, policy_type=Policy, limit=200_000.0, layout="channels_first", clock=None,
-          share=SCHEDULE.first):  # fmt: skip
+def a_run(
+    tmp_path=None,
+    stop_after=None,
+    policy_type=Policy,
+    limit=200_000.0,
+    layout="channels_first",
+    clock=None,
+    share=SCHEDULE.first,
+):
     """A short growth, from `share` of the limit; the module, its journal, the first network."""
     recipe = RECIPE.model_copy(update={"layout": layout})
     net = small_net("basic")
@@ -552,8 +562,11 @@ def by_sixteens(net):
     """As for milliseconds: layers are computed sixteen channels at once, and the first is ten times as dear."""
     table = lower(net)
     steps = {axis: -(-width // 16) for axis, width in table.width.items()}
-    return sum((10.0 if row.path.startswith("stem") else 1.0) * steps[row.x] * steps[row.y] * math.prod(row.size)
-               for row in table.rows if row.op == "conv")  # fmt: skip
+    return sum(
+        (10.0 if row.path.startswith("stem") else 1.0) * steps[row.x] * steps[row.y] * math.prod(row.size)
+        for row in table.rows
+        if row.op == "conv"
+    )
 
 
 def test_lots_come_where_multiply_adds_are_cheap_and_no_axis_stays_behind():
@@ -670,8 +683,10 @@ def test_networks_thinner_than_a_lot_are_as_thin_as_they_are():
     assert macs(applied(wide, [move.edit for move in lighten(wide, found, macs, 0.0, 8)])) == least
 
 
-@pytest.mark.parametrize(("kind", "step"), [("bottleneck", "merge_and_run"), ("se_bottleneck", "parallel"),
-                                            ("preact_bottleneck", "reversible")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [("bottleneck", "merge_and_run"), ("se_bottleneck", "parallel"), ("preact_bottleneck", "reversible")],
+)
 def test_branches_that_share_their_groups_keep_them(kind, step):
     """Side by side they have one number of groups, which cannot change in one of them alone."""
     net = small_net(kind, step, groups=2)
@@ -686,9 +701,15 @@ def test_branches_that_share_their_groups_keep_them(kind, step):
 
 @pytest.mark.parametrize(
     ("step", "layout", "share"),
-    [(1, "channels_first", 1.4), (13, "channels_last", 1.4), (20, "channels_first", 1.4), (26, "channels_last", 1.4),
-     (13, "channels_first", 0.4), (26, "channels_last", 0.4)],
-)  # fmt: skip
+    [
+        (1, "channels_first", 1.4),
+        (13, "channels_last", 1.4),
+        (20, "channels_first", 1.4),
+        (26, "channels_last", 1.4),
+        (13, "channels_first", 0.4),
+        (26, "channels_last", 0.4),
+    ],
+)
 def test_a_stopped_growth_goes_on_to_the_same_network(tmp_path, step, layout, share):
     whole, journal, _ = a_run(layout=layout, share=share)
     a_run(tmp_path, stop_after=step, layout=layout, share=share)

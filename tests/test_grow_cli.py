@@ -122,8 +122,18 @@ def test_resbuilder_from_the_command_line(tmp_path):
 
 
 def test_published_resbuilder_keeps_no_weights(images, frontier, tmp_path):
-    told = refused("grow", images, "--method", "resbuilder", "--budget", "macs=1M", "--from", frontier[0] / "grown",
-                   "--out", tmp_path)  # fmt: skip
+    told = refused(
+        "grow",
+        images,
+        "--method",
+        "resbuilder",
+        "--budget",
+        "macs=1M",
+        "--from",
+        frontier[0] / "grown",
+        "--out",
+        tmp_path,
+    )
     assert "kept_weights" in told
     assert list(tmp_path.iterdir()) == []
 

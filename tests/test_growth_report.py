@@ -72,13 +72,25 @@ def line(net, edit, step, draw, **more):
     spent = now.macs - before.macs
     gain = 2e-8 * spent * draw.lognormal(0, 0.8)
     told = {
-        "event": "edit", "step": step, "edit": edit.model_dump(mode="json"), "progress": step / STEPS,
-        "move": edit.kind, "gain": gain, "error": abs(gain) * draw.uniform(0.1, 0.9), "spent": spent,
+        "event": "edit",
+        "step": step,
+        "edit": edit.model_dump(mode="json"),
+        "progress": step / STEPS,
+        "move": edit.kind,
+        "gain": gain,
+        "error": abs(gain) * draw.uniform(0.1, 0.9),
+        "spent": spent,
         "price_before": before.macs,
-        "price_after": now.macs, "allowance": LIMIT, "limit": LIMIT, "unit": "macs", "macs": now.macs,
-        "params": now.params, "val_loss": 1.7 - 1.3 * (step / STEPS) ** 0.5, "val_accuracy": 0.4 + 0.5 * step / STEPS,
+        "price_after": now.macs,
+        "allowance": LIMIT,
+        "limit": LIMIT,
+        "unit": "macs",
+        "macs": now.macs,
+        "params": now.params,
+        "val_loss": 1.7 - 1.3 * (step / STEPS) ** 0.5,
+        "val_accuracy": 0.4 + 0.5 * step / STEPS,
         "seed": 0,
-    }  # fmt: skip
+    }
     return told | more, after
 
 
@@ -254,7 +266,7 @@ def test_every_kind_of_edit_is_replayed_and_told(tmp_path):
         Remap(axis="stage2", index=(0, 1, 2, 3, 3)): "came: stage 2, stream width 4 → 5",
         Rekind(stage=3, at=0, block=gated): "changed: stage 3, block 0 is now se basic, inner width 24, gate 4",
         Widen(axis="stage3.block0.hidden1", count=4): "came: stage 3, block 0: gate width 4 → 8",
-    }  # fmt: skip
+    }
     nets = journal(run, edits)
     assert replayed(run) == nets[-1]
     text = explain(run, 100)
@@ -317,9 +329,11 @@ def test_an_edit_that_does_not_fit_is_named(tmp_path):
 def test_explain_gives_reason_rank_uncertainty_allowance_and_what_was_known(tmp_path):
     run, draw, net = new_run(tmp_path, "told"), np.random.default_rng(0), first_net()
     run.write_bytes("start.json", net.to_json().encode())
-    figures = ((Remap(axis="stage3", index=tuple(range(20))), -0.0004, 0.0003, ""),
-               (Widen(axis="stage1.block0.hidden0", count=4), 0.0123, 0.00098, ""),
-               (Widen(axis="stage2.block0.hidden0", count=4), 0.0301, 0.0011, "the stream is too thin"))  # fmt: skip
+    figures = (
+        (Remap(axis="stage3", index=tuple(range(20))), -0.0004, 0.0003, ""),
+        (Widen(axis="stage1.block0.hidden0", count=4), 0.0123, 0.00098, ""),
+        (Widen(axis="stage2.block0.hidden0", count=4), 0.0301, 0.0011, "the stream is too thin"),
+    )
     spent = []
     for edit, gain, error, reason in figures:
         told, net = line(net, edit, 240, draw, allowance=6e6, gain=gain, error=error, reason=reason)
@@ -383,10 +397,15 @@ def test_a_journal_without_predictions_is_told(tmp_path):
     assert "allowed" not in text
 
 
-@pytest.mark.parametrize(("unit", "spent", "said"), [
-    ("params", 1234, "for 1.23 k parameters"), ("bytes", 2_500_000, "for 2.50 MB"), ("ms", 0.25, "for 0.250 ms"),
-    ("joules", 3.5, "for 3.5 joules"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("unit", "spent", "said"),
+    [
+        ("params", 1234, "for 1.23 k parameters"),
+        ("bytes", 2_500_000, "for 2.50 MB"),
+        ("ms", 0.25, "for 0.250 ms"),
+        ("joules", 3.5, "for 3.5 joules"),
+    ],
+)
 def test_prices_stand_in_the_unit_of_the_budget(tmp_path, unit, spent, said):
     run = new_run(tmp_path, "unit")
     prices = {"unit": unit, "spent": spent, "price_before": 10 * spent, "price_after": 11 * spent, "limit": 20 * spent}
@@ -436,8 +455,17 @@ def test_a_smaller_budget_tells_of_the_growth_that_it_left(tmp_path):
     assert plain(dict(section["facts"])["a smaller budget of"]) == "whole, whose first 2 edits it shares"
 
 
-@pytest.mark.parametrize(("asked", "limit"), [("macs=20M", "20 M"), ("params=300k", "300 k"), ("macs=1.5G", "1.50 G"),
-                                              ("macs=5M,10M", "10 M"), ("much", None), (None, None)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "limit"),
+    [
+        ("macs=20M", "20 M"),
+        ("params=300k", "300 k"),
+        ("macs=1.5G", "1.50 G"),
+        ("macs=5M,10M", "10 M"),
+        ("much", None),
+        (None, None),
+    ],
+)
 def test_the_limit_is_what_was_asked_where_the_journal_does_not_say(tmp_path, asked, limit):
     run = new_run(tmp_path, "asked")
     journal(run, [Widen(axis="stage1", count=4)], limit=None)

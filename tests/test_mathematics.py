@@ -59,9 +59,13 @@ def path_lengths(net: Net) -> dict[int, int]:
 
 # mean, deviation and longest of fig. 3, for blocks of B = 2 convolutions
 FIGURE_3 = {
-    (9, "plain"): (20.0, 4.24, 38), (9, "parallel"): (14.0, 2.83, 20), (9, "merge_and_run"): (8.0, 2.83, 20),
-    (24, "plain"): (50.0, 6.93, 98), (24, "parallel"): (34.0, 4.62, 50), (24, "merge_and_run"): (18.0, 4.62, 50),
-}  # fmt: skip
+    (9, "plain"): (20.0, 4.24, 38),
+    (9, "parallel"): (14.0, 2.83, 20),
+    (9, "merge_and_run"): (8.0, 2.83, 20),
+    (24, "plain"): (50.0, 6.93, 98),
+    (24, "parallel"): (34.0, 4.62, 50),
+    (24, "merge_and_run"): (18.0, 4.62, 50),
+}
 
 
 @pytest.mark.parametrize(("half", "kind"), FIGURE_3)
@@ -168,11 +172,18 @@ def shares(net: Net) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(("branch", "norm", "scale"), [
-    ("basic", "batch", False), ("preact_basic", "batch", False), ("bottleneck", "batch", True),
-    ("preact_bottleneck", "none", True), ("basic", "none", False), ("se_basic", "group", False),
-    ("resbuilder", "batch", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("branch", "norm", "scale"),
+    [
+        ("basic", "batch", False),
+        ("preact_basic", "batch", False),
+        ("bottleneck", "batch", True),
+        ("preact_bottleneck", "none", True),
+        ("basic", "none", False),
+        ("se_basic", "group", False),
+        ("resbuilder", "batch", True),
+    ],
+)
 def test_a_zero_start_is_the_identity_and_learns(branch, norm, scale):
     net = small_net(branch, norm=norm, scale=scale, start="zero")
     assert shares(net)[0] == 0
@@ -188,8 +199,9 @@ def test_a_random_start_is_no_identity():
 
 def test_fixup_is_what_the_paper_says():
     """The last convolution of each branch and the classifier are zero; the first are scaled by L^(-1/2) for m = 2."""
-    plain = zoo.cifar_net(Block(kind="preact_basic", hidden=(16,)), (3, 3, 3), (16, 32, 64), shortcut="conv",
-                          step=Step(scale=True))  # fmt: skip
+    plain = zoo.cifar_net(
+        Block(kind="preact_basic", hidden=(16,)), (3, 3, 3), (16, 32, 64), shortcut="conv", step=Step(scale=True)
+    )
 
     def with_start(start: str) -> Net:
         values = plain.model_dump() | {"norm": "none"}

@@ -72,11 +72,22 @@ def train(run, count, of=30, resumed_at=None, done=True):
         rate = 0.05 * min(1.0, epoch / 3) * (0.5 + 0.5 * np.cos(np.pi * (1 - left)))
         loss = 0.11 + 1.6 * left**2.2 + 0.03 * np.sin(5 * epoch)
         accuracy = 0.965 - 0.45 * left**2.5 + 0.012 * np.sin(3 * epoch)
-        run.append("events.jsonl", {
-            "event": "epoch", "epoch": epoch, "epochs": of, "progress": epoch / of, "rate": rate, "loss": loss,
-            "val_loss": loss * 1.1 + 0.05 + 0.02 * np.cos(2 * epoch), "val_accuracy": accuracy,
-            "val_balanced_accuracy": accuracy - 0.06 * (1 + left), "seconds": 12.3 * epoch, "images_per_second": 1104.0,
-        })  # fmt: skip
+        run.append(
+            "events.jsonl",
+            {
+                "event": "epoch",
+                "epoch": epoch,
+                "epochs": of,
+                "progress": epoch / of,
+                "rate": rate,
+                "loss": loss,
+                "val_loss": loss * 1.1 + 0.05 + 0.02 * np.cos(2 * epoch),
+                "val_accuracy": accuracy,
+                "val_balanced_accuracy": accuracy - 0.06 * (1 + left),
+                "seconds": 12.3 * epoch,
+                "images_per_second": 1104.0,
+            },
+        )
     if done:
         run.append("events.jsonl", {"event": "done"})
 
@@ -96,11 +107,17 @@ def evaluated(classes, seed=0, test=420, validation=410, sharpness=4.0):
     for place, each in enumerate(doubtful(p, labels, classes, operating, 24)):
         row = p[each["index"]]
         label = classes[labels[each["index"]]]
-        examples.append({
-            "image": f"parts/{label}/{each['index']:05d}.png", "label": label, "predicted": classes[row.argmax()],
-            "probability": row.max(), "why": each["why"], "png": picture(place),
-            "score": 1 - row[classes.index(good)] if good else None,
-        })  # fmt: skip
+        examples.append(
+            {
+                "image": f"parts/{label}/{each['index']:05d}.png",
+                "label": label,
+                "predicted": classes[row.argmax()],
+                "probability": row.max(),
+                "why": each["why"],
+                "png": picture(place),
+                "score": 1 - row[classes.index(good)] if good else None,
+            }
+        )
     return {"validation": before, "test": after}, examples, table
 
 
@@ -114,13 +131,22 @@ def described(classes, synthetic=False, **more):
     rng = np.random.default_rng(5)
     counts = {name: int(40 + 400 * rng.random() ** 3) * (5 if name == "good" else 1) for name in classes}
     return {
-        "source": "parts/line3", "kind": "surface", "classes": list(classes), "size": [64, 64], "channels": 1,
+        "source": "parts/line3",
+        "kind": "surface",
+        "classes": list(classes),
+        "size": [64, 64],
+        "channels": 1,
         "counts": {
             part: {name: int(number * share) for name, number in counts.items()}
             for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15))
         },
-        "problems": [], "leaks": [], "groups": 212, "split": "random by group", "synthetic": synthetic, **more,
-    }  # fmt: skip
+        "problems": [],
+        "leaks": [],
+        "groups": 212,
+        "split": "random by group",
+        "synthetic": synthetic,
+        **more,
+    }
 
 
 def whole_run(root, classes=DEFECTS, name="parts-1", net=None, data=None, **options):
@@ -134,14 +160,30 @@ def whole_run(root, classes=DEFECTS, name="parts-1", net=None, data=None, **opti
     metrics, examples, table = evaluated(classes, **options)
     metrics["cost"] = priced(net)
     metrics["latency"] = [
-        {"what": "ONNX Runtime", "device": "cpu", "size": [64, 64], "threads": t, "precision": "float32", "batch": b,
-         "ms": ms, "repeats": 50}
+        {
+            "what": "ONNX Runtime",
+            "device": "cpu",
+            "size": [64, 64],
+            "threads": t,
+            "precision": "float32",
+            "batch": b,
+            "ms": ms,
+            "repeats": 50,
+        }
         for t, b, ms in ((1, 1, 4.31), (2, 1, 2.61), (2, 32, 71.4))
-    ]  # fmt: skip
+    ]
     metrics["training"] = {
-        "epochs": 30, "best_epoch": 27, "seconds": 371.5, "precision": "float32", "layout": "channels_last",
-        "device": "cpu", "threads": 2, "images_per_second": 1104.0, "average": "exponential", "notes": [],
-    }  # fmt: skip
+        "epochs": 30,
+        "best_epoch": 27,
+        "seconds": 371.5,
+        "precision": "float32",
+        "layout": "channels_last",
+        "device": "cpu",
+        "threads": 2,
+        "images_per_second": 1104.0,
+        "average": "exponential",
+        "notes": [],
+    }
     metrics["export"] = {
         "file": "model.onnx",
         "bytes": 1_120_334,
@@ -316,10 +358,16 @@ def test_the_same_run_gives_the_same_page(whole):
 
 
 READERS = {
-    "spec.json": {"network"}, "data.json": {"data"}, "examples.json": {"examples"}, "environment.json": {"environment"},
-    "events.jsonl": {"training"}, "recipe.json": set(), "edits.jsonl": set(), "predictions.csv": set(),
+    "spec.json": {"network"},
+    "data.json": {"data"},
+    "examples.json": {"examples"},
+    "environment.json": {"environment"},
+    "events.jsonl": {"training"},
+    "recipe.json": set(),
+    "edits.jsonl": set(),
+    "predictions.csv": set(),
     "metrics.json": {"figures", "operating", "confusion", "classes", "cost", "export", "decided"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -422,8 +470,15 @@ def test_synthetic_images_leaks_and_problems_are_said_on_page_and_card(tmp_path)
     )
     run = whole_run(tmp_path, data=data, sharpness=1.0, test=60)
     page, card = read_page(run), (run.path / "card.md").read_text(encoding="utf-8")
-    for said in ("Synthetic images", "Identical images in two parts of the data", "torn.png: truncated",
-                 "Wide intervals", "Split image by image", "No better than guessing", "a/0.png = b/0.png"):  # fmt: skip
+    for said in (
+        "Synthetic images",
+        "Identical images in two parts of the data",
+        "torn.png: truncated",
+        "Wide intervals",
+        "Split image by image",
+        "No better than guessing",
+        "a/0.png = b/0.png",
+    ):
         assert said in page.text, said
         assert said in card.replace("\\", ""), said
     assert "30 pairs of identical images" in plain(page.text)
@@ -595,17 +650,25 @@ def test_scores_on_the_wrong_side_have_the_colour_of_mistakes():
     assert plots.scores([], [0.5], 0.5, "Scores").startswith("<svg")
 
 
-@pytest.mark.parametrize(("share", "text"), [(0, "0 %"), (1, "100 %"), (0.9583, "95.8 %"), (2999 / 3000, "99.97 %"),
-                                             (0.00004, "0.004 %"), (0.5, "50.0 %")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.9583, "95.8 %"), (2999 / 3000, "99.97 %"), (0.00004, "0.004 %"), (0.5, "50.0 %")],
+)
 def test_percent_never_rounds_to_all_or_none(share, text):
     assert plain(percent(share)) == text
 
 
-@pytest.mark.parametrize(("total", "hits", "text"), [
-    (120, 115, "Of 120 defects here, **115 were found**"), (120, 1, "Of 120 defects here, **1 was found**"),
-    (120, 0, "Of 120 defects here, **none were found**"), (120, 120, "**All 120 defects** here were found"),
-    (1, 1, "The one defect here **was found**"), (1, 0, "The one defect here **was not found**"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("total", "hits", "text"),
+    [
+        (120, 115, "Of 120 defects here, **115 were found**"),
+        (120, 1, "Of 120 defects here, **1 was found**"),
+        (120, 0, "Of 120 defects here, **none were found**"),
+        (120, 120, "**All 120 defects** here were found"),
+        (1, 1, "The one defect here **was found**"),
+        (1, 0, "The one defect here **was not found**"),
+    ],
+)
 def test_outcomes_are_told_in_english(total, hits, text):
     assert (
         model_card.plain(outcome(total, "defect", " here", hits, "was found", "were found")).replace("\u00a0", " ")

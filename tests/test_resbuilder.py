@@ -57,8 +57,9 @@ def tiny(shortcut="identity", width=3):
     """A 1x1 stem from 2 channels to 3 and one block of one inner channel, on 2x2 pixels."""
     stride = 1 if shortcut == "identity" else 2
     stage = Stage(width=width, stride=stride, shortcut=shortcut, blocks=(Block(kind="resbuilder", hidden=(1,)),))
-    return Net(input=Input(channels=2, size=(2, 2)), stem=Stem(width=3, kernel=1), stages=(stage,),
-               head=Head(classes=2))  # fmt: skip
+    return Net(
+        input=Input(channels=2, size=(2, 2)), stem=Stem(width=3, kernel=1), stages=(stage,), head=Head(classes=2)
+    )
 
 
 @torch.no_grad()
@@ -130,8 +131,11 @@ def test_a_channel_is_alive_where_any_member_is():
     module = residual_group()
     found = alive(module)
     assert {axis: mask.tolist() for axis, mask in found.items()} == {
-        "input": [True] * 2, "stem": [True] * 3, "stage0.block0.hidden0": [True], "classes": [True] * 2,
-    }  # fmt: skip
+        "input": [True] * 2,
+        "stem": [True] * 3,
+        "stage0.block0.hidden0": [True],
+        "classes": [True] * 2,
+    }
     set_weights(module, {"stem.conv": STEM, "stages.0.0.branch.conv2": [[0.0], [0.0], [0.011]]})
     assert alive(module)["stem"].tolist() == [True, True, True]
     set_weights(module, {"stem.conv": STEM, "stages.0.0.branch.conv2": [[0.0], [0.0], [0.009]]})
@@ -163,11 +167,15 @@ def test_relative_limits_are_those_of_64_channels_and_follow_fresh_weights(relat
 @pytest.mark.parametrize(
     ("net", "macs", "digits"),
     [
-        (cifar_resnet(20), 40.55e6, 1e4), (cifar_resnet(32), 68.86e6, 1e4), (cifar_resnet(44), 97.17e6, 1e4),
-        (cifar_resnet(56), 125.5e6, 1e5), (cifar_resnet(110), 252.89e6, 1e4),
-        (resnet(18, classes=10, size=(32, 32)), 555.4e6, 1e5), (resnet(18), 1.81e9, 1e7),
+        (cifar_resnet(20), 40.55e6, 1e4),
+        (cifar_resnet(32), 68.86e6, 1e4),
+        (cifar_resnet(44), 97.17e6, 1e4),
+        (cifar_resnet(56), 125.5e6, 1e5),
+        (cifar_resnet(110), 252.89e6, 1e4),
+        (resnet(18, classes=10, size=(32, 32)), 555.4e6, 1e5),
+        (resnet(18), 1.81e9, 1e7),
     ],
-)  # fmt: skip
+)
 def test_flops_are_those_of_the_fact_sheet_and_twice_our_cost(net, macs, digits):
     assert abs(flops(net) / 2 - macs) <= digits / 2
     assert flops(net) == 2 * cost(net).macs
@@ -227,10 +235,15 @@ def staged(*counts, switches=PUBLISHED, width=8):
     net = empty_net((12, 12), 1, 3, switches)
     block = Block(kind="preact_basic" if switches.preactivation else "resbuilder", hidden=(width,))
     stages = [
-        Stage(width=width, blocks=(block,) * count, stride=1 if i == 0 else 2, step=net.stages[0].step,
-              shortcut="identity" if i == 0 else "average")
+        Stage(
+            width=width,
+            blocks=(block,) * count,
+            stride=1 if i == 0 else 2,
+            step=net.stages[0].step,
+            shortcut="identity" if i == 0 else "average",
+        )
         for i, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
     return net.but({"stem": net.stem.but({"width": width}), "stages": tuple(stages)})
 
 
@@ -454,9 +467,25 @@ def replayed(net, journal):
 
 
 FIELDS = {
-    "event", "step", "edit", "progress", "move", "gain", "error", "spent", "price_before", "price_after", "allowance",
-    "unit", "macs", "params", "val_loss", "val_accuracy", "seed", "reason",
-}  # fmt: skip
+    "event",
+    "step",
+    "edit",
+    "progress",
+    "move",
+    "gain",
+    "error",
+    "spent",
+    "price_before",
+    "price_after",
+    "allowance",
+    "unit",
+    "macs",
+    "params",
+    "val_loss",
+    "val_accuracy",
+    "seed",
+    "reason",
+}
 
 
 def given():
@@ -531,8 +560,10 @@ def test_a_killed_search_goes_on_to_the_same_result(tmp_path, switches):
 
 
 def test_deciding_apart_changes_no_training():
-    one, other = (next(event for event in resbuilder(*ready(switches)) if event["event"] == "trained")
-                  for switches in (PUBLISHED, Switches(decisions_apart=True)))  # fmt: skip
+    one, other = (
+        next(event for event in resbuilder(*ready(switches)) if event["event"] == "trained")
+        for switches in (PUBLISHED, Switches(decisions_apart=True))
+    )
     assert {key for key in one if one[key] != other[key]} <= {"decided_by"}
     assert one["val_accuracy"] == pytest.approx((other["decided_by"] * 17 + other["claimed"] * 18) / 35)
 

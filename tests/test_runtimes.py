@@ -80,8 +80,18 @@ def old():
         pytest.skip(f"{reason}: it is kept in a virtual environment, and this is none")
     if not folder.exists():
         with TemporaryDirectory(dir=sys.prefix) as place:
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:",
-                       "--target", f"{place}/packages", *wanted]  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--target",
+                f"{place}/packages",
+                *wanted,
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.skip(f"{reason}: pip could not install it ({done.stderr.strip().splitlines()[-1]})")

@@ -142,8 +142,12 @@ def test_copies_are_found_and_kept_together(tmp_path):
 
 def test_letters_become_twelfths():
     assert encode("ACGTU", 5, "ACGT").tolist() == [
-        [12, 0, 0, 0], [0, 12, 0, 0], [0, 0, 12, 0], [0, 0, 0, 12], [0, 0, 0, 12],
-    ]  # fmt: skip
+        [12, 0, 0, 0],
+        [0, 12, 0, 0],
+        [0, 0, 12, 0],
+        [0, 0, 0, 12],
+        [0, 0, 0, 12],
+    ]
     assert encode("NRB-é", 6, "ACGT").tolist() == [[3, 3, 3, 3], [6, 0, 6, 0], [0, 4, 4, 4], *[[0] * 4] * 3]
     assert encode("BA", 2, "AB").tolist() == [[0, 12], [12, 0]]  # another alphabet: B is itself
     assert (encode("BZX", 3, "ACDEFGHIKLMNPQRSTVWY").sum(axis=1) == [12, 12, 0]).all()

@@ -121,8 +121,9 @@ def test_two_processes_grow_a_whole_run(grown):
 
 
 def test_a_kill_of_all_loses_nothing(images, grown, tmp_path):
-    command, settings = together("-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", tmp_path,
-                                 "--name", "grown", *SHORT)  # fmt: skip
+    command, settings = together(
+        "-m", "zansa", "grow", images, "--budget", "macs=800k,1.6M", "--out", tmp_path, "--name", "grown", *SHORT
+    )
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
     while not (tmp_path / "grown-macs-800k" / "checkpoint.pt").exists():
         assert process.poll() is None

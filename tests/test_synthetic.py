@@ -189,9 +189,15 @@ def separation(made, bad, score):
     return roc_auc_score(made.labels == made.classes.index(bad), score)
 
 
-@pytest.mark.parametrize(("name", "size", "channels"), [
-    ("mirror", 48, 3), ("dark", 128, 1), ("light", 128, 1), ("hairline", 256, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "size", "channels"),
+    [
+        ("mirror", 48, 3),
+        ("dark", 128, 1),
+        ("light", 128, 1),
+        ("hairline", 256, 1),
+    ],
+)
 def test_scenes_have_their_size_and_are_grouped(drawn, name, size, channels):
     made, count = drawn[name], SHORT[name]
     assert made.images.shape == (count, size, size, channels)

@@ -28,8 +28,10 @@ def changed_parts(tuning: Tuning) -> list[bool]:
     for _ in training(module, data, parts, RECIPE.model_copy(update={"tuning": tuning})):
         pass
     assert all(p.requires_grad for p in module.parameters())
-    return [any(not torch.equal(value, old[name]) for name, value in part.state_dict().items())
-            for part, old in zip(parts_of(module), before, strict=True)]  # fmt: skip
+    return [
+        any(not torch.equal(value, old[name]) for name, value in part.state_dict().items())
+        for part, old in zip(parts_of(module), before, strict=True)
+    ]
 
 
 def test_frozen_parts_keep_weights_and_statistics():
@@ -171,8 +173,10 @@ def test_finetune_from_a_run_keeps_what_is_frozen(tmp_path):
 
 def test_finetune_from_torchvision_weights_on_grey_images(tmp_path):
     theirs = torchvision.models.resnet18(weights=None, num_classes=5)
-    torch.save({"state_dict": {f"module.{name}": value for name, value in theirs.state_dict().items()}},
-               tmp_path / "resnet18.pth")  # fmt: skip
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in theirs.state_dict().items()}},
+        tmp_path / "resnet18.pth",
+    )
     asked = {"epochs": 1, "tuning": {"frozen": 5}}
     run = tune(pictures(tmp_path / "b.npz", "xy"), tmp_path / "resnet18.pth", tmp_path / "runs", recipe=asked)
     module = load(run.path / "model.safetensors").module

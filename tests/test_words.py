@@ -52,8 +52,14 @@ def test_figures_on_the_screen():
     time = {"ms": 0.4123, "what": "ONNX Runtime", "device": "cpu", "threads": 2, "precision": "float32", "batch": 1}
     each = [{"class": "good", "recall": rate(3, 4)}, {"class": "never", "recall": None}]
     balanced = _mean_rate(*map(np.array, ([3, 1], [4, 2])), 0.95)
-    told = {"accuracy": rate(3, 4), "balanced_accuracy": balanced, "per_class": each, "inspection": None,
-            "latency": [time], "noun": "signal"}  # fmt: skip
+    told = {
+        "accuracy": rate(3, 4),
+        "balanced_accuracy": balanced,
+        "per_class": each,
+        "inspection": None,
+        "latency": [time],
+        "noun": "signal",
+    }
     rows = dict(figure_rows(told))
     assert list(rows) == ["accuracy", "balanced", "  good", "per signal"]
     assert typed(rows["balanced"]).startswith("62.5 % (95 % CI ")  # a mean of rates has no counts
@@ -62,8 +68,17 @@ def test_figures_on_the_screen():
 
 
 def move(kind, spent=1e4, **more):
-    return {"event": "edit", "move": kind, "spent": spent, "progress": 0.123, "price_after": 15e6, "limit": 20e6,
-            "unit": "macs", "structure": "5(7, 7) | 10(12-9, 11)", **more}  # fmt: skip
+    return {
+        "event": "edit",
+        "move": kind,
+        "spent": spent,
+        "progress": 0.123,
+        "price_after": 15e6,
+        "limit": 20e6,
+        "unit": "macs",
+        "structure": "5(7, 7) | 10(12-9, 11)",
+        **more,
+    }
 
 
 def test_a_moment_of_a_growth_says_what_came_and_went():
@@ -104,16 +119,28 @@ def test_the_start_of_a_run_on_the_screen():
 
 
 def test_an_epoch_on_the_screen():
-    event = {"epoch": 3, "epochs": 29, "best": 3, "loss": 0.5, "val_loss": 0.25, "val_balanced_accuracy": 0.9583,
-             "seconds": 200.0}  # fmt: skip
+    event = {
+        "epoch": 3,
+        "epochs": 29,
+        "best": 3,
+        "loss": 0.5,
+        "val_loss": 0.25,
+        "val_balanced_accuracy": 0.9583,
+        "seconds": 200.0,
+    }
     assert epoch_text(event) == (
         "epoch   3/29  loss 0.500  validation loss 0.250, balanced accuracy 95.8 %  3 min 20 s  best"
     )
 
 
 def test_prices_shares_and_rules():
-    told = [("macs", 4.1e6, "4.10 M multiply-adds"), ("params", 300e3, "300 k parameters"), ("bytes", 1.2e6, "1.20 MB"),
-            ("ms", 2.5, "2.50 ms"), ("joules", 3.5, "3.5 joules")]  # fmt: skip
+    told = [
+        ("macs", 4.1e6, "4.10 M multiply-adds"),
+        ("params", 300e3, "300 k parameters"),
+        ("bytes", 1.2e6, "1.20 MB"),
+        ("ms", 2.5, "2.50 ms"),
+        ("joules", 3.5, "3.5 joules"),
+    ]
     for unit, value, text in told:
         assert typed(price_text(value, unit)) == text
     assert typed(price_text(4.1e6, "macs", named=False)) == "4.10 M"

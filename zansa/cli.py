@@ -23,9 +23,12 @@ from .record import Run, new_name
 from .runs import branches_of, finished, state
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Grow residual networks to fit: labelled images or series in, one proven file that runs anywhere out.",
-)  # fmt: skip
+)
 
 
 def show_version(asked: bool) -> None:

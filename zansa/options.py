@@ -18,8 +18,20 @@ from .jobs.request import DataRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = ("net", "weights", "budget", "method", "mend")  # the other fields of a request are of the data
-RECIPE = ("epochs", "batch", "rate", "optimizer", "balance", "augment", "dropout", "stochastic_depth", "compile",
-          "device", "precision", "layout")  # fmt: skip
+RECIPE = (
+    "epochs",
+    "batch",
+    "rate",
+    "optimizer",
+    "balance",
+    "augment",
+    "dropout",
+    "stochastic_depth",
+    "compile",
+    "device",
+    "precision",
+    "layout",
+)
 RENAMED = {"weights": {"grow": "--from"}}
 
 
@@ -243,7 +255,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, no
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="Read options from a YAML or TOML file.", is_eager=True, callback=from_config,
+        "--config",
+        help="Read options from a YAML or TOML file.",
+        is_eager=True,
+        callback=from_config,
         rich_help_panel="Output",
     ),
-]  # fmt: skip
+]

@@ -35,10 +35,14 @@ from .words import (
 MOST_CLASSES = 20  # listed one by one
 # What each kind of edit does to the network: the thing that changes, and what becomes of it.
 MOVES = {
-    "insert": ("block", "came"), "split": ("block", "came"), "widen": ("width", "grew"),
-    "delete": ("block", "went"), "merge": ("block", "went"), "rekind": ("block", "changed"),
+    "insert": ("block", "came"),
+    "split": ("block", "came"),
+    "widen": ("width", "grew"),
+    "delete": ("block", "went"),
+    "merge": ("block", "went"),
+    "rekind": ("block", "changed"),
     "mix": ("mix", "changed"),
-}  # fmt: skip
+}
 GROWTH_LEGEND = (
     "The network changes while it learns. Each such line says how far the training is, what came or went, the stages "
     "from first to last as channels (inner widths of each block), and what the network costs of what it may cost."
@@ -53,9 +57,14 @@ class Screen:
         self.errors = Console(stderr=True, highlight=False)
         self.warnings: list[str] = []
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"), console=self.console, transient=True,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.console,
+            transient=True,
+        )
         self.tasks: dict[str, TaskID] = {}
         self.edits: list[dict[str, Any]] = []  # of the moment of a growth that is not complete yet
         self.grew = False
@@ -224,12 +233,16 @@ def _move(edit: dict[str, Any]) -> tuple[str, str]:
 def cost_text(price: Cost) -> str:
     """A cost in words, a line for each quantity."""
     memory = f"{file_size(price.train_bytes)} in training, {file_size(price.infer_bytes)} in inference"
-    return typed("\n".join([
-        f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
-        f"parameters        {amount(price.params)} ({count(price.params)})",
-        f"sequential depth  {counted(price.depth, 'weighted layer')}",
-        f"activations       {memory} (batch {price.batch}, float32)",
-    ]))  # fmt: skip
+    return typed(
+        "\n".join(
+            [
+                f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
+                f"parameters        {amount(price.params)} ({count(price.params)})",
+                f"sequential depth  {counted(price.depth, 'weighted layer')}",
+                f"activations       {memory} (batch {price.batch}, float32)",
+            ]
+        )
+    )
 
 
 def zoo_text(rows: list[dict[str, Any]]) -> str:

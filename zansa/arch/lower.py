@@ -287,8 +287,16 @@ def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
     ends = line.out.lower() in streams and line.out.isupper()
     mark = (streams.index(line.out.lower()) or "") if ends else ""
     path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}", terms[-1][0].size
-    row = Row(path, "add", tuple(term.path for term, _ in terms), place.axis, place.axis, size, size,
-              weights=tuple(weight for _, weight in terms))  # fmt: skip
+    row = Row(
+        path,
+        "add",
+        tuple(term.path for term, _ in terms),
+        place.axis,
+        place.axis,
+        size,
+        size,
+        weights=tuple(weight for _, weight in terms),
+    )
     if not (ends and BRANCHES[place.block.kind].after):
         return [row]
     return [row, _after(row, f"{place.path}.after{mark}", "act")]
@@ -310,8 +318,21 @@ def _layer_rows(path: str, layer: Conv | Norm | Act | Gate, source: Row) -> list
     if isinstance(layer, Gate):
         return _gate(path, layer, source)
     size = shrink(source.size, layer.stride)
-    return [Row(path, "conv", (source.path,), layer.x, layer.y, source.size, size, layer.kernel, layer.stride,
-                layer.groups, layer.zero)]  # fmt: skip
+    return [
+        Row(
+            path,
+            "conv",
+            (source.path,),
+            layer.x,
+            layer.y,
+            source.size,
+            size,
+            layer.kernel,
+            layer.stride,
+            layer.groups,
+            layer.zero,
+        )
+    ]
 
 
 def _gate(path: str, layer: Gate, source: Row) -> list[Row]:
@@ -321,12 +342,31 @@ def _gate(path: str, layer: Gate, source: Row) -> list[Row]:
     act = _after(down, f"{path}.act", "act")
     up = Row(f"{path}.up", "linear", (act.path,), h, x, (), ())
     gate = _after(up, f"{path}.gate", "act", kind="sigmoid")
-    return [mean, down, act, up, gate,
-            Row(path, "times", (source.path, gate.path), x, x, source.size, source.size)]  # fmt: skip
+    return [mean, down, act, up, gate, Row(path, "times", (source.path, gate.path), x, x, source.size, source.size)]
 
 
-def _after(source: Row, path: str, op: str, kernel: int = 1, stride: int = 1, zero: bool = False,
-           kind: str = "", copies: int = 1) -> Row:  # fmt: skip
+def _after(
+    source: Row,
+    path: str,
+    op: str,
+    kernel: int = 1,
+    stride: int = 1,
+    zero: bool = False,
+    kind: str = "",
+    copies: int = 1,
+) -> Row:
     """A row after `source`, on the same channel axis and of the same size."""
-    return Row(path, op, (source.path,), source.y, source.y, source.size, source.size, kernel, stride, zero=zero,
-               kind=kind, copies=copies)  # fmt: skip
+    return Row(
+        path,
+        op,
+        (source.path,),
+        source.y,
+        source.y,
+        source.size,
+        source.size,
+        kernel,
+        stride,
+        zero=zero,
+        kind=kind,
+        copies=copies,
+    )

@@ -142,9 +142,11 @@ def _eager(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
     answers = []
     for start in range(0, len(samples), CHUNK):
         chunk = samples[start : start + CHUNK]
-        fitted = chunk if preprocess.series else [
-            fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk
-        ]  # fmt: skip
+        fitted = (
+            chunk
+            if preprocess.series
+            else [fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk]
+        )
         pixels = torch.from_numpy(np.stack(fitted).astype(np.float32)).movedim(-1, 1)
         answers.append(module((pixels - mean) / std).softmax(1).numpy())
     return np.concatenate(answers)

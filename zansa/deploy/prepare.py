@@ -121,15 +121,29 @@ def _text(preprocess: Preprocess) -> str:
     if preprocess.series:
         kind, length = "uint8" if preprocess.alphabet else "float", preprocess.size[0]
         return PREPARE_SERIES.format(
-            ir=IR, opset=OPSET, kind=kind, channels=channels, length=length, mean=mean, std=std,
-        )  # fmt: skip
+            ir=IR,
+            opset=OPSET,
+            kind=kind,
+            channels=channels,
+            length=length,
+            mean=mean,
+            std=std,
+        )
     height, width = preprocess.size
     return PREPARE.format(
-        ir=IR, opset=OPSET, depth=preprocess.depth, channels=channels, height=height, width=width,
-        fill=_numbers(preprocess.fill, channels), mean=mean, std=std,
+        ir=IR,
+        opset=OPSET,
+        depth=preprocess.depth,
+        channels=channels,
+        height=height,
+        width=width,
+        fill=_numbers(preprocess.fill, channels),
+        mean=mean,
+        std=std,
         inner=INNER[preprocess.fit],
-        rows=AXIS.format(axis="rows", at=0, size="height"), columns=AXIS.format(axis="columns", at=1, size="width"),
-    )  # fmt: skip
+        rows=AXIS.format(axis="rows", at=0, size="height"),
+        columns=AXIS.format(axis="columns", at=1, size="width"),
+    )
 
 
 def _numbers(values: tuple[float, ...], channels: int) -> str:

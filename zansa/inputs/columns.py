@@ -16,10 +16,32 @@ IDS = (*NAMES, "no", "no.", "nr", "nr.", "#", "uid", "uuid", "serial number", "s
 SEQUENCES = ("sequence", "seq")
 # what is counted or named in a table, and measures nothing
 THINGS = (
-    "series", "sample", "case", "record", "recording", "run", "trial", "episode", "subject", "patient", "person",
-    "fold", "user", "machine", "device", "unit", "engine", "lot", "batch", "part", "row", "item", "image", "serial",
+    "series",
+    "sample",
+    "case",
+    "record",
+    "recording",
+    "run",
+    "trial",
+    "episode",
+    "subject",
+    "patient",
+    "person",
+    "fold",
+    "user",
+    "machine",
+    "device",
+    "unit",
+    "engine",
+    "lot",
+    "batch",
+    "part",
+    "row",
+    "item",
+    "image",
+    "serial",
     "experiment",
-)  # fmt: skip
+)
 STAMPS = ("timestamp", "datetime", "date", "日時")
 STEPS = (*STAMPS, "step", "timestep", "time", "frame", "tick", "cycle", "moment", "sec", "seconds", "時刻", "時間")
 WAY_OUT = {

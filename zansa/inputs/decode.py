@@ -189,8 +189,10 @@ def _loaded(image: Image.Image, stream: IO[bytes], raw: str) -> np.ndarray:
     stream.seek(0)
     with Image.open(stream, formats=(image.format or "",)) as again:
         args = [tile.args for tile in again.tile]
-        again.tile = [tile._replace(args=(raw, *arg[1:]) if isinstance(arg, tuple) else raw)
-                      for tile, arg in zip(again.tile, args, strict=True)]  # fmt: skip
+        again.tile = [
+            tile._replace(args=(raw, *arg[1:]) if isinstance(arg, tuple) else raw)
+            for tile, arg in zip(again.tile, args, strict=True)
+        ]
         again.load()
         return _turned(np.asarray(again), _orientation(again))
 

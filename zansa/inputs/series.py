@@ -25,10 +25,22 @@ WHOLE = 12  # of a letter: divides into two, three and four
 NOTHING = "-."  # gaps
 # letters for one of several, in equal shares: IUPAC-IUB nomenclature 1984 (nucleotides) and 1983 (amino acids)
 AMBIGUOUS = {
-    DNA: {"U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC", "B": "CGT", "D": "AGT",
-          "H": "ACT", "V": "ACG", "N": "ACGT"},
+    DNA: {
+        "U": "T",
+        "R": "AG",
+        "Y": "CT",
+        "S": "CG",
+        "W": "AT",
+        "K": "GT",
+        "M": "AC",
+        "B": "CGT",
+        "D": "AGT",
+        "H": "ACT",
+        "V": "ACG",
+        "N": "ACGT",
+    },
     PROTEIN: {"B": "DN", "J": "IL", "Z": "EQ", "X": "", "U": "", "O": "", "*": ""},
-}  # fmt: skip
+}
 
 
 # --- values --------------------------------------------------------------------------------------------------------

@@ -14,9 +14,15 @@ def frontier(run: Run) -> list[dict[str, Any]]:
         metrics = each.read_json("metrics.json")
         request = read_request(each.read_json("request.json"))
         assert isinstance(request, GrowRequest)
-        rows.append({
-            "budget": str(request.budget[-1]), "run": str(each.path), "macs": metrics["cost"]["macs"],
-            "params": metrics["cost"]["params"], "ms": metrics["latency"][0]["ms"], "test": metrics["test"],
-            "noun": each.read_json("data.json")["noun"],
-        })  # fmt: skip
+        rows.append(
+            {
+                "budget": str(request.budget[-1]),
+                "run": str(each.path),
+                "macs": metrics["cost"]["macs"],
+                "params": metrics["cost"]["params"],
+                "ms": metrics["latency"][0]["ms"],
+                "test": metrics["test"],
+                "noun": each.read_json("data.json")["noun"],
+            }
+        )
     return rows

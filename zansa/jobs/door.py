@@ -35,10 +35,15 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
         data = builtin(request.seed, name=request.source)
     else:
         data = load(
-            request.source, size=request.size, fit=request.fit, channels=request.channels, kind=request.kind,
-            root=Path(request.root) if request.root else None, download=request.download,
+            request.source,
+            size=request.size,
+            fit=request.fit,
+            channels=request.channels,
+            kind=request.kind,
+            root=Path(request.root) if request.root else None,
+            download=request.download,
             progress=lambda done, total: tell(event("read", done=done, total=total)),
-        )  # fmt: skip
+        )
     parts = split(data, request.seed, request.val, request.test)
     for problem in data.problems:
         tell(event("warning", text=problem))

@@ -26,10 +26,12 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     path = model_file(request.model)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
-        request.source, like=answer.preprocess,
-        root=Path(request.root) if request.root else None, download=request.download,
+        request.source,
+        like=answer.preprocess,
+        root=Path(request.root) if request.root else None,
+        download=request.download,
         progress=lambda done, total: tell(event("read", done=done, total=total)),
-    )  # fmt: skip
+    )
     data = replace(data, classes=known_as(data.classes, answer.classes), preprocess=answer.preprocess)
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:

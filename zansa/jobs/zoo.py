@@ -16,8 +16,16 @@ def row(name: str) -> dict[str, Any]:
     """One network's counted and published sizes."""
     entry = ZOO[name]
     c = cost(entry.make())
-    return {"name": name, "params": c.params, "macs": c.macs, "depth": c.depth, "data": entry.data,
-            "published_params": entry.params, "published_error": entry.error, "paper": entry.paper}  # fmt: skip
+    return {
+        "name": name,
+        "params": c.params,
+        "macs": c.macs,
+        "depth": c.depth,
+        "data": entry.data,
+        "published_params": entry.params,
+        "published_error": entry.error,
+        "paper": entry.paper,
+    }
 
 
 def entry(name: str) -> tuple[Net, dict[str, Any]]:

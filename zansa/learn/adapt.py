@@ -54,8 +54,9 @@ def align(network: Network, source: Iterable[Tensor], target: Iterable[Tensor], 
     linear: nn.Linear = network.head.get_submodule("linear")  # type: ignore[assignment]
     weight, bias = linear.weight.double(), linear.bias.double()
     moved = weight @ torch.from_numpy(change).to(weight.device)
-    linear.bias.copy_(bias + weight @ torch.from_numpy(mean_s).to(bias.device)
-                      - moved @ torch.from_numpy(mean_t).to(bias.device))  # fmt: skip
+    linear.bias.copy_(
+        bias + weight @ torch.from_numpy(mean_s).to(bias.device) - moved @ torch.from_numpy(mean_t).to(bias.device)
+    )
     linear.weight.copy_(moved)
 
 

@@ -24,8 +24,16 @@ SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # (training seri
 FEW = 3000  # training images: surfaces with fewer are varied strongly
 HOLD = 0.7  # share of a training on images at its full rate
 STRONG = Augment(
-    flip_x=True, flip_y=True, shift=0.15, rotate=15, zoom=0.4, shear=0.2, warped=1, contrast=0.4, brightness=0.4,
-)  # fmt: skip
+    flip_x=True,
+    flip_y=True,
+    shift=0.15,
+    rotate=15,
+    zoom=0.4,
+    shear=0.2,
+    warped=1,
+    contrast=0.4,
+    brightness=0.4,
+)
 
 
 def default_net(size: tuple[int, ...], channels: int, classes: int, kind: str) -> Net:
@@ -46,10 +54,14 @@ def series_net(size: tuple[int, ...], channels: int, classes: int, kind: str) ->
     stages: list[Stage] = []
     while not stages or places > FEWEST_PLACES:
         wider, halved = SERIES_WIDTHS[min(len(stages), len(SERIES_WIDTHS) - 1)], 2 if stages else 1
-        stages.append(Stage(
-            width=wider, stride=halved, shortcut="identity" if (halved, wider) == (1, width) else "project",
-            blocks=(Block(kind="basic", hidden=(wider,)),),
-        ))  # fmt: skip
+        stages.append(
+            Stage(
+                width=wider,
+                stride=halved,
+                shortcut="identity" if (halved, wider) == (1, width) else "project",
+                blocks=(Block(kind="basic", hidden=(wider,)),),
+            )
+        )
         places, width = -(-places // halved), wider
     return Net(input=Input(channels=channels, size=size), stem=stem, stages=tuple(stages), head=Head(classes=classes))
 
@@ -115,8 +127,16 @@ def gentler(recipe: Recipe, images_per_class: float, parts: int) -> Recipe:
     return recipe.model_copy(update={"rate": recipe.rate / 5, "hold": 0.0, "tuning": tuning})
 
 
-def recipe_of(data: Dataset, parts: Parts, seed: int, asked: dict[str, Any], *, growth: Growth | None = None,
-              learned: int = 0, fixed: bool = True) -> Recipe:  # fmt: skip
+def recipe_of(
+    data: Dataset,
+    parts: Parts,
+    seed: int,
+    asked: dict[str, Any],
+    *,
+    growth: Growth | None = None,
+    learned: int = 0,
+    fixed: bool = True,
+) -> Recipe:
     """The default recipe, with the fields that were asked for in place of its own.
 
     asked: fields of a Recipe by name; of `augment` and `tuning` single switches, or {} for none of them.
@@ -146,6 +166,8 @@ def recipe_of(data: Dataset, parts: Parts, seed: int, asked: dict[str, Any], *, 
     if growth is not None and "hold" not in asked:
         recipe = annealed(recipe, growth.schedule)
     if recipe.augment.reverse_complement and data.preprocess.alphabet != DNA:
-        raise ValueError(f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
-                         f"{data.preprocess.alphabet or 'numbers'}")  # fmt: skip
+        raise ValueError(
+            f"reverse_complement was asked; allowed: for DNA, and these are {data.preprocess.noun}s of "
+            f"{data.preprocess.alphabet or 'numbers'}"
+        )
     return recipe

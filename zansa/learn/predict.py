@@ -31,8 +31,14 @@ def normalised(raw: np.ndarray, preprocess: Preprocess, device: torch.device, la
 
 
 @torch.inference_mode()
-def logits(module: nn.Module, data: Dataset, index: np.ndarray, batch: int = 256, dtype: torch.dtype = torch.float32,
-           layout: torch.memory_format = torch.contiguous_format) -> Tensor:  # fmt: skip
+def logits(
+    module: nn.Module,
+    data: Dataset,
+    index: np.ndarray,
+    batch: int = 256,
+    dtype: torch.dtype = torch.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Tensor:
     """Logits (N, K) in float32 on the CPU, in the order of `index`; `dtype` is what the network computes in."""
     device = next(module.parameters()).device
     training = module.training
@@ -60,5 +66,12 @@ def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[s
             began = perf_counter()
             module(sample)
             seconds.append(perf_counter() - began)
-    return {"what": "torch", "device": "cpu", "threads": torch.get_num_threads(), "precision": "float32", "batch": 1,
-            "ms": 1e3 * median(seconds[5:]), "repeats": repeats}  # fmt: skip
+    return {
+        "what": "torch",
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": "float32",
+        "batch": 1,
+        "ms": 1e3 * median(seconds[5:]),
+        "repeats": repeats,
+    }

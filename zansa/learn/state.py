@@ -130,11 +130,19 @@ class State:
     def value(self) -> Saved:
         """All of the state as plain values and tensors; the tensors are no copies."""
         return {
-            "net": self.module.net.to_json(), "journal": json.dumps(self.journal),
-            "module": self.module.state_dict(), "average": self.average.state_dict(), "best": self.best,
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "loss": self.loss, "counted": self.counted,
-            "best_loss": self.best_loss, "best_epoch": self.best_epoch, "seconds": self.elapsed(),
-        }  # fmt: skip
+            "net": self.module.net.to_json(),
+            "journal": json.dumps(self.journal),
+            "module": self.module.state_dict(),
+            "average": self.average.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "loss": self.loss,
+            "counted": self.counted,
+            "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+            "seconds": self.elapsed(),
+        }
 
     def take(self, saved: Saved) -> None:
         """Go on from a saved state. KeyError, RuntimeError or ValueError where the state is that of another network."""

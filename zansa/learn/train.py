@@ -64,9 +64,16 @@ def fit(net: Net, data: Dataset, parts: Parts, recipe: Recipe) -> Model:
     return Model(net, module, data.classes, data.preprocess)
 
 
-def training(module: Network, data: Dataset, parts: Parts, recipe: Recipe, checkpoint: Path | None = None,
-             policy: Policy | None = None, penalty: Penalty | None = None,
-             begin: Saved | None = None) -> Generator[Event]:  # fmt: skip
+def training(
+    module: Network,
+    data: Dataset,
+    parts: Parts,
+    recipe: Recipe,
+    checkpoint: Path | None = None,
+    policy: Policy | None = None,
+    penalty: Penalty | None = None,
+    begin: Saved | None = None,
+) -> Generator[Event]:
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
     At the end, or when the caller stops, the module holds the best average of the weights so far, on the CPU and in
@@ -190,10 +197,17 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
 def begun(state: State, course: Course, resumed: bool) -> Event:
     """The event of a training that begins or goes on."""
     return event(
-        "resumed" if resumed else "start", step=state.step, steps=course.steps, per_epoch=course.per_epoch,
-        journal=list(state.journal), precision=course.recipe.precision, layout=course.recipe.layout,
-        device=str(course.device), threads=torch.get_num_threads(), processes=several.world_size(),
-    )  # fmt: skip
+        "resumed" if resumed else "start",
+        step=state.step,
+        steps=course.steps,
+        per_epoch=course.per_epoch,
+        journal=list(state.journal),
+        precision=course.recipe.precision,
+        layout=course.recipe.layout,
+        device=str(course.device),
+        threads=torch.get_num_threads(),
+        processes=several.world_size(),
+    )
 
 
 def refuse_divergence(state: State, course: Course) -> None:
@@ -212,16 +226,31 @@ def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: floa
     last = recipe.keep == "last" or len(parts.val) < FEW
     state.keep_best(1 - epoch if last else measured["val_loss"], epoch)
     told = event(
-        "epoch", measured, epoch=epoch, epochs=recipe.epochs, progress=state.step / course.steps, rate=rate,
-        loss=state.loss / state.counted, best=state.best_epoch, few=len(parts.val) < FEW,
-        seconds=round(state.elapsed(), 3), images_per_second=round(pace.per_second(state.step) * course.batch, 1),
-    )  # fmt: skip
+        "epoch",
+        measured,
+        epoch=epoch,
+        epochs=recipe.epochs,
+        progress=state.step / course.steps,
+        rate=rate,
+        loss=state.loss / state.counted,
+        best=state.best_epoch,
+        few=len(parts.val) < FEW,
+        seconds=round(state.elapsed(), 3),
+        images_per_second=round(pace.per_second(state.step) * course.batch, 1),
+    )
     state.loss, state.counted = 0.0, 0
     return told
 
 
-def passed(answer: Callable[[Tensor], Tensor], data: Dataset, index: np.ndarray, step: int, recipe: Recipe,
-           criterion: Criterion, chance: torch.Generator) -> Tensor:  # fmt: skip
+def passed(
+    answer: Callable[[Tensor], Tensor],
+    data: Dataset,
+    index: np.ndarray,
+    step: int,
+    recipe: Recipe,
+    criterion: Criterion,
+    chance: torch.Generator,
+) -> Tensor:
     """The loss of these training samples, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the rank of the process."""
     seed = seeds.of_step(recipe.seed, step, several.rank())

@@ -232,8 +232,9 @@ def build(net: Net, generator: torch.Generator | None = None) -> Network:
     paths = [[f"stages.{i}.{j}" for j in range(len(stage.blocks))] for i, stage in enumerate(net.stages)]
     flows = _flows([path for stage in paths for path in stage], table)
     stages = nn.ModuleList(nn.ModuleList(_block(path, table, *flows[path]) for path in stage) for stage in paths)
-    network = Network(net, _chain("stem", _rows_of("stem", table), table), stages,
-                      _chain("head", _rows_of("head", table), table))  # fmt: skip
+    network = Network(
+        net, _chain("stem", _rows_of("stem", table), table), stages, _chain("head", _rows_of("head", table), table)
+    )
     generator = generator or torch.Generator().manual_seed(0)
     initialise(network, generator)
     begin(net, network, generator)

@@ -25,8 +25,10 @@ class Features(nn.Module):
     def __init__(self, features: Backbone, out_indices: tuple[int, ...]):
         super().__init__()
         self.features = features
-        info = [{"num_chs": c, "reduction": s, "module": f"stride{s}"}
-                for c, s in zip(features.channels, features.strides, strict=True)]  # fmt: skip
+        info = [
+            {"num_chs": c, "reduction": s, "module": f"stride{s}"}
+            for c, s in zip(features.channels, features.strides, strict=True)
+        ]
         if not all(-len(info) <= k < len(info) for k in out_indices):
             raise ValueError(f"out_indices {out_indices} were asked; this network has {len(info)} features")
         self.feature_info = FeatureInfo(info, out_indices)
@@ -60,17 +62,25 @@ def _entry(name: str) -> Callable[..., nn.Module]:
     """The function that timm calls for a network of the zoo."""
 
     def create(
-        pretrained: bool = False, pretrained_cfg: Any = None, pretrained_cfg_overlay: Any = None, cache_dir: Any = None,
-        num_classes: int | None = None, in_chans: int | None = None, features_only: bool = False,
-        out_indices: tuple[int, ...] | None = None, output_stride: int | None = None,
-    ) -> nn.Module:  # fmt: skip
+        pretrained: bool = False,
+        pretrained_cfg: Any = None,
+        pretrained_cfg_overlay: Any = None,
+        cache_dir: Any = None,
+        num_classes: int | None = None,
+        in_chans: int | None = None,
+        features_only: bool = False,
+        out_indices: tuple[int, ...] | None = None,
+        output_stride: int | None = None,
+    ) -> nn.Module:
         if pretrained or pretrained_cfg or pretrained_cfg_overlay:
             raise ValueError(f"zansa publishes no weights of {name}; train it, or adopt torchvision's or timm's")
         net = zoo.make(name)
-        net = net.but({
-            "input": net.input.but({"channels": in_chans or net.input.channels}),
-            "head": net.head.but({"classes": num_classes or net.head.classes}),
-        })  # fmt: skip
+        net = net.but(
+            {
+                "input": net.input.but({"channels": in_chans or net.input.channels}),
+                "head": net.head.but({"classes": num_classes or net.head.classes}),
+            }
+        )
         if features_only:
             return _features(net, out_indices, output_stride)
         if out_indices is not None or output_stride is not None:
@@ -85,10 +95,16 @@ def _entry(name: str) -> Callable[..., nn.Module]:
 def _config(net: Net) -> dict[str, Any]:
     """What timm's data loaders read: the size of the images, which are normalised as those of ImageNet."""
     return {
-        "input_size": (net.input.channels, *net.input.size), "num_classes": net.head.classes, "pool_size": None,
-        "crop_pct": 0.875, "interpolation": "bilinear", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
-        "first_conv": "stem.conv0" if net.stem.deep else "stem.conv", "classifier": "head.linear",
-    }  # fmt: skip
+        "input_size": (net.input.channels, *net.input.size),
+        "num_classes": net.head.classes,
+        "pool_size": None,
+        "crop_pct": 0.875,
+        "interpolation": "bilinear",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "first_conv": "stem.conv0" if net.stem.deep else "stem.conv",
+        "classifier": "head.linear",
+    }
 
 
 # as modules of timm do, so that `from zansa.nets.timm_models import *` gives what was registered

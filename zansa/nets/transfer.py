@@ -46,8 +46,9 @@ def edited(module: Network, edits: Sequence[AnyEdit], seed: int = 0) -> Network:
     return changed.to(next(module.parameters()).device).eval()
 
 
-def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",
-             generator: torch.Generator | None = None) -> State:  # fmt: skip
+def transfer(
+    state: State, net: Net, edit: AnyEdit, role: Role = "weights", generator: torch.Generator | None = None
+) -> State:
     """The tensors of `net` (the state dict of build(net), or part of it) for apply(net, edit).
 
     role: "weights" for weights and their averages; "first moment" or "second moment" for an optimiser's running mean
@@ -74,8 +75,9 @@ def transfer(state: State, net: Net, edit: AnyEdit, role: Role = "weights",
     return dict(state)
 
 
-def transfer_optimizer(old: dict[int, dict[str, Tensor]], names: list[str], net: Net, edit: AnyEdit,
-                       new_names: list[str]) -> dict[int, dict[str, Tensor]]:  # fmt: skip
+def transfer_optimizer(
+    old: dict[int, dict[str, Tensor]], names: list[str], net: Net, edit: AnyEdit, new_names: list[str]
+) -> dict[int, dict[str, Tensor]]:
     """The "state" of an optimiser's state dict after an edit. `names` and `new_names` are the parameters' names in the
     order in which the optimisers hold them. What is no moment (a step count) is copied."""
     moved: dict[int, dict[str, Tensor]] = {}
@@ -129,8 +131,10 @@ def _remapped(state: State, net: Net, edit: Remap, role: Role) -> State:
     table = lower(net)
     plan = _plan(table, edit)
     rows = {row.path: row for row in table.rows}
-    return {name: _gathered(value, name, rows.get(name.rpartition(".")[0]), plan, table, role)
-            for name, value in state.items()}  # fmt: skip
+    return {
+        name: _gathered(value, name, rows.get(name.rpartition(".")[0]), plan, table, role)
+        for name, value in state.items()
+    }
 
 
 def _plan(table: Table, edit: Remap) -> Plan:
@@ -195,8 +199,11 @@ def _fresh_layer(row: Row, table: Table, generator: torch.Generator) -> State:
         return {"weight": one, "bias": zero, "running_mean": zero, "running_var": one}
     if row.op not in ("conv", "linear"):
         return {}
-    layer = (nn.Linear(row.copies * x, y) if row.op == "linear" else
-             CONV[len(row.size)](x, y, row.kernel, groups=row.groups, bias=False))  # fmt: skip
+    layer = (
+        nn.Linear(row.copies * x, y)
+        if row.op == "linear"
+        else CONV[len(row.size)](x, y, row.kernel, groups=row.groups, bias=False)
+    )
     initialise(layer, generator)
     return {name: value.detach() for name, value in layer.named_parameters()}
 
@@ -254,8 +261,7 @@ def _split(state: State, net: Net, edit: Split, role: Role) -> State:
     return _shifted(state, edit.stage, edit.at + 1, 1) | half | copy
 
 
-def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role,
-              generator: torch.Generator | None) -> State:  # fmt: skip
+def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role, generator: torch.Generator | None) -> State:
     """A gate comes or goes. A gate that comes is one half everywhere, after a layer that gives twice as much; its last
     weights are zero and the others fresh. When a gate goes, the layer before it is multiplied by what the gate makes of
     that layer's shift, which is the mean after a batch norm. Moments follow as if every gate were one half."""
@@ -288,16 +294,23 @@ def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> Stat
     """Two blocks as one whose branch is the sum of theirs, exactly so in evaluation mode. Moments of inner layers are
     copied. Those of the last norm and scalar are averaged, as gradients would be if the last layers were not folded."""
     paths = [f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1)]
-    first, second = ({name.removeprefix(path): value for name, value in state.items() if name.startswith(path)}
-                     for path in paths)  # fmt: skip
+    first, second = (
+        {name.removeprefix(path): value for name, value in state.items() if name.startswith(path)} for path in paths
+    )
     rows = {row.path.removeprefix(paths[0]): row for row in _rows(net, edit)}
     groups = after.stages[edit.stage].blocks[edit.at].groups
-    joined = {name: _joined(value, second[name], rows[name.rpartition(".")[0]], groups)
-              for name, value in first.items() if name in second}  # fmt: skip
+    joined = {
+        name: _joined(value, second[name], rows[name.rpartition(".")[0]], groups)
+        for name, value in first.items()
+        if name in second
+    }
     if role == "weights" and joined:
         joined |= _folded((first, second), list(rows.values()), paths[0])
-    rest = {name: value for name, value in _shifted(state, edit.stage, edit.at + 1, -1).items()
-            if not name.startswith(paths[0])}  # fmt: skip
+    rest = {
+        name: value
+        for name, value in _shifted(state, edit.stage, edit.at + 1, -1).items()
+        if not name.startswith(paths[0])
+    }
     return rest | {paths[0] + name: value for name, value in joined.items()}
 
 
@@ -321,8 +334,9 @@ def _folded(blocks: tuple[State, State], rows: list[Row], prefix: str) -> State:
     """The last layers of merged branches. Norms are folded into the last convolutions as they are in evaluation mode,
     in each channel in proportion to the larger one, so that one of the two keeps the size of its weights. The new norm
     has the statistics of the sum of two independent branches. Scalars are folded likewise."""
-    conv, last = ([row for row in rows if row.op in ops][-1].path.removeprefix(prefix)
-                  for ops in (("conv",), ("norm", "bias")))  # fmt: skip
+    conv, last = (
+        [row for row in rows if row.op in ops][-1].path.removeprefix(prefix) for ops in (("conv",), ("norm", "bias"))
+    )
 
     def both(name: str) -> Tensor:
         return torch.stack([block[name].double() for block in blocks])

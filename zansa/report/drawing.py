@@ -52,8 +52,17 @@ def _size_after(table: Table, path: str) -> str:
 
 
 def _part(name: str, path: str, width: int, size: str, stride: int, layers: str) -> Part:
-    return {"name": name, "path": path, "width": width, "size": size, "stride": stride, "layers": layers,
-            "joins": "", "boxes": [], "enters": ""}  # fmt: skip
+    return {
+        "name": name,
+        "path": path,
+        "width": width,
+        "size": size,
+        "stride": stride,
+        "layers": layers,
+        "joins": "",
+        "boxes": [],
+        "enters": "",
+    }
 
 
 def _stem(net: Net, table: Table) -> Part:
@@ -103,13 +112,15 @@ def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
     boxes, at = [], 0
     for block, number in _shown(net.stages[i]):
         work = sum(macs[f"stages.{i}.{j}"] for j in range(at, at + number)) / number
-        boxes.append({
-            "count": number,
-            "text": "·".join(map(str, dict.fromkeys(block.hidden))),
-            "height": _height(net, block),
-            "shade": round(work / max(heaviest, 1), 3),
-            "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
-        })  # fmt: skip
+        boxes.append(
+            {
+                "count": number,
+                "text": "·".join(map(str, dict.fromkeys(block.hidden))),
+                "height": _height(net, block),
+                "shade": round(work / max(heaviest, 1), 3),
+                "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
+            }
+        )
         at += number
     return boxes
 

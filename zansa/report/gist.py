@@ -61,8 +61,14 @@ def _inspected(inspection: Content, where: str) -> list[str]:
         text = outcome(detection["count"], "defect", where, detection["hits"], "was found", "were found")
         told.append(_sentence(text, detection))
     if alarms:
-        text = outcome(alarms["count"], "good part", "" if detection else where, alarms["hits"],
-                       "would be thrown away", "would be thrown away")  # fmt: skip
+        text = outcome(
+            alarms["count"],
+            "good part",
+            "" if detection else where,
+            alarms["hits"],
+            "would be thrown away",
+            "would be thrown away",
+        )
         told.append(_sentence(text, alarms))
     return told
 
@@ -112,19 +118,37 @@ def _inspection_panels(inspection: Content) -> list[Content]:
     detection, alarms = inspection.get("detection"), inspection.get("false_alarms")
     panels = []
     if detection:
-        panels.append({"title": "Defects", "total": detection["count"],
-                       "wrong": detection["count"] - detection["hits"],
-                       "right_word": "found", "wrong_word": "missed"})  # fmt: skip
+        panels.append(
+            {
+                "title": "Defects",
+                "total": detection["count"],
+                "wrong": detection["count"] - detection["hits"],
+                "right_word": "found",
+                "wrong_word": "missed",
+            }
+        )
     if alarms:
-        panels.append({"title": "Good parts", "total": alarms["count"], "wrong": alarms["hits"],
-                       "right_word": "passed", "wrong_word": "thrown away"})  # fmt: skip
+        panels.append(
+            {
+                "title": "Good parts",
+                "total": alarms["count"],
+                "wrong": alarms["hits"],
+                "right_word": "passed",
+                "wrong_word": "thrown away",
+            }
+        )
     return panels
 
 
 def _named_panel(figures: Content) -> Content:
     right = figures["accuracy"]
-    return {"title": f"All {IMAGE}s", "total": right["count"], "wrong": right["count"] - right["hits"],
-            "right_word": "named correctly", "wrong_word": "named wrongly"}  # fmt: skip
+    return {
+        "title": f"All {IMAGE}s",
+        "total": right["count"],
+        "wrong": right["count"] - right["hits"],
+        "right_word": "named correctly",
+        "wrong_word": "named wrongly",
+    }
 
 
 def _dots(panel: Content, rows: int) -> Content:

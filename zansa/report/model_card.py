@@ -14,11 +14,19 @@ READ = {
     "validation": f"validation {IMAGE}s, on which choices were made",
 }
 WORDS = {  # of images, and of series
-    True: {"files": "IMAGES", "sample": "part.png", "source": "parts, cameras and light",
-           "change": "product, camera or light"},
-    False: {"files": "TABLES", "sample": "new.csv", "source": "sources and instruments",
-            "change": "source or instrument"},
-}  # fmt: skip
+    True: {
+        "files": "IMAGES",
+        "sample": "part.png",
+        "source": "parts, cameras and light",
+        "change": "product, camera or light",
+    },
+    False: {
+        "files": "TABLES",
+        "sample": "new.csv",
+        "source": "sources and instruments",
+        "change": "source or instrument",
+    },
+}
 LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 
@@ -26,9 +34,15 @@ def card(facts: Facts) -> str:
     """The card as Markdown text; a part whose files are absent says so."""
     grown = [("How it grew", _growth)] if have(facts, "start") is not None else []
     parts = (
-        ("What it is", _what), *grown, ("Data", _data), ("Figures", _figures), ("Limits", _limits),
-        ("How to use", _use), ("Cost", _cost), ("Environment", _environment),
-    )  # fmt: skip
+        ("What it is", _what),
+        *grown,
+        ("Data", _data),
+        ("Figures", _figures),
+        ("Limits", _limits),
+        ("How to use", _use),
+        ("Cost", _cost),
+        ("Environment", _environment),
+    )
     texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
         texts += [f"## {title}", *_lines(part, facts)]
@@ -124,12 +138,14 @@ def _figures(facts: Facts) -> Iterable[str]:
 
 def _limits(facts: Facts) -> Iterable[str]:
     warnings, words = cautions.warnings(facts), WORDS[noun(facts) == "image"]
-    yield "\n".join([
-        *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in warnings),
-        f"- The figures hold for {words['source']} like those of the test {IMAGE}s, and for nothing else.",
-        "- What is none of the known classes is still given one of them.",
-        f"- A person should look at a sample of what passes, and at every change of {words['change']}.",
-    ])  # fmt: skip
+    yield "\n".join(
+        [
+            *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in warnings),
+            f"- The figures hold for {words['source']} like those of the test {IMAGE}s, and for nothing else.",
+            "- What is none of the known classes is still given one of them.",
+            f"- A person should look at a sample of what passes, and at every change of {words['change']}.",
+        ]
+    )
 
 
 def _more(warning: dict[str, Any]) -> str:

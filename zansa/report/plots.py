@@ -19,17 +19,40 @@ from numpy.typing import NDArray
 
 from ..words import plain_percent
 
-COLOURS = {"--ink": "#000001", "--muted": "#000002", "--line": "#000003", "--right": "#000004", "--wrong": "#000005",
-           "--paper": "#000006", "--soft": "#000007"}  # fmt: skip
+COLOURS = {
+    "--ink": "#000001",
+    "--muted": "#000002",
+    "--line": "#000003",
+    "--right": "#000004",
+    "--wrong": "#000005",
+    "--paper": "#000006",
+    "--soft": "#000007",
+}
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "zansa", "font.size": 10.5, "axes.edgecolor": COLOURS["--line"],
-    "axes.labelcolor": COLOURS["--muted"], "xtick.color": COLOURS["--line"], "ytick.color": COLOURS["--line"],
-    "xtick.labelcolor": COLOURS["--muted"], "ytick.labelcolor": COLOURS["--muted"], "text.color": COLOURS["--ink"],
-    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False, "axes.grid": True,
-    "axes.grid.axis": "y", "grid.color": COLOURS["--line"], "grid.linewidth": 0.8, "xtick.major.size": 3,
-    "ytick.major.size": 0, "axes.axisbelow": True, "lines.linewidth": 1.8, "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "zansa",
+    "font.size": 10.5,
+    "axes.edgecolor": COLOURS["--line"],
+    "axes.labelcolor": COLOURS["--muted"],
+    "xtick.color": COLOURS["--line"],
+    "ytick.color": COLOURS["--line"],
+    "xtick.labelcolor": COLOURS["--muted"],
+    "ytick.labelcolor": COLOURS["--muted"],
+    "text.color": COLOURS["--ink"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": COLOURS["--line"],
+    "grid.linewidth": 0.8,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
     "lines.solid_joinstyle": "round",
-}  # fmt: skip
+}
 FLAT, TALL = (4.1, 2.7), (4.1, 3.4)  # sizes in inches of 72 pixels: small, because three stand side by side
 ENDS = 0.0005  # scores nearer to 0 and 1 than this are drawn there
 Points = list[tuple[float, float]]

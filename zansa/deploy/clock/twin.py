@@ -65,8 +65,16 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
         case "conv":
             kernel = [row.kernel] * dims
             weights = draft.weights(path, y, x // row.groups, *kernel)
-            return draft.put("Conv", path, *reads, weights, kernel_shape=kernel, group=row.groups,
-                             strides=[row.stride] * dims, pads=[row.kernel // 2] * 2 * dims)  # fmt: skip
+            return draft.put(
+                "Conv",
+                path,
+                *reads,
+                weights,
+                kernel_shape=kernel,
+                group=row.groups,
+                strides=[row.stride] * dims,
+                pads=[row.kernel // 2] * 2 * dims,
+            )
         case "norm":
             return _norm(draft, row, reads[0], y)
         case "bias":
@@ -122,14 +130,22 @@ def _pool(draft: Draft, row: Row, x: str) -> str:
     if row.kind == "average":
         return _mean(draft, row.path, x, [min(row.stride, n) for n in row.size_in], row.stride)
     dims, half = len(row.size_in), row.kernel // 2
-    return draft.put("MaxPool", row.path, x, kernel_shape=[row.kernel] * dims, strides=[row.stride] * dims,
-                     pads=[half] * 2 * dims)  # fmt: skip
+    return draft.put(
+        "MaxPool", row.path, x, kernel_shape=[row.kernel] * dims, strides=[row.stride] * dims, pads=[half] * 2 * dims
+    )
 
 
 def _mean(draft: Draft, path: str, x: str, kernel: list[int], stride: int) -> str:
     pads = [0] * len(kernel) if stride > 1 else [n // 2 for n in kernel]
-    return draft.put("AveragePool", path, x, kernel_shape=kernel, strides=[stride] * len(kernel), pads=pads * 2,
-                     ceil_mode=int(stride > 1))  # fmt: skip
+    return draft.put(
+        "AveragePool",
+        path,
+        x,
+        kernel_shape=kernel,
+        strides=[stride] * len(kernel),
+        pads=pads * 2,
+        ceil_mode=int(stride > 1),
+    )
 
 
 def _contrast(draft: Draft, row: Row, x: str) -> str:

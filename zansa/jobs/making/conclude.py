@@ -52,9 +52,16 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     if not facts.get("stopped"):
         answers["test"] = (parts.test, probabilities(module, data, parts.test))
     metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in answers.items()}
-    run.write_json("metrics.json", metrics | {
-        "cost": costs(net, 1), "latency": times, "training": facts, "export": parity,
-    })  # fmt: skip
+    run.write_json(
+        "metrics.json",
+        metrics
+        | {
+            "cost": costs(net, 1),
+            "latency": times,
+            "training": facts,
+            "export": parity,
+        },
+    )
     index, p = answers.get("test", answers["validation"])
     run.write_json("examples.json", examples(data, index, p, operating))
     run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
@@ -102,17 +109,23 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: Operati
     chosen = []
     for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
         i, k = index[entry["index"]], int(p[entry["index"]].argmax())
-        chosen.append({
-            "image": data.names[i], "label": data.classes[data.labels[i]], "predicted": data.classes[k],
-            "probability": float(p[entry["index"], k]), "why": entry["why"],
-            "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
-            "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
-        })  # fmt: skip
+        chosen.append(
+            {
+                "image": data.names[i],
+                "label": data.classes[data.labels[i]],
+                "predicted": data.classes[k],
+                "probability": float(p[entry["index"], k]),
+                "why": entry["why"],
+                "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
+                "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
+            }
+        )
     return chosen
 
 
-def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]],
-                    operating: OperatingPoint | None) -> bytes:  # fmt: skip
+def predictions_csv(
+    data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]], operating: OperatingPoint | None
+) -> bytes:
     """predictions.csv: every validation and test sample with its probabilities."""
     text = io.StringIO()
     rows = csv.writer(text)
@@ -139,5 +152,10 @@ def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarr
 def costs(net: Net, batch: int) -> dict[str, Any]:
     """The cost of a network as metrics.json has it."""
     c = cost(net, batch)
-    return {"macs": c.macs, "params": c.params, "depth": c.depth, "batch": batch,
-            "activation_bytes": {"train": c.train_bytes, "infer": c.infer_bytes}}  # fmt: skip
+    return {
+        "macs": c.macs,
+        "params": c.params,
+        "depth": c.depth,
+        "batch": batch,
+        "activation_bytes": {"train": c.train_bytes, "infer": c.infer_bytes},
+    }

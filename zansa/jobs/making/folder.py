@@ -49,8 +49,7 @@ def provenance(weights: str | None, source: str) -> dict[str, Any]:
     file = model_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
-    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "same_source": before == source}  # fmt: skip
+    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "same_source": before == source}
 
 
 def describe(job: Job) -> dict[str, Any]:

@@ -77,9 +77,14 @@ def resolve(request: Request, tell: Tell) -> Job:
     start = None if donor is None else adopted(donor, request, data)
     net, growth, search = structure(request, data, None if start is None else start.net)
     recipe = recipe_of(
-        data, parts, request.seed, request.recipe, growth=growth, learned=len(net.stages) + 2 if start else 0,
+        data,
+        parts,
+        request.seed,
+        request.recipe,
+        growth=growth,
+        learned=len(net.stages) + 2 if start else 0,
         fixed=not isinstance(request, GrowRequest),
-    )  # fmt: skip
+    )
     return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start))
 
 
@@ -110,10 +115,13 @@ def smaller(job: Job) -> list[Job]:
     if job.growth is None or not isinstance(job.request, GrowRequest):
         return []
     return [
-        replace(job, request=job.request.model_copy(update={"budget": (budget,)}),
-                growth=replace(job.growth, budgets=(budget,)))
+        replace(
+            job,
+            request=job.request.model_copy(update={"budget": (budget,)}),
+            growth=replace(job.growth, budgets=(budget,)),
+        )
         for budget in job.growth.budgets[:-1]
-    ]  # fmt: skip
+    ]
 
 
 def check(request: Request, out: Path, name: str | None) -> None:

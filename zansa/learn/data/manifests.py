@@ -13,9 +13,30 @@ from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
-PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
-         "imagename", "image_file", "image_id", "img", "img_path", "img_name", "picture", "photo", "id", "name", "画像",
-         "ファイル", "ファイル名")  # fmt: skip
+PATHS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "image_name",
+    "imagename",
+    "image_file",
+    "image_id",
+    "img",
+    "img_path",
+    "img_name",
+    "picture",
+    "photo",
+    "id",
+    "name",
+    "画像",
+    "ファイル",
+    "ファイル名",
+)
 LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス", "判定")
 SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")

@@ -106,8 +106,9 @@ def block_of(axis: str) -> Place:
     return stage, block
 
 
-def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1,
-            chance: np.random.Generator | None = None) -> list[Move]:  # fmt: skip
+def lighten(
+    net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1, chance: np.random.Generator | None = None
+) -> list[Move]:
     """The moves that bring the price down to the limit, chosen greedily.
 
     The loss rises more when a part of an early layer goes than when one of a late layer goes, but it recovers more too.
@@ -117,8 +118,11 @@ def lighten(net: Net, gates: Gates, price: Price, limit: float, quantum: int = 1
     meets the limit, all goes that can.
     """
     table = lower(net)
-    kept = {axis: list(range(width)) for axis, width in remappable(net).items()
-            if axis in gates.channels and axis == group_of(table, axis)[1][-1]}  # fmt: skip
+    kept = {
+        axis: list(range(width))
+        for axis, width in remappable(net).items()
+        if axis in gates.channels and axis == group_of(table, axis)[1][-1]
+    }
     nothing = torch.zeros_like(next(iter(gates.blocks.values())))
     thin = Thinning(net, kept, nothing, dict.fromkeys(kept, nothing))
     while (now := price(thin.net)) > limit:
@@ -251,11 +255,15 @@ def candidates(net: Net, share: float, quantum: int) -> list[Addition]:
     additions: list[Addition] = list(widenings(net, share, quantum, least=1))
     for i, stage in enumerate(net.stages):
         first = 0 if stage.shortcut == "identity" else 1
-        inserts = [Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)])
-                   for at in range(first, len(stage.blocks) + 1)]  # fmt: skip
+        inserts = [
+            Insert(stage=i, at=at, block=stage.blocks[max(0, at - 1)]) for at in range(first, len(stage.blocks) + 1)
+        ]
         additions += [insert for insert in inserts if not inexact(net, insert)]
-        additions += [Rekind(stage=i, at=at, block=gated(block, stage.width)) for at, block in enumerate(stage.blocks)
-                  if block.kind in GATED and len(block.hidden) == BRANCHES[block.kind].hidden]  # fmt: skip
+        additions += [
+            Rekind(stage=i, at=at, block=gated(block, stage.width))
+            for at, block in enumerate(stage.blocks)
+            if block.kind in GATED and len(block.hidden) == BRANCHES[block.kind].hidden
+        ]
     return additions
 
 
@@ -264,8 +272,9 @@ def gated(block: Block, width: int) -> Block:
     return block.but({"kind": GATED[block.kind], "hidden": (*block.hidden, max(FEWEST, width // 8))})
 
 
-def enrich(net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, limit: float,
-           certain: float = 2.0) -> list[Move]:  # fmt: skip
+def enrich(
+    net: Net, offered: Sequence[tuple[Addition, Promise]], price: Price, limit: float, certain: float = 2.0
+) -> list[Move]:
     """The additions that promise most per price, as long as they fit the limit and their promise is no noise. A promise
     must be more than `certain` standard errors, and more than that where there are many to choose from."""
     now, certain = price(net), of_several(certain, len(offered))

@@ -95,8 +95,9 @@ class Policy:
             moves, policy = self.settled(moves, average, slopes, held, allowed, k)
         return policy.told(moves, net, state, steps, k, slopes)
 
-    def settled(self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float,
-                k: int) -> tuple[list[Move], "Policy"]:  # fmt: skip
+    def settled(
+        self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float, k: int
+    ) -> tuple[list[Move], "Policy"]:
         """The moves with which the network keeps to the limit and nearly reaches it, and the policy with the price that
         is right for it.
 
@@ -201,15 +202,26 @@ class Policy:
             after = apply(net, move.edit)
             size = cost(after)
             why: dict[str, Any] = {
-                "progress": state.step / steps, "move": move.edit.kind, "gain": move.gain, "error": move.error,
-                "spent": self.price(after) - self.price(net), "price_before": self.price(net),
+                "progress": state.step / steps,
+                "move": move.edit.kind,
+                "gain": move.gain,
+                "error": move.error,
+                "spent": self.price(after) - self.price(net),
+                "price_before": self.price(net),
                 "price_after": self.price(after),
-                "moments": self.growth.schedule.events, "allowance": self.allowance(k),
-                "limit": self.growth.limit, "unit": self.growth.unit,
-                "macs": size.macs, "params": size.params,
-                "val_loss": slopes.loss, f"val_{'balanced_' * balanced}accuracy": slopes.accuracy,
-                "seed": self.recipe.seed, "structure": in_short(after), "last": number == len(moves), "reason": None,
-            }  # fmt: skip
+                "moments": self.growth.schedule.events,
+                "allowance": self.allowance(k),
+                "limit": self.growth.limit,
+                "unit": self.growth.unit,
+                "macs": size.macs,
+                "params": size.params,
+                "val_loss": slopes.loss,
+                f"val_{'balanced_' * balanced}accuracy": slopes.accuracy,
+                "seed": self.recipe.seed,
+                "structure": in_short(after),
+                "last": number == len(moves),
+                "reason": None,
+            }
             changes.append(Change(move.edit, why))
             net = after
         return changes

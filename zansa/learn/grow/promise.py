@@ -92,8 +92,14 @@ def widened(module: Network, candidates: Sequence[Any], seed: int) -> tuple[Netw
     extended, before = edited(module, candidates, seed), lower(module.net)
     table = lower(extended.net)
     rows, fresh = weighted(table), {axis: range(before.width[axis], width) for axis, width in table.width.items()}
-    readers = [[Reader(row, row.path, of_copies(row, table, fresh[row.x])) for row in rows
-                if row.x in group_of(before, edit.axis)[1]] for edit in candidates]  # fmt: skip
+    readers = [
+        [
+            Reader(row, row.path, of_copies(row, table, fresh[row.x]))
+            for row in rows
+            if row.x in group_of(before, edit.axis)[1]
+        ]
+        for edit in candidates
+    ]
     old = [Reader(row, row.path, of_copies(row, table, range(before.width[row.x]))) for row in rows]
     return extended, [*readers, *([reader] for reader in old)]
 
@@ -145,8 +151,9 @@ Pairs = dict[
 ]  # candidate and reader -> (what it reads, slope) of each call
 
 
-def measured(extended: Network, readers: list[list[Reader]], count: int, train: Held,
-             held: Held) -> tuple[list[Promise], Promise]:  # fmt: skip
+def measured(
+    extended: Network, readers: list[list[Reader]], count: int, train: Held, held: Held
+) -> tuple[list[Promise], Promise]:
     """What each of the first `count` entries promises beyond what the other entries can do, and what one step along all
     of them at once promises by itself. Each entry is given by its readers."""
     directions: dict[tuple[int, int], Tensor] = {}
@@ -206,10 +213,13 @@ def passes(extended: Network, readers: list[list[Reader]], held: Held, power: fl
             losses = functional.cross_entropy(extended(samples.requires_grad_()), labels, reduction="none")
             (losses * weight**power).sum().backward()
         yield {
-            (k, j): [(x[:, list(reader.channels)], slope)
-                     for (x, _), (_, slope) in zip(read[reader.row.path], ended[reader.end], strict=True)]
-            for k, each in enumerate(readers) for j, reader in enumerate(each)
-        }  # fmt: skip
+            (k, j): [
+                (x[:, list(reader.channels)], slope)
+                for (x, _), (_, slope) in zip(read[reader.row.path], ended[reader.end], strict=True)
+            ]
+            for k, each in enumerate(readers)
+            for j, reader in enumerate(each)
+        }
 
 
 def weight_slope(row: Row, x: Tensor, slope: Tensor) -> Tensor:

@@ -36,8 +36,9 @@ PREACTIVATED = {"basic": "preact_basic", "bottleneck": "preact_bottleneck"}
 
 def pooled(net: Net) -> Net:
     """The network with shortcuts that average before they project (ResNet-D: He et al. 2018, 1812.01187, fig. 2 c)."""
-    return _with_stages(net, [stage.but({"shortcut": "average"}) if stage.shortcut == "project" else stage
-                              for stage in net.stages])  # fmt: skip
+    return _with_stages(
+        net, [stage.but({"shortcut": "average"}) if stage.shortcut == "project" else stage for stage in net.stages]
+    )
 
 
 def silu(net: Net) -> Net:
@@ -48,8 +49,12 @@ def silu(net: Net) -> Net:
 
 def preactivated(net: Net) -> Net:
     """The network with norm and activation before the convolutions (He et al. 2016, 1603.05027)."""
-    stages = [stage.but({"blocks": tuple(block.but({"kind": PREACTIVATED.get(block.kind, block.kind)})
-                                         for block in stage.blocks)}) for stage in net.stages]  # fmt: skip
+    stages = [
+        stage.but(
+            {"blocks": tuple(block.but({"kind": PREACTIVATED.get(block.kind, block.kind)}) for block in stage.blocks)}
+        )
+        for stage in net.stages
+    ]
     after = BRANCHES[stages[-1].blocks[-1].kind].after
     return _with_stages(net, stages).but({"head": net.head.but({"act": not after})})
 
@@ -178,8 +183,9 @@ def race(net: Net, fit: Callable[[Net], Net], course: Race, pick: Pick = list) -
     return Winner(ran[best][0].name, ran[best][0].net, ran[best][1], table)
 
 
-def beginning(growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folder: Path,
-              pick: Pick = list) -> Generator[Event, None, Winner]:  # fmt: skip
+def beginning(
+    growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folder: Path, pick: Pick = list
+) -> Generator[Event, None, Winner]:
     """The network that a growth begins with: the winner of a race at the price with which the schedule begins.
 
     Each rival learns for about half as long as it is until the first event, in whole epochs, at least one. There is no
@@ -199,8 +205,9 @@ def beginning(growth: Growth, data: Dataset, parts: Parts, recipe: Recipe, folde
     return (yield from race(growth.usual, fit, course, pick))
 
 
-def trial(each: Rival, k: int, count: int, course: Race,
-          held: Held) -> Generator[Event, None, list[tuple[Rival, Saved, Tensor]]]:  # fmt: skip
+def trial(
+    each: Rival, k: int, count: int, course: Race, held: Held
+) -> Generator[Event, None, list[tuple[Rival, Saved, Tensor]]]:
     """Let a rival learn; returns it with what it has learned and its held-out losses. Returns nothing where its
     training diverged, unless it is the usual one or the only one."""
     try:
@@ -258,5 +265,12 @@ def surely(gain: tuple[float, float], needed: float) -> bool:
 def row(each: Rival, gain: float, error: float, won: bool) -> Event:
     """What the record says of a rival."""
     size = cost(each.net)
-    return {"name": each.name, "net": each.net.to_json(None), "macs": size.macs, "params": size.params,
-            "gain": gain, "error": error, "won": won}  # fmt: skip
+    return {
+        "name": each.name,
+        "net": each.net.to_json(None),
+        "macs": size.macs,
+        "params": size.params,
+        "gain": gain,
+        "error": error,
+        "won": won,
+    }

@@ -31,8 +31,14 @@ from .start import pricing, refuse_too_dear, seed_net
 Around = Callable[[Policy], states.Policy]
 
 
-def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None, net: Net | None = None,
-         clock: Clock | None = None) -> Model:  # fmt: skip
+def grow(
+    data: Dataset,
+    parts: Parts,
+    budget: str,
+    recipe: Recipe | None = None,
+    net: Net | None = None,
+    clock: Clock | None = None,
+) -> Model:
     """A network whose depth, widths and kinds of blocks are found while it learns, within a budget such as "macs=20M".
 
     data: must be normalised on parts.train.
@@ -63,8 +69,9 @@ def grow(data: Dataset, parts: Parts, budget: str, recipe: Recipe | None = None,
     return Model(module.net, module, data.classes, data.preprocess)
 
 
-def growth_of(budgets: tuple[Budget, ...], data: Dataset, net: Net | None = None,
-              clock: Clock | None = None) -> tuple[Net, Growth]:  # fmt: skip
+def growth_of(
+    budgets: tuple[Budget, ...], data: Dataset, net: Net | None = None, clock: Clock | None = None
+) -> tuple[Net, Growth]:
     """The network to begin with, and all that is decided of its growth before it begins.
 
     `net` is the network that was given; None leaves it to zansa. `clock` tells milliseconds. ValueError where the
@@ -81,9 +88,17 @@ def growth_of(budgets: tuple[Budget, ...], data: Dataset, net: Net | None = None
     return net, Growth(budgets, Schedule(end=HEALING), price, quantum, clock)
 
 
-def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth: Growth, folder: Path,
-            forks: Sequence[Path] = (), pick: Pick = list,
-            around: Around = lambda policy: policy) -> Generator[Event]:  # fmt: skip
+def growing(
+    module: Network,
+    data: Dataset,
+    parts: Parts,
+    recipe: Recipe,
+    growth: Growth,
+    folder: Path,
+    forks: Sequence[Path] = (),
+    pick: Pick = list,
+    around: Around = lambda policy: policy,
+) -> Generator[Event]:
     """Train the network while it grows, yielding what happens; a growth that was killed goes on to the same result.
 
     Where growth.usual is there, variants of it race first ("trial" events), and a "raced" event tells the winner. Then
@@ -100,8 +115,14 @@ def growing(module: Network, data: Dataset, parts: Parts, recipe: Recipe, growth
         began = time.perf_counter()
         (folder / "race").mkdir(exist_ok=True)
         winner = yield from beginning(growth, data, parts, recipe, folder / "race", pick)
-        yield event("raced", name=winner.name, net=json.loads(winner.net.to_json()), table=winner.table,
-                    learned=winner.state is not None, race_seconds=round(time.perf_counter() - began, 3))  # fmt: skip
+        yield event(
+            "raced",
+            name=winner.name,
+            net=json.loads(winner.net.to_json()),
+            table=winner.table,
+            learned=winner.state is not None,
+            race_seconds=round(time.perf_counter() - began, 3),
+        )
         module.become(build(winner.net, torch.Generator().manual_seed(recipe.seed)))
         begin = winner.state
     net = module.net

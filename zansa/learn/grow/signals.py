@@ -66,8 +66,12 @@ def batches(held: Held, device: torch.device) -> Iterator[tuple[Tensor, Tensor, 
 def losses(module: Network, held: Held) -> Tensor:
     """The weighted loss (N,) of every held-out sample, with a network in evaluation mode."""
     device = next(module.parameters()).device
-    return torch.cat([weight * functional.cross_entropy(module(samples).float(), labels, reduction="none")
-                      for samples, labels, weight in batches(held, device)]).cpu()  # fmt: skip
+    return torch.cat(
+        [
+            weight * functional.cross_entropy(module(samples).float(), labels, reduction="none")
+            for samples, labels, weight in batches(held, device)
+        ]
+    ).cpu()
 
 
 def writers(table: Table) -> dict[str, list[str]]:
@@ -131,8 +135,12 @@ def gates(module: Network, held: Held) -> Gates:
         for place in blocks:
             blocks[place].append(sum(_by_channel(seen[path]).sum(1) for path, p in ends.items() if p == place))  # type: ignore[arg-type]
     count = len(held.index)
-    return Gates({axis: torch.cat(g) for axis, g in channels.items()},
-                 {place: torch.cat(g) for place, g in blocks.items()}, losses / count, right / count)  # fmt: skip
+    return Gates(
+        {axis: torch.cat(g) for axis, g in channels.items()},
+        {place: torch.cat(g) for place, g in blocks.items()},
+        losses / count,
+        right / count,
+    )
 
 
 def _by_channel(values: list[tuple[Tensor, Tensor]]) -> Tensor:

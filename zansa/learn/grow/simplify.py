@@ -20,8 +20,11 @@ def simplifications(net: Net) -> list[Merge | Rekind]:
     edits: list[Merge | Rekind] = []
     for i, stage in enumerate(net.stages):
         edits += [Merge(stage=i, at=at) for at in range(len(stage.blocks) - 1)]
-        edits += [Rekind(stage=i, at=at, block=block.but({"kind": BARE[block.kind], "hidden": block.convolved}))
-                  for at, block in enumerate(stage.blocks) if block.kind in BARE]  # fmt: skip
+        edits += [
+            Rekind(stage=i, at=at, block=block.but({"kind": BARE[block.kind], "hidden": block.convolved}))
+            for at, block in enumerate(stage.blocks)
+            if block.kind in BARE
+        ]
     return [edit for edit in edits if _possible(net, edit)]
 
 

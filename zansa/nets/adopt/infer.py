@@ -55,9 +55,15 @@ def _stem(shapes: Shapes) -> Stem:
     width, _, kernel, *_ = _shape(shapes, "stem.conv")
     large = bool(deep) or kernel == 7
     return Stem.model_validate(
-        {"width": width, "kernel": kernel, "deep": deep, "act": "stem.norm" in shapes, "stride": 2 if large else 1,
-         "pool": large}
-    )  # fmt: skip
+        {
+            "width": width,
+            "kernel": kernel,
+            "deep": deep,
+            "act": "stem.norm" in shapes,
+            "stride": 2 if large else 1,
+            "pool": large,
+        }
+    )
 
 
 def _stages(shapes: Shapes, pooled: dict[int, bool]) -> tuple[Stage, ...]:
@@ -66,8 +72,9 @@ def _stages(shapes: Shapes, pooled: dict[int, bool]) -> tuple[Stage, ...]:
         counts[i] = max(counts.get(i, 0), j + 1)
     preact = any(
         shape[0] != _shape(shapes, path.replace("norm1", "conv1"))[0]
-        for path, shape in shapes.items() if path.endswith(".branch.norm1")
-    )  # fmt: skip
+        for path, shape in shapes.items()
+        if path.endswith(".branch.norm1")
+    )
     stages: list[Stage] = []
     for i in range(max(counts, default=-1) + 1):
         before = stages[-1].width if stages else _shape(shapes, "stem.conv")[0]
@@ -75,8 +82,9 @@ def _stages(shapes: Shapes, pooled: dict[int, bool]) -> tuple[Stage, ...]:
         last = "conv3" if f"stages.{i}.0.branch.conv3" in shapes else "conv2"
         width = _shape(shapes, f"stages.{i}.0.branch.{last}")[0]
         shortcut = _shortcut(shapes, i, before == width, pooled.get(i, False))
-        stages.append(Stage(width=width, stride=2 if i and shortcut != "identity" else 1, shortcut=shortcut,
-                            blocks=blocks))  # fmt: skip
+        stages.append(
+            Stage(width=width, stride=2 if i and shortcut != "identity" else 1, shortcut=shortcut, blocks=blocks)
+        )
     return tuple(stages)
 
 

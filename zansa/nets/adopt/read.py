@@ -58,8 +58,9 @@ def _opened(value: Any, path: Path) -> dict[str, Tensor]:
 def _onnx(path: Path) -> dict[str, Tensor]:
     try:
         graph = onnx.load(path).graph
-        values = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-                  for tensor in graph.initializer}  # fmt: skip
+        values = {
+            tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer
+        }
     except Exception as error:  # as above
         raise ValueError(f"{path} is no ONNX file, or is damaged: {error}") from None
     state: dict[str, Tensor] = {}

@@ -104,8 +104,9 @@ def _per_price(move: Move) -> float | None:
 def _rank(move: Move, event: Event) -> str:
     """The place of a move, by its gain per price, among those moves of its event that have the same verdict."""
     noun, best = NOUNS[move.verdict]
-    rivals = [each for other in event.moves if other.verdict == move.verdict
-              and (each := _per_price(other)) is not None]  # fmt: skip
+    rivals = [
+        each for other in event.moves if other.verdict == move.verdict and (each := _per_price(other)) is not None
+    ]
     mine = _per_price(move)
     if mine is None or not rivals:
         return ""

@@ -206,7 +206,10 @@ def _as_it_is(edit: Any) -> tuple[str, str, str]:
     """The verdict, the place and the values of an edit that is not understood."""
     if not isinstance(edit, dict):
         return CHANGED, "network", number(edit)
-    values = {key: f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
-              for key, value in edit.items() if key not in ("kind", "stage")}  # fmt: skip
+    values = {
+        key: f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
+        for key, value in edit.items()
+        if key not in ("kind", "stage")
+    }
     where = f"stage {edit['stage']}" if "stage" in edit else "network"
     return CHANGED, where, f"{number(edit.get('kind'))} {number(values) if values else ''}".rstrip()

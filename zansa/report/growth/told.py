@@ -89,8 +89,13 @@ def _rival(line: Line) -> Content:
     """How one first network did in the race: what it is, and how much lower its loss was than the usual one's."""
     gain = line["gain"]
     than = f"{'lower' if gain >= 0 else 'higher'} by {nats(gain, line['error'])}" if line["error"] else SPACE
-    return {"name": line["name"], "loss": than, "macs": price_text(line["macs"], "macs", named=False),
-            "params": amount(line["params"]), "won": line["won"]}  # fmt: skip
+    return {
+        "name": line["name"],
+        "loss": than,
+        "macs": price_text(line["macs"], "macs", named=False),
+        "params": amount(line["params"]),
+        "won": line["won"],
+    }
 
 
 def _blocks(net: Net) -> str:

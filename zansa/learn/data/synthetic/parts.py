@@ -261,8 +261,12 @@ def _missing(rng: Generator, size: int) -> Defect:
 
 
 DEFECTS: dict[str, Callable[[Generator, int], Defect]] = {
-    "crack": _crack, "hole": _hole, "missing": _missing, "scratch": _scratch, "stain": _stain,
-}  # fmt: skip
+    "crack": _crack,
+    "hole": _hole,
+    "missing": _missing,
+    "scratch": _scratch,
+    "stain": _stain,
+}
 
 
 def _spoil(part: Part, defect: Defect) -> Part:

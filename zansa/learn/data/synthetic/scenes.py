@@ -93,9 +93,17 @@ SIGNS = {
     "crossing": Sign("triangle", (((0.0, 0.6), (0.0, -0.35)), ((-0.4, 0.2), (0.4, 0.2))), False),
 }
 SIGN_CLASSES = (
-    "bend_left", "bend_right", "crossing", "curve_left", "curve_right", "keep_left", "keep_right", "merge_left",
-    "merge_right", "straight",
-)  # fmt: skip
+    "bend_left",
+    "bend_right",
+    "crossing",
+    "curve_left",
+    "curve_right",
+    "keep_left",
+    "keep_right",
+    "merge_left",
+    "merge_right",
+    "straight",
+)
 BLUE, RED, WHITE, BLACK = (30, 70, 160), (190, 30, 40), (235, 235, 230), (25, 25, 30)
 
 

@@ -125,8 +125,12 @@ def _may_go(net: Net, place: Place) -> bool:
 
 def _ranks(net: Net, search: Search) -> dict[str, Rank]:
     """The ranks of all axes by their present names."""
-    inner = {f"stage{i}.block{j}.hidden{k}": rank for i, stage in enumerate(search.marks)
-             for j, mark in enumerate(stage) for k, rank in enumerate(mark.ranks)}  # fmt: skip
+    inner = {
+        f"stage{i}.block{j}.hidden{k}": rank
+        for i, stage in enumerate(search.marks)
+        for j, mark in enumerate(stage)
+        for k, rank in enumerate(mark.ranks)
+    }
     return {axis: (search.streams | inner)[axis] for axis in _free(net)}
 
 
@@ -168,13 +172,31 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
     elif isinstance(edit, Delete):
         search.marks[edit.stage].pop(edit.at)
     after = _costs(module.net)
-    line = event("edit", {
-        "step": search.step, "edit": edit.model_dump(mode="json"), "progress": search.step / task.all_steps,
-        "move": move, "gain": None, "error": None, "spent": after["macs"] - before, "price_before": before,
-        "price_after": after["macs"], "moments": 0, "allowance": task.macs, "limit": task.macs, "unit": "macs",
-        **after, "val_loss": search.figures.get("val_loss"), "val_accuracy": search.figures.get("val_accuracy"),
-        "seed": task.recipe.seed, "structure": in_short(module.net), "last": True, "reason": reason,
-    })  # fmt: skip
+    line = event(
+        "edit",
+        {
+            "step": search.step,
+            "edit": edit.model_dump(mode="json"),
+            "progress": search.step / task.all_steps,
+            "move": move,
+            "gain": None,
+            "error": None,
+            "spent": after["macs"] - before,
+            "price_before": before,
+            "price_after": after["macs"],
+            "moments": 0,
+            "allowance": task.macs,
+            "limit": task.macs,
+            "unit": "macs",
+            **after,
+            "val_loss": search.figures.get("val_loss"),
+            "val_accuracy": search.figures.get("val_accuracy"),
+            "seed": task.recipe.seed,
+            "structure": in_short(module.net),
+            "last": True,
+            "reason": reason,
+        },
+    )
     search.journal.append(line)
     return line
 
@@ -217,8 +239,12 @@ def measure(task: Task, search: Search) -> None:
     net, relative = task.module.net, task.switches.relative_thresholds
     search.unshrunk = cost(net).macs
     by_axis = worths(task.module, relative)
-    ranks = {axis: Rank(order=by_axis[axis].argsort(descending=True, stable=True).tolist(),
-                        alive=int((by_axis[axis] > 1).sum())) for axis in _free(net)}  # fmt: skip
+    ranks = {
+        axis: Rank(
+            order=by_axis[axis].argsort(descending=True, stable=True).tolist(), alive=int((by_axis[axis] > 1).sum())
+        )
+        for axis in _free(net)
+    }
     search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
     for i, stage in enumerate(net.stages):
         for j, block in enumerate(stage.blocks):

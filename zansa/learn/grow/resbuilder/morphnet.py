@@ -35,9 +35,9 @@ def term(network: Network, relative: bool = False) -> Tensor:
     table = _plain(network.net)
     count = {axis: mask.sum() for axis, mask in alive(network, relative).items()}
     total = {axis: r.sum() for axis, r in _worth(network, table, lambda weight: 1.0).items()}
-    return torch.stack([
-        coefficient(row) * (count[row.x] * total[row.y] + count[row.y] * total[row.x]) for row in weighted(table)
-    ]).sum()  # fmt: skip
+    return torch.stack(
+        [coefficient(row) * (count[row.x] * total[row.y] + count[row.y] * total[row.x]) for row in weighted(table)]
+    ).sum()
 
 
 def alive(network: Network, relative: bool = False) -> dict[str, Tensor]:

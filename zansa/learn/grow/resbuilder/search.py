@@ -63,8 +63,16 @@ from .values import (
 )
 
 
-def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches = PUBLISHED,
-               length: Length | None = None, checkpoint: Path | None = None) -> Generator[Event]:  # fmt: skip
+def resbuilder(
+    module: Network,
+    data: Dataset,
+    parts: Parts,
+    recipe: Recipe,
+    macs: int,
+    switches: Switches = PUBLISHED,
+    length: Length | None = None,
+    checkpoint: Path | None = None,
+) -> Generator[Event]:
     """Search in place from the network in `module` toward `macs` multiply-adds, which are half the authors' FLOPs;
     yields "start" (or "resumed"), "edit", "step", "epoch", "trained" and "done" events.
 
@@ -76,8 +84,15 @@ def resbuilder(module: Network, data: Dataset, parts: Parts, recipe: Recipe, mac
     that cannot be.
     """
     task = task_of(module, data, parts, recipe, macs, switches, length or Length(), checkpoint)
-    key = json.dumps([module.net.to_json(), macs, recipe.model_dump_json(), switches.model_dump_json(),
-                      task.length.model_dump_json()])  # fmt: skip
+    key = json.dumps(
+        [
+            module.net.to_json(),
+            macs,
+            recipe.model_dump_json(),
+            switches.model_dump_json(),
+            task.length.model_dump_json(),
+        ]
+    )
     search = _read(task, key)
     begun = "start" if search is None else "resumed"
     search = search or Search(key=key, marks=[[Mark() for _ in stage.blocks] for stage in module.net.stages])
@@ -106,15 +121,17 @@ def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Swit
     stem = stem_for(size, EMPTY_WIDTH, act=not switches.preactivation)
     side = -(-min(size) // (stem.stride * (2 if stem.pool else 1)))
     first = Stage(
-        width=EMPTY_WIDTH, blocks=(Block(kind=_kind(switches), hidden=(1,)),),
+        width=EMPTY_WIDTH,
+        blocks=(Block(kind=_kind(switches), hidden=(1,)),),
         step=Step(scale=switches.preserving_insertion),  # a scalar, so that kernels that are judged need not be zero
-    )  # fmt: skip
+    )
     halving = first.but({"stride": 2, "shortcut": "average"})
     return Net(
-        input=Input(channels=channels, size=size), stem=stem,
+        input=Input(channels=channels, size=size),
+        stem=stem,
         stages=(first, *[halving] * max(1, math.ceil(math.log2(side / FINEST)))),
         head=Head(classes=classes, act=switches.preactivation),
-    )  # fmt: skip
+    )
 
 
 def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,8 +156,16 @@ def halves(data: Dataset, val: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-def task_of(module: Network, data: Dataset, parts: Parts, recipe: Recipe, macs: int, switches: Switches, length: Length,
-          checkpoint: Path | None) -> Task:  # fmt: skip
+def task_of(
+    module: Network,
+    data: Dataset,
+    parts: Parts,
+    recipe: Recipe,
+    macs: int,
+    switches: Switches,
+    length: Length,
+    checkpoint: Path | None,
+) -> Task:
     if len(parts.test):
         raise ValueError(
             f"the search was given {len(parts.test)} test samples; it must not see them: pass Parts with an empty test"
@@ -196,8 +221,17 @@ def run_recipe(recipe: Recipe, length: Length, switches: Switches, run: int, fin
     if not (final and switches.annealed_sgd):
         changes |= {"keep": "last", "patience": 0.0, "hold": 1 - recipe.warmup}
     if not switches.annealed_sgd:
-        changes |= {"optimizer": "adamw", "rate": 1e-3, "decay": 0.0, "warmup": 0.0, "hold": 1.0, "smoothing": 0.0,
-                    "average": 0.0, "balance": "none", "clip": 1e9}  # fmt: skip
+        changes |= {
+            "optimizer": "adamw",
+            "rate": 1e-3,
+            "decay": 0.0,
+            "warmup": 0.0,
+            "hold": 1.0,
+            "smoothing": 0.0,
+            "average": 0.0,
+            "balance": "none",
+            "clip": 1e9,
+        }
     if not switches.natural_augmentation:
         changes["augment"] = Augment(flip_x=True, shift=0.1)
     if not final:
@@ -225,10 +259,11 @@ def _figures(task: Task) -> Event:
     labels = torch.from_numpy(task.data.labels[task.parts.val])
     right = (answers.argmax(1) == labels).double().numpy()
     return {
-        "val_loss": functional.cross_entropy(answers, labels).item(), "val_accuracy": float(right.mean()),
+        "val_loss": functional.cross_entropy(answers, labels).item(),
+        "val_accuracy": float(right.mean()),
         "decided_by": float(right[np.isin(task.parts.val, task.decide)].mean()),
         "claimed": float(right[np.isin(task.parts.val, task.claim)].mean()),
-    }  # fmt: skip
+    }
 
 
 def _choose(task: Task, search: Search) -> Iterator[Event]:
@@ -265,8 +300,15 @@ def _write(task: Task, search: Search) -> None:
     if task.checkpoint is None:
         return
     buffer = BytesIO()
-    torch.save({"search": search.model_dump_json(), "net": task.module.net.to_json(),
-                "weights": task.module.state_dict(), "best_weights": search.best_weights}, buffer)  # fmt: skip
+    torch.save(
+        {
+            "search": search.model_dump_json(),
+            "net": task.module.net.to_json(),
+            "weights": task.module.state_dict(),
+            "best_weights": search.best_weights,
+        },
+        buffer,
+    )
     write_atomic(task.checkpoint, buffer.getvalue())
     for run in (search.run - 2, search.run - 1):  # that of the run before may be there still, from a kill
         done = _within(task, run)
