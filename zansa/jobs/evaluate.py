@@ -28,6 +28,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     data = load(
         request.source,
         like=answer.preprocess,
+        kind=None if answer.preprocess.series else "natural",  # what is safe in training does not matter here
         root=Path(request.root) if request.root else None,
         download=request.download,
         progress=lambda done, total: tell(event("read", done=done, total=total)),
