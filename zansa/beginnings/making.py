@@ -1,0 +1,210 @@
+"""How the weights were learned from drawn pictures, and how they are made again.
+
+A network names the ground of each picture and all motifs on it (several at once, as Anderson and Farrell 2022,
+2110.03091, do it with fractals). Pictures are drawn while it learns: each step replaces the oldest ones on a shelf,
+from which the batches are taken, so that each is seen some times and the set never ends. Every random number follows
+from the seed and the step.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+from torch.nn import functional
+
+from ..arch.spec import Net
+from ..learn.data.augment import Augment, augment
+from ..learn.defaults import image_net
+from ..learn.train import Recipe, State, autocast, choose_device, memory_format
+from ..nets.build import Contrast, Network, build
+from ..record import write_atomic
+from .draw import GROUND_PROGRAMS, KEPT_BACK, MOTIF_PROGRAMS, Drawn, digest, draw
+
+MEAN, DEVIATION = 127.0, 62.0  # of drawn pictures, in levels
+HEADER = "zansa_beginning"
+NOTHING = MOTIF_PROGRAMS  # the motif label of a picture without any
+LABELS = GROUND_PROGRAMS + MOTIF_PROGRAMS + 1
+WINDOW = 6  # local contrast is taken over this share of the side, as in the default network's stem
+COMPARED = 0.2  # share of the pictures that are shown so
+VARIED = Augment(shift=0.1, zoom=0.3, warped=0.3, contrast=0.3, brightness=0.3, noise=0.15)
+EVERY, EXAMINED_EVERY = 50, 500  # steps between two lines, with a saved state, and between two examinations
+WARM, FALLING = 100, 0.35  # steps until the full rate, and share of a lesson in which it falls to zero
+HALF_LIFE = 40  # steps, of the running average of weights that is kept
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One training: the default network for pictures of this side, so many steps at most of this rate. `name` is that
+    of its tensors in the weights' file; of two lessons of one name the later counts. Small pictures are cheap, so that
+    they come first."""
+
+    name: str
+    side: int
+    steps: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """All trainings, one after the other; each begins with the weights of the one before.
+
+    seed: of pictures and weights. batch: pictures a step, `fresh` of which are new on the shelf of `shelf` pictures.
+    examined: so many kept-back pictures tell how much was learned.
+    """
+
+    lessons: tuple[Lesson, ...] = (
+        Lesson("usual", 48, 2500, 0.1), Lesson("usual", 64, 1000, 0.05), Lesson("small", 32, 500, 0.05),
+    )  # fmt: skip
+    seed: int = 0
+    batch: int = 64
+    fresh: int = 12
+    shelf: int = 3072
+    examined: int = 256
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    device: str = "cpu"
+
+
+class Shelf:
+    """The pictures that a training takes its batches from; number n lies at place n modulo their count."""
+
+    def __init__(self, course: Course, side: int, step: int):
+        self.course, self.side = course, side
+        self.pixels = np.zeros((course.shelf, side, side, 3), np.uint8)
+        self.labels = np.zeros((course.shelf, LABELS), np.float32)
+        first = step * course.fresh
+        self.put(range(first, first + course.shelf))
+
+    def put(self, numbers: range) -> None:
+        """Draw these pictures, in the places of older ones."""
+        for number in numbers:
+            drawn = draw(self.course.seed, number, self.side)
+            at = number % self.course.shelf
+            self.pixels[at], self.labels[at] = drawn.pixels, target(drawn)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """The pictures of a step, (N, 3, side, side) normalised, and their labels (N, LABELS)."""
+        course = self.course
+        chosen = np.random.default_rng([course.seed, 5, step]).choice(course.shelf, course.batch, replace=False)
+        first = course.shelf + step * course.fresh
+        found = normalised(self.pixels[chosen]), torch.from_numpy(self.labels[chosen])
+        self.put(range(first, first + course.fresh))
+        return found
+
+
+def target(drawn: Drawn) -> np.ndarray:
+    """1 for the picture's ground; for its motifs, or for having none, equal shares of 1: (LABELS,)."""
+    found = np.zeros(LABELS, np.float32)
+    found[drawn.ground] = 1
+    for k in drawn.motifs or (NOTHING,):
+        found[GROUND_PROGRAMS + k] = 1 / max(1, len(drawn.motifs))
+    return found
+
+
+def normalised(pixels: np.ndarray) -> Tensor:  # N H W 3 uint8 -> N 3 H W
+    return (torch.from_numpy(pixels).movedim(-1, 1).float() - MEAN) / DEVIATION
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of the ground, and of the motifs."""
+    return sum(
+        functional.cross_entropy(logits[:, part], labels[:, part])
+        for part in (slice(GROUND_PROGRAMS), slice(GROUND_PROGRAMS, None))
+    )  # type: ignore[return-value]
+
+
+def network_for(side: int) -> Net:
+    """The default network for colour pictures of this side, with an answer for each ground and each motif."""
+    return image_net((side, side), 3, LABELS, "symbol")
+
+
+def rate_at(step: int, lesson: Lesson) -> float:
+    """Up to the full rate, on it, and down to zero: a lesson of fewer steps is the same until its rate falls."""
+    left = (1 - step / lesson.steps) / FALLING
+    return lesson.rate * min(1.0, (step + 1) / WARM, left)
+
+
+def taught(module: Network, course: Course, lesson: Lesson, checkpoint: Path | None) -> Iterator[dict[str, Any]]:
+    """Train in place; yields a line of figures now and then. With a checkpoint a later call goes on from it."""
+    recipe = Recipe(batch=course.batch, rate=lesson.rate, precision=course.precision, device=course.device,
+                    layout="channels_last", augment=VARIED, seed=course.seed)  # fmt: skip
+    device, layout = choose_device(recipe.device), memory_format(recipe)
+    module.to(device).train()
+    state = State(module, recipe)
+    if checkpoint is not None:
+        state.read(checkpoint)
+    state.follow(layout)
+    shelf, contrast = Shelf(course, lesson.side, state.step), Contrast(lesson.side // WINDOW)
+    while state.step < lesson.steps:
+        chance = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
+        pictures, labels = shelf.batch(state.step)
+        pictures = augment(pictures, recipe.augment, chance)
+        compared = torch.rand(len(pictures), 1, 1, 1, generator=chance) < COMPARED
+        pictures = torch.where(compared, contrast(pictures), pictures).to(device).contiguous(memory_format=layout)
+        with autocast(device, recipe.precision):
+            logits = module(pictures)
+        loss = state.descend(loss_of(logits.float(), labels.to(device)), rate_at(state.step, lesson), 1, None)
+        state.advance(loss, HALF_LIFE)
+        last = state.step == lesson.steps
+        if state.step % EVERY == 0 or last:
+            told = {"lesson": lesson.name, "side": lesson.side, "step": state.step, "steps": lesson.steps,
+                    "loss": round(state.loss / state.counted, 4), "seconds": round(state.elapsed(), 1)}  # fmt: skip
+            state.loss, state.counted = 0.0, 0
+            if checkpoint is not None:
+                state.write(checkpoint)
+            yield told | (examined(state.average, course, lesson) if state.step % EXAMINED_EVERY == 0 or last else {})
+    module.load_state_dict(state.average.state_dict())
+    module.cpu().to(memory_format=torch.contiguous_format).eval()
+
+
+@torch.inference_mode()
+def examined(module: torch.nn.Module, course: Course, lesson: Lesson) -> dict[str, float]:
+    """How many kept-back pictures are named rightly: their ground, and one of their motifs (or that there is none)."""
+    drawn = [draw(course.seed, KEPT_BACK + k, lesson.side) for k in range(course.examined)]
+    device = next(module.parameters()).device
+    pictures = normalised(np.stack([d.pixels for d in drawn])).to(device)
+    logits = torch.cat([module(part).float().cpu() for part in pictures.split(128)])
+    grounds = logits[:, :GROUND_PROGRAMS].argmax(1).tolist()
+    motifs = logits[:, GROUND_PROGRAMS:].argmax(1).tolist()
+    return {
+        "grounds": sum(g == d.ground for g, d in zip(grounds, drawn, strict=True)) / len(drawn),
+        "motifs": sum(m in (d.motifs or (NOTHING,)) for m, d in zip(motifs, drawn, strict=True)) / len(drawn),
+    }
+
+
+def make(folder: Path, course: Course) -> Iterator[dict[str, Any]]:
+    """Learn all lessons and write folder/drawn.safetensors; yields figures. An interrupted making goes on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    last: dict[str, Tensor] | None = None
+    figures: dict[str, Any] = {}
+    for lesson in course.lessons:
+        module = build(network_for(lesson.side), torch.Generator().manual_seed(course.seed))
+        if last is not None:
+            module.load_state_dict({name: last[name] for name in module.state_dict()})
+        yield from taught(module, course, lesson, folder / f"{lesson.name}{lesson.side}.pt")
+        figures[f"{lesson.name} {lesson.side}"] = examined(module, course, lesson)
+        last = module.state_dict()
+        tensors |= {f"{lesson.name}/{name}": value for name, value in kept(last).items()}
+    made = {"course": asdict(course), "figures": figures, "pictures": digest(course.seed)}
+    header = {HEADER: json.dumps(made)}  # one entry: the order of several would be by chance
+    write_atomic(folder / "drawn.safetensors", to_bytes(tensors, header))
+
+
+def kept(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the weights' file holds of a network: all but its classifier and its counters, in float16."""
+    return {
+        name: value.half().contiguous()
+        for name, value in state.items()
+        if value.is_floating_point() and not name.startswith("head.")
+    }
+
+
+def shortened(course: Course, steps: int) -> Course:
+    """The same course with so many steps a lesson: a trial."""
+    return replace(course, lessons=tuple(replace(lesson, steps=steps) for lesson in course.lessons))
