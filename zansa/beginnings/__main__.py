@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="of each lesson, for a trial")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    parser.add_argument("--workers", type=int, default=0, help="other processes that draw")
     given = parser.parse_args()
     if given.what == "digest":
         print(digest(given.seed))
@@ -31,7 +32,7 @@ def main() -> None:
         sheet(given.seed).save(given.where)
         return
     course = Course(seed=given.seed, device=given.device)
-    for line in make(given.where, shortened(course, given.steps) if given.steps else course):
+    for line in make(given.where, shortened(course, given.steps) if given.steps else course, given.workers):
         print(json.dumps(line), flush=True)
 
 

@@ -8,7 +8,11 @@ from the seed and the step.
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,19 +75,25 @@ class Course:
 
 
 class Shelf:
-    """The pictures that a training takes its batches from; number n lies at place n modulo their count."""
+    """The pictures that a training takes its batches from; number n lies at place n modulo their count. With a pool of
+    processes the next ones are drawn while the network learns."""
 
-    def __init__(self, course: Course, side: int, step: int):
-        self.course, self.side = course, side
+    def __init__(self, course: Course, side: int, step: int, pool: Executor | None):
+        self.course, self.side, self.pool = course, side, pool
         self.pixels = np.zeros((course.shelf, side, side, 3), np.uint8)
         self.labels = np.zeros((course.shelf, LABELS), np.float32)
         first = step * course.fresh
-        self.put(range(first, first + course.shelf))
+        self.put(first, self.drawn(first, course.shelf))
+        self.coming = self.drawn(first + course.shelf, course.fresh)
 
-    def put(self, numbers: range) -> None:
-        """Draw these pictures, in the places of older ones."""
-        for number in numbers:
-            drawn = draw(self.course.seed, number, self.side)
+    def drawn(self, first: int, count: int) -> Iterator[Drawn]:
+        """So many pictures from this number on."""
+        numbers, one = range(first, first + count), partial(draw, self.course.seed, side=self.side)
+        return map(one, numbers) if self.pool is None else self.pool.map(one, numbers, chunksize=4)
+
+    def put(self, first: int, pictures: Iterator[Drawn]) -> None:
+        """Pictures from this number on, in the places of older ones."""
+        for number, drawn in enumerate(pictures, first):
             at = number % self.course.shelf
             self.pixels[at], self.labels[at] = drawn.pixels, target(drawn)
 
@@ -91,9 +101,10 @@ class Shelf:
         """The pictures of a step, (N, 3, side, side) normalised, and their labels (N, LABELS)."""
         course = self.course
         chosen = np.random.default_rng([course.seed, 5, step]).choice(course.shelf, course.batch, replace=False)
-        first = course.shelf + step * course.fresh
         found = normalised(self.pixels[chosen]), torch.from_numpy(self.labels[chosen])
-        self.put(range(first, first + course.fresh))
+        first = course.shelf + step * course.fresh
+        self.put(first, self.coming)
+        self.coming = self.drawn(first + course.fresh, course.fresh)
         return found
 
 
@@ -129,17 +140,18 @@ def rate_at(step: int, lesson: Lesson) -> float:
     return lesson.rate * min(1.0, (step + 1) / WARM, left)
 
 
-def taught(module: Network, course: Course, lesson: Lesson, checkpoint: Path | None) -> Iterator[dict[str, Any]]:
-    """Train in place; yields a line of figures now and then. With a checkpoint a later call goes on from it."""
+def taught(module: Network, course: Course, lesson: Lesson, checkpoint: Path,
+           pool: Executor | None) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Train in place; yields a line of figures now and then. A later call goes on from the checkpoint."""
     recipe = Recipe(batch=course.batch, rate=lesson.rate, precision=course.precision, device=course.device,
                     layout="channels_last", augment=VARIED, seed=course.seed)  # fmt: skip
     device, layout = choose_device(recipe.device), memory_format(recipe)
     module.to(device).train()
     state = State(module, recipe)
-    if checkpoint is not None:
-        state.read(checkpoint)
+    state.read(checkpoint)
     state.follow(layout)
-    shelf, contrast = Shelf(course, lesson.side, state.step), Contrast(lesson.side // WINDOW)
+    if state.step < lesson.steps:
+        shelf, contrast = Shelf(course, lesson.side, state.step, pool), Contrast(lesson.side // WINDOW)
     while state.step < lesson.steps:
         chance = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
         pictures, labels = shelf.batch(state.step)
@@ -155,8 +167,7 @@ def taught(module: Network, course: Course, lesson: Lesson, checkpoint: Path | N
             told = {"lesson": lesson.name, "side": lesson.side, "step": state.step, "steps": lesson.steps,
                     "loss": round(state.loss / state.counted, 4), "seconds": round(state.elapsed(), 1)}  # fmt: skip
             state.loss, state.counted = 0.0, 0
-            if checkpoint is not None:
-                state.write(checkpoint)
+            state.write(checkpoint)
             yield told | (examined(state.average, course, lesson) if state.step % EXAMINED_EVERY == 0 or last else {})
     module.load_state_dict(state.average.state_dict())
     module.cpu().to(memory_format=torch.contiguous_format).eval()
@@ -177,9 +188,15 @@ def examined(module: torch.nn.Module, course: Course, lesson: Lesson) -> dict[st
     }
 
 
-def make(folder: Path, course: Course) -> Iterator[dict[str, Any]]:
-    """Learn all lessons and write folder/drawn.safetensors; yields figures. An interrupted making goes on."""
+def make(folder: Path, course: Course, workers: int = 0) -> Iterator[dict[str, Any]]:
+    """Learn all lessons and write folder/drawn.safetensors; yields figures. An interrupted making goes on. With
+    workers, so many other processes draw; the pictures are the same."""
     folder.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, get_context("spawn")) if workers else nullcontext() as pool:
+        yield from _made(folder, course, pool)
+
+
+def _made(folder: Path, course: Course, pool: Executor | None) -> Iterator[dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     last: dict[str, Tensor] | None = None
     figures: dict[str, Any] = {}
@@ -187,7 +204,7 @@ def make(folder: Path, course: Course) -> Iterator[dict[str, Any]]:
         module = build(network_for(lesson.side), torch.Generator().manual_seed(course.seed))
         if last is not None:
             module.load_state_dict({name: last[name] for name in module.state_dict()})
-        yield from taught(module, course, lesson, folder / f"{lesson.name}{lesson.side}.pt")
+        yield from taught(module, course, lesson, folder / f"{lesson.name}{lesson.side}.pt", pool)
         figures[f"{lesson.name} {lesson.side}"] = examined(module, course, lesson)
         last = module.state_dict()
         tensors |= {f"{lesson.name}/{name}": value for name, value in kept(last).items()}
