@@ -121,11 +121,14 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         elif event["event"] == "done":
             best = event["best"]
     part = parts.val if given.validation else parts.test
-    found = figures(probabilities(module, data, part), data.labels[part], data.classes)
+    found, decided = (
+        figures(probabilities(module, data, index), data.labels[index], data.classes) for index in (part, parts.val)
+    )
     return {
         "set": name, "count": count, "seed": seed, "column": column, "classes": len(data.classes),
         "part": "val" if given.validation else "test", "images": len(part),
         "balanced_accuracy": found["balanced_accuracy"]["value"], "accuracy": found["accuracy"]["value"],
+        "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
         "epoch": best, "epochs": len(epochs), "last_val_balanced": epochs[-1]["val_balanced_accuracy"],
         "cpu_seconds": round(time.process_time() - began, 1),
     }  # fmt: skip
