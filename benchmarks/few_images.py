@@ -28,7 +28,7 @@ from real_images import spread
 from zansa.beginnings.weights import DRAWN, begun, load
 from zansa.learn.data import load as load_data
 from zansa.learn.data.dataset import Dataset, from_arrays
-from zansa.learn.data.splits import Parts
+from zansa.learn.data.splits import PARTS, Parts
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.evaluate import figures
@@ -86,25 +86,23 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     for label in np.argsort(np.bincount(data.labels)):  # the rarest class first
         mine = np.flatnonzero(data.labels == label)
         for group in rng.permutation(np.unique(groups[mine])):
-            lacking = [part for part in free if had[part, label] < wanted[part]]
-            part = part_of.setdefault(group, max(lacking, key=lambda p: 1 - had[p, label] / wanted[p], default="spare"))
+            lacking = {part: 1 - had[part, label] / wanted[part] for part in free if had[part, label] < wanted[part]}
+            neediest = max(lacking, key=lambda part: (part != "test", lacking[part]), default="spare")
+            part = part_of.setdefault(group, neediest)
             for row in rng.permutation(mine[groups[mine] == group]):
                 if part != "spare" and had[part, label] < wanted[part]:
                     had[part, label] += 1
                     found[part].append(int(row))
-    kept = [
-        k for k in range(len(data.classes)) if all(had[p, k] >= wanted[p] for p in ("train", "val")) and had["test", k]
-    ]
-    rows = np.array([row for part in ("train", "val", "test") for row in found[part] if data.labels[row] in kept])
-    split = np.array([part for part in ("train", "val", "test") for row in found[part] if data.labels[row] in kept])
-    chosen = from_arrays(
-        data.images[rows],
-        [data.classes[k] for k in data.labels[rows]],
-        split=split,
-        groups=groups[rows],
-        kind=data.kind,
-    )
-    return chosen, Parts(*(np.flatnonzero(split == part) for part in ("train", "val", "test")))
+    enough = {k for k in range(len(data.classes)) if had["test", k] and all(had[p, k] == wanted[p] for p in PARTS[:2])}
+    chosen = [(row, part) for part in PARTS for row in found[part] if data.labels[row] in enough]
+    if not chosen:
+        raise ValueError(
+            f"no class has {count} training images and {wanted['val']} for validation in groups of their own"
+        )
+    rows, split = np.array([row for row, _ in chosen]), np.array([part for _, part in chosen])
+    names = [data.classes[k] for k in data.labels[rows]]
+    fewer = from_arrays(data.images[rows], names, split=split, groups=groups[rows], kind=data.kind)
+    return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
 def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespace) -> dict[str, Any]:
