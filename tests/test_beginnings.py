@@ -105,13 +105,18 @@ def test_almost_every_motif_can_be_seen():
 # ---- the making --------------------------------------------------------------------------------------------
 
 
-def test_labels_name_the_ground_and_all_motifs():
-    found = making.target(draw.Drawn(np.zeros((2, 2, 3), np.uint8), 3, (0, 5)))
+def test_labels_name_the_ground_and_all_motifs_with_their_kinds_and_looks():
+    found = making.target(draw.Drawn(np.zeros((2, 2, 3), np.uint8), 3, (0, 5)), 0)
     start = draw.GROUND_PROGRAMS
-    assert np.flatnonzero(found).tolist() == [3, start, start + 5]
+    assert np.flatnonzero(found)[:3].tolist() == [3, start, start + 5]
     assert found[start] == 0.5
-    empty = making.target(draw.Drawn(np.zeros((2, 2, 3), np.uint8), 3, ()))
-    assert np.flatnonzero(empty).tolist() == [3, start + making.NOTHING]
+    programs = [draw.motif_program(0, k) for k in (0, 5)]
+    kinds, shown = (found[question] for question in making.QUESTIONS[2:])
+    assert {making.KINDS[k] for k in np.flatnonzero(kinds)} == {p.kind for p in programs}
+    assert {making.LOOKS[k] for k in np.flatnonzero(shown)} == {p.look for p in programs}
+    empty = making.target(draw.Drawn(np.zeros((2, 2, 3), np.uint8), 3, ()), 0)
+    assert np.flatnonzero(empty).tolist() == [3, *(question.stop - 1 for question in making.QUESTIONS[1:])]
+    assert [found[question].sum() for question in making.QUESTIONS] == [1, 1, 1, 1]
 
 
 def test_a_shorter_lesson_is_the_same_until_its_rate_falls():

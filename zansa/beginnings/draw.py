@@ -21,10 +21,10 @@ from scipy.ndimage import gaussian_filter1d
 from . import grounds, looks, motifs
 from .grounds import FINER, Field, averaged, canvas, spectrum
 
-GROUND_PROGRAMS, MOTIF_PROGRAMS = 160, 480
-COUNTS = (0.1, 0.5, 0.3, 0.1)  # chances of no, one, two and three motifs
-CALM = 0.25  # a ground with motifs has from this share of its contrast up, or few motifs could be seen
-VISIBLE, LOUDER = 1.3, 4.0  # a change of a picture of 64 x 64 smaller than this (its norm) is made up to so much larger
+GROUND_PROGRAMS, MOTIF_PROGRAMS = 160, 240
+COUNTS = (0.1, 0.6, 0.25, 0.05)  # chances of no, one, two and three motifs
+CALM = 0.1  # a ground with motifs has from this share of its contrast up, or few motifs could be seen
+VISIBLE, LOUDER = 2.5, 5.0  # a change of a picture of 64 x 64 smaller than this (its norm) is made up to so much larger
 KEPT_BACK = 2**40  # pictures from this number on are never learned from
 GRAY = 0.35  # share of the pictures without colour
 PLACES = {"free": 0.72, "row": 0.08, "grid": 0.06, "edge": 0.08, "middle": 0.06}
@@ -109,7 +109,7 @@ def motif_program(seed: int, number: int) -> MotifProgram:
         marks=motifs.MOTIFS[kind](c),
         look=one_of(c, looks.SHARES),
         number=many,
-        size=float(np.clip(np.exp(c.uniform(math.log(0.08), math.log(0.45))) / many**0.25, 0.06, 0.45)),
+        size=float(np.clip(np.exp(c.uniform(math.log(0.12), math.log(0.5))) / many**0.25, 0.08, 0.5)),
         ratio=float(c.uniform(0.4, 1)) if c.random() < 0.4 else 1.0,
         angle=float(c.uniform(0, 2 * math.pi)) if c.random() < 0.6 else None,
         place=one_of(c, PLACES),

@@ -1,9 +1,9 @@
 """How the weights were learned from drawn pictures, and how they are made again.
 
-A network names the ground of each picture and all motifs on it (several at once, as Anderson and Farrell 2022,
-2110.03091, do it with fractals). Pictures are drawn while it learns: each step replaces the oldest ones on a shelf,
-from which the batches are taken, so that each is seen some times and the set never ends. Every random number follows
-from the seed and the step.
+A network names the ground of each picture, all motifs on it (several at once, as Anderson and Farrell 2022, 2110.03091,
+do it with fractals), their kinds and their looks. Pictures are drawn while it learns: each step replaces the oldest
+ones on a shelf, from which the batches are taken, so that each is seen some times and the set never ends. Every random
+number follows from the seed and the step.
 """
 
 import json
@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import accumulate, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +29,17 @@ from ..learn.defaults import image_net
 from ..learn.train import Recipe, State, autocast, choose_device, memory_format
 from ..nets.build import Contrast, Network, build
 from ..record import write_atomic
-from .draw import GROUND_PROGRAMS, KEPT_BACK, MOTIF_PROGRAMS, Drawn, digest, draw
+from . import looks
+from .draw import GROUND_PROGRAMS, KEPT_BACK, MOTIF_PROGRAMS, Drawn, digest, draw, motif_program
+from .motifs import MOTIFS
 
 MEAN, DEVIATION = 127.0, 62.0  # of drawn pictures, in levels
 HEADER = "zansa_beginning"
-NOTHING = MOTIF_PROGRAMS  # the motif label of a picture without any
-LABELS = GROUND_PROGRAMS + MOTIF_PROGRAMS + 1
+KINDS, LOOKS = list(MOTIFS), list(looks.LOOKS)
+COUNTS = (GROUND_PROGRAMS, MOTIF_PROGRAMS + 1, len(KINDS) + 1, len(LOOKS) + 1)  # the last of each but grounds: none
+STARTS = tuple(accumulate(COUNTS, initial=0))
+QUESTIONS = tuple(slice(a, b) for a, b in pairwise(STARTS))  # ground, motifs, their kinds, their looks
+LABELS = STARTS[-1]
 WINDOW = 6  # local contrast is taken over this share of the side, as in the default network's stem
 COMPARED = 0.2  # share of the pictures that are shown so
 VARIED = Augment(shift=0.1, zoom=0.3, warped=0.3, contrast=0.3, brightness=0.3, noise=0.15)
@@ -63,7 +69,7 @@ class Course:
     """
 
     lessons: tuple[Lesson, ...] = (
-        Lesson("usual", 48, 2500, 0.1), Lesson("usual", 64, 1000, 0.05), Lesson("small", 32, 500, 0.05),
+        Lesson("usual", 48, 2400, 0.1), Lesson("usual", 64, 600, 0.05), Lesson("small", 32, 400, 0.05),
     )  # fmt: skip
     seed: int = 0
     batch: int = 64
@@ -95,7 +101,7 @@ class Shelf:
         """Pictures from this number on, in the places of older ones."""
         for number, drawn in enumerate(pictures, first):
             at = number % self.course.shelf
-            self.pixels[at], self.labels[at] = drawn.pixels, target(drawn)
+            self.pixels[at], self.labels[at] = drawn.pixels, target(drawn, self.course.seed)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The pictures of a step, (N, 3, side, side) normalised, and their labels (N, LABELS)."""
@@ -108,12 +114,16 @@ class Shelf:
         return found
 
 
-def target(drawn: Drawn) -> np.ndarray:
-    """1 for the picture's ground; for its motifs, or for having none, equal shares of 1: (LABELS,)."""
+def target(drawn: Drawn, seed: int) -> np.ndarray:
+    """1 for the picture's ground; for its motifs, their kinds and their looks, or for having none, shares of 1 in all:
+    (LABELS,)."""
     found = np.zeros(LABELS, np.float32)
     found[drawn.ground] = 1
-    for k in drawn.motifs or (NOTHING,):
-        found[GROUND_PROGRAMS + k] = 1 / max(1, len(drawn.motifs))
+    programs = [motif_program(seed, k) for k in drawn.motifs]
+    answers = (drawn.motifs, [KINDS.index(p.kind) for p in programs], [LOOKS.index(p.look) for p in programs])
+    for question, numbers in zip(QUESTIONS[1:], answers, strict=True):
+        for number in numbers or (question.stop - question.start - 1,):
+            found[question.start + number] += 1 / max(1, len(numbers))
     return found
 
 
@@ -122,11 +132,9 @@ def normalised(pixels: np.ndarray) -> Tensor:  # N H W 3 uint8 -> N 3 H W
 
 
 def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of the ground, and of the motifs."""
-    return sum(
-        functional.cross_entropy(logits[:, part], labels[:, part])
-        for part in (slice(GROUND_PROGRAMS), slice(GROUND_PROGRAMS, None))
-    )  # type: ignore[return-value]
+    """The sum of the cross entropies of all questions. Kinds and looks are easy, so that motifs are learned at all."""
+    losses = [functional.cross_entropy(logits[:, question], labels[:, question]) for question in QUESTIONS]
+    return torch.stack(losses).sum()
 
 
 def network_for(side: int) -> Net:
@@ -175,17 +183,22 @@ def taught(module: Network, course: Course, lesson: Lesson, checkpoint: Path,
 
 @torch.inference_mode()
 def examined(module: torch.nn.Module, course: Course, lesson: Lesson) -> dict[str, float]:
-    """How many kept-back pictures are named rightly: their ground, and one of their motifs (or that there is none)."""
+    """How many kept-back pictures are named rightly: their ground, and one of their motifs (or
+    that there is none), its kind and its look."""
     drawn = [draw(course.seed, KEPT_BACK + k, lesson.side) for k in range(course.examined)]
     device = next(module.parameters()).device
     pictures = normalised(np.stack([d.pixels for d in drawn])).to(device)
     logits = torch.cat([module(part).float().cpu() for part in pictures.split(128)])
-    grounds = logits[:, :GROUND_PROGRAMS].argmax(1).tolist()
-    motifs = logits[:, GROUND_PROGRAMS:].argmax(1).tolist()
-    return {
-        "grounds": sum(g == d.ground for g, d in zip(grounds, drawn, strict=True)) / len(drawn),
-        "motifs": sum(m in (d.motifs or (NOTHING,)) for m, d in zip(motifs, drawn, strict=True)) / len(drawn),
-    }
+    right = [
+        [float(labels[question][answer]) > 0 for question, answer in zip(QUESTIONS, answers, strict=True)]
+        for labels, answers in zip((target(d, course.seed) for d in drawn), named(logits), strict=True)
+    ]
+    return dict(zip(("grounds", "motifs", "kinds", "looks"), np.mean(right, 0).round(4).tolist(), strict=True))
+
+
+def named(logits: Tensor) -> list[list[int]]:
+    """The most probable answer to each question, for each picture."""
+    return torch.stack([logits[:, question].argmax(1) for question in QUESTIONS], 1).tolist()
 
 
 def make(folder: Path, course: Course, workers: int = 0) -> Iterator[dict[str, Any]]:
