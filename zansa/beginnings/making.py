@@ -69,7 +69,7 @@ class Course:
     """
 
     lessons: tuple[Lesson, ...] = (
-        Lesson("usual", 48, 2400, 0.1), Lesson("usual", 64, 600, 0.05), Lesson("small", 32, 400, 0.05),
+        Lesson("usual", 48, 6000, 0.1), Lesson("usual", 64, 1400, 0.05), Lesson("small", 32, 700, 0.05),
     )  # fmt: skip
     seed: int = 0
     batch: int = 64
