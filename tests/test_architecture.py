@@ -28,7 +28,8 @@ ALLOWED = {
     "screen": FIRST,
     "learn": FIRST | {"inputs", "nets"},
     "deploy": FIRST | {"inputs", "nets"},
-    "jobs": SECOND | {"learn", "deploy"},
+    "beginnings": FIRST | {"inputs", "nets", "learn"},  # beside jobs: learned weights, and how they are made
+    "jobs": SECOND | {"learn", "deploy", "beginnings"},
     "options": SECOND | {"learn", "deploy", "jobs"},
     "cli": SECOND | {"learn", "deploy", "jobs", "options"},
     "__main__": {"cli"},
@@ -77,6 +78,7 @@ WITHOUT_TORCH = {
     "import zansa.cli",
     "import zansa.inputs.images, zansa.record, zansa.report, zansa.deploy.runtime, zansa.proof.figures",
     "import zansa.learn.recipe, zansa.runs",
+    "import zansa.beginnings.draw",
     "import zansa.learn.data.sources, zansa.learn.data.cache, zansa.learn.data.splits, zansa.learn.data.synthetic",
 }
 

@@ -1,0 +1,184 @@
+"""Few images: what each beginning is worth with 10 or 50 training images of a class.
+
+    python benchmarks/few_images.py OUT [--sets tiles boards ...] [--columns none drawn] [--counts 10 50] [--seeds 3]
+
+Sets: magnetic tiles (seed k tests on fold k, whole tiles held out), circuit boards, CIFAR-10 and the built-in surfaces,
+64 x 64 (CIFAR-10 as it is). Validation has a quarter as many images as training, at least 5 a class; the test part at
+most 150 a class; groups are kept whole, and classes with too few images for a count are left out. Columns differ in the
+weights that the default network begins with, and in what the recipe makes of that; images, network and number of steps
+are the same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
+the figures are those of the validation part, for decisions.
+
+OUT/cells.jsonl gets a line for each training, so a rerun goes on where a killed one stopped; the table is printed.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import packs
+import torch
+from real_images import spread
+
+from zansa.beginnings.weights import DRAWN, begun, load
+from zansa.learn.data import load as load_data
+from zansa.learn.data.dataset import Dataset, from_arrays
+from zansa.learn.data.splits import PARTS, Parts
+from zansa.learn.data.synthetic import surfaces
+from zansa.learn.defaults import default_net, default_recipe
+from zansa.learn.predict import probabilities
+from zansa.learn.recipe import Recipe
+from zansa.learn.train import training
+from zansa.nets.build import Network, build
+from zansa.proof.figures import figures
+from zansa.record import Run, environment
+
+TESTED = 150  # images of a class
+SIZE = 64
+BUILTIN = 3000  # pictures of the built-in set
+NAMES = {"tiles": "magnetic_tile", "boards": "deeppcb", "cifar10": "cifar10", "digits": "mnist"}
+SETS = ("tiles", "boards", "cifar10", "builtin", "digits")
+
+
+def from_nothing(net: Any, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    return build(net, torch.Generator().manual_seed(recipe.seed)), recipe
+
+
+def from_drawn(net: Any, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    beginning = load(net, torch.Generator().manual_seed(recipe.seed), weights)
+    assert beginning.state is not None, beginning.told
+    module = build(net)
+    module.load_state_dict(beginning.state)
+    return module, begun(recipe)
+
+
+COLUMNS: dict[str, Callable[[Any, Recipe, Path], tuple[Network, Recipe]]] = {"none": from_nothing, "drawn": from_drawn}
+
+
+@cache
+def whole(name: str, seed: int, folder: Path) -> Dataset:
+    """All images of a set, those to be tested on marked in its split where the set says which."""
+    if name == "builtin":
+        made = surfaces(BUILTIN, 0, SIZE)
+        return from_arrays(made.images, made.labels, classes=made.classes, groups=made.groups)
+    fold = str(seed % 5) if name == "tiles" else "0"
+    at = folder / f"{name}{fold}"
+    source = at / ("cifar10.npz" if name == "cifar10" else "manifest.csv")
+    if not source.exists():
+        packs.prepare(NAMES[name], at, packs.shared_data(), fold)
+    return load_data(source, size=None if name in ("cifar10", "digits") else SIZE, cache=folder / "cache")
+
+
+def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
+    """The classes that have enough images, and parts of `count` training images a class, groups whole."""
+    rng = np.random.default_rng([seed, count])
+    groups = np.arange(len(data)).astype(str) if data.groups is None else data.groups
+    given = data.split if data.split is not None else np.full(len(data), "train")
+    wanted = {"train": count, "val": max(5, count // 4), "test": TESTED}
+    had: dict[tuple[str, int], int] = defaultdict(int)
+    part_of: dict[str, str] = dict.fromkeys(np.unique(groups[given == "test"]), "test")
+    found: dict[str, list[int]] = defaultdict(list)
+    free = ["train", "val"] if data.split is not None else ["train", "val", "test"]
+    for label in np.argsort(np.bincount(data.labels)):  # the rarest class first
+        mine = np.flatnonzero(data.labels == label)
+        for group in rng.permutation(np.unique(groups[mine])):
+            lacking = {part: 1 - had[part, label] / wanted[part] for part in free if had[part, label] < wanted[part]}
+            neediest = max(lacking, key=lambda part: (part != "test", lacking[part]), default="spare")
+            part = part_of.setdefault(group, neediest)
+            for row in rng.permutation(mine[groups[mine] == group]):
+                if part != "spare" and had[part, label] < wanted[part]:
+                    had[part, label] += 1
+                    found[part].append(int(row))
+    enough = {k for k in range(len(data.classes)) if had["test", k] and all(had[p, k] == wanted[p] for p in PARTS[:2])}
+    chosen = [(row, part) for part in PARTS for row in found[part] if data.labels[row] in enough]
+    if not chosen:
+        raise ValueError(
+            f"no class has {count} training images and {wanted['val']} for validation in groups of their own"
+        )
+    rows, split = np.array([row for row, _ in chosen]), np.array([part for _, part in chosen])
+    names = [data.classes[k] for k in data.labels[rows]]
+    fewer = from_arrays(data.images[rows], names, split=split, groups=groups[rows], kind=data.kind)
+    return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
+
+
+def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Train once and measure."""
+    data, parts = few(whole(name, seed, given.out), count, seed)
+    data = data.normalised(parts.train)
+    recipe = default_recipe(data, parts, seed)
+    net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
+    module, recipe = COLUMNS[column](net, recipe, given.weights)
+    began, epochs = time.process_time(), []
+    for event in training(module, data, parts, recipe):
+        if event["event"] == "epoch":
+            epochs.append(event)
+        elif event["event"] == "done":
+            best = event["best"]
+    part = parts.val if given.validation else parts.test
+    found, decided = (
+        figures(probabilities(module, data, index), data.labels[index], data.classes) for index in (part, parts.val)
+    )
+    return {
+        "set": name,
+        "count": count,
+        "seed": seed,
+        "column": column,
+        "classes": len(data.classes),
+        "part": "val" if given.validation else "test",
+        "images": len(part),
+        "balanced_accuracy": found["balanced_accuracy"]["value"],
+        "accuracy": found["accuracy"]["value"],
+        "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
+        "epoch": best,
+        "epochs": len(epochs),
+        "last_val_balanced": epochs[-1]["val_balanced_accuracy"],
+        "cpu_seconds": round(time.process_time() - began, 1),
+    }
+
+
+def table(cells: list[dict[str, Any]], columns: list[str]) -> str:
+    """Balanced accuracy in percent, mean and deviation over the seeds: a row for each set and count."""
+    by_row: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for c in cells:
+        by_row[c["set"], c["count"]][c["column"]].append(c["balanced_accuracy"])
+    lines = [f"| set | a class | {' | '.join(columns)} |", "|---|---" + "|---" * len(columns) + "|"]
+    for (name, count), found in sorted(by_row.items()):
+        shown = [spread(found[column], 100, ".1f") if found[column] else "" for column in columns]
+        lines.append(f"| {name} | {count} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--counts", nargs="+", type=int, default=[10, 50])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--weights", type=Path, default=DRAWN, help="a file made by python -m zansa.beginnings")
+    parser.add_argument("--validation", action="store_true", help="leave the test parts untouched")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    record = Run(given.out)
+    part = "val" if given.validation else "test"
+    keys = ("set", "count", "seed", "column", "part")
+    done = {tuple(c[key] for key in keys) for c in record.lines("cells.jsonl")}
+    for seed in range(given.seeds):
+        for name in given.sets:
+            for count in given.counts:
+                for column in given.columns:
+                    if (name, count, seed, column, part) in done:
+                        continue
+                    found = cell(name, count, seed, column, given)
+                    record.append("cells.jsonl", found | {"weights": given.weights.name, "environment": environment()})
+                    print({k: v for k, v in found.items() if k != "environment"}, flush=True)
+    print(table([c for c in record.lines("cells.jsonl") if c["part"] == part], given.columns))
+
+
+if __name__ == "__main__":
+    main()
