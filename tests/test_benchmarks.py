@@ -64,7 +64,7 @@ def test_magnetic_tiles_have_the_counts_of_their_readme_and_every_fold_keeps_til
     for fold in "01234":
         pictures = packs.magnetic_tile(shared, fold)
         assert Counter(picture.label for picture in pictures) == classes
-        assert len({picture.group for picture in pictures}) == 211
+        assert len({picture.group for picture in pictures}) == 201
         assert not groups_in_two_splits(pictures)
         tested.update(picture.path for picture in pictures if picture.split == "test")
     assert len(tested) == 1344  # each image is tested in one fold

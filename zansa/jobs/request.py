@@ -77,9 +77,16 @@ class TrainingRequest(DataRequest):
 
 
 class TrainRequest(TrainingRequest):
-    """A network of fixed structure that is to be trained from nothing."""
+    """A network of fixed structure that is to be trained."""
 
     verb: Literal["train"] = "train"
+    begin: Annotated[
+        Literal["auto", "drawn", "none"],
+        Field(
+            description="What the network begins with: drawn (weights learned from drawn pictures), none, or auto "
+            "(drawn where images are few)."
+        ),
+    ] = "auto"
 
 
 class FinetuneRequest(TrainingRequest):

@@ -4,6 +4,7 @@ The rules come from validation images of three real sets (docs/decisions/0005); 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..arch.spec import Block, Head, Input, Net, Stage, Stem
@@ -136,6 +137,7 @@ def recipe_of(
     growth: Growth | None = None,
     learned: int = 0,
     fixed: bool = True,
+    adjust: Callable[[Recipe], Recipe] | None = None,
 ) -> Recipe:
     """The default recipe, with the fields that were asked for in place of its own.
 
@@ -144,6 +146,7 @@ def recipe_of(
     learned: of how many parts (stem, stages, head) the network has learned weights, which get a gentler recipe; 0 for
         fresh weights.
     fixed: whether the structure stays as it is; where it changes, all parts learn.
+    adjust: changes the default recipe before what was asked takes its place; None changes nothing.
 
     ValueError for a recipe that cannot be.
     """
@@ -154,6 +157,7 @@ def recipe_of(
         recipe = gentler(recipe, len(parts.train) / len(data.classes), learned)
         if not fixed:
             recipe = recipe.model_copy(update={"tuning": Tuning()})
+    recipe = recipe if adjust is None else adjust(recipe)
     default, asked = recipe.model_dump(), dict(asked)
     if asked.get("optimizer") == "adamw":
         default["rate"] /= 50  # 0.002 for 0.1: steps of a size of their own

@@ -89,6 +89,8 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
     yield "kind", number(told.get("kind"))
     yield "split", number(told.get("split"))
     yield "groups", count(told["groups"]) if told.get("groups") else "none given"
+    if begin := told.get("begin"):
+        yield "weights began as", f"learned from {begin['from']}, SHA-256 {begin['sha256'][:12]}…"
     if weights := told.get("weights"):
         yield "weights began as", f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
     yield f"identical {IMAGE}s across parts", count(len(told.get("leaks") or []))

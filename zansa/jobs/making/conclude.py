@@ -45,7 +45,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("spec.json", json.loads(net.to_json()))
     answers = {"validation": (parts.val, probabilities(module, data, parts.val))}
     operating = operating_point(job, *answers["validation"])
-    notes = json.dumps({"synthetic": job.request.source in BUILTIN})
+    notes = json.dumps({"synthetic": job.request.source in BUILTIN, "begin": run.read_json("data.json").get("begin")})
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)

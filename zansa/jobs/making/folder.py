@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save as to_bytes
 
+from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...record import Run
@@ -31,8 +32,9 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     weights = None
     if job.start is not None:
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
-        weights = provenance(learned_weights(job.request), job.request.source)
-    run.write_json("data.json", describe(job) | {"weights": weights, "branch_of": main})
+        given = learned_weights(job.request)
+        weights = None if given is None else provenance(given, job.request.source)
+    run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
@@ -43,9 +45,20 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     return run
 
 
-def provenance(weights: str | None, source: str) -> dict[str, Any]:
+def beginning_of(job: Job) -> dict[str, Any] | None:
+    """What the network begins with where that was learned from drawn pictures: in words, and the SHA-256 of the
+    file."""
+    if job.beginning is None:
+        return None
+    return {
+        "from": "drawn pictures",
+        "told": job.beginning.told,
+        "sha256": hashlib.sha256(DRAWN.read_bytes()).hexdigest(),
+    }
+
+
+def provenance(weights: str, source: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
-    assert weights is not None
     file = model_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None

@@ -8,6 +8,7 @@ import torch
 
 from ...arch import zoo
 from ...arch.spec import Input, Net
+from ...beginnings.weights import Beginning, begun, load
 from ...deploy.clock.timing import timer
 from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
@@ -25,7 +26,9 @@ from ...nets.donor import Donor, read_donor
 from ...nets.start import initialise
 from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
-from ..request import GrowRequest, Request, Tell, learned_weights
+from ..request import GrowRequest, Request, Tell, TrainRequest, learned_weights
+
+FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 
 
 class Search(NamedTuple):
@@ -54,6 +57,7 @@ class Job:
     growth: what is decided of a network that grows; None where the structure stays, or ResBuilder searches.
     search: what is decided of a search by ResBuilder; None otherwise.
     start: the first network with weights that were learned elsewhere; None where they are fresh.
+    beginning: what of these weights was learned from drawn pictures; None where nothing was.
     """
 
     request: Request
@@ -65,6 +69,7 @@ class Job:
     growth: Growth | None = None
     search: Search | None = None
     start: Network | None = None
+    beginning: Beginning | None = None
 
 
 def resolve(request: Request, tell: Tell) -> Job:
@@ -76,6 +81,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     refuse_blind_line(good, data, parts)
     start = None if donor is None else adopted(donor, request, data)
     net, growth, search = structure(request, data, None if start is None else start.net)
+    beginning = drawn(request, data, parts, net)
     recipe = recipe_of(
         data,
         parts,
@@ -84,8 +90,28 @@ def resolve(request: Request, tell: Tell) -> Job:
         growth=growth,
         learned=len(net.stages) + 2 if start else 0,
         fixed=not isinstance(request, GrowRequest),
+        adjust=None if beginning is None else begun,
     )
-    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start))
+    if beginning is not None and beginning.state is not None:
+        start = build(net)
+        start.load_state_dict(beginning.state)
+    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning))
+
+
+def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
+    """Weights learned from drawn pictures for this network; None where it begins otherwise. They are the default where
+    training images are few: there they were measured to be better (benchmarks/few_images.py), and nowhere else."""
+    if not isinstance(request, TrainRequest) or request.begin == "none":
+        return None
+    few = not data.preprocess.series and len(parts.train) <= FEW_A_CLASS * len(data.classes)
+    if request.begin == "auto" and not few:
+        return None
+    beginning = load(net, torch.Generator().manual_seed(request.seed))
+    if beginning.state is not None:
+        return beginning
+    if request.begin == "drawn":
+        raise ValueError(f"--begin drawn was asked: {beginning.told[0].lower()}{beginning.told[1:]}")
+    return None
 
 
 def structure(request: Request, data: Dataset, given: Net | None) -> tuple[Net, Growth | None, Search | None]:
