@@ -21,8 +21,8 @@ from ..proof.pairs import sign_flip
 from ..proof.traits import thumbnails, traits
 from .data.dataset import Dataset
 
-LEARNT_FROM = 20_000  # training images at most, evenly spread
-VALUES = 3e8  # of training images together, at most
+LEARNT_FROM = 5_000  # training images at most, evenly spread
+VALUES = 2e8  # of training images together, at most
 CHANNELS = 8  # a series of up to so many is known by the traits of each
 BLOCK = 512  # images compared at a time
 OUTLIER = 5.0  # standard deviations beyond which a trait counts as this
@@ -109,7 +109,7 @@ def _regression(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarra
     def scaled(values: np.ndarray) -> np.ndarray:
         return np.clip((values - mean) / spread, -OUTLIER, OUTLIER)
 
-    model = LogisticRegression(class_weight="balanced" if balanced else None, max_iter=500)
+    model = LogisticRegression(class_weight="balanced" if balanced else None, max_iter=200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a rival need not be polished
         model.fit(scaled(known), data.labels[train])

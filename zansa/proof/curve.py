@@ -89,8 +89,8 @@ def _refuse(n: np.ndarray, e: np.ndarray, times: float) -> None:
         raise ValueError("errors of a learning curve are shares from 0 to 1")
     if not 1 <= times <= FARTHEST:
         raise ValueError(
-            f"the error at {times:g} times the data was asked; allowed: 1 to {FARTHEST:g} times, since no curve of small "
-            "trainings can be trusted beyond"
+            f"the error at {times:g} times the data was asked; allowed: 1 to {FARTHEST:g} times, since no curve of "
+            "small trainings can be trusted beyond"
         )
 
 

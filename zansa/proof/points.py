@@ -100,9 +100,7 @@ def by_false_alarms(parts: Held, most: float, confidence: float | None = None) -
     Feng & Li 2018 (1608.03109, proposition 1). ValueError where so few good parts cannot promise it.
     """
     good = parts.good
-    r = _spare(
-        len(good), most, confidence, "good", f"--false-alarms-at-most {_less_strict(len(good), most, confidence)}"
-    )
+    r = _spare(len(good), most, confidence, "good")
     line = _above(good, parts.faulty, good[-1 - r])
     return _point(parts, line, line, confidence, f"at most {plain_percent(most)} of good parts are rejected")
 
@@ -113,9 +111,8 @@ def by_recall(parts: Held, least: float, confidence: float | None = None) -> Poi
     On average, or with `confidence`, as in `by_false_alarms`. On average it is conformal risk control (Angelopoulos
     et al. 2022, 2208.02814). ValueError where so few defective parts cannot promise it.
     """
-    faulty, share = parts.faulty, 1 - least
-    now = 1 - _less_strict(len(faulty), share, confidence)
-    r = _spare(len(faulty), share, confidence, "defective", f"--recall-at-least {now:g}")
+    faulty = parts.faulty
+    r = _spare(len(faulty), round(1 - least, 12), confidence, "defective")
     line = _below(parts.score, faulty[r])
     return _point(parts, line, line, confidence, f"at least {plain_percent(least, 4)} of defective parts are found")
 
@@ -135,8 +132,8 @@ def by_claim(parts: Held, claim: Claim, defects: int, good: int) -> tuple[Point,
     """The line with the best chance to pass an acceptance test on so many defective and good parts, and that chance.
 
     A line that just keeps a share fails the test of that share about half of the time. The chance is that of new
-    counts given those on validation (beta-binomial, prior of Jeffreys); both claims must be shown. It is estimated on
-    the parts that the line is chosen on, so it is on the bright side.
+    counts given those on validation (beta-binomial, prior of Jeffreys); both claims must be shown. Few validation parts
+    leave much open, which lowers the chance.
     """
     lines = _lines(parts)
     missed = np.searchsorted(parts.faulty, lines)
@@ -217,7 +214,7 @@ def _rate(hits: np.ndarray, among: np.ndarray, confidence: float) -> dict[str, A
 # --- order statistics -----------------------------------------------------------------------------------------------
 
 
-def _spare(count: int, share: float, confidence: float | None, kind: str, now: str) -> int:
+def _spare(count: int, share: float, confidence: float | None, kind: str) -> int:
     """How many of `count` parts may lie on the wrong side of the line."""
     if not 0 < share < 1:
         raise ValueError(
@@ -229,7 +226,7 @@ def _spare(count: int, share: float, confidence: float | None, kind: str, now: s
     found = _on_average(count, share) if confidence is None else int(allowed(count, share, confidence))
     if found >= 0:
         return found
-    instead = f", or ask for what they can promise ({now})" if count else ""
+    instead = f", or ask for what they can promise ({_less_strict(count, confidence, kind)})" if count else ""
     if confidence is not None and _on_average(count, share) >= 0:
         instead += ", or for the promise on average"
     raise ValueError(
@@ -242,16 +239,18 @@ def _on_average(count: int, share: float) -> int:
     return math.floor(share * (count + 1) + EDGE) - 1
 
 
-def _less_strict(count: int, share: float, confidence: float | None) -> float:
-    """What can be promised instead, rounded to the safe side in three digits."""
-    now = max(share, promised_now(count, confidence))
-    digits = 2 - math.floor(math.log10(now)) if now > 0 else 3
-    return math.ceil(now * 10**digits - EDGE) / 10**digits
+def _less_strict(count: int, confidence: float | None, kind: str) -> str:
+    """The option that asks for what can be promised, to the safe side."""
+    now = promised_now(count, confidence)
+    digits = 2 - math.floor(math.log10(now))
+    safe = math.ceil(now * 10**digits - EDGE) / 10**digits
+    return f"--false-alarms-at-most {safe:g}" if kind == "good" else f"--recall-at-least {1 - safe:g}"
 
 
 def _above(good: np.ndarray, faulty: np.ndarray, highest: float) -> float:
     """A line above the good score `highest`, midway to the next defective one: rejected is what is strictly above, so
-    that ties break no promise."""
+    that ties break no promise. Without defective parts it is as low as may be."""
+    faulty = faulty if len(faulty) else good
     above = float(faulty[faulty > highest].min(initial=math.inf))
     below = float(good[good < above].max())
     return _middle(below, above if math.isfinite(above) else below + 1)

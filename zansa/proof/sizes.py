@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import bdtr, betaincinv, betaln
 from scipy.stats import beta, binom
 
@@ -309,15 +310,14 @@ def _shown(name: str, share: float, seen: tuple[int, int] | None, confidence: fl
     }
 
 
-def evidence(found: int, missed: int, least: float) -> float:
+def evidence(found: ArrayLike, missed: ArrayLike, least: float) -> np.ndarray:
     """The e-value against "recall is at most `least`": the claim holds once it is >= 1 / (1 - confidence), and one may
     look after every part.
 
     A mixture over the recalls above `least` (Robbins 1970; Howard et al. 2021, 1810.08240). Fixed plans may not be
     looked at early: with 95 % the exact limit, looked at after every part, claims falsely in 22 % of cases.
     """
-    a, b = found + 1, missed + 1
-    tail_mass = beta.logsf(least, a, b)
-    return float(
-        np.exp(betaln(a, b) + tail_mass - math.log1p(-least) - found * math.log(least) - missed * math.log1p(-least))
-    )
+    hits, misses = np.asarray(found, dtype=float), np.asarray(missed, dtype=float)
+    a, b = hits + 1, misses + 1
+    mixture = betaln(a, b) + beta.logsf(least, a, b) - math.log1p(-least)
+    return np.asarray(np.exp(mixture - hits * math.log(least) - misses * math.log1p(-least)))
