@@ -30,6 +30,8 @@ OTHER_NAMES = {
 }
 FINEST = 1e-5  # a share that takes 299,572 parts without a mistake is as far as claims go
 POWER = 0.8
+ALL_MISSES = 256  # numbers of misses that are tried one by one
+MOST_MISSES = 2**24  # a plan with more of them is none
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _takes(share: float) -> str:
 
 def need(share: float, truth: float, confidence: float = 0.95, power: float = POWER) -> Need | None:
     """The fewest parts with which a model whose true share of mistakes is `truth` shows less than `share`, with the
-    chance `power`; None when `truth` is so near to `share` that a trillion parts are too few, or above it.
+    chance `power`; None when `truth` is so near to `share` that a plan would allow millions of misses, or above it.
 
     Each number k of misses has its own least number of parts n, and there the chance is highest; the first k whose
     chance suffices is the answer. Exact. "299 without a miss" shows recall >= 0.99, but a true 0.997 passes that in
@@ -163,16 +165,23 @@ def need(share: float, truth: float, confidence: float = 0.95, power: float = PO
     """
     if truth >= share:
         return None
-    first, block = 0, 16
-    while first < 2**22:
-        k = np.arange(first, first + block)
+
+    def chances(k: np.ndarray) -> np.ndarray:
         n = needed(share, confidence, k)
-        chance = bdtr(k, n, truth)
-        found = np.flatnonzero((chance >= power) & (n < MOST))
-        if len(found):
-            return Need(int(n[found[0]]), int(k[found[0]]), float(chance[found[0]]))
-        first, block = first + block, 2 * block
-    return None
+        return np.where(n < MOST, bdtr(k, n, truth), 0.0)
+
+    low, high = 0, ALL_MISSES
+    while chances(np.array([high]))[0] < power:
+        low, high = high, 4 * high
+        if high > MOST_MISSES:
+            return None
+    while high - low > ALL_MISSES:  # the chance rises with k but for ripples of rounding
+        middle = (low + high) // 2
+        low, high = (low, middle) if chances(np.array([middle]))[0] >= power else (middle, high)
+    k = np.arange(max(0, low - ALL_MISSES // 2), high + 1)
+    found = int(k[chances(k) >= power][0])
+    parts = int(needed(share, confidence, found))
+    return Need(parts, found, float(bdtr(found, parts, truth)))
 
 
 def expected_mistakes(mistakes: int, count: int) -> float:
