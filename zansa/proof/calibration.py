@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from scipy.stats import rankdata
 
 from .exact import lower_limit, upper_limit
 from .points import LEAST
@@ -24,7 +25,6 @@ BALANCES = {"logit": 1.0, "weights": 0.5, "none": 0.0}
 BINS = 15
 RELIABILITY_BINS = 8
 SIMULATIONS = 200
-EDGE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,7 @@ def reliability(p_defect: ArrayLike, defect: ArrayLike, groups: ArrayLike | None
     if p.ndim != 1 or p.shape != hit.shape or len(p) == 0 or not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"probabilities of shape {p.shape} and {hit.shape} outcomes; needed: the same, from 0 to 1")
     names = np.arange(len(p)) if groups is None else np.asarray(groups)
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1], method="higher"))
-    bins = np.searchsorted(edges, p, side="right")
+    bins = np.floor((rankdata(p) - 0.5) * RELIABILITY_BINS / len(p))
     return [_row(p[bins == b], hit[bins == b], len(np.unique(names[bins == b])), confidence) for b in np.unique(bins)]
 
 
