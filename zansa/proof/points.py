@@ -19,6 +19,7 @@ from .rates import rate
 from .sizes import Claim
 
 EDGE = 1e-9  # 0.29 * 100 is 28.999999999999996
+MOST_LINES = 4000  # of those that are tried for the best chance
 LEAST = 1e-300  # a probability below this counts as this: log odds stay finite
 
 
@@ -268,9 +269,10 @@ def _middle(below: float, above: float) -> float:
 
 
 def _lines(parts: Held) -> np.ndarray:
-    """Every line that tells the parts in another way, from one that rejects all to one that rejects none."""
+    """Lines that tell the parts in other ways, from one that rejects all to one that rejects none."""
     score = np.unique(parts.score)
-    return np.concatenate([score[:1], (score[1:] + score[:-1]) / 2, score[-1:] + 1])
+    lines = np.concatenate([score[:1], (score[1:] + score[:-1]) / 2, score[-1:] + 1])
+    return lines[np.unique(np.linspace(0, len(lines) - 1, MOST_LINES).round().astype(int))]
 
 
 def _predicted(most: int, count: int, hits: np.ndarray, seen: int) -> np.ndarray:
