@@ -159,7 +159,7 @@ def test_a_line_that_scores_reach_rejects_and_all_equal_scores_reject_none_or_al
         (lambda p: by_recall(p, 1.0), r"no number of parts promises none at all"),
         (lambda p: by_recall(held([1.0], [False]), 0.9), "9 are needed; add defective parts$"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_promised_is_said(rule, said):
     parts = held(np.arange(150.0), np.arange(150) >= 100)
     with pytest.raises(ValueError, match=said):
@@ -285,9 +285,13 @@ def test_mapie_finds_the_same_line(count, least):
     mine = by_recall(held(logit(p), defect), least, 0.95).reject
     grid = np.sort(np.append(np.linspace(0.001, 0.999, 100), expit([mine - 1e-6, mine])))
     found = control.BinaryClassificationController(
-        lambda x: np.stack([1 - x, x], axis=-1).reshape(-1, 2), "recall", least, 0.95, list_predict_params=grid,
+        lambda x: np.stack([1 - x, x], axis=-1).reshape(-1, 2),
+        "recall",
+        least,
+        0.95,
+        list_predict_params=grid,
         fwer_method="fixed_sequence",
-    )  # fmt: skip
+    )
     found.calibrate(p, defect.astype(int))
     lowest = np.sort(p[defect])[exact.allowed(count, 1 - least)]
     assert expit(mine) <= lowest

@@ -140,8 +140,14 @@ def test_a_copy_of_a_rival_is_not_ahead_and_the_truth_is(built):
     balanced = (inspection["detection"]["value"] + 1 - inspection["false_alarms"]["value"]) / 2
     assert other["value"] == pytest.approx(balanced)
     assert other["difference"] == pytest.approx(1 - balanced)
-    behind = lead(found["commonest class"].probabilities["test"], found["commonest class"].operating, rival, "test",
-                  data, parts.test)  # fmt: skip
+    behind = lead(
+        found["commonest class"].probabilities["test"],
+        found["commonest class"].operating,
+        rival,
+        "test",
+        data,
+        parts.test,
+    )
     assert not behind["clear"]
 
 

@@ -42,8 +42,9 @@ class Rival:
     seconds: float
 
 
-def rivals(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], choose: Choose,
-           balanced: bool = True) -> list[Rival]:  # fmt: skip
+def rivals(
+    data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], choose: Choose, balanced: bool = True
+) -> list[Rival]:
     """All rivals, taught on the images `train` of a data set and judged on others.
 
     `judged` holds indices by name, "validation" among them, on which each rival's line is chosen by `choose`. With
@@ -53,8 +54,14 @@ def rivals(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], c
     return [_judge(name, rule, data, taught, judged, choose, balanced) for name, rule in RULES.items()]
 
 
-def lead(probabilities: np.ndarray, operating: OperatingPoint | None, rival: Rival, part: str, data: Dataset,
-         index: np.ndarray) -> dict[str, Any]:  # fmt: skip
+def lead(
+    probabilities: np.ndarray,
+    operating: OperatingPoint | None,
+    rival: Rival,
+    part: str,
+    data: Dataset,
+    index: np.ndarray,
+) -> dict[str, Any]:
     """How far a network is ahead of a rival on images `index` of the data set, called `part`, and whether clearly so.
 
     Compared are right decisions (accept or reject at each one's line; the class where there is none), each side or
@@ -79,14 +86,16 @@ def lead(probabilities: np.ndarray, operating: OperatingPoint | None, rival: Riv
 # --- the rules --------------------------------------------------------------------------------------------------------
 
 
-def _commonest(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray],
-               balanced: bool) -> dict[str, np.ndarray]:  # fmt: skip
+def _commonest(
+    data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], balanced: bool
+) -> dict[str, np.ndarray]:
     counts = np.bincount(data.labels[train], minlength=len(data.classes)) + 1
     return {name: np.tile(counts / counts.sum(), (len(index), 1)) for name, index in judged.items()}
 
 
-def _nearest(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray],
-             balanced: bool) -> dict[str, np.ndarray]:  # fmt: skip
+def _nearest(
+    data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], balanced: bool
+) -> dict[str, np.ndarray]:
     """Likeness to the nearest thumbnail of each class, made probabilities by one scale fitted on validation."""
     order = train[np.argsort(data.labels[train], kind="stable")]
     known, labels = _thumbnails(data, order), data.labels[order]
@@ -100,8 +109,9 @@ def _nearest(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray],
     return {name: apply(values, scale) for name, values in like.items()}
 
 
-def _regression(data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray],
-                balanced: bool) -> dict[str, np.ndarray]:  # fmt: skip
+def _regression(
+    data: Dataset, train: np.ndarray, judged: Mapping[str, np.ndarray], balanced: bool
+) -> dict[str, np.ndarray]:
     known = _traits(data, train)
     mean, spread = known.mean(axis=0), known.std(axis=0)
     spread = np.where(spread > 1e-9 * (1 + abs(mean)), spread, np.inf)  # what never varies tells nothing
@@ -133,8 +143,15 @@ def _affordable(data: Dataset, count: int) -> int:
     return min(count, LEARNT_FROM, max(200, int(VALUES / np.prod(data.images.shape[1:]))))
 
 
-def _judge(name: str, rule: Callable[..., dict[str, np.ndarray]], data: Dataset, train: np.ndarray,
-           judged: Mapping[str, np.ndarray], choose: Choose, balanced: bool) -> Rival:  # fmt: skip
+def _judge(
+    name: str,
+    rule: Callable[..., dict[str, np.ndarray]],
+    data: Dataset,
+    train: np.ndarray,
+    judged: Mapping[str, np.ndarray],
+    choose: Choose,
+    balanced: bool,
+) -> Rival:
     begun = perf_counter()
     p = rule(data, train, judged, balanced)
     operating = choose(p["validation"], data.labels[judged["validation"]])

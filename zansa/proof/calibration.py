@@ -108,8 +108,9 @@ def apply(logits: ArrayLike, calibration: Calibration) -> np.ndarray:
 # --- how far off ----------------------------------------------------------------------------------------------------
 
 
-def calibration_error(probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None,
-                      seed: int = 0) -> dict[str, Any]:  # fmt: skip
+def calibration_error(
+    probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None, seed: int = 0
+) -> dict[str, Any]:
     """How far the sureness of the most probable class is from how often it is right, on (N, K) and (N,).
 
     `error` is the debiased l2 error (Kumar, Liang & Ma 2019, 1909.10155, section 5) over 15 bins of equal count, 0 when
@@ -161,8 +162,9 @@ def debiased_square(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(((mean - share) ** 2 - noise) @ size / count)
 
 
-def reliability(p_defect: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None,
-                confidence: float = 0.95) -> list[dict[str, Any]]:  # fmt: skip
+def reliability(
+    p_defect: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None, confidence: float = 0.95
+) -> list[dict[str, Any]]:
     """The reliability table of (N,) probabilities of a defect: 8 bins of equal count, by rising probability.
 
     Each row has `low_p`, `p` (mean) and `high_p` of its images, `count`, `parts`, `hits`, `value` = hits / count, and

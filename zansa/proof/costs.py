@@ -112,17 +112,20 @@ def expected_cost(
     defects, good = int(parts.defect.sum()), int((~parts.defect).sum())
     terms = [
         [(costs.miss, int(missed.sum()), defects), (ask_price, int((asked & parts.defect).sum()), defects)],
-        [(costs.false_alarm, int((rejected & ~parts.defect).sum()), good),
-         (ask_price, int((asked & ~parts.defect).sum()), good)],
-    ]  # fmt: skip
+        [
+            (costs.false_alarm, int((rejected & ~parts.defect).sum()), good),
+            (ask_price, int((asked & ~parts.defect).sum()), good),
+        ],
+    ]
     shares = (defect_rate, 1 - defect_rate)
     value, below, above = (
         _summed(1000 * np.array([s * _ends(t, confidence)[i] for s, t in zip(shares, terms, strict=True)]), i)
         for i in range(3)
     )
-    per_thousand = {name: 1000 * s * hits / count
-                    for name, s, (_, hits, count) in (("missed", shares[0], terms[0][0]),
-                                                      ("false_alarms", shares[1], terms[1][0]))}  # fmt: skip
+    per_thousand = {
+        name: 1000 * s * hits / count
+        for name, s, (_, hits, count) in (("missed", shares[0], terms[0][0]), ("false_alarms", shares[1], terms[1][0]))
+    }
     looks = 1000 * sum(s * t[1][1] / t[1][2] for s, t in zip(shares, terms, strict=True))
     return {
         "cost": value,
@@ -150,20 +153,28 @@ def cost_curve(parts: Held, costs: Costs, defect_rate: float, most: int = 200) -
     return [dict(zip(("line", "cost", "detection", "false_alarms"), map(float, row), strict=True)) for row in rows]
 
 
-def cost_by_rate(parts: Held, point: Point, costs: Costs, defect_rate: float,
-                 rates: Sequence[float] | None = None, calibrated: bool = False) -> list[dict[str, float]]:  # fmt: skip
+def cost_by_rate(
+    parts: Held,
+    point: Point,
+    costs: Costs,
+    defect_rate: float,
+    rates: Sequence[float] | None = None,
+    calibrated: bool = False,
+) -> list[dict[str, float]]:
     """Expected cost of 1,000 parts when the production defect rate is another than was said: of the point as it is,
     of the one that would be chosen then, and of the cheapest without a model. Default: from a tenth to ten times."""
     rates = rates or [rate for rate in defect_rate * np.geomspace(0.1, 10, 21) if rate < 0.9]
     rows = []
     for rate in map(float, rates):
         best = by_cost(parts, costs, rate, calibrated)
-        rows.append({
-            "defect_rate": rate,
-            "cost": expected_cost(parts, point, costs, rate)["cost"],
-            "best": expected_cost(parts, best, costs, rate)["cost"],
-            "blind": cheapest_blind(costs, rate)[1],
-        })  # fmt: skip
+        rows.append(
+            {
+                "defect_rate": rate,
+                "cost": expected_cost(parts, point, costs, rate)["cost"],
+                "best": expected_cost(parts, best, costs, rate)["cost"],
+                "blind": cheapest_blind(costs, rate)[1],
+            }
+        )
     return rows
 
 
@@ -216,8 +227,10 @@ def _odds_lines(costs: Costs) -> tuple[float, float]:
 
 
 def _blind(costs: Costs, defect_rate: float) -> list[tuple[str, float]]:
-    rows = [("accept every part", 1000 * defect_rate * costs.miss),
-            ("reject every part", 1000 * (1 - defect_rate) * costs.false_alarm)]  # fmt: skip
+    rows = [
+        ("accept every part", 1000 * defect_rate * costs.miss),
+        ("reject every part", 1000 * (1 - defect_rate) * costs.false_alarm),
+    ]
     return rows + ([("ask about every part", 1000 * costs.ask)] if costs.ask is not None else [])
 
 

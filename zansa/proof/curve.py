@@ -62,8 +62,13 @@ def extrapolate(
     ratio, noise = n / n[-1], np.sqrt(e * (1 - e) / judged)
     slope = np.polyfit(np.log(ratio), np.log(e), 1, w=e / noise)[0]
     if slope >= 0:
-        return {"times": times, "error": None, "low": None, "high": None,
-                "text": "more of the same data does not help: the error does not fall with it"}  # fmt: skip
+        return {
+            "times": times,
+            "error": None,
+            "low": None,
+            "high": None,
+            "text": "more of the same data does not help: the error does not fall with it",
+        }
     value = float(np.sqrt(_plain(ratio, e, noise, times) * _levelling(ratio, e, noise, times)))
     low, high = (value * factor for factor in band(times))
     told, least, most, now = (plain_percent(float(v), 2) for v in (value, low, min(1.0, high), e[-1]))
@@ -105,9 +110,18 @@ def _levelling(ratio: np.ndarray, e: np.ndarray, noise: np.ndarray, times: float
 
     starts = ((0.0, e[-1], 0.3), (e[-1] / 2, e[-1] / 2, 0.5), (0.9 * e[-1], e[-1] / 4, 1.0))
     fits = [
-        curve_fit(law, ratio, e, start, noise, bounds=([0, 0, 0.05], [e[-1], 1, 2]), method="trf", loss="soft_l1",
-                  full_output=True)
+        curve_fit(
+            law,
+            ratio,
+            e,
+            start,
+            noise,
+            bounds=([0, 0, 0.05], [e[-1], 1, 2]),
+            method="trf",
+            loss="soft_l1",
+            full_output=True,
+        )
         for start in starts
-    ]  # fmt: skip
+    ]
     best = min(fits, key=lambda fit: float(np.square(fit[2]["fvec"]).sum()))[0]
     return float(law(np.array(times), *best))

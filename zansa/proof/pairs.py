@@ -24,8 +24,9 @@ GRID = 40
 TIE = 1e-9
 
 
-def sign_flip(difference: ArrayLike, groups: ArrayLike | None = None, seed: int = 0,
-              confidence: float = 0.95) -> dict[str, Any]:  # fmt: skip
+def sign_flip(
+    difference: ArrayLike, groups: ArrayLike | None = None, seed: int = 0, confidence: float = 0.95
+) -> dict[str, Any]:
     """Whether the mean of (N,) paired differences is other than 0: the signs of whole parts are flipped.
 
     Returns `difference` (the mean over images) with `low` and `high`, the two-sided `p`, and how many parts there are
@@ -38,8 +39,15 @@ def sign_flip(difference: ArrayLike, groups: ArrayLike | None = None, seed: int 
     p = _all_flips(told) if len(told) <= ALL_FLIPS else _drawn_flips(told, np.random.default_rng(seed))
     mean = float(sums.sum() / sizes.sum())
     low, high = _student(sums, sizes, confidence) if len(told) >= FEW else (None, None)
-    return {"difference": mean, "low": low, "high": high, "confidence": confidence, "p": p,
-            "parts": len(sums), "differ": len(told)}  # fmt: skip
+    return {
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "confidence": confidence,
+        "p": p,
+        "parts": len(sums),
+        "differ": len(told),
+    }
 
 
 def mcnemar(first_only: int, second_only: int) -> dict[str, float]:
@@ -80,12 +88,21 @@ def not_worse(worse: int, better: int, parts: int, margin: float, confidence: fl
         raise ValueError(f"{worse} + {better} differing parts of {parts} cannot be")
     p = _tango(worse, better, parts, -margin)
     low = _low(worse, better, parts, confidence)
-    return {"difference": (better - worse) / parts, "low": low, "confidence": confidence, "margin": margin, "p": p,
-            "not_worse": p <= 1 - confidence, "parts": parts, "differ": worse + better}  # fmt: skip
+    return {
+        "difference": (better - worse) / parts,
+        "low": low,
+        "confidence": confidence,
+        "margin": margin,
+        "p": p,
+        "not_worse": p <= 1 - confidence,
+        "parts": parts,
+        "differ": worse + better,
+    }
 
 
-def against(values: ArrayLike, reference: int, groups: ArrayLike | None = None, seed: int = 0,
-            level: float = 0.05) -> list[dict[str, Any] | None]:  # fmt: skip
+def against(
+    values: ArrayLike, reference: int, groups: ArrayLike | None = None, seed: int = 0, level: float = 0.05
+) -> list[dict[str, Any] | None]:
     """Every candidate against one: (M, N) values of M candidates on the same N images (1 for right, or a cost).
 
     One row a candidate, None for the reference: as `sign_flip`, with `p_holm` and what it means in words.
@@ -248,8 +265,15 @@ def _said(row: dict[str, Any], p: float, level: float) -> str:
     return f"no difference can be seen ({'only ' * few}{row['differ']} of {row['parts']} parts differ, p = {p:.2g})"
 
 
-def _why(names: Sequence[str], chosen: int, best: int, second: int | None, gaps: dict[int, tuple[float, float]],
-         parts: int, within: list[int]) -> str:  # fmt: skip
+def _why(
+    names: Sequence[str],
+    chosen: int,
+    best: int,
+    second: int | None,
+    gaps: dict[int, tuple[float, float]],
+    parts: int,
+    within: list[int],
+) -> str:
     said = f"take {names[chosen]}: of {counted(len(within), 'candidate')} within one standard error of the lowest cost "
     said += "it is the fastest" if len(within) > 1 else "it is the only one"
     if second is not None:

@@ -239,9 +239,11 @@ def plan(
 
 def _row(kind: str, number: str, count: int, claim: Claim, truth: float | None, power: float) -> dict[str, Any]:
     share = claim.mistakes[number]
-    planned = {truth: need(share, truth, claim.confidence, power)} if truth is not None else {
-        round(share / part, 12): need(share, share / part, claim.confidence, power) for part in (2, 3, 10)
-    }  # fmt: skip
+    planned = (
+        {truth: need(share, truth, claim.confidence, power)}
+        if truth is not None
+        else {round(share / part, 12): need(share, share / part, claim.confidence, power) for part in (2, 3, 10)}
+    )
     now = claimable(count, truth, claim.confidence, power)
     return {
         "kind": kind,
@@ -259,8 +261,15 @@ def _row(kind: str, number: str, count: int, claim: Claim, truth: float | None, 
     }
 
 
-def _advice(kind: str, number: str, count: int, share: float, truth: float | None,
-            planned: Mapping[float, Need | None], now: float) -> str:  # fmt: skip
+def _advice(
+    kind: str,
+    number: str,
+    count: int,
+    share: float,
+    truth: float | None,
+    planned: Mapping[float, Need | None],
+    now: float,
+) -> str:
     if truth is not None and truth >= share:
         return (
             f"no number of {kind} parts shows this: {plain_percent(truth)} mistakes are expected and "

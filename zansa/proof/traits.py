@@ -10,11 +10,32 @@ COARSE = 4  # an image is 4 x 4 blocks
 CHUNK = 2**22  # values at a time
 SEEN = 4096  # values of an image that quantiles are read from, evenly spaced
 TRAITS = (
-    "mean", "sd", "darkest", "1 %", "25 %", "median", "75 %", "99 %", "brightest",
-    "step across", "step down", "99 % step", "largest step", "grain",
-    "block sd", "block range", "darkest block", "brightest block", "block step across", "block step down",
-    "middle - border", "left - right", "top - bottom", "colour", "most colour",
-)  # fmt: skip
+    "mean",
+    "sd",
+    "darkest",
+    "1 %",
+    "25 %",
+    "median",
+    "75 %",
+    "99 %",
+    "brightest",
+    "step across",
+    "step down",
+    "99 % step",
+    "largest step",
+    "grain",
+    "block sd",
+    "block range",
+    "darkest block",
+    "brightest block",
+    "block step across",
+    "block step down",
+    "middle - border",
+    "left - right",
+    "top - bottom",
+    "colour",
+    "most colour",
+)
 
 
 def traits(images: np.ndarray) -> np.ndarray:
@@ -81,8 +102,13 @@ def _traits(images: np.ndarray) -> np.ndarray:
 
 def _levels(grey: np.ndarray) -> list[np.ndarray]:
     flat = grey.reshape(len(grey), -1)
-    return [flat.mean(axis=1), flat.std(axis=1), flat.min(axis=1), *_quantiles(flat, (0.01, 0.25, 0.5, 0.75, 0.99)),
-            flat.max(axis=1)]  # fmt: skip
+    return [
+        flat.mean(axis=1),
+        flat.std(axis=1),
+        flat.min(axis=1),
+        *_quantiles(flat, (0.01, 0.25, 0.5, 0.75, 0.99)),
+        flat.max(axis=1),
+    ]
 
 
 def _quantiles(flat: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
@@ -95,8 +121,13 @@ def _steps(grey: np.ndarray) -> list[np.ndarray]:
     across, down = abs(np.diff(grey, axis=2)), abs(np.diff(grey, axis=1))
     across, down, bend = _flat(across), _flat(down), _flat(abs(np.diff(grey, n=2, axis=2)))
     high = np.maximum(*(_quantiles(steps, (0.99,))[0] for steps in (across, down)))
-    return [across.mean(axis=1), down.mean(axis=1), high, np.maximum(across.max(axis=1), down.max(axis=1)),
-            bend.mean(axis=1)]  # fmt: skip
+    return [
+        across.mean(axis=1),
+        down.mean(axis=1),
+        high,
+        np.maximum(across.max(axis=1), down.max(axis=1)),
+        bend.mean(axis=1),
+    ]
 
 
 def _coarse(blocks: np.ndarray) -> list[np.ndarray]:
