@@ -157,7 +157,9 @@ def tune(source, weights, out, **asked):
 
 def test_finetune_from_a_run_keeps_what_is_frozen(tmp_path):
     donor = train(
-        TrainRequest(source=str(pictures(tmp_path / "a.npz", "ab")), recipe={"epochs": 3}), tmp_path / "runs", "a"
+        TrainRequest(source=str(pictures(tmp_path / "a.npz", "ab")), begin="none", recipe={"epochs": 3}),
+        tmp_path / "runs",
+        "a",
     )
     run = tune(pictures(tmp_path / "b.npz", "xyz"), donor.path, tmp_path / "runs", recipe={"tuning": {"frozen": 3}})
     ours, theirs = (load(r.path / "model.safetensors") for r in (run, donor))
@@ -217,7 +219,7 @@ def test_adapt_undoes_another_light(tmp_path):
     """Images at a third of the light, where the model as it was is lost."""
     bright, dark = (pictures(tmp_path / f"{light}.npz", "abc", light=light, count=60) for light in (1.0, 0.35))
     steady = {"epochs": 15, "layout": "channels_first", "precision": "float32"}
-    run = train(TrainRequest(source=str(bright), recipe=steady), tmp_path / "runs", "a")
+    run = train(TrainRequest(source=str(bright), begin="none", recipe=steady), tmp_path / "runs", "a")
     folder = tmp_path / "new"
     folder.mkdir()
     for k, image in enumerate(np.load(dark)["images"]):

@@ -22,11 +22,13 @@ from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.predict import eager_latency, probabilities
+from ...learn.rivals import Rival, lead, rivals
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
 from ...proof.figures import choose_threshold, doubtful, figures, scores
 from ...record import Run
+from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
 from ..request import Tell
 from .job import Job
@@ -60,6 +62,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "latency": times,
             "training": facts,
             "export": parity,
+            "rivals": beside(run, job, answers, operating, tell),
         },
     )
     index, p = answers.get("test", answers["validation"])
@@ -67,6 +70,52 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
     report.write(run)
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
+
+
+def beside(
+    run: Run, job: Job, answers: dict[str, tuple[np.ndarray, np.ndarray]], operating: OperatingPoint | None, tell: Tell
+) -> list[dict[str, Any]]:
+    """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
+    stopped. A rule that the network does not clearly beat is told."""
+    if "test" not in answers:
+        return []
+    index, p = answers["test"]
+    judged = {part: held for part, (held, _) in answers.items()}
+
+    def choose(p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
+        if job.good is None:
+            return None
+        return choose_threshold(p, labels, job.data.classes, job.good, job.request.max_false_alarms)
+
+    plain = rivals(job.data, job.parts.train, judged, choose, job.recipe.balance != "none")
+    rows = [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
+    for row in rows:
+        if not row["clear"]:
+            text = not_ahead(row, job.data.preprocess.noun)
+            run.append("events.jsonl", event("warning", text=text))
+            tell(event("warning", text=text))
+    return rows
+
+
+def kept(rival: Rival) -> dict[str, Any]:
+    """What metrics.json says of a rival beside the network's lead."""
+    told = rival.figures["test"]
+    seen = told["inspection"] or {}
+    return {
+        "seconds": rival.seconds,
+        "accuracy": told["accuracy"],
+        "balanced_accuracy": told["balanced_accuracy"],
+        "roc_auc": seen.get("roc_auc"),
+    }
+
+
+def not_ahead(row: dict[str, Any], noun: str) -> str:
+    """The sentence on a plain rule that the network does not clearly beat."""
+    return typed(
+        f"the network is not clearly better than a plain rule ({row['rival']}): {percent(row['network'])} of its "
+        f"decisions on test {noun}s are right, and {percent(row['value'])} of the rule's, with each side weighing the "
+        f"same; more or larger {noun}s (--size), or labels looked through again, may help"
+    )
 
 
 def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, Any], list[dict[str, Any]]]:

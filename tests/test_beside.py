@@ -1,0 +1,57 @@
+"""What stands beside a trained network in its run: what it began with, and the plain rules that it must beat."""
+
+import numpy as np
+import pytest
+
+from zansa.jobs.request import TrainRequest
+from zansa.jobs.train import train
+from zansa.learn.rivals import RULES
+
+STEADY = {"epochs": 4, "precision": "float32", "layout": "channels_first"}
+
+
+def a_set(path, learnable):
+    """Bright and dark noise, as labels say or by lot."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(["dark", "bright"], 40)
+    levels = np.where(labels == "bright", 170, 80) if learnable else np.full(80, 120)
+    images = np.clip(random.normal(levels[:, None, None], 12, (80, 24, 24)), 0, 255).astype(np.uint8)
+    np.savez(path, images=images, labels=labels)
+    return str(path)
+
+
+def trained(tmp_path, learnable, **asked):
+    told = []
+    source = a_set(tmp_path / "set.npz", learnable)
+    run = train(TrainRequest(source=source, recipe=STEADY, **asked), tmp_path / "runs", "run", told.append)
+    return run, [event["text"] for event in told if event["event"] == "warning"]
+
+
+def test_a_network_that_learned_nothing_is_told_beside_plain_rules(tmp_path):
+    run, warnings = trained(tmp_path, learnable=False)
+    rivals = run.read_json("metrics.json")["rivals"]
+    assert [row["rival"] for row in rivals] == list(RULES)
+    assert not any(row["clear"] for row in rivals)
+    assert sum("not clearly better than a plain rule" in text for text in warnings) == len(rivals)
+    assert "not clearly better than a plain rule" in (run.path / "report.html").read_text()
+
+
+def test_a_few_images_begin_with_drawn_pictures_and_it_is_written_down(tmp_path):
+    run, _ = trained(tmp_path, learnable=True)
+    begin = run.read_json("data.json")["begin"]
+    assert begin["from"] == "drawn pictures"
+    assert begin["told"] in [line.get("text") for line in run.lines("events.jsonl")]
+    assert (run.path / "start.safetensors").exists()
+    assert "drawn pictures" in (run.path / "report.html").read_text()
+    commonest = run.read_json("metrics.json")["rivals"][0]
+    assert commonest["network"] > commonest["value"]
+
+
+def test_what_begins_can_be_named(tmp_path):
+    run, _ = trained(tmp_path, learnable=True, begin="none")
+    assert run.read_json("data.json")["begin"] is None
+    table = tmp_path / "waves.csv"
+    rows = [f"{i % 2},{','.join(str((i * k) % 7) for k in range(1, 13))}" for i in range(40)]
+    table.write_text("\n".join(["label," + ",".join(f"v{k}" for k in range(12)), *rows]))
+    with pytest.raises(ValueError, match="--begin drawn was asked: no weights from drawn pictures fit"):
+        train(TrainRequest(source=str(table), begin="drawn", recipe=STEADY), tmp_path / "runs", "waves")
