@@ -1,11 +1,14 @@
 """Few images: what each beginning is worth with 10 or 50 training images of a class.
 
-    python benchmarks/few_images.py OUT [--sets tiles boards ...] [--columns none drawn] [--counts 10 50] [--seeds 3]
+    python benchmarks/few_images.py OUT [--sets tiles boards ...] [--columns none drawn ...] [--counts 10 50]
 
-Sets: magnetic tiles (seed k tests on fold k, whole tiles held out), circuit boards, CIFAR-10 and the built-in surfaces,
-64 x 64 (CIFAR-10 as it is). Validation has a quarter as many images as training, at least 5 a class; the test part at
-most 150 a class; groups are kept whole, and classes with too few images for a count are left out. Columns differ in the
-weights that the default network begins with, and in what the recipe makes of that; images, network and number of steps
+Sets: magnetic tiles (seed k tests on fold k, whole tiles held out), circuit boards, CIFAR-10, the built-in surfaces and
+digits; 64 x 64, CIFAR-10 and digits as they are. Validation has a quarter as many images as training, at least 5 a
+class; the test part at most 150 a class; groups are kept whole, and classes with too few images for a count are left
+out.
+
+Columns: "none" is today's default, fresh weights with the default recipe; "drawn" has weights learned from drawn
+pictures and their recipe; "none, drawn's recipe" tells what the recipe does alone. Images, network and number of steps
 are the same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
 the figures are those of the validation part, for decisions.
 
@@ -25,6 +28,7 @@ import packs
 import torch
 from real_images import spread
 
+from zansa.arch.spec import Net
 from zansa.beginnings.weights import DRAWN, begun, load
 from zansa.learn.data import load as load_data
 from zansa.learn.data.dataset import Dataset, from_arrays
@@ -45,11 +49,15 @@ NAMES = {"tiles": "magnetic_tile", "boards": "deeppcb", "cifar10": "cifar10", "d
 SETS = ("tiles", "boards", "cifar10", "builtin", "digits")
 
 
-def from_nothing(net: Any, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+def from_nothing(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
     return build(net, torch.Generator().manual_seed(recipe.seed)), recipe
 
 
-def from_drawn(net: Any, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+def alike(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    return build(net, torch.Generator().manual_seed(recipe.seed)), begun(recipe)
+
+
+def from_drawn(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
     beginning = load(net, torch.Generator().manual_seed(recipe.seed), weights)
     assert beginning.state is not None, beginning.told
     module = build(net)
@@ -57,7 +65,11 @@ def from_drawn(net: Any, recipe: Recipe, weights: Path) -> tuple[Network, Recipe
     return module, begun(recipe)
 
 
-COLUMNS: dict[str, Callable[[Any, Recipe, Path], tuple[Network, Recipe]]] = {"none": from_nothing, "drawn": from_drawn}
+COLUMNS: dict[str, Callable[[Net, Recipe, Path], tuple[Network, Recipe]]] = {
+    "none": from_nothing,
+    "none, drawn's recipe": alike,
+    "drawn": from_drawn,
+}
 
 
 @cache

@@ -17,6 +17,8 @@ import zansa
 assert zansa.__file__.startswith(sys.argv[1]), zansa.__file__
 assert zansa.cost(zansa.zoo.resnet(18)).params == 11_689_512
 import zansa.report
+from zansa.beginnings.weights import load
+assert load(zansa.zoo.cifar_resnet(8)).share > 0
 print("wheel: zansa", version("zansa"), "answers from the built package")
 PY
 PYTHONPATH="$work/site" "$work/site/bin/zansa" zoo resnet18 > /dev/null

@@ -25,6 +25,8 @@ from .making import Course, network_for
 DRAWN = Path(__file__).with_name("drawn.safetensors")
 PROJECTIONS = ("project", "average")  # both a 1-wide convolution and a norm
 RATE = 0.5  # of the recipe's rate from nothing; below, weights from drawn pictures learn too little (card.md)
+LEAST = 0.05  # of a network's numbers; so few learned ones would change the recipe and help little
+NOTHING = "No weights from drawn pictures fit this network"
 State = dict[str, Tensor]
 
 
@@ -60,9 +62,10 @@ def load(net: Net, generator: torch.Generator | None = None, path: Path = DRAWN)
 
 
 def begun(recipe: Recipe) -> Recipe:
-    """A recipe for weights from drawn pictures: all parts learn at one rate, half of that from nothing, and it falls
-    from the beginning."""
-    return recipe.model_copy(update={"rate": recipe.rate * RATE, "hold": 0.0, "tuning": Tuning()})
+    """A recipe for weights from drawn pictures: all parts learn at one rate, half of that from nothing, which falls
+    from the beginning. The last weights are kept: at the end of a falling rate they are a safer choice than those that
+    are best on a few validation images."""
+    return recipe.model_copy(update={"rate": recipe.rate * RATE, "hold": 0.0, "keep": "last", "tuning": Tuning()})
 
 
 @lru_cache(maxsize=4)
@@ -74,27 +77,34 @@ def _fitted(donor: State, of: Net, net: Net, generator: torch.Generator | None) 
     reasons = [_unfit_stem(of, net), *(_unfit_stage(of, net, i) for i in range(len(net.stages)))]
     count = next((k for k, reason in enumerate(reasons) if reason), len(reasons))
     if count == 0:
-        told = f"No weights from drawn pictures fit this network, because {reasons[0]}; it begins from nothing."
-        return Beginning(None, 0.0, told)
+        return Beginning(None, 0.0, f"{NOTHING}, because {reasons[0]}; it begins from nothing.")
     module = build(net, generator)
     for i, j in _new_blocks(of, net, count - 1):
         start_as_identity(net, i, j, module.get_submodule(f"stages.{i}.{j}"))
     state = module.state_dict()
     taken = _take(donor, of, net, state, ("stem.", *(f"stages.{i}." for i in range(count - 1))))
     body = sum(p.numel() for name, p in module.named_parameters() if not name.startswith("head."))
-    return Beginning(state, taken / body, _told(of, net, count, taken / body, reasons))
+    if taken < LEAST * body and count < len(reasons):
+        told = f"{NOTHING} but {_parts(count)}, less than {100 * LEAST:.0f} % of it, because {reasons[count]}"
+        return Beginning(None, 0.0, f"{told}; it begins from nothing.")
+    return Beginning(state, taken / body, _told(net, count, taken / body, reasons))
 
 
-def _told(of: Net, net: Net, count: int, share: float, reasons: list[str]) -> str:
+def _told(net: Net, count: int, share: float, reasons: list[str]) -> str:
     """What was taken, in one sentence."""
     begins = "The network begins with weights that were learned from drawn pictures"
-    if count == len(reasons):
-        changes = [] if share > 0.999 else [f"{100 * share:.0f} % of its numbers, the others are new"]
-        colours = {3: "", 1: "summed over the colours"}.get(net.input.channels, "the colours spread over its channels")
-        said = "; ".join(filter(None, [*changes, colours]))
-        return f"{begins}: all parts but the classifier{f' ({said})' if said else ''}."
-    last = "the stem" if count == 1 else f"the stem and stage{'s 0 to ' if count > 2 else ' '}{count - 2}"
-    return f"{begins}: {last}, {100 * share:.0f} % of its numbers; what follows is new, because {reasons[count]}."
+    if count < len(reasons):
+        share_text = f"{100 * share:.0f} % of its numbers"
+        return f"{begins}: {_parts(count)}, {share_text}; what follows is new, because {reasons[count]}."
+    changes = [] if share > 0.999 else [f"{100 * share:.0f} % of its numbers, the others are new"]
+    colours = {3: "", 1: "summed over the colours"}.get(net.input.channels, "the colours spread over its channels")
+    said = "; ".join(filter(None, [*changes, colours]))
+    return f"{begins}: all parts but the classifier{f' ({said})' if said else ''}."
+
+
+def _parts(count: int) -> str:
+    """The first parts of a network by their names."""
+    return "the stem" if count == 1 else f"the stem and stage{'s 0 to' if count > 2 else ''} {count - 2}"
 
 
 def _unfit_stem(of: Net, net: Net) -> str:
