@@ -100,10 +100,11 @@ def resolve(request: Request, tell: Tell) -> Job:
 
 def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
     """Weights learned from drawn pictures for this network; None where it begins otherwise. They are the default where
-    training images are few: there they were measured to be better (benchmarks/few_images.py), and nowhere else."""
+    training images are few and are no letters or digits: there they were measured to be better
+    (benchmarks/few_images.py), and nowhere else."""
     if not isinstance(request, TrainRequest) or request.begin == "none":
         return None
-    few = not data.preprocess.series and len(parts.train) <= FEW_A_CLASS * len(data.classes)
+    few = len(parts.train) <= FEW_A_CLASS * len(data.classes) and data.kind in ("surface", "natural")
     if request.begin == "auto" and not few:
         return None
     beginning = load(net, torch.Generator().manual_seed(request.seed))
