@@ -17,7 +17,15 @@ from typer.core import TyperCommand
 from .jobs.request import DataRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
-NETWORK = ("net", "begin", "weights", "budget", "method", "mend")  # the other fields of a request are of the data
+NETWORK = (
+    "net",
+    "begin",
+    "race",
+    "weights",
+    "budget",
+    "method",
+    "mend",
+)  # the other fields of a request are of the data
 RECIPE = (
     "epochs",
     "batch",

@@ -71,6 +71,10 @@ class TrainingRequest(DataRequest):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    race: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto lets the data speak against a default (mirroring, the contrast stem); none does not."),
+    ] = "auto"
     recipe: Annotated[
         dict[str, Any], Field(description="Fields of the recipe that were asked for; zansa chooses the others.")
     ] = {}

@@ -59,6 +59,7 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
+    told += [event("note", text=doubt.told) for doubt in job.doubts]
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.good is None and (unknown := no_line(job.data)):

@@ -14,7 +14,8 @@ from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
 from ...learn.data.splits import Parts
-from ...learn.defaults import default_net, recipe_of
+from ...learn.defaults import default_net, default_recipe, recipe_of
+from ...learn.doubts import MIRRORS, Doubt, doubts
 from ...learn.grow.growth import Growth
 from ...learn.grow.resbuilder.search import empty_net
 from ...learn.grow.resbuilder.values import Length, Switches
@@ -58,6 +59,7 @@ class Job:
     search: what is decided of a search by ResBuilder; None otherwise.
     start: the first network with weights that were learned elsewhere; None where they are fresh.
     beginning: what of these weights was learned from drawn pictures; None where nothing was.
+    doubts: the defaults that were changed because the data speak against them.
     """
 
     request: Request
@@ -70,6 +72,7 @@ class Job:
     search: Search | None = None
     start: Network | None = None
     beginning: Beginning | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 def resolve(request: Request, tell: Tell) -> Job:
@@ -81,6 +84,8 @@ def resolve(request: Request, tell: Tell) -> Job:
     refuse_blind_line(good, data, parts)
     start = None if donor is None else adopted(donor, request, data)
     net, growth, search = structure(request, data, None if start is None else start.net)
+    raised = doubted(request, data, parts, net)
+    net = net.but({"stem": net.stem.but({"contrast": 0})}) if "contrast" in raised else net
     beginning = drawn(request, data, parts, net)
     recipe = recipe_of(
         data,
@@ -90,12 +95,31 @@ def resolve(request: Request, tell: Tell) -> Job:
         growth=growth,
         learned=len(net.stages) + 2 if start else 0,
         fixed=not isinstance(request, GrowRequest),
-        adjust=None if beginning is None else begun,
+        adjust=lambda default: without(raised, default if beginning is None else begun(default)),
     )
     if beginning is not None and beginning.state is not None:
         start = build(net)
         start.load_state_dict(beginning.state)
-    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning))
+    return with_speed(
+        Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised.values()))
+    )
+
+
+def doubted(request: Request, data: Dataset, parts: Parts, net: Net) -> dict[str, Doubt]:
+    """The defaults that the data speak against, by name. What was named is not doubted, and the stem of a network that
+    grows or was learned elsewhere stays as it is."""
+    if request.race == "none":
+        return {}
+    augment = {} if "augment" in request.recipe else default_recipe(data, parts).augment.model_dump()
+    ours = isinstance(request, TrainRequest) and request.net is None
+    switched_on = [name for name, value in augment.items() if value is True]
+    return {each.default: each for each in doubts(data, parts.train, switched_on, net.stem.contrast if ours else 0)}
+
+
+def without(raised: dict[str, Doubt], recipe: Recipe) -> Recipe:
+    """The recipe without the mirrorings that the data speak against."""
+    off = dict.fromkeys(raised.keys() & MIRRORS.keys(), False)
+    return recipe.model_copy(update={"augment": recipe.augment.model_copy(update=off)})
 
 
 def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
