@@ -1,10 +1,14 @@
 """What stands beside a trained network in its run: what it began with, and the plain rules that it must beat."""
 
+import os
+import pwd
+
 import numpy as np
 import pytest
 
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
+from zansa.learn.data.cache import default_folder
 from zansa.learn.rivals import RULES
 
 STEADY = {"epochs": 4, "precision": "float32", "layout": "channels_first"}
@@ -55,3 +59,15 @@ def test_what_begins_can_be_named(tmp_path):
     table.write_text("\n".join(["label," + ",".join(f"v{k}" for k in range(12)), *rows]))
     with pytest.raises(ValueError, match="--begin drawn was asked: no weights from drawn pictures fit"):
         train(TrainRequest(source=str(table), begin="drawn", recipe=STEADY), tmp_path / "runs", "waves")
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    """As in a container whose user has a number and no entry."""
+    for name in ("HOME", "ZANSA_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert default_folder().name == f"zansa-{os.getuid()}"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,8 +59,13 @@ class Answer:
 
 
 def default_folder() -> Path:
-    """$ZANSA_CACHE, or ~/.cache/zansa."""
-    return Path(os.environ.get("ZANSA_CACHE") or Path("~/.cache/zansa").expanduser())
+    """$ZANSA_CACHE, or ~/.cache/zansa; a folder for temporary files where the user has no home, as in containers."""
+    if named := os.environ.get("ZANSA_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "zansa"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"zansa-{os.getuid()}"
 
 
 def entry_name(source: Path, files: Sequence[Path], request: object) -> str:
