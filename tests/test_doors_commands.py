@@ -1,0 +1,87 @@
+"""The doors of the command line: streams that are closed, files that are not there, settings as people write them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from command import zansa
+from PIL import Image
+
+from zansa.jobs.evaluate import evaluate
+from zansa.jobs.request import EvaluateRequest, TrainRequest
+from zansa.jobs.train import train
+from zansa.options import as_typed, read_config
+
+STEADY = {"epochs": 1, "precision": "float32", "layout": "channels_first"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    random = np.random.default_rng(0)
+    for name in ("OK", "NG"):
+        (folder / "images" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(random.integers(0, 255, (24, 24)).astype(np.uint8)).save(
+                folder / "images" / name / f"{i}.png"
+            )
+    asked = TrainRequest(source=str(folder / "images"), begin="none", recipe=STEADY)
+    return train(asked, folder / "runs", "run")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_in_no_traceback(closed, tmp_path):
+    script = f'"{sys.executable}" -m zansa cost resnet18 {closed}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    wrong = subprocess.run(["bash", "-c", script.replace("resnet18", "nothing")], capture_output=True, cwd=tmp_path)
+    assert wrong.returncode == 2
+
+
+def test_predict_says_by_its_exit_code_what_was_not_answered(run, tmp_path):
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    assert zansa("predict", run.path, good).returncode == 0
+    some = zansa("predict", run.path, good, broken)
+    assert some.returncode == 1
+    assert "1 of 2 images could not be answered" in some.stderr
+    mistyped = zansa("predict", run.path, good, tmp_path / "nothing.png")
+    assert mistyped.returncode == 2
+    assert f"there is no {tmp_path / 'nothing.png'}" in mistyped.stderr
+    assert good.name in mistyped.stdout
+
+
+def test_evaluate_knows_a_class_in_another_spelling(run, tmp_path):
+    folder = run.path.parent.parent / "images"
+    for name in ("OK", "NG"):
+        (tmp_path / name.lower()).symlink_to(folder / name)
+    found = evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)))
+    assert found["count"] == 40
+
+
+def test_an_unknown_good_class_is_told_once_with_what_to_type(tmp_path):
+    random, told = np.random.default_rng(0), []
+    np.savez(tmp_path / "set.npz", images=random.integers(0, 255, (40, 24, 24), np.uint8), labels=["ab", "cd"] * 20)
+    train(
+        TrainRequest(source=str(tmp_path / "set.npz"), begin="none", recipe=STEADY),
+        tmp_path / "runs",
+        "run",
+        told.append,
+    )
+    assert sum("--good" in event.get("text", "") for event in told) == 1
+
+
+def test_settings_as_people_write_them(tmp_path):
+    file = tmp_path / "zansa.yaml"
+    file.write_bytes("﻿size: [64, 96]\naugment: {flip_x: false, rotate: 5}\nmend: [all]\n".encode())
+    typed = {name: as_typed(value) for name, value in read_config(file).items()}
+    assert typed == {"size": "64x96", "augment": "flip_x=False,rotate=5", "mend": "all"}
+
+
+def test_a_folder_that_cannot_hold_runs_is_told_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = zansa("train", tmp_path / "no-such-data", "--out", tmp_path / "file" / "runs")
+    assert refused.returncode == 2
+    assert "is a file, and no folder; choose another --out" in refused.stderr
