@@ -10,6 +10,7 @@ from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data.cache import default_folder
 from zansa.learn.rivals import RULES
+from zansa.report.cautions import still_improving
 
 STEADY = {"epochs": 4, "precision": "float32", "layout": "channels_first"}
 
@@ -71,3 +72,12 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch):
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert default_folder().name == f"zansa-{os.getuid()}"
+
+
+def test_a_training_that_still_improved_is_told():
+    falling = list(2.0 * 0.9 ** np.arange(20))
+    assert "over the last 4 epochs" in still_improving(falling)
+    flat = [*falling, *(falling[-1] + 0.02 * np.random.default_rng(0).standard_normal(40))]
+    assert still_improving(flat) == ""
+    assert still_improving([*falling, 3.0]) == ""
+    assert still_improving([1.0, 0.5]) == ""

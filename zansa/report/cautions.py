@@ -1,7 +1,9 @@
 """What a reader must know before trusting a figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..words import IMAGE, count, counted, percent, rate_text, share_of, short
 from .facts import Facts, both, epochs, finished, have, judged
@@ -9,6 +11,8 @@ from .facts import Facts, both, epochs, finished, have, judged
 Caution = dict[str, Any]
 FEW_TRAINING, FEW_TEST = 20, 10  # images of a class
 WIDE, UNSURE = 0.10, 0.10  # width of an interval; error of the stated certainty
+ENDING, POINTS = 0.125, 4  # share of a training that is its end, and epochs of it at least
+SURE, WORTH = 2.0, 0.1  # standard errors of a fall, and its share of the loss, from which it counts
 SHOWN = 20  # entries of a warning
 
 SYNTHETIC = (
@@ -36,6 +40,10 @@ SAME_SOURCE = (
     f"{IMAGE}s of the test part, and then the figures prove nothing."
 )
 TOO_FEW = f"With so few {IMAGE}s the true rates can lie anywhere in these ranges. More test {IMAGE}s narrow them."
+IMPROVING = (
+    "The validation loss was still falling when the training ended (by {share} over the last {epochs} epochs). A "
+    "longer training may do better: name a larger --epochs."
+)
 WORSE = (
     f"The difference is larger than chance explains: the validation {IMAGE}s were too few or too like the training "
     f"{IMAGE}s, or the test {IMAGE}s differ."
@@ -64,10 +72,31 @@ def _about_run(facts: Facts) -> Iterable[Caution]:
         yield _warning("This run is not finished", f"{_so_far(facts)}{text}", grave=True)
     if have(facts, "metrics", "validation") and not have(facts, "metrics", "test"):
         yield _warning("No test figures", ON_VALIDATION, grave=True)
+    losses = [each["val_loss"] for each in epochs(facts) if each.get("val_loss") is not None]
+    if finished(facts) and (text := still_improving(losses)):
+        yield _warning("Still improving at the end", text)
     if told := [str(event.get("text")) for event in facts["events"] if event.get("event") == "warning"]:
         yield _warning("Told while it learned", " ".join(told))
     for name, reason in facts["unreadable"].items():
         yield _warning(f"{name} cannot be read", reason)
+
+
+def still_improving(losses: Sequence[float]) -> str:
+    """What to say of a training whose validation losses, one an epoch, still fell at its end; "" where they did not.
+
+    They fell where the best is the last, and a straight line through those of the end falls by more than SURE standard
+    errors of its slope and by more than the share WORTH of the last loss.
+    """
+    count = max(POINTS, round(ENDING * len(losses)))
+    if len(losses) <= count or losses[-1] > min(losses):
+        return ""
+    end, at = np.asarray(losses[-count:]), np.arange(count) - (count - 1) / 2
+    slope = float(at @ end / (at @ at))
+    error = float((((end - end.mean() - slope * at) ** 2).sum() / (count - 2) / (at @ at)) ** 0.5)
+    fall = -slope * (count - 1)
+    if -slope <= SURE * error or fall <= WORTH * end[-1]:
+        return ""
+    return IMPROVING.format(share=percent(fall / float(end[0])), epochs=count)
 
 
 def _so_far(facts: Facts) -> str:

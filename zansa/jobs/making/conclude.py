@@ -28,6 +28,7 @@ from ...nets.files import Model
 from ...nets.files import save as save_model
 from ...proof.figures import choose_threshold, doubtful, figures, scores
 from ...record import Run
+from ...report.cautions import still_improving
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
 from ..request import Tell
@@ -69,6 +70,9 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("examples.json", examples(data, index, p, operating))
     run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
     report.write(run)
+    losses = [each["val_loss"] for each in run.lines("events.jsonl") if each["event"] == "epoch"]
+    if "test" in answers and (text := still_improving(losses)):
+        tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
 
