@@ -93,11 +93,10 @@ def beside(
 
     plain = rivals(job.data, job.parts.train, judged, choose, job.recipe.balance != "none")
     rows = [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
-    for row in rows:
-        if not row["clear"]:
-            text = not_ahead(row, job.data.preprocess.noun)
-            run.append("events.jsonl", event("warning", text=text))
-            tell(event("warning", text=text))
+    if close := [row for row in rows if not row["clear"]]:
+        text = not_ahead(close, job.data.preprocess.noun)
+        run.append("events.jsonl", event("warning", text=text))
+        tell(event("warning", text=text))
     return rows
 
 
@@ -113,12 +112,13 @@ def kept(rival: Rival) -> dict[str, Any]:
     }
 
 
-def not_ahead(row: dict[str, Any], noun: str) -> str:
-    """The sentence on a plain rule that the network does not clearly beat."""
+def not_ahead(rows: list[dict[str, Any]], noun: str) -> str:
+    """The sentence on the plain rules that the network does not clearly beat."""
+    told = ", ".join(f"{row['rival']} {percent(row['value'])}" for row in rows)
     return typed(
-        f"the network is not clearly better than a plain rule ({row['rival']}): {percent(row['network'])} of its "
-        f"decisions on test {noun}s are right, and {percent(row['value'])} of the rule's, with each side weighing the "
-        f"same; more or larger {noun}s (--size), or labels looked through again, may help"
+        f"the network is not clearly better than plain rules: {percent(rows[0]['network'])} of its decisions on test "
+        f"{noun}s are right ({told}), with each side weighing the same; more or larger {noun}s (--size), more epochs, "
+        "or labels looked through again, may help"
     )
 
 
