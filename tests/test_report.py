@@ -24,7 +24,7 @@ from zansa.record import Run
 from zansa.report import cautions, model_card, plots, results, write
 from zansa.report import run as report
 from zansa.report.drawing import network
-from zansa.report.facts import epochs, finished, need, read
+from zansa.report.facts import epochs, need, read, trained
 from zansa.report.page import Frame, Section, statement
 from zansa.report.page import html as page_of
 from zansa.report.page import plain as plain_section
@@ -631,11 +631,11 @@ def test_a_resumed_run_counts_every_epoch_once(tmp_path):
     facts = read(run)
     assert [event["epoch"] for event in epochs(facts)] == [1, 2, 3, 4, 5]
     assert epochs(facts)[-1]["val_loss"] == 9.0
-    assert not finished(facts)
+    assert not trained(facts)
     run.append("events.jsonl", {"event": "done"})
-    assert finished(read(run))
+    assert trained(read(run))
     run.append("events.jsonl", {"event": "resumed"})
-    assert not finished(read(run))
+    assert not trained(read(run))
     read_page(run)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..words import IMAGE, count, counted, percent, rate_text, share_of, short
-from .facts import Facts, both, epochs, finished, have, judged
+from .facts import Facts, both, epochs, have, judged, trained
 
 Caution = dict[str, Any]
 FEW_TRAINING, FEW_TEST = 20, 10  # images of a class
@@ -67,13 +67,13 @@ def _warning(title: str, text: str, more: Iterable[str] = (), grave: bool = Fals
 def _about_run(facts: Facts) -> Iterable[Caution]:
     if have(facts, "data", "synthetic"):
         yield _warning("Synthetic images", SYNTHETIC, grave=True)
-    if not finished(facts):
+    if not trained(facts):
         text = "Sections without data are left out, and the figures here can still change."
         yield _warning("This run is not finished", f"{_so_far(facts)}{text}", grave=True)
     if have(facts, "metrics", "validation") and not have(facts, "metrics", "test"):
         yield _warning("No test figures", ON_VALIDATION, grave=True)
     losses = [each["val_loss"] for each in epochs(facts) if each.get("val_loss") is not None]
-    if finished(facts) and (text := still_improving(losses)):
+    if trained(facts) and (text := still_improving(losses)):
         yield _warning("Still improving at the end", text)
     if told := [str(event.get("text")) for event in facts["events"] if event.get("event") == "warning"]:
         yield _warning("Told while it learned", " ".join(told))

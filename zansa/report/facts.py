@@ -92,7 +92,7 @@ def epochs(facts: Facts) -> list[dict[str, Any]]:
     return [last[epoch] for epoch in sorted(last)]
 
 
-def finished(facts: Facts) -> bool:
+def trained(facts: Facts) -> bool:
     """Whether the last word of the training is "done"."""
     words = [word for event in facts["events"] if (word := event.get("event")) in ("start", "resumed", "done")]
     return words[-1:] == ["done"]

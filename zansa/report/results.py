@@ -30,7 +30,7 @@ from ..words import (
     sure,
 )
 from . import plots
-from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, finished, have, judged, need
+from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, have, judged, need, trained
 from .page import Content
 
 PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares, rows: a page stays below 3 MB
@@ -91,7 +91,7 @@ def training(facts: Facts) -> Content:
         "curves": [curve for curve in (_curve(run, kept, *each) for each in CURVES) if curve],
         "kept": kept,
         "resumed": sum(event.get("event") == "resumed" for event in facts["events"]),
-        "facts": list(_training_facts(run, told, finished(facts))),
+        "facts": list(_training_facts(run, told, trained(facts))),
         "notes": [*(told.get("notes") or []), *(number(event.get("text")) for event in _notes(facts))],
         "recipe": list(flat(facts["recipe"] or {})),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from ...arch.cost import cost
 from ...arch.spec import Net
 from ...words import SPACE, amount, counted, number, percent, plain_percent, price_text
-from ..facts import Facts, finished, have
+from ..facts import Facts, have, trained
 from ..page import Content
 from .history import CAME, CHANGED, WENT, Event, History, Line, history_of, limit_of
 
@@ -68,7 +68,7 @@ def _lead(facts: Facts, history: History) -> Iterable[str]:
     share = f", {percent(last['price_after'] / limit)}" if limit else ""
     of = f"{share} of the limit of {price_text(limit, unit, named=False)}" if limit else ""
     blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
-    yield f"It {'ended with' if finished(facts) else 'now has'} {blocks}{price_text(last['price_after'], unit)}{of}."
+    yield f"It {'ended with' if trained(facts) else 'now has'} {blocks}{price_text(last['price_after'], unit)}{of}."
     if unit == "ms":
         yield "The whole network was timed anew at each moment; what a single edit costs is foretold from its parts."
 
@@ -81,7 +81,7 @@ def _moments(facts: Facts, history: History, edits: str, limit: float | None) ->
     planned = 0 if have(facts, "data", "branch_of") else last.get("moments", 0)
     moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
     yield f"{edits} at {moments} of its training changed it."
-    if changed < planned and finished(facts) and not (limit and last["price_after"] > limit):
+    if changed < planned and trained(facts) and not (limit and last["price_after"] > limit):
         yield "At the others nothing that would fit promised more than chance explains."
 
 
@@ -122,7 +122,7 @@ def _replays(facts: Facts, history: History) -> str:
         return "cannot be told: spec.json is not there or cannot be read"
     if Net.from_dict(facts["spec"]) == history.nets[-1]:
         return "yes"
-    return "no: spec.json holds another one" if finished(facts) else "not known before the training has ended"
+    return "no: spec.json holds another one" if trained(facts) else "not known before the training has ended"
 
 
 def _stage_row(i: int, history: History) -> Content:
