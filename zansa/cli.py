@@ -196,11 +196,14 @@ def report(
     step: Annotated[
         str | None, typer.Option(help="Say why the network changed at this step of its growth; last: at the last one.")
     ] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="en or ja: the language of the report, from now on; as it was by default.")
+    ] = None,
 ) -> None:
     """Write a run's report.html and card.md again; with --step, explain a change of a network that grew."""
     from .jobs.report import report as work
 
-    print(work(run, step))
+    print(work(run, step, lang))
 
 
 @app.command()

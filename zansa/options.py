@@ -40,7 +40,7 @@ RECIPE = (
     "precision",
     "layout",
 )
-RENAMED = {"weights": {"grow": "--from"}}
+RENAMED = {"weights": {"grow": "--from"}, "language": dict.fromkeys(("train", "finetune", "grow"), "--lang")}
 
 
 class Output(NamedTuple):
@@ -120,7 +120,7 @@ def _fields(request: type[DataRequest], verb: str) -> Iterator[inspect.Parameter
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
     for name, field in request.model_fields.items():
         if name not in (*order, "verb", "recipe"):
-            panel = "Network" if name in NETWORK else "Data"
+            panel = "Network" if name in NETWORK else "Output" if name == "language" else "Data"
             flag = RENAMED.get(name, {}).get(verb)
             yield _option(name, field, panel, None if field.is_required() else field.default, flag)
 

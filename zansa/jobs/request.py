@@ -71,6 +71,7 @@ class TrainingRequest(DataRequest):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    language: Annotated[Literal["en", "ja"], Field(description="Language of report and card: en or ja.")] = "en"
     race: Annotated[
         Literal["auto", "none"],
         Field(description="auto lets the data speak against a default (mirroring, the contrast stem); none does not."),

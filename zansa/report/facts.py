@@ -6,7 +6,7 @@ from typing import Any
 
 from ..record import Run
 
-DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request")
+DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request", "report")
 LISTS = ("events", "edits")
 TABLES = ("race",)
 MANY_CLASSES = 24  # more are shown as a map and in scrolling tables

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..phrases import language, say
 from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, Rate, count, number, shown
 
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
@@ -129,6 +130,7 @@ def _environment() -> Environment:
     files = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"marked": _marked, "grouped": _grouped}
+    made.globals |= {"say": say, "language": language}
     return made
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..phrases import LANGUAGES, speaking
 from ..record import Run
 from ..words import IMAGE
 from . import cautions, page, results, setting
@@ -32,15 +33,27 @@ EXACT = (
 )
 
 
-def write(run: Run) -> Path:
+def write(run: Run, language: str | None = None) -> Path:
     """Write report.html (one file that needs nothing else) and card.md into the run's folder; returns the page's path.
 
-    A file that is absent or broken costs the sections that read it, and the page says which and why.
+    A file that is absent or broken costs the sections that read it, and the page says which and why. The language is
+    "en" or "ja"; one that is named is kept in report.json, for reports to come. None: the one that was kept, or else the
+    one that the training was asked for. ValueError for others.
     """
+    if language is not None:
+        with speaking(language):
+            run.write_json("report.json", {"language": language})
     facts = read(run)
-    run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
-    run.write_bytes("report.html", html(facts).encode("utf-8", "replace"))
+    with speaking(spoken(facts)):
+        run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
+        run.write_bytes("report.html", html(facts).encode("utf-8", "replace"))
     return run.path / "report.html"
+
+
+def spoken(facts: Facts) -> str:
+    """The language of a run's page and card: the one that was kept, or else the one that was asked for."""
+    asked = (have(facts, "report", "language"), have(facts, "request", "language"))
+    return next((each for each in asked if each in LANGUAGES), "en")
 
 
 def html(facts: Facts) -> str:
