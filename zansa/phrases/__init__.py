@@ -1,9 +1,10 @@
 """One dictionary of two languages for report, card and page.
 
-An English sentence is its own key: `say("{found} of {all} were found", found=3, all=4)` gives it in the language that is
-spoken, English unless `speaking("ja")` surrounds it. The Japanese beside each English sentence stands in `japanese/`,
-one table a subject. A sentence that is not there yet stays English; `tests/test_phrases.py` finds it. What a record holds
-as an English sentence, such as a rule or a warning, is `retold` by the pattern of the sentence that made it.
+An English sentence is its own key: `say("{found} of {all} were found", found=3, all=4)` gives it in the language that
+is spoken, English unless `speaking("ja")` surrounds it. The Japanese beside each English sentence stands in
+`japanese/`, one table a subject. A sentence that is not there yet stays English; `tests/test_phrases.py` finds it. What
+a record holds as an English sentence, such as a rule or a warning, is `retold` by the pattern of the sentence that made
+it.
 """
 
 import re
@@ -46,7 +47,7 @@ def say(english: str, **values: Any) -> str:
 
 
 def phrase(english: str) -> str:
-    """The sentence itself: it stands in a table, and is said later. The test of the dictionary finds it by this name."""
+    """The sentence itself: it stands in a table and is said later. The test of the dictionary finds it by this name."""
     return english
 
 

@@ -37,8 +37,8 @@ def write(run: Run, language: str | None = None) -> Path:
     """Write report.html (one file that needs nothing else) and card.md into the run's folder; returns the page's path.
 
     A file that is absent or broken costs the sections that read it, and the page says which and why. The language is
-    "en" or "ja"; one that is named is kept in report.json, for reports to come. None: the one that was kept, or else the
-    one that the training was asked for. ValueError for others.
+    "en" or "ja"; one that is named is kept in report.json, for reports to come. None: the one that was kept, or else
+    the one that the training was asked for. ValueError for others.
     """
     if language is not None:
         with speaking(language):
