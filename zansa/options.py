@@ -25,7 +25,13 @@ NETWORK = (
     "budget",
     "method",
     "mend",
-)  # the other fields of a request are of the data
+)
+POINT = ("cost", "defect_rate", "recall_at_least", "false_alarms_at_most", "on_average", "point")
+PANELS = {  # the other fields of a request are of the data
+    **dict.fromkeys(NETWORK, "Network"),
+    **dict.fromkeys(POINT, "Working point"),
+    "language": "Output",
+}
 RECIPE = (
     "epochs",
     "batch",
@@ -120,7 +126,7 @@ def _fields(request: type[DataRequest], verb: str) -> Iterator[inspect.Parameter
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
     for name, field in request.model_fields.items():
         if name not in (*order, "verb", "recipe"):
-            panel = "Network" if name in NETWORK else "Output" if name == "language" else "Data"
+            panel = PANELS.get(name, "Data")
             flag = RENAMED.get(name, {}).get(verb)
             yield _option(name, field, panel, None if field.is_required() else field.default, flag)
 

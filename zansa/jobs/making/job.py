@@ -28,6 +28,7 @@ from ...nets.start import initialise
 from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
 from ..request import GrowRequest, Request, Tell, TrainRequest, learned_weights
+from .point import asked, refuse_point
 
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 
@@ -82,6 +83,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     data, parts = door(request, tell)
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
+    refuse_point(request, good, data, parts.val)
     start = None if donor is None else adopted(donor, request, data)
     net, growth, search = structure(request, data, None if start is None else start.net)
     raised = doubted(request, data, parts, net)
@@ -178,6 +180,7 @@ def smaller(job: Job) -> list[Job]:
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
     refuse_unwritable(out)
+    asked(request)
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)
