@@ -9,7 +9,7 @@ import pytest
 
 import zansa
 from zansa.phrases import JAPANESE, language, retold, say, speaking
-from zansa.phrases.japanese import TABLES
+from zansa.phrases.japanese import TABLES, records
 from zansa.record import Run
 from zansa.report import write
 
@@ -21,13 +21,37 @@ def said() -> dict[str, str]:
     """Every sentence that code and templates say, and a file that says it."""
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("say", "phrase"):
-                for each in _texts(node.args[0]):
-                    found[each] = str(path.relative_to(ROOT))
+        tree = ast.parse(path.read_text())
+        for where in (tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))):
+            for each in _said_in(where):
+                found[each] = str(path.relative_to(ROOT))
     for path in sorted(ROOT.rglob("*.html")):
         found |= {ast.literal_eval(text): str(path.relative_to(ROOT)) for text in IN_TEMPLATE.findall(path.read_text())}
     return found
+
+
+def _said_in(where: ast.AST) -> list[str]:
+    """The sentences that are said here, as they are or by the name of a variable of this function."""
+    calls = [
+        node.args[0]
+        for node in ast.walk(where)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("say", "phrase")
+    ]
+    names = {node.id for node in calls if isinstance(node, ast.Name)}
+    given = [
+        node.value
+        for node in ast.walk(where)
+        if isinstance(where, ast.FunctionDef)
+        and isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") in names
+    ]
+    tables = [
+        each
+        for node in ast.walk(where)
+        if isinstance(node, ast.Call) and [getattr(each, "id", "") for each in node.args[:1]] in (["say"], ["phrase"])
+        for each in getattr(node.args[1], "elts", [])
+    ]
+    return [text for node in (*calls, *given, *tables) for text in _texts(node)]
 
 
 def _texts(node: ast.expr) -> list[str]:
@@ -37,13 +61,20 @@ def _texts(node: ast.expr) -> list[str]:
 
 
 def places(text: str) -> set[str]:
-    return set(re.findall(r"\{(\w+)\}", text))
+    return set(re.findall(r"\{(\w+)\}", text)) - {"image"}
 
 
 def test_every_sentence_has_its_japanese_and_every_entry_is_said():
     sentences = said()
     assert not {text: file for text, file in sentences.items() if text not in JAPANESE}, "add them to phrases/japanese/"
-    assert not JAPANESE.keys() - sentences.keys(), "nobody says these any more"
+    written = {
+        node.value
+        for path in ROOT.rglob("*.py")
+        if "japanese" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
+    assert not JAPANESE.keys() - sentences.keys() - written - records.TABLE.keys(), "nobody says these any more"
 
 
 def test_the_japanese_is_japanese_has_the_same_places_and_stands_once():

@@ -137,7 +137,7 @@ def test_f1_and_its_interval():
         ({"recall_at_least": 1.0}, "no number of parts can promise that; type for example --recall-at-least 0.99"),
         (
             {"false_alarms_at_most": 0},
-            "no number of parts can promise that; type for example --false-alarms-at-most 0.0",
+            "no number of parts can promise that; type for example --false",
         ),
         ({"false_alarms_at_most": 2}, "for 2 % type --false-alarms-at-most 0.02"),
         ({"cost": "miss=500,false_alarm=8"}, "type for example --defect-rate 0.02"),
@@ -159,24 +159,22 @@ def test_what_the_data_cannot_promise_is_told_before_the_training(tmp_path):
         ({"recall_at_least": 0.99}, r"cannot promise at most 1 % of mistakes with 95 % confidence: 299 are needed"),
         (
             {"recall_at_least": 0.99, "on_average": True},
-            "99 are needed; add defective parts, or ask for .*--recall-at-l",
+            r"99 are needed; add defective parts, or .*--recall-at-l",
         ),
     ):
         with pytest.raises(ValueError, match=message.replace(" %", "\\s%")):
             train(TrainRequest(source=source, **given), tmp_path, "run")
     with np.load(source) as arrays:
         np.savez(tmp_path / "kinds.npz", images=arrays["images"], labels=np.char.add("kind ", arrays["labels"]))
-    with pytest.raises(ValueError, match="name it with --good, one of: kind dent.* leave out --recall-at-least"):
+    with pytest.raises(ValueError, match=r"name it with --good, one of: kind dent.* leave out --recall-at-least"):
         train(TrainRequest(source=str(tmp_path / "kinds.npz"), recall_at_least=0.9), tmp_path, "run")
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "text", ["0.3", "reject=2", "ask=0.1", "reject=0.3,ask=0.5", "reject=0.1,reject=0.2", "reject=a"]
-)
+@pytest.mark.parametrize("text", ["0.3", "reject=2", "ask=0.1", "reject=0.3,ask=0.5", "reject=1,reject=1", "reject=a"])
 def test_a_line_by_hand_is_checked(text):
     assert lines("reject=0.3,ask=0.1") == (0.1, 0.3)
-    with pytest.raises(ValueError, match="type (for example )?reject=0.3,? ?"):
+    with pytest.raises(ValueError, match=r"type (for example )?reject=0.3,? ?"):
         lines(text)
 
 

@@ -34,7 +34,8 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     ValueError for data that the model cannot answer to: unknown classes, another depth; and for a working point that
     cannot be had.
 
-    A line that is given by a promise or by costs is chosen on the validation samples of the run, never on these data."""
+    A line by a promise or by costs is chosen on the validation samples of the run, never on these data.
+    """
     path = model_file(request.model)
     wanted, given = asked(request), None if request.point is None else lines(request.point)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
@@ -92,9 +93,7 @@ def lines(text: str) -> tuple[float, float]:
             raise ValueError(f"--point {text!r} is not understood; type reject=0.3, or reject=0.3,ask=0.1: from 0 to 1")
         found[name] = value
     if "reject" not in found or found.get("ask", 0.0) > found["reject"]:
-        raise ValueError(
-            f"--point {text!r} asks from above where it rejects, or rejects nowhere; type reject=0.3,ask=0.1"
-        )
+        raise ValueError(f"--point {text!r} rejects nowhere, or asks from above that; type reject=0.3,ask=0.1")
     return found.get("ask", found["reject"]), found["reject"]
 
 

@@ -19,6 +19,7 @@ from .japanese import JAPANESE
 Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 _SPOKEN: ContextVar[Language] = ContextVar("language", default="en")
+IMAGE = "\ue004"  # stands for what a sample is called: {image} in a sentence
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -43,7 +44,7 @@ def speaking(chosen: str) -> Iterator[None]:
 def say(english: str, **values: Any) -> str:
     """A sentence in the language that is spoken, with the values in its {places}; "" stays ""."""
     text = JAPANESE.get(english, english) if language() == "ja" else english
-    return _PLACE.sub(lambda place: str(values[place[1]]), text) if values else text
+    return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text.replace("{image}", IMAGE))
 
 
 def phrase(english: str) -> str:

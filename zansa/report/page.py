@@ -73,10 +73,10 @@ def html(frame: Frame, record: Any, sections: Mapping[str, Section], summary: An
                 for id, section in sections.items()
                 if not isinstance(contents[id], str)
             },
-            left_out={sections[id].heading: reason for id, reason in contents.items() if isinstance(reason, str)},
+            left_out={say(sections[id].heading): reason for id, reason in contents.items() if isinstance(reason, str)},
         )
     )
-    return text.replace(IMAGE, frame.noun)
+    return text.replace(IMAGE, say(frame.noun))
 
 
 def built(build: Callable[[Any], Any], record: Any) -> Any:
@@ -86,11 +86,11 @@ def built(build: Callable[[Any], Any], record: Any) -> Any:
     try:
         return build(record)
     except KeyError as error:
-        return f"the record has no {error.args[0]}"
+        return say("the record has no {key}", key=error.args[0])
     except (LookupError, ValueError) as error:
         return str(error)
     except (TypeError, AttributeError, ArithmeticError) as error:
-        return f"the record is damaged ({error})"
+        return say("the record is damaged ({error})", error=error)
 
 
 def plain(

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from ..phrases import LANGUAGES, speaking
+from ..phrases import LANGUAGES, phrase, say, speaking
 from ..record import Run
-from ..words import IMAGE
 from . import cautions, page, results, setting
 from .facts import Facts, have, noun, read
 from .gist import summary
@@ -12,24 +11,24 @@ from .growth.pictures import section
 from .model_card import card
 from .page import Frame, Section, built
 
-GROWTH = Section("How it grew", section, "growth.html")
+GROWTH = Section(phrase("How it grew"), section, "growth.html")
 SECTIONS: dict[str, Section] = {
-    "figures": Section("Key figures", results.figures, "figures.html"),
-    "training": Section("Training", results.training, "training.html"),
-    "operating": Section("Where the line is drawn", results.operating, "operating.html"),
-    "confusion": Section("Confusions", results.confusion, "confusion.html"),
-    "classes": Section("Class by class", results.classes, "classes.html"),
-    "examples": Section("Worth a look", results.examples, "examples.html"),
-    "network": Section("The network", setting.network, "network.html"),
-    "cost": Section("Cost", setting.cost, "cost.html"),
-    "data": Section("Data", setting.data, "data.html"),
-    "export": Section("Exported file", setting.export),
-    "environment": Section("Environment", setting.environment),
-    "decided": Section("How it was decided", setting.decided),
+    "figures": Section(phrase("Key figures"), results.figures, "figures.html"),
+    "training": Section(phrase("Training"), results.training, "training.html"),
+    "operating": Section(phrase("Where the line is drawn"), results.operating, "operating.html"),
+    "confusion": Section(phrase("Confusions"), results.confusion, "confusion.html"),
+    "classes": Section(phrase("Class by class"), results.classes, "classes.html"),
+    "examples": Section(phrase("Worth a look"), results.examples, "examples.html"),
+    "network": Section(phrase("The network"), setting.network, "network.html"),
+    "cost": Section(phrase("Cost"), setting.cost, "cost.html"),
+    "data": Section(phrase("Data"), setting.data, "data.html"),
+    "export": Section(phrase("Exported file"), setting.export),
+    "environment": Section(phrase("Environment"), setting.environment),
+    "decided": Section(phrase("How it was decided"), setting.decided),
 }
-EXACT = (
-    f"Intervals of rates are exact (Clopper–Pearson) and take the {IMAGE}s as independent of one another. "
-    "A multiply-add is one multiplication with its addition."
+EXACT = phrase(
+    "Intervals of rates are exact (Clopper–Pearson) and take the {image}s, or parts where groups were given, as "
+    "independent of one another. A multiply-add is one multiplication with its addition."
 )
 
 
@@ -66,9 +65,12 @@ def _frame(facts: Facts) -> Frame:
     return Frame(
         name=facts["name"],
         date=str(have(facts, "environment", "date") or "")[:10],
-        badge=f"synthetic {IMAGE}s" if have(facts, "data", "synthetic") else "",
+        badge=say("synthetic {image}s") if have(facts, "data", "synthetic") else "",
         noun=noun(facts),
-        footer=f"Made by zansa{f' {version}' if version else ''} from the files of the run “{facts['name']}”. {EXACT}",
+        footer=say(
+            "Made by zansa {version} from the files of the run “{name}”.", version=version or "", name=facts["name"]
+        )
+        + f" {say(EXACT)}",
     )
 
 
