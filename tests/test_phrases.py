@@ -92,6 +92,11 @@ def test_a_sentence_is_said_in_the_language_that_is_spoken():
         assert say("Left out") == "省略した項目"
         assert say("{count} entries", count=3) == "3 件"
         assert say("nobody has said this") == "nobody has said this"
+        rule = (
+            "at most 2 % of good parts are rejected, with 95 % confidence; on validation 0 of 70 good parts and 27 of "
+        )
+        rule += "30 defective ones are rejected, and a person is asked about 4 of 100"
+        assert not re.search("[a-z]{3}", retold(rule))
         assert retold("3 entries; nobody has said this") == "3 件; nobody has said this"
     assert language() == "en"
     assert retold("3 entries") == "3 entries"

@@ -200,6 +200,12 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f}{SPACE}s" if seconds >= 10 else f"{seconds:.1f}{SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
+    if language() == "ja":
+        return (
+            f"{minutes}{SPACE}分 {rest}{SPACE}秒"
+            if minutes < 60
+            else f"{minutes // 60}{SPACE}時間 {minutes % 60}{SPACE}分"
+        )
     if minutes < 60:
         return f"{minutes}{SPACE}min {rest}{SPACE}s"
     return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"

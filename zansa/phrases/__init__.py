@@ -89,6 +89,6 @@ def _pattern(english: str) -> re.Pattern[str]:
         if k % 2 == 0:
             text += re.escape(piece)
         else:
-            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>.+?)"
+            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>(?:(?!; ).)+?)"  # within a clause
             named.add(piece)
     return re.compile(text, re.DOTALL)

@@ -51,7 +51,11 @@ TABLE = {
     "stated probability of a defect": "示した不良の確率",
     "share of defects": "実際の不良の割合",
     "cost per 1,000 parts": "千個当たり費用",
-    "false alarms": "過検出率",
-    "detection": "検出率",
+    "false alarms: good parts thrown away": "過検出率",
+    "detection: defects found": "検出率",
+    "good parts": "良品",
+    "defects": "不良品",
+    "how many": "枚数",
+    "score: 1 − p(good)": "不良スコア: 1 − p(良品)",
     "epoch": "エポック",
 }

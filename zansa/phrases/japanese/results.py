@@ -98,6 +98,7 @@ TABLE = {
     "named": "再現率",
     "right when named": "適合率",
     "shown": "真のクラス",
+    "named as": "分類結果",
     "{count} more in metrics.json.": "残りの {count}は metrics.json にあります。",
     "{count} more": "ほか {count}",
     "Rows: what the {split} {image}s show. Columns: what the network names. The stronger the tint, the larger the share "
