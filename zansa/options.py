@@ -14,6 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
+from .arch.zoo import READY
 from .jobs.request import DataRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
@@ -179,7 +180,7 @@ def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[
         recipe["augment"] = switches(recipe["augment"])
     if tuning:
         recipe["tuning"] = tuning
-    if own.get("weights"):
+    if own.get("weights") and own["weights"] not in READY:
         own["weights"] = str(Path(own["weights"]).expanduser().absolute())
     if "mend" in own:
         own["mend"] = tuple(own["mend"].split(",")) if own["mend"] else ()

@@ -99,7 +99,10 @@ class FinetuneRequest(TrainingRequest):
     verb: Literal["finetune"] = "finetune"
     weights: Annotated[
         str,
-        Field(description="A run, a zansa model, or weights of torchvision, timm or others (.pth, .safetensors ...)."),
+        Field(
+            description="A run, a zansa model, weights of torchvision, timm or others (.pth, .safetensors ...), or "
+            "efficientnet_lite0 of zansa[imagenet]."
+        ),
     ]
 
 
@@ -113,7 +116,7 @@ class GrowRequest(TrainingRequest):
     ]
     weights: Annotated[
         str | None,
-        Field(description="Begin with a trained network: a run, a model, or foreign weights."),
+        Field(description="Begin with a trained network: a run, a model, foreign weights, or efficientnet_lite0."),
     ] = None
     method: Annotated[Literal["zansa", "resbuilder"], Field(description="zansa, or resbuilder as published.")] = "zansa"
     mend: Annotated[

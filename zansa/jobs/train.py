@@ -20,13 +20,14 @@ from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
+from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.conclude import conclude, costs
 from .making.folder import begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure
-from .request import Request, Tell, read_request, silent
+from .request import Request, Tell, learned_weights, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
@@ -60,6 +61,8 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
     told += [event("note", text=doubt.told) for doubt in job.doubts]
+    if told_of := origin(learned_weights(job.request) or ""):
+        told.append(event("note", text=told_of))
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.good is None and (unknown := no_line(job.data)):

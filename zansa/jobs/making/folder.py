@@ -12,8 +12,10 @@ from safetensors.torch import save as to_bytes
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
+from ...nets.donor import weights_file
+from ...nets.ready import origin
 from ...record import Run
-from ...runs import branches_of, model_file
+from ...runs import branches_of
 from ..door import DIGEST_OF, data_digest
 from ..request import learned_weights
 from .job import Job
@@ -59,10 +61,15 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
 
 def provenance(weights: str, source: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
-    file = model_file(weights)
+    file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
-    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "same_source": before == source}
+    return {
+        "file": str(file),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "same_source": before == source,
+        "told": origin(weights),
+    }
 
 
 def describe(job: Job) -> dict[str, Any]:

@@ -233,5 +233,5 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
         return module
     named = None if request.net is None else zoo.read(request.net)
     module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
-    initialise(module.head, torch.Generator().manual_seed(request.seed))
+    initialise(module.get_submodule("head.linear"), torch.Generator().manual_seed(request.seed))
     return module
