@@ -110,7 +110,7 @@ class Page:
         good = [row["verdict"] == goods[row["model"]] for row in sure]
         pairs = list(zip(sure, good, strict=True))
         golden = store.read(
-            "SELECT time, who, model, version, sha, detail FROM log WHERE kind = 'golden' ORDER BY id DESC LIMIT 5"
+            "SELECT time, who, model, version, sha, detail FROM log WHERE kind = 'golden' ORDER BY id DESC LIMIT 2"
         )
         return {
             "false_alarms": sum(row["decision"] == "reject" and fine for row, fine in pairs),
@@ -145,8 +145,8 @@ SEEN = 'id, local, part, decision, "class", score, line, model, version, sha, im
 SEEN_NAMES = SEEN.replace('"', "").split(", ")
 
 
-def paging(office: Office, page: Page) -> APIRouter:
-    """The page and what it asks."""
+def seeing(office: Office, page: Page) -> APIRouter:
+    """The page, and what it shows."""
     router, desk = APIRouter(tags=["page"], responses=ERRORS), office.desk
 
     @router.get("/", include_in_schema=False)
@@ -177,18 +177,31 @@ def paging(office: Office, page: Page) -> APIRouter:
         office.allowed(request, "read")
         return await asyncio.to_thread(page.state)
 
-    @router.get("/page/queue")
-    async def queue(request: Request) -> list[dict[str, Any]]:
-        """Doubtful parts that nobody has judged yet."""
-        office.allowed(request, "infer")
-        return await asyncio.to_thread(page.queue)
-
     @router.get("/page/image/{sha}", response_class=Response)
     async def image(request: Request, sha: str) -> Response:
         """The picture of this hash, as browsers show it."""
         office.allowed(request, "read")
         data, kind = await asyncio.to_thread(_picture, desk, sha)
         return Response(data, media_type=kind, headers={"cache-control": "private, max-age=86400"})
+
+    @router.get("/page/{name}", include_in_schema=False)
+    async def file(name: str) -> Response:
+        if name not in ("operators.css", "operators.js", "plain.css"):
+            raise Refused(404, f"there is no {name[:80]}")
+        return Response(_file(name), media_type=KINDS[Path(name).suffix])
+
+    return router
+
+
+def judging(office: Office, page: Page) -> APIRouter:
+    """What people do on the page: judge doubtful parts, and run golden images."""
+    router, desk = APIRouter(tags=["page"], responses=ERRORS), office.desk
+
+    @router.get("/page/queue")
+    async def queue(request: Request) -> list[dict[str, Any]]:
+        """Doubtful parts that nobody has judged yet."""
+        office.allowed(request, "infer")
+        return await asyncio.to_thread(page.queue)
 
     @router.post("/page/verdict")
     async def verdict(request: Request) -> dict[str, Any]:
@@ -212,12 +225,6 @@ def paging(office: Office, page: Page) -> APIRouter:
         served = list(desk.models.active.values())
         runs = [await asyncio.to_thread(desk.models.challenge, each, caller.name) for each in served]
         return [run | _model(each) for run, each in zip(runs, served, strict=True)]
-
-    @router.get("/page/{name}", include_in_schema=False)
-    async def file(name: str) -> Response:
-        if name not in ("operators.css", "operators.js", "plain.css"):
-            raise Refused(404, f"there is no {name[:80]}")
-        return Response(_file(name), media_type=KINDS[Path(name).suffix])
 
     return router
 

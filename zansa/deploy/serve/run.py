@@ -26,7 +26,7 @@ from .keys import Keys
 from .limits import Limits, Refused
 from .line import Line, lines
 from .models import Models
-from .page import Page, paging
+from .page import Page, judging, seeing
 from .store import Keeping, Store
 from .wish import Wishes
 
@@ -78,7 +78,9 @@ def serve(plan: Plan, tell: Callable[[str], None], as_json: bool = False) -> boo
         beside.append(Watching(desk, plan.watch, plan.done))
     local = plan.host in LOCAL
     office = Office(desk, keys, local)
-    app = application(office, [predicting(office), inferring(office), changing(office), paging(office, page)])
+    app = application(
+        office, [predicting(office), inferring(office), changing(office), judging(office, page), seeing(office, page)]
+    )
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     tell(f"serving at {address} (page), {address}predict, {address}v2, {address}metrics; the store is {plan.store}")
@@ -159,7 +161,10 @@ def _file(place: Path, kept: bool, tell: Callable[[str], None]) -> bytes | None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=512)
+        # accepted sockets inherit it; asyncio sets it for sockets of its own making alone, and answers waited 40 ms
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise ValueError(f"cannot listen at {host}, port {port}: {error.strerror}; choose another --port") from None
 

@@ -82,8 +82,6 @@ function showStrip() {
     item.append(button);
     return item;
   }));
-  list.style.flexDirection = "row";
-  list.style.justifyContent = "flex-start";
 }
 
 function showRuns() {
@@ -114,6 +112,7 @@ const choices = () => {
 function review(parts) {
   queue = parts; history = [];
   if (!$("review").open) $("review").showModal();
+  $("review").focus();  // on no button, so that the space bar means one thing
   $("said").textContent = "";
   next();
 }
@@ -173,7 +172,8 @@ document.addEventListener("keydown", (event) => {
   const choice = current && choices().find(([each]) => each === key);
   if (choice) judge(choice[1], choice[2]);
   else if (key === "z") undo();
-  else if (key === " ") { event.preventDefault(); next(); }
+  else if (key === "Escape") $("review").close();
+  else if (key === " " && !event.target.matches("button")) { event.preventDefault(); next(); }
 });
 document.querySelectorAll("#review [data-key]").forEach((button) => {
   button.onclick = () => ({ " ": next, z: undo, Escape: () => $("review").close() })[button.dataset.key]();
