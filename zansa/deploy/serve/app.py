@@ -69,13 +69,15 @@ class Frame:
                 message["headers"] = [*message["headers"], *SECURITY]
             await send(message)
 
-        if reason := self._foreign(scope):
-            await refusal(Refused(403, reason))(scope, receive, framed)
-        else:
-            await self.app(scope, receive, framed)
-        path = getattr(scope.get("route"), "path", "other")
-        self.metrics.requests.labels(path, str(status[0])).inc()
-        self.metrics.seconds.labels(path).observe(time.monotonic() - began)
+        try:
+            if reason := self._foreign(scope):
+                await refusal(Refused(403, reason))(scope, receive, framed)
+            else:
+                await self.app(scope, receive, framed)
+        finally:
+            path = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(path, str(status[0])).inc()
+            self.metrics.seconds.labels(path).observe(time.monotonic() - began)
 
     def _foreign(self, scope: Scope) -> str:
         """Why a browser's request comes from a page that is not this server's, or ""."""

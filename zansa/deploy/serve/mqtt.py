@@ -31,6 +31,7 @@ class Mqtt:
         self.client.will_set(f"{self.topic}/state", "offline", LEAST_ONCE, retain=True)
         self.client.on_connect, self.client.on_message = self._connected, self._came
         self.client.reconnect_delay_set(1, 10)
+        self.client.max_queued_messages_set(1000)  # while the broker is away
 
     def start(self) -> None:
         """Connect, now or as soon as the broker is there."""

@@ -26,6 +26,7 @@ from .store import now
 
 STRIP = 24  # parts in the strip of the last ones
 QUEUE = 50  # doubtful parts that the page gets at once
+MOST_SESSIONS = 1000  # people who are logged in at once; the oldest go first
 FILES = Path(__file__).parent / "pages"
 SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".bmp": "image/bmp"}  # what browsers show as it is
 KINDS = {".css": "text/css", ".js": "text/javascript"}
@@ -167,6 +168,8 @@ def seeing(office: Office, page: Page) -> APIRouter:
             return HTMLResponse(_page("login.html", _language(request, None), wrong=True), 401)
         session = secrets.token_urlsafe(32)
         office.sessions[session] = caller
+        while len(office.sessions) > MOST_SESSIONS:
+            del office.sessions[next(iter(office.sessions))]
         answer = RedirectResponse("/", 303)
         answer.set_cookie(SESSION, session, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return answer

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from ...runs import exported_file
 from .app import LOCAL, Office, application
@@ -64,41 +65,56 @@ class Plan:
 def serve(plan: Plan, tell: Callable[[str], None], as_json: bool = False) -> bool:
     """Serve until a signal; whether everything that was accepted was answered. ValueError for what cannot be served."""
     keys, images = Keys(plan.key_file), golden(plan.golden)
-    listening = _listen(plan.host, plan.port)
-    store = Store(plan.store, plan.keeping)
-    try:
-        models = _models(plan, Models(store, images), tell)
-    except BaseException:
-        store.close()
-        raise
-    desk = Desk(store, models, plan.limits)
-    page = Page(desk, plan.shifts)
-    beside: list[Watching | Line | Wishes] = [Wishes(models), *lines(plan.mqtt, plan.modbus, desk, plan.line_deadline)]
+    with _listen(plan.host, plan.port) as listening:
+        store = Store(plan.store, plan.keeping)
+        try:
+            models = _models(plan, Models(store, images), tell)
+            desk = Desk(store, models, plan.limits)
+            beside = _beside(plan, desk)
+        except BaseException:
+            store.close()
+            raise
+        app = _application(plan, desk, keys)
+        _tell_place(plan, listening, desk, keys, tell, as_json)
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+        for each in beside:
+            each.start()
+        Server(app, desk).run(sockets=[listening])
+        for each in beside:
+            each.stop()
+        answered = desk.end()
+    some = "every accepted request was" if answered else "some accepted requests were not"
+    tell(f"ended; {some} answered")
+    return answered
+
+
+def _beside(plan: Plan, desk: Desk) -> list[Watching | Line | Wishes]:
+    """What works beside the HTTP server."""
+    found: list[Watching | Line | Wishes] = [Wishes(desk.models)]
+    found += lines(plan.mqtt, plan.modbus, desk, plan.line_deadline)
     if plan.watch and plan.done:
-        beside.append(Watching(desk, plan.watch, plan.done))
-    local = plan.host in LOCAL
-    office = Office(desk, keys, local)
-    app = application(
-        office, [predicting(office), inferring(office), changing(office), judging(office, page), seeing(office, page)]
-    )
+        found.append(Watching(desk, plan.watch, plan.done))
+    return found
+
+
+def _application(plan: Plan, desk: Desk, keys: Keys) -> FastAPI:
+    office, page = Office(desk, keys, plan.host in LOCAL), Page(desk, plan.shifts)
+    routers = [predicting(office), inferring(office), changing(office), judging(office, page), seeing(office, page)]
+    return application(office, routers)
+
+
+def _tell_place(
+    plan: Plan, listening: socket.socket, desk: Desk, keys: Keys, tell: Callable[[str], None], as_json: bool
+) -> None:
+    """Say where the server is, and who may ask it."""
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     tell(f"serving at {address} (page), {address}predict, {address}v2, {address}metrics; the store is {plan.store}")
-    if not local and keys.open:
+    if plan.host not in LOCAL and keys.open:
         tell(f"warning: anyone who reaches {plan.host} may ask and change models; give a --key-file")
     if as_json:
-        print(json.dumps({"address": address, "models": {n: m.version for n, m in models.active.items()}}), flush=True)
-    for each in beside:
-        each.start()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    Server(app, desk).run(sockets=[listening])
-    for each in beside:
-        each.stop()
-    answered = desk.end()
-    tell(
-        "ended; every accepted request was answered" if answered else "ended; some accepted requests were not answered"
-    )
-    return answered
+        served = {name: each.version for name, each in desk.models.active.items()}
+        print(json.dumps({"address": address, "models": served}), flush=True)
 
 
 class Server(uvicorn.Server):
