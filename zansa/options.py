@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
-from .jobs.request import DataRequest, TrainingRequest
+from .jobs.request import DataRequest, ServeRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -100,6 +100,36 @@ def data_command(app: typer.Typer, request: type[DataRequest]) -> Callable[[Call
             work(request.model_validate(given), as_json)
 
         _sign(command, work, [*_fields(request, work.__name__), *_output()[2:]])
+        app.command(cls=Grouped)(command)
+
+    return decorate
+
+
+def serving_command(app: typer.Typer, request: type[ServeRequest]) -> Callable[[Callable[..., None]], None]:
+    """Make a function `work(request, new_key, as_json)` the command of its name, with all options of such a request."""
+
+    def decorate(work: Callable[..., None]) -> None:
+        def command(**given: Any) -> None:
+            new_key, as_json = given.pop("new_key"), given.pop("as_json")
+            del given["config"]
+            asked = {name: value for name, value in given.items() if value is not None}
+            work(request.model_validate(asked), new_key, as_json)
+
+        models: Any = Annotated[list[str] | None, typer.Argument(help=request.model_fields["models"].description)]
+        new_key: Any = Annotated[
+            str | None,
+            typer.Option(help="Add a key ROLE:NAME to the key file (read, infer or admin), print it and end."),
+        ]
+        parameters = [
+            inspect.Parameter("models", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=models),
+            *(
+                _option(name, field, "Serving", field.default)
+                for name, field in request.model_fields.items()
+                if name != "models"
+            ),
+            inspect.Parameter("new_key", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=new_key),
+        ]
+        _sign(command, work, [*parameters, *_output()[2:]])
         app.command(cls=Grouped)(command)
 
     return decorate

@@ -279,6 +279,19 @@ def adapted_text(path: object, facts: dict[str, Any]) -> str:
     )
 
 
+def checked_text(path: object, told: dict[str, Any]) -> str:
+    """Whether a store is whole."""
+    faults = [] if told["sound"] else ["the database is damaged"]
+    for key, fault in (("missing", "missing"), ("damaged", "not what their names say")):
+        if told[key]:
+            faults.append(f"{counted(len(told[key]), 'image')} {fault} (the first: {told[key][0]})")
+    unnamed = (
+        f"; {counted(told['unnamed'], 'image')} belong to no row and go at the next start" if told["unnamed"] else ""
+    )
+    size = f"{counted(told['answers'], 'answer')}, {counted(told['images'], 'image')}"
+    return typed(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
+
+
 def error_text(error: BaseException) -> str:
     """An error as one sentence, which says what was asked and what is allowed."""
     if isinstance(error, ValidationError):

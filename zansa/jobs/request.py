@@ -151,3 +151,44 @@ def read_request(value: dict[str, Any]) -> Request:
 def learned_weights(request: Request) -> str | None:
     """The file or run whose weights the training begins with; None where it begins from nothing."""
     return None if isinstance(request, TrainRequest) else request.weights
+
+
+class ServeRequest(BaseModel):
+    """Models that are to be served, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: Annotated[
+        tuple[str, ...],
+        Field(description="Exported .onnx files or runs, as MODEL or NAME=MODEL; or what the store has."),
+    ] = ()
+    host: Annotated[str, Field(description="Where to listen; 0.0.0.0 lets other machines ask.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="The port; 0 takes a free one.")] = 8000
+    store: Annotated[str, Field(description="Folder of the store: answers, images and versions of models.")] = "store"
+    key_file: Annotated[str | None, Field(description="File of hashed keys; without it anyone may ask.")] = None
+    shadow: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value or ()),
+        Field(description="A model that answers beside and never acts: MODEL, or NAME=MODEL with commas between."),
+    ] = ()
+    golden: Annotated[
+        str | None, Field(description="Folder of golden images, a folder a class; new versions must answer them.")
+    ] = None
+    watch: Annotated[str | None, Field(description="Folder whose new images are judged.")] = None
+    done: Annotated[str | None, Field(description="Folder for images that were judged.")] = None
+    mqtt: Annotated[str | None, Field(description="Broker of the line: mqtt://HOST:1883/TOPIC.")] = None
+    modbus: Annotated[str | None, Field(description="Where the line's PLC finds Modbus TCP: HOST:PORT.")] = None
+    line_deadline: Annotated[
+        float, Field(gt=0, le=60, description="Seconds after which an announced part is rejected.")
+    ] = 1.0
+    deadline: Annotated[float, Field(gt=0, le=60, description="Seconds within which a request is answered.")] = 2.0
+    queue: Annotated[int, Field(ge=1, le=10_000, description="Images that wait at once, at most.")] = 64
+    max_megabytes: Annotated[float, Field(gt=0, le=1000, description="Largest body of a request, MB.")] = 20
+    max_megapixels: Annotated[float, Field(gt=0, le=100, description="Largest image, million pixels.")] = 50
+    quota: Annotated[float, Field(gt=0, description="GB of images on the disk; the oldest accepted ones go first.")] = (
+        10
+    )
+    keep_accepted: Annotated[
+        float, Field(ge=0, le=1, description="Share of accepted images that is kept; all others are kept.")
+    ] = 1
+    shifts: Annotated[str, Field(description="When shifts begin.")] = "06:00,14:00,22:00"
