@@ -1,4 +1,4 @@
-"""Every sentence of `zansa check`, English beside Japanese: of each kind of finding its title, why it matters, what to do.
+"""Every sentence of `zansa check`, English beside Japanese: of each finding its title, why it matters and what to do.
 
 {images} is the number of images concerned with its noun; the other names in braces are facts of the finding.
 """
@@ -173,7 +173,8 @@ FINDINGS: dict[str, Told] = {
         "このデータでほぼ同一画像が見つかる割合",
         "Of {planted} copies made for a test (saved anew, lighter, half the size, cut, shifted, turned) "
         "{found} would be found; {proved} pairs were laid on each other, and the line is {line:.2f}.",
-        "試験用に作った{planted}枚の変形コピー (再保存、明るさ、縮小、切り出し、移動、回転) のうち{found}枚が見つかります。"
+        "試験用に作った{planted}枚の変形コピー (再保存、明るさ、縮小、切り出し、移動、回転) のうち"
+        "{found}枚が見つかります。"
         "{proved}組を位置合わせして照合しました (しきい値 {line:.2f})。",
         "Nothing need be done.",
         "対応は不要です。",
@@ -197,7 +198,8 @@ FINDINGS: dict[str, Told] = {
         "(クラスを等しく重み付け)。{order}",
         'Use groups: --group "{rule}" makes {groups} of them from the names ({inside} of the proven pairs lie inside); '
         "with --fix OUT.csv they are written.",
-        'グループを使ってください。--group "{rule}" で{groups}個のグループになります (照合済みの組の{inside}が同じグループ)。'
+        'グループを使ってください。--group "{rule}" で{groups}個のグループになります '
+        "(照合済みの組の{inside}が同じグループ)。"
         "--fix OUT.csv で書き出せます。",
     ),
     "leak_unnamed": _told(
@@ -268,8 +270,8 @@ FINDINGS: dict[str, Told] = {
     "shortcut": _told(
         "A class can be told from {property} alone",
         "{property}だけでクラスが分かってしまいます",
-        "Of the {m} images with the {tail} {property}, {n} are {label}, where {chance} would be usual (p {p}). If this is "
-        "set by camera or cutting, the network may learn it in place of the defect.",
+        "Of the {m} images with the {tail} {property}, {n} are {label}, where {chance} would be usual (p {p}). If this "
+        "is set by camera or cutting, the network may learn it in place of the defect.",
         "{property}が{tail} {m}枚のうち{n}枚が {label} です (通常なら{chance}枚、p {p})。"
         "カメラや切り出しで決まるものなら、欠陥の代わりに学習されるおそれがあります (近道学習)。",
         "Is it so? If yes, take or cut all images alike; if no, nothing need be done.",
@@ -383,7 +385,8 @@ PAGE: dict[str, Pair] = {
     "summary": {
         "en": "{images} in {classes} classes were looked at: {errors} things must be mended before training, "
         "{warnings} should be looked at.",
-        "ja": "{classes}クラス、{images}を検査しました。学習前に直すものが{errors}件、確認するものが{warnings}件あります。",
+        "ja": "{classes}クラス、{images}を検査しました。学習前に直すものが{errors}件、"
+        "確認するものが{warnings}件あります。",
     },
     "clean": {
         "en": "{images} in {classes} classes were looked at: nothing must be mended before training.",

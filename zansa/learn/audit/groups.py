@@ -1,7 +1,7 @@
-"""Groups that leak: several images of one part, found from the order of names, from rules of names, and from likeness.
+"""Groups that leak: several images of one part, found from the order of names, rules of names, and likeness.
 
-The evidence is what a look-up table would gain: the label of the most similar image is right much more often when images
-of the same part may be looked up.
+The evidence is what a look-up table would gain: the label of the most similar image is right much more often when
+images of the same part may be looked up.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ class Order:
 class Grouping:
     """Groups and what they are worth as evidence.
 
-    groups: (N,) int64. random, held_out: balanced accuracy of the nearest neighbour among all others, and among those of
-    other groups. inside: share of proven pairs that lie inside groups.
+    groups: (N,) int64. random, held_out: balanced accuracy of the nearest neighbour among all others, and among those
+    of other groups. inside: share of proven pairs that lie inside groups.
     """
 
     rule: str
