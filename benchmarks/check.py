@@ -125,7 +125,7 @@ def copies(shots: list[Shot], name: str) -> dict:
             levels = levels if kind == "equal" else _changed(levels, kind, (-1.0) ** k)
             sources.append((kind, int(i), len(planted)))
             planted.append((f"planted/{kind}_{k}.png", levels, label, f"{kind} {k}"))
-    found = audit(inventory(planted))
+    found = audit(inventory(planted), check_labels=False)
     sets = [set(item) for each in found.findings if each.kind.startswith(("near_", "copies_")) for item in each.items]
     hit = dict.fromkeys(("equal", *CHANGES), 0)
     for kind, i, j in sources:
@@ -168,7 +168,7 @@ def group(shots: list[Shot], name: str) -> dict:
                 levels = np.roll(np.clip(levels, 0, 255).astype(np.uint8), rng.integers(-1, 2, 2), (0, 1))
                 many.append((f"{shots[i][2]}/{10 * part + shot:05d}.png", levels, shots[i][2], ""))
         shots = many
-    found = audit(inventory(shots, grouped=False))
+    found = audit(inventory(shots, grouped=False), check_labels=False)
     leak = [each for each in found.findings if each.kind.startswith("leak")]
     return {"found": bool(leak), **({"kind": leak[0].kind, **leak[0].facts} if leak else {})}
 
@@ -186,7 +186,11 @@ def border(shots: list[Shot], name: str) -> dict:
         marked.append((one[0], levels, *one[2:]))
 
     def told(some: list[Shot]) -> list[str]:
-        return [each.facts["property"] for each in audit(inventory(some)).findings if each.kind == "shortcut"]
+        return [
+            each.facts["property"]
+            for each in audit(inventory(some), check_labels=False).findings
+            if each.kind == "shortcut"
+        ]
 
     named = told(marked)
     return {"found": any(each.startswith(("border", "corner")) for each in named), "named": named, "clean": told(shots)}
@@ -205,7 +209,7 @@ def twins(shots: list[Shot], name: str) -> dict:
     for shot, number_ in zip(shots, old, strict=True):
         now.setdefault(shot[3], set()).add(number_)
     joins = [(a, b) for each in now.values() for a in each for b in each if a < b]
-    found = audit(inventory(shots, grouped=False))
+    found = audit(inventory(shots, grouped=False), check_labels=False)
     sets = [{old[i] for i in item} for each in found.findings if each.kind.startswith("near_") for item in each.items]
     sets += [{old[i] for i in np.flatnonzero(found.groups == name)} for name in np.unique(found.groups)]
     wrong = [sorted(each) for each in sets if len(each) > 1 and not any(each <= known for known in now.values())]

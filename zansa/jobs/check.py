@@ -36,7 +36,11 @@ def check(request: CheckRequest, tell: Tell = silent) -> dict[str, Any]:
     """
     fix, page = _places(request)
     inventory = read(request, tell)
-    found = audit(inventory, request.group, request.seed, lambda stage: tell(event("stage", text=stage)))
+
+    def say(stage: str) -> None:
+        tell(event("stage", text=stage))
+
+    found = audit(inventory, request.group, request.seed, say, not request.skip_labels)
     result = told(found, request.lang)
     if fix is not None:
         _write_fix(found, fix)

@@ -55,6 +55,7 @@ class CheckRequest(DataRequest):
         None
     )
     page: Annotated[str | None, Field(description="The page to write; by default runs/DATA-check.html.")] = None
+    skip_labels: Annotated[bool, Field(description="Do not look for wrong labels, which takes the longest.")] = False
     strict: Annotated[bool, Field(description="End with exit code 1 when an error or a warning was found.")] = False
     lang: Annotated[Literal["en", "ja"], Field(description="The language of text and page: en or ja.")] = "en"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the tests that draw lots.")] = 0

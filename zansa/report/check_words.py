@@ -27,7 +27,7 @@ def _told(*texts: str) -> Told:
 
 FINDINGS: dict[str, Told] = {
     "unreadable": _told(
-        "{images} cannot be read",
+        "Cannot be read: {images}",
         "{images}を読み込めません",
         "Nothing can be learnt from a file that is no image; the first is {first}.",
         "画像として開けないファイルからは学習できません。最初の例: {first}",
@@ -35,7 +35,7 @@ FINDINGS: dict[str, Told] = {
         "元データから保存し直すか、除外してください。",
     ),
     "truncated": _told(
-        "{images} end too early",
+        "Cut short: {images}",
         "{images}が途中で切れています",
         "The end of the file is missing, as after an interrupted copy; the first is {first}.",
         "コピーの中断などでファイルの末尾が失われています。最初の例: {first}",
@@ -43,7 +43,7 @@ FINDINGS: dict[str, Told] = {
         "元データからコピーし直してください。",
     ),
     "lost": _told(
-        "{images} were read in part",
+        "Read in part: {images}",
         "{images}は一部だけ読み込まれました",
         "Of these files something is lost in reading: {what}.",
         "読み込み時に失われる情報があります: {what}",
@@ -51,7 +51,7 @@ FINDINGS: dict[str, Told] = {
         "必要な情報であれば、通常の画像形式で保存し直してください。",
     ),
     "tiny": _told(
-        "{images} are tiny",
+        "Tiny: {images}",
         "{images}が小さすぎます",
         "Their shorter side is below {side} pixels.",
         "短辺が{side}画素未満です。",
@@ -59,7 +59,7 @@ FINDINGS: dict[str, Told] = {
         "縮小画像や切り出しの誤りでないか確認してください。",
     ),
     "blank": _told(
-        "{images} show nothing",
+        "Nothing to be seen: {images}",
         "{images}に何も写っていません",
         "All their points have nearly the same level.",
         "ほぼ全画素が同じ明るさです。",
@@ -67,7 +67,7 @@ FINDINGS: dict[str, Told] = {
         "カメラや照明が切れていなかったか確認し、除外してください。",
     ),
     "dark": _told(
-        "{images} are very dark",
+        "Very dark: {images}",
         "{images}が暗すぎます",
         "All but 1 % of their points have a level below {level} of 255, and most other images do not.",
         "画素の99 %が255段階中{level}未満で、ほかの画像と異なります。",
@@ -75,7 +75,7 @@ FINDINGS: dict[str, Told] = {
         "照明を確認して撮り直すか、実生産で起こり得る場合だけ残してください。",
     ),
     "bright": _told(
-        "{images} are washed out",
+        "Washed out: {images}",
         "{images}が白飛びしています",
         "All but 1 % of their points have a level above {level} of 255.",
         "画素の99 %が255段階中{level}を超えています。",
@@ -83,7 +83,7 @@ FINDINGS: dict[str, Told] = {
         "露光時間を短くして撮り直してください。",
     ),
     "blurred": _told(
-        "{images} are blurred",
+        "Blurred: {images}",
         "{images}がぼけています",
         "For their contrast they have less than a quarter of the usual fine detail.",
         "コントラストに対する細部の量が、通常の4分の1未満です。",
@@ -91,7 +91,7 @@ FINDINGS: dict[str, Told] = {
         "ピントを確認してください。小さな欠陥は写りません。",
     ),
     "odd_size": _told(
-        "{images} have an odd size",
+        "Of an odd size: {images}",
         "{images}の大きさがほかと異なります",
         "Most images are about {usual} pixels; these have other proportions, or are four times as large or small.",
         "多くの画像は約{usual}画素ですが、縦横比が異なるか、4倍以上大きいまたは小さい画像です。",
@@ -99,7 +99,7 @@ FINDINGS: dict[str, Told] = {
         "すべて同じ条件で切り出してください。大きさが見かけの手掛かりになることがあります。",
     ),
     "odd_channels": _told(
-        "{images} have another number of colours",
+        "Another number of colours: {images}",
         "{images}の色数がほかと異なります",
         "Most images have {usual} channels (channels and images: {others}).",
         "多くの画像は{usual}チャンネルです (チャンネル数と枚数: {others})。",
@@ -107,7 +107,7 @@ FINDINGS: dict[str, Told] = {
         "すべてグレー、またはすべてカラーに統一してください。",
     ),
     "odd_depth": _told(
-        "{images} have another bit depth",
+        "Another bit depth: {images}",
         "{images}のビット深度がほかと異なります",
         "Most images have {usual} bits (bits and images: {others}); training leaves the others out.",
         "多くの画像は{usual}ビットです (ビット数と枚数: {others})。ほかは学習から除外されます。",
@@ -115,54 +115,54 @@ FINDINGS: dict[str, Told] = {
         "カメラ設定を統一するか、変換してください。",
     ),
     "copies_labels": _told(
-        "{images} are the same picture with different labels",
+        "The same picture with different labels: {images}",
         "{images}は同じ画像なのにラベルが異なります",
-        "At least one label of each of {sets} sets is wrong: their pixels are equal.",
+        "All pixels are equal, so at least one label of each set is wrong (sets: {sets}).",
         "{sets}組は画素が完全に一致しており、少なくとも一方はラベル誤りです。",
         "Decide which label holds.",
         "正しいラベルを決めてください。",
     ),
     "copies_parts": _told(
-        "{images} stand in two parts of the data",
+        "The same picture in two parts of the data: {images}",
         "{images}が学習用と評価用の両方にあります",
-        "{sets} sets of equal pictures are torn between training and test, so what was learnt by heart is tested.",
+        "What is learnt by heart in one part is tested in the other (sets of equal pictures: {sets}).",
         "同じ画像{sets}組が分割をまたいでおり、丸暗記が評価されてしまいます (データ漏洩)。",
         "Keep each picture in one part; --fix keeps that of the test part.",
         "1つの分割だけに残してください。--fix は評価用を残します。",
     ),
     "copies_same": _told(
-        "{images} are exact copies within a class",
+        "Exact copies within a class: {images}",
         "{images}は同じクラス内の完全な重複です",
-        "{sets} sets of pictures are equal in every pixel ({equal_files} files even in every byte).",
+        "They are equal in every pixel (sets: {sets}; copies that are equal in every byte: {equal_files}).",
         "{sets}組は全画素が一致します (うち{equal_files}個はファイルも一致)。",
         "Keep one of each, or they count twice and may end up in training and test.",
         "1枚だけ残してください。二重に数えられ、学習用と評価用に分かれるおそれがあります。",
     ),
     "near_labels": _told(
-        "{images} are nearly the same picture with different labels",
+        "Nearly the same picture with different labels: {images}",
         "{images}はほぼ同一画像なのにラベルが異なります",
-        "Laid on each other, {sets} sets agree more than any two different images do here "
-        "(line {line:.2f}; false accusations expected: {expected:.1f}).",
+        "Laid on each other, they agree more than any two different images do here "
+        "(sets: {sets}; line {line:.2f}; false accusations expected: {expected:.1f}).",
         "位置合わせ後、{sets}組は別々の画像では起こらないほど一致します "
         "(しきい値 {line:.2f}、誤検知の期待値 {expected:.1f}枚)。",
         "Look at the pictures and decide which label holds.",
         "画像を確認し、正しいラベルを決めてください。",
     ),
     "near_parts": _told(
-        "{images} have a near copy in another part",
+        "A near copy in another part of the data: {images}",
         "{images}のほぼ同一画像が別の分割にあります",
-        "Laid on each other, {sets} sets agree more than any two different images do here "
-        "(line {line:.2f}; false accusations expected: {expected:.1f}), so what was learnt by heart is tested.",
+        "Laid on each other, they agree more than any two different images do here (sets: {sets}; line {line:.2f}; "
+        "false accusations expected: {expected:.1f}), so what is learnt by heart is tested.",
         "位置合わせ後、{sets}組は別々の画像では起こらないほど一致します "
         "(しきい値 {line:.2f}、誤検知の期待値 {expected:.1f}枚)。丸暗記が評価されてしまいます (データ漏洩)。",
         "Give the images of a set one group and one part; --fix does both.",
         "同じ組に同じグループと分割を与えてください。--fix で書き出せます。",
     ),
     "near_same": _told(
-        "{images} have a near copy",
+        "A near copy: {images}",
         "{images}にほぼ同一の画像があります",
-        "Laid on each other, {sets} sets agree more than any two different images do here "
-        "(line {line:.2f}; false accusations expected: {expected:.1f}).",
+        "Laid on each other, they agree more than any two different images do here "
+        "(sets: {sets}; line {line:.2f}; false accusations expected: {expected:.1f}).",
         "位置合わせ後、{sets}組は別々の画像では起こらないほど一致します "
         "(しきい値 {line:.2f}、誤検知の期待値 {expected:.1f}枚)。",
         "Give the images of a set one group, so that they are never split; --fix writes it.",
@@ -220,7 +220,7 @@ FINDINGS: dict[str, Told] = {
         "対応は不要です。",
     ),
     "torn": _told(
-        "{torn} groups stand in two parts",
+        "Groups in two parts of the data: {torn}",
         "{torn}個のグループが分割をまたいでいます",
         "Images of one part of production are learnt from and tested on: {groups}.",
         "同じ個体の画像が学習用と評価用に分かれています: {groups}",
@@ -288,7 +288,7 @@ FINDINGS: dict[str, Told] = {
         "確認してください。個体を増やせば検定できます。",
     ),
     "suspects": _told(
-        "{images} may have a wrong label",
+        "The label may be wrong: {images}",
         "{images}はラベル誤りの疑いがあります",
         "{how}. Of {flipped} labels changed on purpose for a test, {recalled} were found so; of the others "
         "{accused} is accused.",

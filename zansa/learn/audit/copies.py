@@ -39,8 +39,8 @@ def _sort(item: tuple[int, ...], labels: np.ndarray, split: np.ndarray | None) -
 
 
 def one_of_each(inventory: Inventory) -> np.ndarray:
-    """Readable rows, of exact copies with one label only the first: what all further checks look at."""
-    first: dict[tuple[str, int], int] = {}
+    """Readable rows, of exact copies only the first: what all further checks look at."""
+    first: dict[str, int] = {}
     for i in inventory.readable.tolist():
-        first.setdefault((inventory.looks[i].of_pixels, int(inventory.labels[i])), i)
+        first.setdefault(inventory.looks[i].of_pixels, i)
     return np.array(sorted(first.values()), np.int64)

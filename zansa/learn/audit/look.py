@@ -118,8 +118,8 @@ def _header(content: bytes) -> dict:
         with Image.open(BytesIO(content)) as image:
             tables = getattr(image, "quantization", None) or {}
             told = {"format": image.format or "", "quality": int(sum(map(sum, tables.values())))}
-            exif = image.getexif() if "exif" in image.info else {}
-            dates = [exif.get_ifd(_EXIF).get(DATE[0]), exif.get(DATE[1])] if exif else []
+            exif = image.getexif() if "exif" in image.info else None
+            dates = [] if exif is None else [exif.get_ifd(_EXIF).get(DATE[0]), exif.get(DATE[1])]
     except Exception:  # a TIFF of bands, or damaged metadata: the pixels were read
         return {}
     return told | {"taken": next((_seconds(date) for date in dates if date), float("nan"))}

@@ -23,6 +23,7 @@ PROVED = 20_000  # pairs laid on each other, at most
 SAMPLE = 600  # images whose candidates are always proved, to know what wrong pairs reach
 FALSE = 0.001  # share of images that a line accuses wrongly, by design
 FLOOR, CAP = 0.6, 0.97
+FITS = 3  # of a line
 PLANTED = 12  # images that are copied for the test, each in as many ways as CHANGES
 REACH = 0.5  # of the planted copies, fewer found: too alike to judge
 CHANGES = ("saved anew", "lighter", "half size", "cut", "shifted", "turned")
@@ -55,28 +56,28 @@ class Near:
         return self.found >= REACH * self.planted
 
 
-def compare(grey: np.ndarray, never: Apart | None, wrong: Apart | None, siblings: np.ndarray, seed: int = 0) -> Near:
-    """Candidates of images (N, 64, 64) uint8, laid on each other.
+def compare(
+    grey: np.ndarray, features: tuple[np.ndarray, ...], apart: Apart | None, siblings: np.ndarray, seed: int = 0
+) -> Near:
+    """Candidates of images (N, 64, 64) uint8 with thumbnails and hashes, laid on each other.
 
-    `never` tells which pairs are known to show one part and are not looked for, `wrong` which ones may be related and
-    say nothing about wrong pairs. `siblings` (S, 2) are pairs to be compared as well.
+    `apart` tells which images may show one part: these are no candidates, and say nothing about wrong pairs.
+    `siblings` (S, 2) are pairs to be laid on each other all the same.
     """
-    features = thumbs(grey), hashes(grey)
-    pairs, rank = _candidates(features, never)
-    outside = _candidates(features, wrong)[0] if wrong is not None else pairs[:0]
+    pairs, rank = _candidates(features, apart)
     sample = np.random.default_rng(seed).permutation(len(grey))[:SAMPLE]
-    pairs = _limited(pairs, rank, outside, siblings, sample)
+    pairs = _limited(pairs, rank, siblings, sample)
     plain, aligned = agreement(grey, pairs)
-    unlike = ~_pairwise(wrong if wrong is not None else never, pairs)
+    unlike = ~_pairwise(apart, pairs)
     lines = _line(_bests(pairs, plain, unlike, sample)), _line(_bests(pairs, aligned, unlike, sample))
     return Near(pairs, plain, aligned, lines, *_reach(grey, features, lines, seed))
 
 
-def _candidates(features: tuple[np.ndarray, ...], never: Apart | None) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(features: tuple[np.ndarray, ...], apart: Apart | None) -> tuple[np.ndarray, np.ndarray]:
     """(P, 2) pairs, the smaller row first, and of each how good a candidate it is."""
     found = []
     for values in features:
-        index, like = nearest(values, CANDIDATES, never)
+        index, like = nearest(values, CANDIDATES, apart)
         rows = np.repeat(np.arange(len(index)), index.shape[1])
         found.append(np.column_stack([rows, index.ravel(), like.ravel()])[np.isfinite(like.ravel())])
     both = np.concatenate(found)
@@ -88,14 +89,11 @@ def _candidates(features: tuple[np.ndarray, ...], never: Apart | None) -> tuple[
     return pairs[first], like[first]
 
 
-def _limited(
-    pairs: np.ndarray, rank: np.ndarray, outside: np.ndarray, siblings: np.ndarray, sample: np.ndarray
-) -> np.ndarray:
-    """All candidates of the sample, and of the others the best ones, as many as can be laid on each other."""
+def _limited(pairs: np.ndarray, rank: np.ndarray, siblings: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """All candidates of the sample, the siblings, and of the others the best, as many as can be laid on each other."""
     pairs = pairs[np.argsort(-rank, kind="stable")]
     of_sample = np.isin(pairs, sample).any(axis=1)
-    outside = outside[np.isin(outside, sample).any(axis=1)]
-    wanted = np.concatenate([pairs[of_sample], outside, np.sort(siblings, axis=1), pairs[~of_sample]])
+    wanted = np.concatenate([pairs[of_sample], np.sort(siblings, axis=1), pairs[~of_sample]])
     keys = np.unique(wanted, axis=0, return_index=True)[1]
     return wanted[np.sort(keys)[:PROVED]]
 
@@ -121,14 +119,18 @@ def _bests(pairs: np.ndarray, score: np.ndarray, unlike: np.ndarray, sample: np.
 
 
 def _line(bests: np.ndarray) -> float:
-    """Where 0.1 % of wrong bests would lie: a normal law of Fisher's z by the median and the 90 % quantile; where true
-    copies bend it, by the 75 % quantile."""
-    if len(bests) < 10:
-        return CAP
-    z = np.arctanh(np.clip(bests, -0.99, 0.9999))
-    middle, upper, high = np.quantile(z, (0.5, 0.75, 0.9))
-    sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / norm.ppf(0.75))
-    return float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
+    """Where 0.1 % of wrong bests would lie: a normal law of Fisher's z by the median and the 90 % quantile, or the 75 %
+    quantile where true copies bend it; fitted again without what lies above."""
+    line = CAP
+    for _ in range(FITS):
+        if len(bests) < 10:
+            return CAP
+        z = np.arctanh(np.clip(bests, -0.99, 0.9999))
+        middle, upper, high = np.quantile(z, (0.5, 0.75, 0.9))
+        sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / norm.ppf(0.75))
+        line = float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
+        bests = bests[bests <= line]
+    return line
 
 
 # --- copies made for a test -------------------------------------------------------------------------------------------

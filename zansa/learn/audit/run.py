@@ -13,7 +13,7 @@ from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
 from .near import CAP, FALSE, Near, compare, joined
-from .neighbours import nearest, thumbs
+from .neighbours import hashes, nearest, thumbs
 from .odd import odd
 from .shortcuts import shortcuts
 
@@ -61,11 +61,18 @@ class Related:
         return joined_by(np.arange(self.count) if named is None else named, self.proven)
 
 
-def audit(inventory: Inventory, rule: str | None = None, seed: int = 0, say: Say = lambda stage: None) -> Audit:
+def audit(
+    inventory: Inventory,
+    rule: str | None = None,
+    seed: int = 0,
+    say: Say = lambda stage: None,
+    check_labels: bool = True,
+) -> Audit:
     """Look for everything that can be wrong with labelled images.
 
     `rule` groups the images by their names, as a finding of an earlier audit offered it; "alike" groups them by proven
-    near copies alone. `say` hears what begins. ValueError for a rule that is none.
+    near copies alone. `say` hears what begins. Without `check_labels` no network learns, which takes the longest.
+    ValueError for a rule that is none.
     """
     found = [*odd(inventory), *copies(inventory), *balance(inventory)]
     rows = one_of_each(inventory)
@@ -74,34 +81,36 @@ def audit(inventory: Inventory, rule: str | None = None, seed: int = 0, say: Say
     if len(rows) >= FEWEST:
         seen = inventory.only(rows)
         say("comparing images")
-        related = relate(seen, None if known is None else known[rows], seed)
+        grey = seen.column("grey")
+        features = thumbs(grey)
+        related = relate(seen, grey, features, None if known is None else known[rows], seed)
         more = [*_near_findings(related, seen), *_leaks(related, seen, rule)]
         say("looking for shortcuts")
         more += shortcuts(seen, related.groups, seed)
-        say("looking at labels")
-        more += labels(seen, thumbs(seen.column("grey")), related.fall > SIBLINGS, seed)
+        if check_labels:
+            say("looking at labels")
+            more += labels(seen, features, related.fall > SIBLINGS, seed)
         found += [_of(finding, rows) for finding in more]
         groups = _spread(inventory, rows, known, related)
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Audit(inventory, tuple(found), None if groups is None else _called(inventory, groups))
 
 
-def relate(seen: Inventory, known: np.ndarray | None, seed: int) -> Related:
-    """Compare the images with each other, and look for what groups them."""
-    grey, features = seen.column("grey"), thumbs(seen.column("grey"))
-    rows = asked(len(seen), seed)
+def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.ndarray | None, seed: int) -> Related:
+    """Compare images (n, 64, 64) with thumbnails (n, 256) with each other, and look for what groups them."""
+    both, rows = (features, hashes(grey)), asked(len(seen), seed)
     first = nearest(features, 1, None, rows)[0][:, 0]
     order, places = order_of(seen, rows, first, seed)
     if known is not None:
-        near = compare(grey, lambda some: known[some][:, None] == known, None, NO_PAIRS, seed)
+        near = compare(grey, both, lambda some: known[some][:, None] == known, NO_PAIRS, seed)
         random, held_out = lookup(features, seen.labels, known, rows)
         return Related(len(seen), near, order, known, None, _proven(near), random - held_out)
     siblings = np.column_stack([rows, first])
     beside = (lambda some: abs(places[some][:, None] - places) <= APART) if order.alarm else None
-    near = compare(grey, None, beside, siblings, seed)
+    near = compare(grey, both, beside, siblings, seed)
     if near.lines[1] >= CAP and not order.alarm and len(seen.classes) > 1:
         # most images have a twin, and no order of names tells which: images of other classes are surely none
-        near = compare(grey, None, lambda some: seen.labels[some][:, None] == seen.labels, siblings, seed)
+        near = compare(grey, both, lambda some: seen.labels[some][:, None] == seen.labels, siblings, seed)
     proven = _proven(near)
     offered = best_rule(seen, features, rows, proven)
     return Related(len(seen), near, order, None, offered, proven, 0.0 if offered is None else offered.fall)
