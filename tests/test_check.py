@@ -70,10 +70,8 @@ def test_planted_faults_are_found_by_name(found):
     assert result.returncode == 1, result.stderr
     assert files(kinds["truncated"]) == [{"cut.png"}]
     assert files(kinds["unreadable"]) == [{"text.png"}]
-    assert sorted(files(kinds["copies_same"]), key=len) == [
-        {names[3].name, "twin.png"},
-        {names[5].name, "other_format.bmp"},
-    ]
+    same = {frozenset(item) for item in files(kinds["copies_same"])}
+    assert same == {frozenset({names[3].name, "twin.png"}), frozenset({names[5].name, "other_format.bmp"})}
     assert kinds["copies_same"]["facts"]["equal_files"] == 2  # twin and two_labels; the other format is equal in pixels
     assert files(kinds["copies_labels"]) == [{names[7].name, "two_labels.png"}]
     assert files(kinds["near_same"]) == [{names[9].name, "near.jpg"}]

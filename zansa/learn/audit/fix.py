@@ -55,7 +55,8 @@ def write(rows: Sequence[Row], path: Path) -> None:
 
 def _copies(found: Audit) -> dict[int, str]:
     """Exact copies with one label that are to go, each with the one that stays."""
-    inventory, gone = found.inventory, {}
+    inventory = found.inventory
+    gone: dict[int, str] = {}
     for finding in found.findings:
         if finding.kind in ("copies_same", "copies_parts"):
             for item in finding.items:
