@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
@@ -15,6 +16,8 @@ from scipy.ndimage import gaussian_filter
 from zansa.learn.audit import Inventory
 from zansa.learn.audit import shortcuts as cutting
 from zansa.learn.audit.align import agreement
+from zansa.learn.audit.balance import balance
+from zansa.learn.audit.copies import copies
 from zansa.learn.audit.groups import joined_by
 from zansa.learn.audit.look import look_at_array
 from zansa.learn.audit.names import groups_by
@@ -193,3 +196,18 @@ def test_whole_groups_are_permuted(monkeypatch):
         naive += bool(cutting.shortcuts(known, np.arange(180), draw))
     assert alarms <= 1
     assert naive >= 4
+
+
+def test_copies_and_groups_across_parts_are_torn():
+    known = bare([f"{i}.png" for i in range(6)], np.array([0, 0, 0, 1, 1, 1]))
+    looks = (*known.looks[:5], known.looks[0])  # the last image of class b is the first of class a
+    twice = replace(known, looks=(*looks[:1], looks[0], *looks[2:]), split=np.array(["train", "test", *["train"] * 4]))
+    found = {each.kind: each for each in copies(twice)}
+    assert found["copies_labels"].items == ((0, 1, 5),)
+    assert found["copies_labels"].severity == "error"
+    parts = {each.kind: each for each in copies(replace(twice, labels=np.zeros(6, int)))}
+    assert parts["copies_parts"].items == ((0, 1, 5),)
+    grouped = replace(twice, groups=np.array(["p", "p", "q", "r", "s", "t"]))
+    told = {each.kind: each for each in balance(grouped)}
+    assert told["torn"].items == ((0,), (1,))
+    assert told["missing"].facts == {"part": "test", "classes": "b"}
