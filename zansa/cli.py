@@ -17,7 +17,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import screen
-from .jobs.request import EvaluateRequest, FinetuneRequest, GrowRequest, Request, ServeRequest, TrainRequest
+from .jobs.request import (
+    CheckRequest,
+    EvaluateRequest,
+    FinetuneRequest,
+    GrowRequest,
+    Request,
+    ServeRequest,
+    TrainRequest,
+)
 from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, serving_command, training_command
 from .record import Run, new_name
 from .runs import branches_of, finished, state
@@ -55,6 +63,26 @@ def demo(
     note = "Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images."
     output = Output(out, name or new_name(out, "demo"), as_json)
     run_training(TrainRequest(source="synthetic", seed=seed), output, note)
+
+
+@data_command(app, CheckRequest)
+def check(request: CheckRequest, as_json: bool) -> None:
+    """Look for what is wrong with labelled images, before anything learns from them.
+
+    Found are images that cannot be read or are odd, exact and near copies, groups that leak from training to test,
+    uneven and missing classes, likely wrong labels, and shortcuts such as size or border. Nothing of the data is
+    changed. The exit code is 0, or with --strict 1 when an error or a warning was found.
+    """
+    from .jobs.check import check as work
+
+    with screen.Screen(quiet=as_json) as view:
+        found = work(request, view.tell)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            view.say(screen.check_text(found))
+    if request.strict and any(each["severity"] != "note" for each in found["findings"]):
+        raise typer.Exit(1)
 
 
 @training_command(app, TrainRequest)

@@ -292,6 +292,18 @@ def checked_text(path: object, told: dict[str, Any]) -> str:
     return typed(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
 
 
+def check_text(found: dict[str, Any]) -> str:
+    """The findings of an audit: how grave each is, its title, why and what to do, and its first items."""
+    lines = [f"left out: {sentence}" for sentence in found["left_out"]]
+    for each in found["findings"]:
+        lines += [f"{each['severity']}: {each['title']}", f"  {each['why']}", f"  -> {each['do']}"]
+        lines += [f"     {' = '.join(item)}" for item in each["items"][:3]]
+        if len(each["items"]) > 3:
+            lines.append(f"     … (+{len(each['items']) - 3 + each['left_out']})")
+    lines += [f"{label:8}{found[label]}" for label in ("page", "fixed") if found.get(label)]
+    return typed("\n".join(lines))
+
+
 def error_text(error: BaseException) -> str:
     """An error as one sentence, which says what was asked and what is allowed."""
     if isinstance(error, ValidationError):

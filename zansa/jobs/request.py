@@ -45,6 +45,22 @@ class EvaluateRequest(DataRequest):
     model: Annotated[str, Field(description="A run's folder, a .safetensors or an .onnx file.")]
 
 
+class CheckRequest(DataRequest):
+    """Labelled images that are to be looked at before anything learns from them."""
+
+    group: Annotated[
+        str | None, Field(description="A rule that groups images of one part by their names, as check offers it.")
+    ] = None
+    fix: Annotated[str | None, Field(description="Write a cleaned manifest (.csv), with a reason in changed rows.")] = (
+        None
+    )
+    page: Annotated[str | None, Field(description="The page to write; by default runs/DATA-check.html.")] = None
+    skip_labels: Annotated[bool, Field(description="Do not look for wrong labels, which takes the longest.")] = False
+    strict: Annotated[bool, Field(description="End with exit code 1 when an error or a warning was found.")] = False
+    lang: Annotated[Literal["en", "ja"], Field(description="The language of text and page: en or ja.")] = "en"
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the tests that draw lots.")] = 0
+
+
 class TrainingRequest(DataRequest):
     """What all trainings are asked; None leaves a choice to zansa."""
 
