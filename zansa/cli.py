@@ -17,7 +17,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import screen
-from .jobs.request import EvaluateRequest, FinetuneRequest, GrowRequest, Request, TrainRequest
+from .jobs.request import (
+    CompareRequest,
+    EvaluateRequest,
+    FinetuneRequest,
+    GrowRequest,
+    PlanRequest,
+    Request,
+    TrainRequest,
+)
 from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
 from .record import Run, new_name
 from .runs import branches_of, finished, state
@@ -100,6 +108,56 @@ def run_training(request: Request, output: Output, note: str = "") -> None:
         run = work(request, output.out, output.name, view.tell)
         show(run, view, output.as_json)
     end(run)
+
+
+@training_command(app, PlanRequest)
+def plan(request: PlanRequest, output: Output) -> None:
+    """Tell what it takes to show a claim: test parts, time, memory, energy and money; and what more data would bring.
+
+    A claim is such as "recall>=0.99 at false_alarms<=0.02". The folder gets plan.json and plan.html. The exit code is 1
+    where a model as good as expected would rather fail than pass.
+    """
+    from .jobs.plan import plan as work
+    from .report.proving.plan import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        run = work(request, output.out, output.name, view.tell)
+    record = run.read_json("plan.json")
+    page = run.path / "plan.html"
+    print(json.dumps(record | {"page": str(page)}) if output.as_json else f"{lines(record)}\n\n{page}")
+    if not record["gate"]["passed"]:
+        raise typer.Exit(1)
+
+
+def described(name: str) -> Any:
+    """The option of a field of a comparison."""
+    return typer.Option(help=CompareRequest.model_fields[name].description)
+
+
+@app.command(cls=Grouped)
+def compare(
+    runs: Annotated[list[str], typer.Argument(help=CompareRequest.model_fields["runs"].description)],
+    margin: Annotated[float, described("margin")] = 0.02,
+    confidence: Annotated[float, described("confidence")] = 0.95,
+    cost: Annotated[str | None, described("cost")] = None,
+    defect_rate: Annotated[float | None, described("defect_rate")] = None,
+    most_ms: Annotated[float | None, described("most_ms")] = None,
+    page: Annotated[Path, typer.Option(help="The page to write.", rich_help_panel="Output")] = Path("compare.html"),
+    lang: Annotated[str, typer.Option(help="Language of the page: en or ja.", rich_help_panel="Output")] = "en",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Put finished runs side by side, tell which differences are real, and recommend one.
+
+    Taken is the fastest of those within one standard error of the lowest cost of mistakes on validation parts.
+    """
+    from .jobs.compare import compare as work
+    from .report.proving.compare import lines, write
+
+    asked = {"margin": margin, "confidence": confidence, "cost": cost, "defect_rate": defect_rate, "most_ms": most_ms}
+    record = work(CompareRequest.model_validate({"runs": runs, **asked}))
+    written = write(record, page, lang)
+    print(json.dumps(record | {"page": str(written)}) if as_json else f"{lines(record)}\n\n{written}")
 
 
 @app.command()
