@@ -23,6 +23,7 @@ from .jobs.request import (
     FinetuneRequest,
     GrowRequest,
     PlanRequest,
+    PocRequest,
     Request,
     TrainRequest,
 )
@@ -126,6 +127,30 @@ def plan(request: PlanRequest, output: Output) -> None:
     page = run.path / "plan.html"
     print(json.dumps(record | {"page": str(page)}) if output.as_json else f"{lines(record)}\n\n{page}")
     if not record["gate"]["passed"]:
+        raise typer.Exit(1)
+
+
+@training_command(app, PocRequest)
+def poc(request: PocRequest, output: Output) -> None:
+    """Prove or refute a claim, from labelled images to a decision, in stages with gates.
+
+    The stages are data, plan, baseline, growth, comparison, working point, exported file and acceptance test. A gate
+    that fails stops with what to do next. The same command goes on where it stopped; all answers stand in poc.yaml of
+    its folder (`zansa poc DATA --config poc.yaml`). The exit code is 1 unless the claim was shown.
+    """
+    from .jobs.poc import QUESTIONS
+    from .jobs.poc import poc as work
+    from .report.proving.poc import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        asked = {key: text for key, text in QUESTIONS.items() if getattr(request, key) is None}
+        if sys.stdin.isatty() and request.claim is None:
+            given = {key: typer.prompt(text, default="", show_default=False, err=True) for key, text in asked.items()}
+            known = request.model_dump() | {key: value for key, value in given.items() if value}
+            request = PocRequest.model_validate(known)
+        record = work(request, output.out, output.name, view.tell)
+    print(json.dumps(record) if output.as_json else f"{lines(record)}\n\n{record['page']}")
+    if record["decision"] != "pass":
         raise typer.Exit(1)
 
 

@@ -176,6 +176,32 @@ class PlanRequest(TrainingRequest):
     lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
 
 
+class PocRequest(TrainingRequest):
+    """A proof of concept, from the data to the decision."""
+
+    claim: Annotated[
+        str | None, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')
+    ] = None
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    budget: Annotated[Budgets | None, Field(description="What the network may cost, such as macs=20M or ms=2.5.")] = (
+        None
+    )
+    cost: Annotated[str | None, Field(description='Costs of mistakes, such as "miss=500,false_alarm=8".')] = None
+    defect_rate: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, such as 0.02.")
+    ] = None
+    curve: Annotated[
+        Literal["full", "quick", "none"],
+        Field(description="Small trainings for a learning curve: full, quick or none."),
+    ] = "quick"
+    costs: Annotated[
+        str | None,
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
+    ] = None
+    go_on: Annotated[bool, Field(description="Go on where a gate fails; the report says so.")] = False
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
+
+
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib
 
-from ...proof.sizes import _round_off
+from ...proof.sizes import rounded_off
 from ...words import count, duration, file_size, milliseconds, percent, plain_percent
 from ..plots import FLAT, STYLE, canvas, draw_line, svg, value_axis
 from . import Shown, Table, html, say, text
@@ -100,7 +100,7 @@ def today(row: Record) -> str:
     share = 1 - row["claimable"] if row["number"] == "recall" else row["claimable"]
     if share >= 1:
         return "–"
-    return f"{row['number']}{SIGNS[row['number']]}{_round_off(row['number'], share)}"
+    return f"{row['number']}{SIGNS[row['number']]}{rounded_off(row['number'], share)}"
 
 
 def needed(each: Record, row: Record, lang: str) -> str:
