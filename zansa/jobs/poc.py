@@ -319,8 +319,8 @@ def advice(row: Record, claim: Claim) -> str:
             f"collect more {kind} test parts: {row['mistakes']} mistakes of {row['count']} are too few parts to show it"
         )
     return (
-        f"{row['mistakes']} of {row['count']} {kind} parts are mistaken, and {share:.3g} is claimed: loosen the claim, or "
-        f"collect more {kind} parts to learn from"
+        f"{row['mistakes']} of {row['count']} {kind} parts are mistaken, and {share:.3g} is claimed: loosen the claim, "
+        f"or collect more {kind} parts to learn from"
     )
 
 

@@ -106,7 +106,7 @@ def _sheet(file: Path, values: dict[str, Any]) -> Sheet:
 
 
 def _range(file: Path, name: str, value: Any) -> Range:
-    ends = value if isinstance(value, list) else [value] * 3
+    ends = [_number(end) for end in (value if isinstance(value, list) else [value] * 3)]
     if len(ends) != 3 or not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
         raise ValueError(f"{file}: {name} is {value!r}; allowed: a number, or [low, likely, high]")
     low, likely, high = map(float, ends)
@@ -118,6 +118,14 @@ def _range(file: Path, name: str, value: Any) -> Range:
     if name == "years" and likely == 0:
         raise ValueError(f"{file}: years is 0; allowed: a number above 0")
     return low, likely, high
+
+
+def _number(value: Any) -> Any:
+    """A number that was written as text, as 1,000,000 or 1e6 are in YAML; anything else as it is."""
+    try:
+        return float(value.replace(",", "")) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def money_of(sheet: Sheet, missed: Range, false_alarms: Range) -> Money:

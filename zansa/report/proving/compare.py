@@ -9,15 +9,14 @@ import matplotlib
 from ...record import write_atomic
 from ...words import (
     amount,
-    counts_of,
     duration,
     file_size,
+    interval,
     milliseconds,
     percent,
     plain_percent,
     price_text,
     share_of,
-    sure,
 )
 from ..plots import COLOURS, STYLE, TALL, canvas, svg, value_axis
 from . import Shown, Table, html, say, text
@@ -80,8 +79,12 @@ def figures(record: Record, lang: str) -> Shown:
         say(lang, f"unit.{record['unit']}"),
         say(lang, "compare.cost.priced" if record["priced"] else "compare.cost.balanced"),
     )
-    rows = [figure_row(k, row, record, lang) for k, row in enumerate(record["rows"], 1)]
-    return Shown(say(lang, "compare.figures"), [lead], [Table([say(lang, f"compare.{key}") for key in keys], rows)])
+    made = [figure_row(k, row, record, lang) for k, row in enumerate(record["rows"], 1)]
+    columns, *rows = [
+        [say(lang, f"compare.{key}"), *cells] for key, cells in zip(keys, zip(*made, strict=True), strict=True)
+    ]
+    hint = say(lang, "compare.intervals", plain_percent(record["confidence"], 4))
+    return Shown(say(lang, "compare.figures"), [lead], [Table(columns, rows)], hints=[hint])
 
 
 def figure_row(k: int, row: Record, record: Record, lang: str) -> list[str]:
@@ -106,8 +109,8 @@ def figure_row(k: int, row: Record, record: Record, lang: str) -> list[str]:
 
 
 def rated(rate: Record | None) -> str:
-    """A rate with counts and interval."""
-    return "–" if rate is None else f"{share_of(rate)} {counts_of(rate)} ({sure(rate)})"
+    """A rate with its interval."""
+    return "–" if rate is None else f"{share_of(rate)} ({interval(rate)})"
 
 
 def differences(record: Record, lang: str) -> Shown:

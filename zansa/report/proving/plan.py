@@ -61,30 +61,28 @@ def fine(row: Record) -> bool:
 def needs(record: Record, lang: str) -> Shown:
     """How many parts the claim takes."""
     sizes = record["sizes"]
-    columns = [say(lang, f"plan.{key}") for key in ("kind", "there", "least")]
-    columns += [say(lang, "plan.power", percent(sizes["power"], 0))]
-    columns += [say(lang, f"plan.{key}") for key in ("chance.now", "now", "do")]
-    rows = [
-        [
-            f"{kind(row, lang)}: {say(lang, 'plan.' + row['number'], claimed(row))}",
-            count(row["count"]),
-            count(row["least"]),
-            "; ".join(needed(each, row, lang) for each in row["needs"]),
-            "–" if row["chance"] is None else percent(row["chance"], 0),
-            today(row),
-            step(row, lang),
-        ]
-        for row in sizes["rows"]
-    ]
+    rows = [[say(lang, "plan.there"), *(count(row["count"]) for row in sizes["rows"])]]
+    rows.append([say(lang, "plan.least"), *(count(row["least"]) for row in sizes["rows"])])
+    known = sizes["rows"][0]["chance"] is not None
+    for k, part in enumerate(("",) if known else ("1/2", "1/3", "1/10")):
+        heading = say(lang, "plan.power", percent(sizes["power"], 0))
+        heading += say(lang, "plan.if", part) if part else ""
+        rows.append([heading, *(needed(row["needs"][k], lang) for row in sizes["rows"])])
+    if known:
+        rows.append([say(lang, "plan.chance.now"), *(percent(row["chance"], 0) for row in sizes["rows"])])
+    rows.append([say(lang, "plan.now"), *map(today, sizes["rows"])])
+    heads = [f"{kind(row, lang)}: {say(lang, 'plan.' + row['number'], claimed(row))}" for row in sizes["rows"]]
+    columns = [say(lang, "plan.kind"), *heads]
     told = record["expected"]
     seen = [
         say(lang, "plan.seen", mistakes, number, say(lang, "plan.good" if name == "false_alarms" else "plan.defective"))
         for name, (mistakes, number) in told["counts"].items()
     ]
-    lead = say(lang, "plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record, lang))
+    lead = [say(lang, "plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record, lang))]
+    lead += [say(lang, "plan.next", f"{kind(row, lang)}: {step(row, lang)}") for row in sizes["rows"]]
     return Shown(
         say(lang, "plan.needs"),
-        [lead],
+        lead,
         [Table(columns, rows)],
         hints=[say(lang, f"plan.expected.{told['from']}", ", ".join(seen))],
     )
@@ -103,12 +101,11 @@ def today(row: Record) -> str:
     return f"{row['number']}{SIGNS[row['number']]}{rounded_off(row['number'], share)}"
 
 
-def needed(each: Record, row: Record, lang: str) -> str:
+def needed(each: Record, lang: str) -> str:
     """How many parts, and how many of them may be mistaken."""
     if each["parts"] is None:
         return say(lang, "plan.none")
-    told = say(lang, "plan.up_to", count(each["parts"]), each["misses"])
-    return told if row["chance"] is not None else say(lang, "plan.if", told, plain_percent(each["truth"], 2))
+    return say(lang, "plan.up_to", count(each["parts"]), each["misses"])
 
 
 def step(row: Record, lang: str) -> str:

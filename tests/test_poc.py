@@ -1,0 +1,134 @@
+"""A proof of concept as a user does it: plan, candidates, comparison, acceptance; stopped and taken up again."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from command import SHORT, fill, refused, zansa
+
+from zansa.jobs.making.stages import Gate, Stage, run_stages
+from zansa.proof.sizes import need
+from zansa.record import Run
+
+CLAIM = "recall>=0.5 at false_alarms<=0.45"
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory):
+    """A proof of concept of small surfaces that went on at every gate: (folder of runs, words, what it printed)."""
+    folder = tmp_path_factory.mktemp("poc")
+    fill(folder / "data")
+    words = ["poc", folder / "data", "--claim", CLAIM, "--budget", "macs=300k", "--curve", "none", "--go-on"]
+    words += ["--costs", folder / "costs.yaml", "--out", folder, *SHORT, "--json"]
+    told = zansa(*words)
+    assert told.returncode in (0, 1), told.stderr
+    return folder, words, json.loads(told.stdout)
+
+
+def test_a_proof_comes_to_a_decision_and_keeps_every_record(proof):
+    folder, _, told = proof
+    stages = {each["stage"]: each for each in told["stages"]}
+    assert list(stages) == ["check", "plan", "baseline", "grow", "compare", "point", "export", "accept"]
+    assert told["claim"]["time"] <= stages["plan"]["began"]
+    assert len(told["claim"]["sha256"]) == 64
+    # the acceptance test again, from the predictions of the chosen run and the line of the working point
+    with (folder / "data-poc" / stages["compare"]["chosen"] / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == "test"]
+    defect = np.array([row["label"] != "good" for row in rows])
+    found = np.array([1 - float(row["good"]) >= stages["point"]["threshold"] for row in rows])
+    assert stages["accept"]["counts"] == {
+        "recall": [(found & defect).sum(), defect.sum()],
+        "false_alarms": [(found & ~defect).sum(), (~defect).sum()],
+    }
+    overridden = [name for name, each in stages.items() if each["overridden"]]
+    assert all(not stages[name]["gate"]["passed"] for name in overridden)
+    shown = stages["accept"]["verdict"]["shown"]
+    assert (told["decision"] == "pass") == (shown and not overridden)
+    page = (folder / "data-poc" / "poc.html").read_text()
+    assert told["claim"]["sha256"] in page
+    assert "Signed" in page
+
+
+def test_a_proof_that_was_stopped_goes_on_to_the_same_result(proof):
+    folder, words, told = proof
+    for gone in ("8-accept.json", "7-export.json", "poc.json"):
+        (folder / "data-poc" / gone).unlink()
+    again = json.loads(zansa(*words).stdout)
+    fixed = ("counts", "verdict", "parity", "line", "gate")
+    before, after = ([{k: s.get(k) for k in fixed} for s in each["stages"]] for each in (told, again))
+    assert before == after
+    assert again["decision"] == told["decision"]
+    assert "was begun with other answers (claim was" in refused(*words, "--claim", "recall>=0.6")
+
+
+def test_a_plan_counts_the_test_parts_and_what_is_missing(proof):
+    folder, _, _ = proof
+    plan = json.loads((folder / "data-poc" / "plan" / "plan.json").read_text())
+    data = json.loads((folder / "data-poc" / "baseline" / "data.json").read_text())
+    assert plan["test"] == {"good": data["counts"]["test"]["good"], "defective": {"bad": data["counts"]["test"]["bad"]}}
+    recall = plan["sizes"]["rows"][0]
+    assert recall["needs"][0]["parts"] == need(0.5, 0.25).parts
+    assert recall["chance"] is None
+    (training, growth) = plan["resources"]
+    assert training["cpu"] > 1
+    assert growth["memory"] > 2e8
+    assert plan["running"]["ms"] > 0
+    assert "lacks parts, defect_rate" in plan["money"]["left_out"]
+
+
+def test_a_comparison_recommends_by_validation_alone(proof):
+    folder, _, told = proof
+    runs = [folder / "data-poc" / name for name in ("baseline", "grown")]
+    made = json.loads(zansa("compare", *runs, "--page", folder / "c.html", "--json", "--margin", 0.5).stdout)
+    stage = next(each for each in told["stages"] if each["stage"] == "compare")
+    assert made["recommendation"] == stage["comparison"]["recommendation"]
+    assert all("test" not in row["figures"] for row in stage["comparison"]["rows"])
+    for row in made["rows"]:
+        with (folder / "data-poc" / row["name"] / "predictions.csv").open() as file:
+            seen = [r for r in csv.DictReader(file) if r["part"] == "validation"]
+        line = json.loads((folder / "data-poc" / row["name"] / "metrics.json").read_text())["validation"]["inspection"]
+        wrong = [(float(r["score"]) >= line["threshold"]) != (r["label"] != "good") for r in seen]
+        sides = [
+            np.mean([w for w, r in zip(wrong, seen, strict=True) if (r["label"] == "good") == s]) for s in (True, False)
+        ]
+        assert row["cost"] == pytest.approx(np.mean(sides))
+    text = zansa("compare", *runs, "--page", folder / "c.html", "--lang", "ja").stdout
+    assert "Take " in text
+    assert "推奨" in (folder / "c.html").read_text()
+    assert "is one run alone" in refused("compare", runs[0])
+    assert "--defect-rate" in refused("compare", *runs, "--cost", "miss=500,false_alarm=8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--claim", "recall>=99 at false_alarms<=0.02"], "for 99 % type recall>=0.99"),
+        (["--claim", "recall>=1.0"], "no number of parts proves"),
+        (["--claim", "recall>=0.4 at false_alarms<=0.5"], "is met by chance"),
+        (["--claim", "recall<=0.9"], "at least a share"),
+        ([], "an option is missing: --claim"),
+    ],
+)
+def test_bad_claims_are_refused_with_what_to_type(words, said, tmp_path):
+    assert said in refused("plan", "synthetic", *words, "--out", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
+    done = []
+
+    def stage(name, passed):
+        def work(records):
+            done.append(name)
+            return {"before": list(records)}, Gate(passed, "because", ("do this",))
+
+        return Stage(name, work)
+
+    folder, stages = Run.create(tmp_path, "x"), [stage("a", True), stage("b", False), stage("c", True)]
+    assert list(run_stages(folder, stages, False, lambda event: None)) == ["a", "b"]
+    records = run_stages(folder, stages, True, lambda event: None)
+    assert done == ["a", "b", "c"]
+    assert records["b"]["overridden"]
+    assert records["c"]["before"] == ["a", "b"]
+    assert run_stages(folder, stages, False, lambda event: None) == records  # an override stays written down
