@@ -23,7 +23,7 @@ from ..runs import finished
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
-from .making.stages import Gate, Record, Stage, hashed, opened, run_stages
+from .making.stages import Gate, Record, Stage, hashed, noted, opened, run_stages
 from .plan import HALF, counted_parts, plan
 from .request import (
     CompareRequest,
@@ -188,6 +188,7 @@ def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
 def baseline(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """A network of fixed structure: is anything to be learned at all?"""
     run = made(proof, trained(proof.request), "baseline")
+    noted(proof.folder, timed(proof))
     told = run.read_json("metrics.json")["validation"]
     low, chance = told["balanced_accuracy"]["low"], 1 / len(proof.data.classes)
     why = f"balanced accuracy on validation is at least {low:.1%}, and guessing has {chance:.1%}"
@@ -198,8 +199,15 @@ def baseline(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
 def grown(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """A network that is found under the budget."""
     assert proof.request.budget is not None
-    run = made(proof, GrowRequest(**own(proof.request), budget=proof.request.budget), "grown")
+    fields = own(proof.request) | {"recipe": proof.request.recipe | timed(proof)}
+    run = made(proof, GrowRequest(**fields, budget=proof.request.budget), "grown")
     return shown(run), Gate(True, f"grown to {run.read_json('metrics.json')['cost']['macs'] / 1e6:.3g} M multiply-adds")
+
+
+def timed(proof: Proof) -> Record:
+    """The precision and layout that were fastest when the baseline began."""
+    recipe = Run.open(proof.folder.path / "baseline").read_json("recipe.json")
+    return {name: recipe[name] for name in ("precision", "layout")}
 
 
 def made(proof: Proof, asked: Request, name: str) -> Run:

@@ -18,7 +18,7 @@ from ..request import Tell
 
 Record = dict[str, Any]
 ANSWERS = "poc.yaml"
-MAY_CHANGE = {"go_on", "lang"}  # between one call and the next
+MAY_CHANGE = {"go_on", "lang", "precision", "layout"}  # between one call and the next
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,12 @@ def opened(out: Path, name: str, answers: Record) -> Run:
         told = ", ".join(f"{key} was {before.get(key)!r}" for key in sorted(keys))
         raise ValueError(f"{path} was begun with other answers ({told}); give the same, or choose another --name")
     return run
+
+
+def noted(folder: Run, chosen: Record) -> None:
+    """Add to the answers what was chosen by timing, so that they repeat the same proof."""
+    before = yaml.safe_load((folder.path / ANSWERS).read_text(encoding="utf-8"))
+    folder.write_bytes(ANSWERS, yaml.safe_dump(before | chosen, allow_unicode=True, sort_keys=False).encode())
 
 
 def hashed(claim: str, confidence: float, digest: str) -> Record:
