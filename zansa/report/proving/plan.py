@@ -31,7 +31,7 @@ def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
     """The sentences on top, and the sections."""
     sizes, gate = record["sizes"], record["gate"]
     chance = "" if sizes["chance"] is None else say(lang, "plan.chance", percent(sizes["chance"], 0))
-    passed = "plan.passed" if gate["passed"] else "plan.failed"
+    passed = ("plan.could" if sizes["chance"] is None else "plan.passed") if gate["passed"] else "plan.failed"
     sentences = [say(lang, passed, sizes["claim"], unit(record, lang), chance)]
     if not gate["passed"]:
         todo = "; ".join(f"{kind(row, lang)}: {step(row, lang)}" for row in sizes["rows"] if not fine(row))
@@ -79,7 +79,8 @@ def needs(record: Record, lang: str) -> Shown:
         for name, (mistakes, number) in told["counts"].items()
     ]
     lead = [say(lang, "plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record, lang))]
-    lead += [say(lang, "plan.next", f"{kind(row, lang)}: {step(row, lang)}") for row in sizes["rows"]]
+    if record["gate"]["passed"]:  # else it stands on top
+        lead += [say(lang, "plan.next", f"{kind(row, lang)}: {step(row, lang)}") for row in sizes["rows"]]
     return Shown(
         say(lang, "plan.needs"),
         lead,
@@ -158,8 +159,9 @@ def picture(told: Record, below: str, beside: str) -> str:
         for x, each in ahead:
             axes.plot([x, x], [each["low"], each["high"]], color="#000002", linewidth=5, alpha=0.5)
             axes.plot([x], [each["error"]], "o", color="#000005", markersize=6)
-        value_axis(axes, [*told["errors"], *(each["high"] for _, each in ahead)], True)
-        axes.set_ylim(bottom=0)
+        highest = max([*told["errors"], *(each["high"] for _, each in ahead)])
+        value_axis(axes, told["errors"], True)
+        axes.set_ylim(0, 1.1 * highest)
         axes.set_xscale("log")
         axes.minorticks_off()
         at = [*sizes, *(x for x, _ in ahead)]
@@ -184,7 +186,8 @@ def time(record: Record, lang: str) -> Shown:
     lead = [say(lang, "plan.time.lead")]
     if (running := record["running"]) is not None:
         lead.append(say(lang, "plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"])))
-    hints = [say(lang, "plan.time.busy", duration(row["quiet"])) for row in record["resources"] if row["busy"]]
+    quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
+    hints = [say(lang, "plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]
     hints.append(say(lang, f"plan.power.{used['from']}", f"{used['watts'][1]:.3g}"))
     return Shown(say(lang, "plan.time"), lead, [Table(columns, rows)], hints=hints)
@@ -213,9 +216,9 @@ def money(told: Record, lang: str) -> Shown:
         say(lang, "plan.money.rates", shares(missed), shares(rejected)),
         say(lang, "plan.money.ranges", told["currency"], told["date"]),
     ]
-    even = told["break_even"]
-    if even["miss"] is not None and even["parts"] is not None:
-        hints.insert(0, say(lang, "plan.money.even", f"{told['years']:g}", amount(even["miss"]), amount(even["parts"])))
+    for name, value in told["break_even"].items():
+        if value:
+            hints.append(say(lang, f"plan.money.even.{name}", f"{told['years']:g}", amount(value)))
     moved = ", ".join(f"{each['price']} ({amount(each['low'])}–{amount(each['high'])})" for each in told["decides"])
     hints.append(say(lang, "plan.money.decides", moved))
     return Shown(heading, [pays(told, lang)], [Table(columns, rows)], hints=hints)

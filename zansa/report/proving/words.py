@@ -8,6 +8,10 @@ SAID: dict[str, dict[str, str]] = {
         "en": "The claim {0} can be shown with the test {1}s that are there{2}.",
         "ja": "主張する性能 {0} は、現在の評価用データで実証できる見込みです{2}。",
     },
+    "plan.could": {
+        "en": "The test {1}s that are there suffice for {0} if hardly any is mistaken; how good the model will be is not known.",
+        "ja": "誤りがほとんどなければ、現在の評価用データで {0} を実証できます。モデルの性能はまだ不明です。",
+    },
     "plan.failed": {
         "en": "The claim {0} cannot be shown yet{2}.",
         "ja": "主張する性能 {0} は、まだ実証できません{2}。",
@@ -142,9 +146,13 @@ SAID: dict[str, dict[str, str]] = {
         "at their best and at their worst.",
         "ja": "数値は 見込み（下限～上限）、単位 {0}、価格は {1} 時点。効果の範囲は全価格が最良・最悪の場合です。",
     },
-    "plan.money.even": {
-        "en": "Break-even within {0} years: a missed defect that costs {1}, or {2} parts a year.",
-        "ja": "{0} 年での損益分岐点：見逃し1件の損失 {1}、または年間 {2} 個。",
+    "plan.money.even.miss": {
+        "en": "Break-even within {0} years: a missed defect that costs {1}.",
+        "ja": "{0} 年での損益分岐点：見逃し1件の損失 {1}。",
+    },
+    "plan.money.even.parts": {
+        "en": "Break-even within {0} years: {1} parts a year.",
+        "ja": "{0} 年での損益分岐点：年間 {1} 個。",
     },
     "plan.money.decides": {
         "en": "What decides: {0}.",
@@ -153,10 +161,6 @@ SAID: dict[str, dict[str, str]] = {
     "plan.money.rates": {
         "en": "The model is taken to miss {0} of defective parts and to reject {1} of good ones.",
         "ja": "モデルの見逃し率 {0}、過検出率 {1} と仮定しています。",
-    },
-    "plan.money.roi": {
-        "en": "What is left after {0} years is {1} times the investment.",
-        "ja": "{0} 年後の投資利益率は {1} 倍です。",
     },
     "plan.footer": {
         "en": "Made by zansa. Exact limits: Clopper and Pearson 1934; both numbers of a claim are shown at the same "
