@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from command import SHORT, fill, refused, zansa
 
+from zansa.jobs.making.candidates import smaller_would_do
+from zansa.jobs.making.job import resolve
 from zansa.jobs.making.stages import Gate, Stage, run_stages
-from zansa.proof.sizes import need
+from zansa.jobs.plan import learned, trained
+from zansa.jobs.request import PlanRequest, silent
+from zansa.proof.expected import balanced_error, crossed
+from zansa.proof.points import Held
+from zansa.proof.sizes import need, parse_claim
 from zansa.record import Run
 
 CLAIM = "recall>=0.5 at false_alarms<=0.45"
@@ -132,3 +138,40 @@ def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
     assert records["b"]["overridden"]
     assert records["c"]["before"] == ["a", "b"]
     assert run_stages(folder, stages, False, lambda event: None) == records  # an override stays written down
+
+
+def test_a_learning_curve_comes_from_nested_trainings_of_equal_length(proof):
+    folder, _, _ = proof
+    request = PlanRequest(source=str(folder / "data"), claim=CLAIM, curve="quick", recipe={"epochs": 2, "batch": 16})
+    job = resolve(trained(request), silent)
+    curve, whole = learned(request, job, silent)
+    count = len(job.parts.train)
+    assert [round(size / count, 1) for size in curve["sizes"]] in ([0.2, 0.5, 1.0], [0.1, 0.2, 0.5, 1.0])
+    assert curve["errors"][-1] == balanced_error(whole[0])
+    assert [each["times"] for each in curve["ahead"]] == [2.0, 4.0]
+    assert all(each["error"] is None or each["low"] < each["error"] < each["high"] for each in curve["ahead"])
+
+
+def test_what_is_expected_is_judged_on_other_parts_than_the_line_was_chosen_on():
+    rng, claim = np.random.default_rng(0), parse_claim("recall>=0.8 at false_alarms<=0.2")
+    defect = np.arange(4000) < 1000
+    counts = crossed(Held(rng.normal(defect * 2.0, 1), defect), claim, 100, 300)
+    assert (counts["recall"][1], counts["false_alarms"][1]) == (1000, 3000)
+    # the best line for these claims is near 1, where a sixth of each kind is mistaken
+    assert counts["recall"][0] / 1000 == pytest.approx(0.159, abs=0.03)
+    noise = crossed(Held(rng.normal(size=40), np.arange(40) < 8), claim, 100, 300)
+    assert sum(mistakes for mistakes, _ in noise.values()) > 8  # lines that fit noise are not believed
+    assert crossed(Held(np.arange(5.0), np.arange(5) == 4), claim, 9, 9) == {}
+
+
+def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
+    run = Run.create(tmp_path, "grown")
+    for k, accuracy in enumerate((0.7, 0.8, 0.99, 1.0, 1.0, 1.0), 1):
+        run.append("events.jsonl", {"event": "epoch", "epoch": k, "progress": k / 6, "val_balanced_accuracy": accuracy})
+    for progress, price in ((0.1, 5e6), (0.45, 8e6), (0.7, 2e7)):
+        edit = {"progress": progress, "price_before": 2e6, "price_after": price, "unit": "macs"}
+        run.append("edits.jsonl", edit)
+    assert smaller_would_do(run, 300)["price"] == 8e6  # from the fourth epoch on
+    assert smaller_would_do(run, 30)["price"] == 8e6  # from the third on, at the same price
+    run.append("events.jsonl", {"event": "epoch", "epoch": 7, "progress": 0.65, "val_balanced_accuracy": 0.5})
+    assert smaller_would_do(run, 300) is None
