@@ -146,7 +146,8 @@ def poc(request: PocRequest, output: Output) -> None:
         asked = {key: text for key, text in QUESTIONS.items() if getattr(request, key) is None}
         if sys.stdin.isatty() and request.claim is None:
             given = {key: typer.prompt(text, default="", show_default=False, err=True) for key, text in asked.items()}
-            known = request.model_dump() | {key: value for key, value in given.items() if value}
+            known = {field: getattr(request, field) for field in PocRequest.model_fields}
+            known |= {key: value for key, value in given.items() if value}
             request = PocRequest.model_validate(known)
         record = work(request, output.out, output.name, view.tell)
     print(json.dumps(record) if output.as_json else f"{lines(record)}\n\n{record['page']}")

@@ -19,7 +19,7 @@ from ..proof.points import Held, as_probability, by_claim, held, log_odds, look
 from ..proof.sizes import Claim, parse_claim, verdict
 from ..record import Run, write_atomic
 from ..report.proving.poc import page
-from ..runs import finished
+from ..runs import all_finished
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
@@ -211,14 +211,20 @@ def timed(proof: Proof) -> Record:
 
 
 def made(proof: Proof, asked: Request, name: str) -> Run:
-    """The run of a training, finished: from the beginning, or from where it was stopped."""
+    """The run of a training, finished: from the beginning, or from where it was stopped. KeyboardInterrupt where it is
+    stopped now."""
     path = proof.folder.path / name
     remove_unfinished(path, "request.json")
-    run = Run.open(path) if path.exists() else train(asked, proof.folder.path, name, proof.tell)
-    if not finished(run):
+    if not path.exists():
+        for left in proof.folder.path.glob(f"{name}-*"):  # smaller budgets of a growth that was killed at its beginning
+            shutil.rmtree(left)
+        run = train(asked, proof.folder.path, name, proof.tell)
+    elif not all_finished(Run.open(path)):
         run = resume(path, proof.tell)
-    if not finished(run):
-        raise KeyboardInterrupt  # Ctrl-C during the training, which has saved what it had
+    else:
+        run = Run.open(path)
+    if not all_finished(run):
+        raise KeyboardInterrupt
     return run
 
 
