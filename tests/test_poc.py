@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from zansa.proof.expected import balanced_error, crossed
 from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
 from zansa.record import Run
+from zansa.report import proving
+from zansa.report.proving.words import SAID
 
 CLAIM = "recall>=0.5 at false_alarms<=0.45"
 
@@ -127,13 +131,14 @@ def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
     def stage(name, passed):
         def work(records):
             done.append(name)
-            return {"before": list(records)}, Gate(passed, "because", ("do this",))
+            return {"before": list(records)}, Gate(passed, ("poc.why.unknown",), (("poc.do.baseline",),))
 
         return Stage(name, work)
 
     folder, stages = Run.create(tmp_path, "x"), [stage("a", True), stage("b", False), stage("c", True)]
     assert list(run_stages(folder, stages, False, lambda event: None)) == ["a", "b"]
     records = run_stages(folder, stages, True, lambda event: None)
+    assert "larger images" in records["b"]["gate"]["do"][0]
     assert done == ["a", "b", "c"]
     assert records["b"]["overridden"]
     assert records["c"]["before"] == ["a", "b"]
@@ -175,3 +180,13 @@ def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
     assert smaller_would_do(run, 30)["price"] == 8e6  # from the third on, at the same price
     run.append("events.jsonl", {"event": "epoch", "epoch": 7, "progress": 0.65, "val_balanced_accuracy": 0.5})
     assert smaller_would_do(run, 300) is None
+
+
+def test_every_sentence_of_the_pages_is_there_in_both_languages():
+    for key, said in SAID.items():
+        places = [set(re.findall(r"\{\d\}", said[lang])) for lang in ("en", "ja")]
+        assert set(said) == {"en", "ja"}, key
+        assert places[1] <= places[0], key
+        assert re.search("[\u3040-\u30ff\u4e00-\u9fff]", said["ja"]) or key == "poc.raw", key
+    used = "".join(path.read_text() for path in Path(proving.__file__).parent.glob("*.py") if path.stem != "words")
+    assert set(re.findall(r'"((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used)) <= SAID.keys()

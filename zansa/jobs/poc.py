@@ -20,10 +20,11 @@ from ..proof.sizes import Claim, parse_claim, verdict
 from ..record import Run, write_atomic
 from ..report.proving.poc import page
 from ..runs import all_finished
+from ..words import amount, percent, plain_percent
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
-from .making.stages import Gate, Record, Stage, hashed, noted, opened, run_stages
+from .making.stages import Gate, Record, Said, Stage, hashed, noted, opened, run_stages
 from .plan import HALF, counted_parts, plan
 from .request import (
     CompareRequest,
@@ -151,15 +152,9 @@ def checked(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
         "leaks": [list(pair) for pair in torn],
         "contradictions": [list(pair) for pair in double],
     }
-    noun = data.preprocess.noun
-    do = (
-        [f"leave out one of each pair, or group them: {torn[0][0]} and {torn[0][1]} are the same {noun}"]
-        if torn
-        else []
-    )
-    do += [f"decide which label is right: {double[0][0]} and {double[0][1]} are the same {noun}"] if double else []
-    found = f"{len(torn)} {noun}s stand in two parts, {len(double)} have two labels"
-    return facts, Gate(not do, found, tuple(do))
+    do = [("poc.do.leaks", torn[0][0], torn[0][1])] if torn else []
+    do += [("poc.do.labels", double[0][0], double[0][1])] if double else []
+    return facts, Gate(not do, ("poc.why.check", len(data), len(torn), len(double)), tuple(do))
 
 
 def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -179,10 +174,14 @@ def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
         plan(asked, proof.folder.path, "plan", proof.tell)
     record = Run.open(proof.folder.path / "plan").read_json("plan.json")
     chance = record["sizes"]["chance"]
-    why = "the chance to pass is not known yet" if chance is None else f"the chance to pass is {chance:.0%}"
-    return {"sizes": record["sizes"], "money": record["money"], "page": "plan/plan.html"}, Gate(
-        record["gate"]["passed"], why, tuple(record["gate"]["do"])
-    )
+    why: Said = ("poc.why.unknown",) if chance is None else ("poc.why.chance", percent(chance, 0))
+    facts = {"sizes": record["sizes"], "money": record["money"], "page": "plan/plan.html"}
+    return facts, Gate(record["gate"]["passed"], why, raw(record["gate"]["do"]))
+
+
+def raw(sentences: Sequence[str]) -> tuple[Said, ...]:
+    """Sentences that are in English alone."""
+    return tuple(("poc.raw", sentence) for sentence in sentences)
 
 
 def baseline(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -191,9 +190,8 @@ def baseline(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     noted(proof.folder, timed(proof))
     told = run.read_json("metrics.json")["validation"]
     low, chance = told["balanced_accuracy"]["low"], 1 / len(proof.data.classes)
-    why = f"balanced accuracy on validation is at least {low:.1%}, and guessing has {chance:.1%}"
-    do = ("look through the labels, give larger images (--size), or collect more of the rare classes",)
-    return shown(run), Gate(low > chance, why, do)
+    why = ("poc.why.baseline", percent(low), percent(chance))
+    return shown(run), Gate(low > chance, why, (("poc.do.baseline",),))
 
 
 def grown(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -201,7 +199,7 @@ def grown(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     assert proof.request.budget is not None
     fields = own(proof.request) | {"recipe": proof.request.recipe | timed(proof)}
     run = made(proof, GrowRequest(**fields, budget=proof.request.budget), "grown")
-    return shown(run), Gate(True, f"grown to {run.read_json('metrics.json')['cost']['macs'] / 1e6:.3g} M multiply-adds")
+    return shown(run), Gate(True, ("poc.why.grow", amount(run.read_json("metrics.json")["cost"]["macs"])))
 
 
 def timed(proof: Proof) -> Record:
@@ -261,7 +259,9 @@ def compared(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     for row in record["rows"]:  # the test part stays closed until the acceptance
         del row["figures"]["test"], row["accuracy"]["test"]
     chosen = next(row["run"] for row in record["rows"] if row["name"] == record["recommendation"]["chosen"])
-    return {"comparison": record, "chosen": Path(chosen).name}, Gate(True, record["recommendation"]["text"])
+    return {"comparison": record, "chosen": Path(chosen).name}, Gate(
+        True, ("poc.why.compare", record["recommendation"]["chosen"])
+    )
 
 
 def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -270,10 +270,9 @@ def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     defective, good = counted_parts(proof.data, proof.parts.test, proof.good)
     point, chance = by_claim(seen, proof.claim, sum(defective.values()), good)
     facts = {"line": point.reject, "threshold": as_probability(point.reject), "rule": point.rule, "chance": chance}
-    do = tuple(row["do"] for row in records["plan"]["sizes"]["rows"])
-    return facts | {"validation": look(seen, point.reject)}, Gate(
-        chance >= HALF, f"the chance to pass is {chance:.0%}", do
-    )
+    do = raw([row["do"] for row in records["plan"]["sizes"]["rows"]])
+    gate = Gate(chance >= HALF, ("poc.why.chance", percent(chance, 0)), do)
+    return facts | {"validation": look(seen, point.reject)}, gate
 
 
 def exported(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -286,15 +285,15 @@ def exported(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     try:
         parity = export(model, proof.folder.path / "model.onnx", samples)
     except ValueError as error:
-        return {"refused": str(error)}, Gate(False, f"there is no exported file: {error}")
-    return {"parity": parity}, Gate(True, f"probabilities differ by {parity['largest_difference']:.1g} at most")
+        return {"refused": str(error)}, Gate(False, ("poc.why.refused", str(error)))
+    return {"parity": parity}, Gate(True, ("poc.why.export", f"{parity['largest_difference']:.1g}"))
 
 
 def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """The claim against the test part, which no stage has looked at: each part is judged by the exported file."""
     path = proof.folder.path / "model.onnx"
     if not path.exists():
-        return {"verdict": None}, Gate(False, "there is no exported file to be tested", ("mend the export first",))
+        return {"verdict": None}, Gate(False, ("poc.why.no_file",))
     test = tested(proof, path)
     line = records["point"]["line"]
     found = test.score >= line
@@ -309,7 +308,7 @@ def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     )
     do = [advice(row, proof.claim) for row in told["numbers"] if not row["shown"]]
     facts = {"verdict": told, "counts": counts, "within": within, "figures": look(test, line)}
-    return facts, Gate(told["shown"], "the claim is shown" if told["shown"] else "the claim is not shown", tuple(do))
+    return facts, Gate(told["shown"], ("poc.why.shown" if told["shown"] else "poc.why.not_shown",), tuple(do))
 
 
 def tested(proof: Proof, path: Path) -> Held:
@@ -322,20 +321,13 @@ def tested(proof: Proof, path: Path) -> Held:
     return held(log_odds(p[:, answer.classes.index(proof.good)]), proof.data.labels[index] != kind, groups)
 
 
-def advice(row: Record, claim: Claim) -> str:
+def advice(row: Record, claim: Claim) -> Said:
     """What to do about a number of the claim that was not shown."""
-    share = claim.mistakes[row["number"]]
-    kind = "defective" if row["number"] == "recall" else "good"
+    share, name = claim.mistakes[row["number"]], row["number"]
     if not row["count"]:
-        return f"collect {kind} parts: the test part has none"
-    if row["mistakes"] / row["count"] <= share:
-        return (
-            f"collect more {kind} test parts: {row['mistakes']} mistakes of {row['count']} are too few parts to show it"
-        )
-    return (
-        f"{row['mistakes']} of {row['count']} {kind} parts are mistaken, and {share:.3g} is claimed: loosen the claim, "
-        f"or collect more {kind} parts to learn from"
-    )
+        return (f"poc.do.none.{name}",)
+    key = "few" if row["mistakes"] / row["count"] <= share else "worse"
+    return (f"poc.do.{key}.{name}", row["mistakes"], row["count"], plain_percent(share))
 
 
 STAGES = {

@@ -14,9 +14,12 @@ import yaml
 
 from ...events import event
 from ...record import Run
+from ...report.proving import say
+from ...words import typed
 from ..request import Tell
 
 Record = dict[str, Any]
+Said = tuple[object, ...]  # a key of the dictionary, and the values in its places
 ANSWERS = "poc.yaml"
 MAY_CHANGE = {"go_on", "lang", "precision", "layout"}  # between one call and the next
 
@@ -26,13 +29,19 @@ class Gate:
     """Whether to go on.
 
     passed: whether the stage's result allows it.
-    why: what was found, in a sentence.
+    why: what was found.
     do: what to do next where it does not.
     """
 
     passed: bool
-    why: str
-    do: tuple[str, ...] = ()
+    why: Said
+    do: tuple[Said, ...] = ()
+
+    @property
+    def record(self) -> Record:
+        """The gate in English, and as the dictionary has it."""
+        said = {"why": list(self.why), "do": [list(each) for each in self.do]}
+        return {"passed": self.passed, "why": worded(self.why), "do": list(map(worded, self.do)), "said": said}
 
 
 @dataclass(frozen=True)
@@ -55,11 +64,7 @@ def run_stages(folder: Run, stages: Sequence[Stage], go_on: bool, tell: Tell) ->
             began, clock = now(), time.perf_counter()
             facts, gate = stage.work(records)
             record = {"stage": stage.name, "began": began, "seconds": round(time.perf_counter() - clock, 1)}
-            record |= {
-                "gate": {"passed": gate.passed, "why": gate.why, "do": list(gate.do)},
-                "overridden": None,
-                **facts,
-            }
+            record |= {"gate": gate.record, "overridden": None, **facts}
             folder.write_json(file, record)
         if not record["gate"]["passed"] and record["overridden"] is None and go_on and stage is not stages[-1]:
             record["overridden"] = now()
@@ -69,6 +74,11 @@ def run_stages(folder: Run, stages: Sequence[Stage], go_on: bool, tell: Tell) ->
         if not record["gate"]["passed"] and record["overridden"] is None:
             break
     return records
+
+
+def worded(said: Said) -> str:
+    """A sentence in English."""
+    return typed(say("en", str(said[0]), *said[1:]))
 
 
 def opened(out: Path, name: str, answers: Record) -> Run:

@@ -4,6 +4,7 @@ from typing import Any
 
 from ...words import counts_of, duration, plain_percent, share_of, sure
 from . import Shown, Table, html, say, text
+from .plan import fine, kind, step
 
 Record = dict[str, Any]
 FIGURES = ("detection", "false_alarms")
@@ -27,14 +28,28 @@ def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
     sentences = [say(lang, f"poc.{record['decision']}", record["claim"]["claim"])]
     last = record["stages"][-1]
     if record["decision"] != "pass" and not last["gate"]["passed"]:
-        sentences += [say(lang, "poc.gate", stage(last["stage"], lang), last["gate"]["why"])]
-        sentences += [say(lang, "plan.next", each) for each in last["gate"]["do"][:2]]
+        sentences += [say(lang, "poc.gate", stage(last["stage"], lang), why(last, lang))]
+        sentences += [say(lang, "plan.next", each) for each in next_steps(last, stages, lang)]
     sections = {"claim": claimed(record, lang)}
     if (accepted := stages.get("accept")) is not None and accepted["verdict"] is not None:
         sections = {"figures": figures(accepted, stages, lang), **sections}
     sections["stages"] = staged(record, lang)
     sections["signed"] = signed(lang)
     return sentences, sections
+
+
+def why(each: Record, lang: str) -> str:
+    """What a stage found."""
+    key, *values = each["gate"]["said"]["why"]
+    return say(lang, key, *values)
+
+
+def next_steps(each: Record, stages: dict[str, Record], lang: str) -> list[str]:
+    """What to do after a gate that failed."""
+    if each["stage"] in ("plan", "point"):
+        rows = stages["plan"]["sizes"]["rows"]
+        return [f"{kind(row, lang)}: {step(row, lang)}" for row in rows if not fine(row)]
+    return [say(lang, key, *values) for key, *values in each["gate"]["said"]["do"]]
 
 
 def stage(name: str, lang: str) -> str:
@@ -86,7 +101,7 @@ def staged(record: Record, lang: str) -> Shown:
             continue
         gate = "poc.gate.passed" if each["gate"]["passed"] else "poc.gate.failed"
         gate = "poc.gate.overridden" if each["overridden"] else gate
-        rows.append([stage(name, lang), duration(each["seconds"]), say(lang, gate), each["gate"]["why"]])
+        rows.append([stage(name, lang), duration(each["seconds"]), say(lang, gate), why(each, lang)])
     columns = [say(lang, f"poc.{key}") for key in ("stage", "took", "gate.head", "found")]
     return Shown(say(lang, "poc.stages"), tables=[Table(columns, rows)])
 

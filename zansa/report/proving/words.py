@@ -300,6 +300,68 @@ SAID: dict[str, dict[str, str]] = {
         "en": "Made by zansa from the records in this folder; poc.yaml repeats the proof exactly.",
         "ja": "zansa がこのフォルダの記録から作成。poc.yaml により同じ手順を再現できます。",
     },
+    "poc.raw": {"en": "{0}", "ja": "{0}"},
+    "poc.why.check": {
+        "en": "{0} samples; {1} pairs of copies stand in two parts of the data, {2} have two labels",
+        "ja": "{0} 枚、学習と評価の混在（重複） {1} 組、ラベルの食い違い {2} 組",
+    },
+    "poc.do.leaks": {
+        "en": "leave out one of {0} and {1}, which are the same, or give both one group",
+        "ja": "{0} と {1} は同一です。一方を除くか、同じグループにしてください",
+    },
+    "poc.do.labels": {
+        "en": "decide which label is right: {0} and {1} are the same",
+        "ja": "{0} と {1} は同一でラベルが異なります。正しいラベルを決めてください",
+    },
+    "poc.why.unknown": {
+        "en": "how good a model will be is not known yet",
+        "ja": "モデルの性能はまだ不明です",
+    },
+    "poc.why.chance": {"en": "the chance to pass the test is {0}", "ja": "受入試験の合格確率 {0}"},
+    "poc.why.baseline": {
+        "en": "balanced accuracy on validation is at least {0}, and guessing has {1}",
+        "ja": "検証用データの平均正解率は少なくとも {0}（当て推量は {1}）",
+    },
+    "poc.do.baseline": {
+        "en": "look through the labels, give larger images (--size), or collect more of the rare classes",
+        "ja": "ラベルを見直す、画像を大きくする（--size）、少ないクラスの画像を増やす、のいずれかを行ってください",
+    },
+    "poc.why.grow": {"en": "a network of {0} multiply-adds", "ja": "積和演算数 {0} のモデル"},
+    "poc.why.compare": {"en": "{0} is recommended", "ja": "推奨：{0}"},
+    "poc.why.refused": {"en": "there is no exported file: {0}", "ja": "書き出せませんでした：{0}"},
+    "poc.why.export": {
+        "en": "file and network differ by {0} in a probability, at most",
+        "ja": "書き出したファイルとモデルの確率の差は最大 {0}",
+    },
+    "poc.why.no_file": {"en": "there is no exported file to be tested", "ja": "試験するファイルがありません"},
+    "poc.why.shown": {"en": "the claim is shown", "ja": "主張を実証できた"},
+    "poc.why.not_shown": {"en": "the claim is not shown", "ja": "主張を実証できていない"},
+    "poc.do.none.recall": {
+        "en": "collect defective test parts: there are none",
+        "ja": "評価用の不良品を集めてください（0個）",
+    },
+    "poc.do.none.false_alarms": {
+        "en": "collect good test parts: there are none",
+        "ja": "評価用の良品を集めてください（0個）",
+    },
+    "poc.do.few.recall": {
+        "en": "collect more defective test parts: {0} missed of {1} are too few parts to show at most {2}",
+        "ja": "評価用の不良品を増やしてください：見逃し {0} / {1} では {2} 以下を実証できません",
+    },
+    "poc.do.few.false_alarms": {
+        "en": "collect more good test parts: {0} rejected of {1} are too few parts to show at most {2}",
+        "ja": "評価用の良品を増やしてください：過検出 {0} / {1} では {2} 以下を実証できません",
+    },
+    "poc.do.worse.recall": {
+        "en": "{0} of {1} defective parts are missed, and at most {2} were claimed: loosen the claim, or collect more "
+        "defective parts to learn from",
+        "ja": "見逃し {0} / {1}（主張は {2} 以下）：主張を緩めるか、学習用の不良品を増やしてください",
+    },
+    "poc.do.worse.false_alarms": {
+        "en": "{0} of {1} good parts are rejected, and at most {2} were claimed: loosen the claim, or collect more good "
+        "parts to learn from",
+        "ja": "過検出 {0} / {1}（主張は {2} 以下）：主張を緩めるか、学習用の良品を増やしてください",
+    },
     "unit.part": {"en": "part", "ja": "個体"},
     "unit.image": {"en": "image", "ja": "画像"},
     "never": {"en": "never", "ja": "回収不能"},
