@@ -125,6 +125,21 @@ def test_bad_claims_are_refused_with_what_to_type(words, said, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_proof_asks_for_what_only_people_know(tmp_path):
+    said = refused("poc", "synthetic", "--out", tmp_path / "runs")
+    assert "--claim: What is to be shown?" in said
+    assert "--budget: What may the network cost?" in said
+    for name in ("left", "right"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for i, file in enumerate(sorted(fill(tmp_path / "made", 40).rglob("*.png"))):
+        file.rename(tmp_path / "data" / ("left", "right")[i % 2] / f"{i}.png")
+    asked = ("--claim", CLAIM, "--budget", "macs=300k", "--out", tmp_path / "runs")
+    said = refused("poc", tmp_path / "data", *asked)
+    assert "a claim needs a good class" in said
+    assert "name it with --good" in said
+    assert not (tmp_path / "runs").exists()
+
+
 def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
     done = []
 
