@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, fill, refused, zansa
+from command import SHORT, STEADY, fill, refused, zansa
 
 from zansa.jobs.making.candidates import smaller_would_do
 from zansa.jobs.making.job import resolve
+from zansa.jobs.making.probe import foretold, probe
 from zansa.jobs.making.stages import Gate, Stage, run_stages
 from zansa.jobs.plan import learned, trained
-from zansa.jobs.request import PlanRequest, silent
+from zansa.jobs.request import PlanRequest, TrainRequest, silent
 from zansa.proof.expected import balanced_error, crossed
 from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
@@ -30,7 +31,7 @@ def proof(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poc")
     fill(folder / "data")
     words = ["poc", folder / "data", "--claim", CLAIM, "--budget", "macs=300k", "--curve", "none", "--go-on"]
-    words += ["--costs", folder / "costs.yaml", "--out", folder, *SHORT, "--json"]
+    words += ["--probe", "none", "--costs", folder / "costs.yaml", "--out", folder, *SHORT, "--json"]
     told = zansa(*words)
     assert told.returncode in (0, 1), told.stderr
     return folder, words, json.loads(told.stdout)
@@ -80,11 +81,24 @@ def test_a_plan_counts_the_test_parts_and_what_is_missing(proof):
     recall = plan["sizes"]["rows"][0]
     assert recall["needs"][0]["parts"] == need(0.5, 0.25).parts
     assert recall["chance"] is None
-    (training, growth) = plan["resources"]
-    assert training["cpu"] > 1
-    assert growth["memory"] > 2e8
-    assert plan["running"]["ms"] > 0
     assert "lacks parts, defect_rate" in plan["money"]["left_out"]
+
+
+def test_a_probe_foretells_what_a_training_takes(proof):
+    folder, _, _ = proof
+    found = probe(TrainRequest(source=str(folder / "data"), recipe={"epochs": 2, "batch": 16, "layout": STEADY[3]}))
+    learns = len(json.loads((folder / "data-poc" / "baseline" / "data.json").read_text())["parts"]["train"])
+    assert (found["epochs"], found["per_epoch"]) == (2, learns // 16)
+    told, longer = foretold(found), foretold(found | {"epochs": 6})
+    assert longer["parts"]["cpu"]["training"] == pytest.approx(3 * told["parts"]["cpu"]["training"])
+    assert told["cpu"] == pytest.approx(sum(told["parts"]["cpu"].values()))
+    assert told["memory"] > 2e8
+    # a growth whose last network takes four times as long as its first, which is there for a tenth of the time
+    course = {"first": 0.25, "begin": 0.1, "end": 0.1, "events": 1, "raced_until": 0.0, "race_epochs": 0}
+    grown = {"cpu": 4 * found["step"]["cpu"], "wall": 4 * found["step"]["wall"], **course}
+    steps = 2 * found["per_epoch"] * found["step"]["cpu"] * (0.1 + 0.9 * 4)
+    expected = steps + 2 * found["epoch"]["cpu"]
+    assert foretold(found | {"grown": grown})["parts"]["cpu"]["training"] == pytest.approx(expected)
 
 
 def test_a_comparison_recommends_by_validation_alone(proof):

@@ -102,7 +102,10 @@ def _without(seen: Mapping[str, int], good: str) -> dict[str, int]:
 
 
 def foreseen(request: PlanRequest, tell: Tell) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Time, memory and energy of the training, and of the growth where a budget was named; and how fast it answers."""
+    """Time, memory and energy of the training, and of the growth where a budget was named; and how fast it answers.
+    Nothing where no probe was asked for."""
+    if request.probe == "none":
+        return [], None
     wanted: list[tuple[str, TrainRequest | GrowRequest]] = [("train", trained(request))]
     if request.budget is not None:
         own = {name: getattr(request, name) for name in TrainingRequest.model_fields}

@@ -168,6 +168,7 @@ def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
             confidence=request.confidence,
             budget=request.budget,
             curve=request.curve,
+            probe=request.probe,
             costs=request.costs,
             lang=request.lang,
         )

@@ -168,6 +168,10 @@ class PlanRequest(TrainingRequest):
             "or none."
         ),
     ] = "full"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
     costs: Annotated[
         str | None,
         Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
@@ -194,6 +198,10 @@ class PocRequest(TrainingRequest):
         Literal["full", "quick", "none"],
         Field(description="Small trainings for a learning curve: full, quick or none."),
     ] = "quick"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
     costs: Annotated[
         str | None,
         Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),

@@ -36,7 +36,9 @@ def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
     if not gate["passed"]:
         todo = "; ".join(f"{kind(row, lang)}: {step(row, lang)}" for row in sizes["rows"] if not fine(row))
         sentences.append(say(lang, "plan.next", todo))
-    sections = {"needs": needs(record, lang), "curve": curve(record, lang), "time": time(record, lang)}
+    sections = {"needs": needs(record, lang), "curve": curve(record, lang)}
+    if record["resources"]:
+        sections["time"] = time(record, lang)
     if record["money"] is not None:
         sections["money"] = money(record["money"], lang)
     return sentences, sections
