@@ -19,9 +19,12 @@ import typer
 from . import screen
 from .jobs.request import (
     CheckRequest,
+    CompareRequest,
     EvaluateRequest,
     FinetuneRequest,
     GrowRequest,
+    PlanRequest,
+    PocRequest,
     Request,
     ServeRequest,
     TrainRequest,
@@ -128,6 +131,81 @@ def run_training(request: Request, output: Output, note: str = "") -> None:
         run = work(request, output.out, output.name, view.tell)
         show(run, view, output.as_json)
     end(run)
+
+
+@training_command(app, PlanRequest)
+def plan(request: PlanRequest, output: Output) -> None:
+    """Tell what it takes to show a claim: test parts, time, memory, energy and money; and what more data would bring.
+
+    A claim is such as "recall>=0.99 at false_alarms<=0.02". The folder gets plan.json and plan.html. The exit code is 1
+    where a model as good as expected would rather fail than pass.
+    """
+    from .jobs.plan import plan as work
+    from .report.proving.plan import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        run = work(request, output.out, output.name, view.tell)
+    record = run.read_json("plan.json")
+    page = run.path / "plan.html"
+    print(json.dumps(record | {"page": str(page)}) if output.as_json else f"{lines(record)}\n\n{page}")
+    if not record["gate"]["passed"]:
+        raise typer.Exit(1)
+
+
+@training_command(app, PocRequest)
+def poc(request: PocRequest, output: Output) -> None:
+    """Prove or refute a claim, from labelled images to a decision, in stages with gates.
+
+    The stages are data, plan, baseline, growth, comparison, working point, exported file and acceptance test. A gate
+    that fails stops with what to do next. The same command goes on where it stopped; all answers stand in poc.yaml of
+    its folder (`zansa poc DATA --config poc.yaml`). The exit code is 1 unless the claim was shown.
+    """
+    from .jobs.poc import QUESTIONS
+    from .jobs.poc import poc as work
+    from .report.proving.poc import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        asked = {key: text for key, text in QUESTIONS.items() if getattr(request, key) is None}
+        if sys.stdin.isatty() and request.claim is None:
+            given = {key: typer.prompt(text, default="", show_default=False, err=True) for key, text in asked.items()}
+            known = {field: getattr(request, field) for field in PocRequest.model_fields}
+            known |= {key: value for key, value in given.items() if value}
+            request = PocRequest.model_validate(known)
+        record = work(request, output.out, output.name, view.tell)
+    print(json.dumps(record) if output.as_json else f"{lines(record)}\n\n{record['page']}")
+    if record["decision"] != "pass":
+        raise typer.Exit(1)
+
+
+def described(name: str) -> Any:
+    """The option of a field of a comparison."""
+    return typer.Option(help=CompareRequest.model_fields[name].description)
+
+
+@app.command(cls=Grouped)
+def compare(
+    runs: Annotated[list[str], typer.Argument(help=CompareRequest.model_fields["runs"].description)],
+    margin: Annotated[float, described("margin")] = 0.02,
+    confidence: Annotated[float, described("confidence")] = 0.95,
+    cost: Annotated[str | None, described("cost")] = None,
+    defect_rate: Annotated[float | None, described("defect_rate")] = None,
+    most_ms: Annotated[float | None, described("most_ms")] = None,
+    page: Annotated[Path, typer.Option(help="The page to write.", rich_help_panel="Output")] = Path("compare.html"),
+    lang: Annotated[str, typer.Option(help="Language of the page: en or ja.", rich_help_panel="Output")] = "en",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Put finished runs side by side, tell which differences are real, and recommend one.
+
+    Taken is the fastest of those within one standard error of the lowest cost of mistakes on validation parts.
+    """
+    from .jobs.compare import compare as work
+    from .report.proving.compare import lines, write
+
+    asked = {"margin": margin, "confidence": confidence, "cost": cost, "defect_rate": defect_rate, "most_ms": most_ms}
+    record = work(CompareRequest.model_validate({"runs": runs, **asked}))
+    written = write(record, page, lang)
+    print(json.dumps(record | {"page": str(written)}) if as_json else f"{lines(record)}\n\n{written}")
 
 
 @app.command()

@@ -149,6 +149,86 @@ class GrowRequest(TrainingRequest):
         return self
 
 
+class CompareRequest(BaseModel):
+    """Finished runs that are to be compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runs: Annotated[tuple[str, ...], Field(description="Folders of finished runs; smaller budgets belong to theirs.")]
+    margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
+    confidence: Annotated[float, Field(ge=0.5, lt=1, description="Confidence of intervals and tests.")] = 0.95
+    cost: Annotated[
+        str | None,
+        Field(description='Costs of mistakes, such as "miss=500,false_alarm=8"; by default both weigh alike.'),
+    ] = None
+    defect_rate: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, for --cost.")
+    ] = None
+    most_ms: Annotated[float | None, Field(gt=0, description="Milliseconds an image that the device can afford.")] = (
+        None
+    )
+
+
+class PlanRequest(TrainingRequest):
+    """A training that is to be planned, and what is to be shown of its result."""
+
+    claim: Annotated[str, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')]
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    each: Annotated[bool, Field(description="Claim the recall for every kind of defect by itself.")] = False
+    budget: Annotated[Budgets | None, Field(description="Also plan a growth to this limit, such as macs=20M.")] = None
+    like: Annotated[
+        str | None,
+        Field(description="A trained run on these data: expect a model as good as it was on validation."),
+    ] = None
+    curve: Annotated[
+        Literal["full", "quick", "none"],
+        Field(
+            description="Small trainings that tell what more data would bring: full (three of each size), quick (one), "
+            "or none."
+        ),
+    ] = "full"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
+    costs: Annotated[
+        str | None,
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
+    ] = None
+    watts: Annotated[float | None, Field(gt=0, description="Power of this machine; measured where it can be.")] = None
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
+
+
+class PocRequest(TrainingRequest):
+    """A proof of concept, from the data to the decision."""
+
+    claim: Annotated[
+        str | None, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')
+    ] = None
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    budget: Annotated[Budgets | None, Field(description="What the network may cost, such as macs=20M or ms=2.5.")] = (
+        None
+    )
+    cost: Annotated[str | None, Field(description='Costs of mistakes, such as "miss=500,false_alarm=8".')] = None
+    defect_rate: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, such as 0.02.")
+    ] = None
+    curve: Annotated[
+        Literal["full", "quick", "none"],
+        Field(description="Small trainings for a learning curve: full, quick or none."),
+    ] = "quick"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
+    costs: Annotated[
+        str | None,
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
+    ] = None
+    go_on: Annotated[bool, Field(description="Go on where a gate fails; the report says so.")] = False
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
+
+
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
