@@ -1,9 +1,9 @@
 """The convolutional experiment of Marion et al. 2024 (2309.01213), section 5.2, with networks of zansa: blocks of one
 resolution with steps of length 1/L and batch norms, that begin alike ("tied") or independently, with GELU or ReLU.
 
-`python images.py OUT --root FOLDER [--blocks 24 --images 2000 --epochs 6]` trains all four on CIFAR-10, as it lies in
-FOLDER, and writes OUT/images.json. The paper has 256 blocks, 50,000 images and 180 epochs: `--blocks 256 --images 50000
---epochs 180 --device cuda`.
+`python images.py OUT --data CIFAR10 [--blocks 24 --images 2000 --epochs 6]` trains all four on CIFAR-10, of any form
+that `zansa train` reads with its split, and writes OUT/images.json. The paper has 256 blocks, 50,000 images and 180
+epochs: `--blocks 256 --images 49500 --epochs 180 --device cuda`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def asked() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--data", required=True)
     parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=6)
@@ -70,7 +70,7 @@ def main() -> None:
     """Train all four."""
     given = asked()
     torch.set_num_threads(1 if given.device == "cpu" else 8)
-    data = load_data("cifar10", root=given.root, kind="natural")
+    data = load_data(given.data, kind="natural")
     chance = np.random.default_rng(given.seed)
     train = np.sort(chance.permutation(np.flatnonzero(data.split == "train"))[: given.images + 500])
     val = np.sort(chance.permutation(train)[:500])
@@ -84,6 +84,7 @@ def main() -> None:
             row = trained(given, data, parts, act, start)
             table["rows"][f"{act}, {'tied' if start == 'tied' else 'independent'}"] = row
             print(act, start, row, flush=True)
+            given.out.mkdir(parents=True, exist_ok=True)
             (given.out / "images.json").write_text(json.dumps(table, indent=1))
 
 

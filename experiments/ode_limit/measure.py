@@ -69,15 +69,17 @@ def limit() -> dict[str, Any]:
 
 
 def long() -> dict[str, Any]:
-    """Long training: the loss, and the largest distance of neighbours times L, at moments of the training."""
-    setting = Setting(samples=20, hidden=64, rate=0.02, steps=8000)
-    seen: dict[str, list[Any]] = {"step": [], "loss": [], "largest_times_depth": []}
-    for k, (weights, loss) in enumerate(training(setting, 16)):
-        if k in {0, 10, 30, 100, 300, 1000, 3000, setting.steps}:
-            seen["step"].append(k)
-            seen["loss"].append(loss)
-            seen["largest_times_depth"].append(16 * float(distances(weights).max()))
-    return seen | {"coefficients": weights.outer.detach().flatten(1)[:, ::97][:, :8].T.tolist()}
+    """Long training at two depths: the loss, and the largest distance of neighbours times L, at moments of it."""
+    setting = Setting(samples=20, hidden=64, rate=0.02, steps=6000)
+    made: dict[str, Any] = {"step": [0, 10, 30, 100, 300, 1000, 3000, setting.steps], "depth": [8, 16]}
+    for depth in made["depth"]:
+        loss_at, apart = [], []
+        for k, (weights, loss) in enumerate(training(setting, depth)):
+            if k in made["step"]:
+                loss_at.append(loss)
+                apart.append(depth * float(distances(weights).max()))
+        made |= {f"loss_{depth}": loss_at, f"apart_{depth}": apart}
+    return made | {"coefficients": weights.outer.detach().flatten(1)[:, ::97][:, :8].T.tolist()}
 
 
 def relu() -> dict[str, Any]:
@@ -138,12 +140,12 @@ def draw_limit(rows: dict[str, Any]) -> None:
 
 def draw_long(rows: dict[str, Any]) -> None:
     _, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6))
-    left.loglog([max(1, step) for step in rows["step"]], rows["loss"], "o-", label="loss")
-    left.loglog(
-        [max(1, step) for step in rows["step"]], rows["largest_times_depth"], "s-", label="L x largest distance"
-    )
+    steps = [max(1, step) for step in rows["step"]]
+    for depth in rows["depth"]:
+        left.loglog(steps, rows[f"loss_{depth}"], "o-", label=f"loss, L = {depth}")
+        left.loglog(steps[1:], rows[f"apart_{depth}"][1:], "s--", label=f"L x largest distance, L = {depth}")
     left.set_xlabel("step")
-    left.legend()
+    left.legend(fontsize=8)
     for curve in rows["coefficients"]:
         right.plot(curve)
     right.set_xlabel("layer")

@@ -14,6 +14,7 @@ import torch
 
 from ..arch import zoo
 from ..arch.cost import cost
+from ..arch.use import Preprocess
 from ..events import event
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
@@ -26,7 +27,7 @@ from ..learn.predict import eager_latency, to_tensor
 from ..learn.train import training
 from ..nets.adopt import adopt
 from ..nets.build import Network
-from ..nets.donor import read_donor
+from ..nets.donor import Donor, read_donor
 from ..nets.files import load as load_model
 from ..nets.transfer import edited
 from ..record import Run, held, new_name, write_atomic
@@ -88,42 +89,61 @@ def read(request: DepthRequest, tell: Tell) -> Opened:
     """Open the network and the data: of a run, of a model file, or of foreign weights with --net."""
     path = Path(request.model).expanduser()
     file = model_file(path)
-    asked = {} if request.source is None else {"source": absolute(request.source)}
-    asked |= {"root": request.root} if request.root else {}
+    donor = read_donor(file)
+    if donor.net is None:
+        return foreign(request, donor, tell)
+    if request.net is not None:
+        raise ValueError(f"{file} tells what its weights are of; leave --net out")
+    refuse_streams(donor.net)  # before any data are read
+    model = load_model(file)
+    given = own_request(request, path, file, model.preprocess)
+    data, parts = door(given, tell)
+    if request.source is not None:
+        told = f"the {data.preprocess.noun}s are brought to {'x'.join(map(str, data.preprocess.size))} for the model"
+        tell(event("note", text=told))
+    data = _as_the_model_takes(data, model, file)
+    own = path.is_dir()
+    folder, stem = (path, "") if own else (file.parent, f"{file.stem}-")
+    return Opened(path.resolve().stem, folder, stem, model.module, data, parts, given)
+
+
+def own_request(request: DepthRequest, path: Path, file: Path, pre: Preprocess) -> FinetuneRequest:
+    """The request that reads the data for a model of zansa: as its run did, or as it takes them."""
+    values: dict[str, Any] = {"seed": request.seed, "channels": pre.channels, "fit": pre.fit}
     if path.is_dir():
         before = read_request(Run.open(path).read_json("request.json")).model_dump()
-        values = {key: before[key] for key in KEPT} | asked
-    else:
-        if request.source is None:
-            raise ValueError(f"{path} is no run, which would know its data: name labelled data after the model")
-        values = asked | {"seed": request.seed}
-    foreign = file.suffix != ".safetensors" or request.net is not None
-    model = None if foreign else load_model(file)
-    if model is not None:
-        refuse_streams(model.net)  # before any data are read
-        pre = model.preprocess
-        if not path.is_dir():
-            values |= {"channels": pre.channels, "fit": pre.fit}
-            values |= {} if pre.series else {"size": pre.size}
-    elif request.net is None:
-        raise ValueError(f"{path} does not tell what network its weights are of; name it with --net, such as resnet50")
-    else:
-        shape = zoo.read(request.net)
-        values |= {"size": shape.input.size, "channels": shape.input.channels}
-    made = FinetuneRequest(**values, download=request.download, weights=str(file.absolute()), race="none")
-    data, parts = door(made, tell)
-    if model is not None:
-        module, data = model.module, _as_the_model_takes(data, model, file)
-    else:
-        assert request.net is not None
-        net = zoo.read(request.net)
-        net = net.but({"head": net.head.but({"classes": len(data.classes)})})
-        refuse_streams(net)
-        module = adopt(read_donor(file).state, net)
-    own = path.is_dir()
-    return Opened(
-        path.resolve().stem, path if own else file.parent, "" if own else f"{file.stem}-", module, data, parts, made
+        values = {key: before[key] for key in KEPT}
+    elif request.source is None:
+        raise ValueError(f"{path} is no run, which would know its data: name labelled data after the model")
+    if request.source is not None:
+        values |= {"source": absolute(request.source)} | ({} if pre.series else {"size": pre.size})
+    values |= {"root": request.root} if request.root else {}
+    weights = str(file.absolute())
+    return FinetuneRequest(**values, download=request.download, weights=weights, race="none")
+
+
+def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
+    """Weights of another author, with the network that --net names."""
+    file = donor.path
+    if request.net is None:
+        raise ValueError(f"{file} does not tell what network its weights are of; name it with --net, such as resnet50")
+    if request.source is None:
+        raise ValueError(f"{file} is no run, which would know its data: name labelled data after the model")
+    net = zoo.read(request.net)
+    refuse_streams(net)
+    given = FinetuneRequest(
+        source=absolute(request.source),
+        root=request.root,
+        download=request.download,
+        size=(net.input.size[0], net.input.size[-1]),
+        channels=1 if net.input.channels == 1 else 3,
+        seed=request.seed,
+        weights=str(file.absolute()),
+        race="none",
     )
+    data, parts = door(given, tell)
+    module = adopt(donor.state, net.but({"head": net.head.but({"classes": len(data.classes)})}))
+    return Opened(file.stem, file.parent, f"{file.stem}-", module, data, parts, given)
 
 
 def _as_the_model_takes(data: Dataset, model: Any, file: Path) -> Dataset:

@@ -147,16 +147,17 @@ def _twice(
 def again(blocks: Sequence[nn.Module], chance: torch.Generator | None) -> Iterator[None]:
     """What is computed here leaves the statistics of norms and the generator as they are."""
     norms = [
-        layer for block in blocks for layer in block.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        m for block in blocks for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training
     ]
-    tracked, now = [norm.track_running_stats for norm in norms], None if chance is None else chance.get_state()
-    for norm in norms:
-        norm.track_running_stats = not norm.training  # in training it then counts nothing, and uses the batch
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, _, seen in kept:  # momentum 0 leaves the running statistics as they are
+        norm.momentum, norm.num_batches_tracked = 0.0, None if seen is None else seen.clone()
+    now = None if chance is None else chance.get_state()
     try:
         yield
     finally:
-        for norm, was in zip(norms, tracked, strict=True):
-            norm.track_running_stats = was
+        for norm, momentum, seen in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, seen
         if chance is not None and now is not None:
             chance.set_state(now)
 
@@ -351,6 +352,6 @@ def refuse_wrong(module: Network, samples: Tensor, memory: Memory, chance: torch
         streams = inversion_error(module, samples, memory)
         raise ValueError(
             f"memory {memory!r} would learn from wrong gradients: the way back is wrong by {100 * streams:.2g} % of "
-            f"the stream and the gradient by {100 * wrong:.2g} %; allowed: {100 * EXACT:g} %. Take memory 'checkpoint', or "
-            "more and shorter steps"
+            f"the stream and the gradient by {100 * wrong:.2g} %; allowed: {100 * EXACT:g} %. Take memory "
+            "'checkpoint', or more and shorter steps"
         )

@@ -35,15 +35,15 @@ MOMENTS: dict[str, Role] = {
 
 
 def edited(module: Network, edits: Sequence[AnyEdit], seed: int = 0) -> Network:
-    """A copy of a network after these edits, one after the other, in evaluation mode and on its device. New weights of
-    each edit are drawn by the seed."""
+    """A copy of a network after these edits, one after the other, in evaluation mode, on its device and of its dtype.
+    New weights of each edit are drawn by the seed."""
     net, state = module.net, module.state_dict()
     for edit in edits:
         generator = torch.Generator().manual_seed(seed)
         net, state = apply(net, edit), transfer(state, net, edit, generator=generator)
-    changed = build(net)
+    changed = build(net).to(next(module.parameters()))
     changed.load_state_dict(state)
-    return changed.to(next(module.parameters()).device).eval()
+    return changed.eval()
 
 
 def transfer(

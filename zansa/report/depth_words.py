@@ -55,10 +55,11 @@ WORDS: dict[str, dict[str, str]] = {
     "legend": {
         "en": "size: share of the stream that the block changes, which is what deleting it costs. Next differs: how "
         "much what the next block adds differs from what this one adds, for the same input (0: equal, "
-        "about 1.4: unrelated). Listens: how far this block changes what the next one adds (small: the two can run side by side). Weights: "
-        "distance of the weights from the next block's (about 1.4: independent; it means something only between blocks "
-        "of one descent). Truncation: the error of one step against two half steps. Double: the error of one double "
-        "step in place of this block and the next. Back: the error of the step backwards.",
+        "about 1.4: unrelated). Listens: how far this block changes what the next one adds (small: the two can run "
+        "side by side). Weights: distance of the weights from the next block's (about 1.4: independent; it means "
+        "something only between blocks of one descent). Truncation: the error of one step against two half steps. "
+        "Double: the error of one double step in place of this block and the next. Back: the error of the step "
+        "backwards.",
         "ja": "大きさ: ブロックが流れを変える割合（削除の影響）。次との差: 同じ入力に対し次のブロックが足すものと"
         "の差（0 は同じ、約 1.4 は無関係）。依存: このブロックが次のブロックの足すものを変える割合（小さければ並"
         "列化できる）。重み: 次のブロックの重みとの距離（約 1.4 は独立。由来が同じブロックの間でのみ意味がある）"

@@ -184,8 +184,8 @@ def check(request: Request, out: Path, name: str | None) -> None:
     levels = request.recipe.get("levels", 1)
     if levels > 1 and (not isinstance(request, TrainRequest) or request.begin == "drawn"):
         raise ValueError(
-            f"levels={levels} was asked; allowed: in `zansa train` from fresh weights; learned weights are of the whole "
-            "network, and `zansa grow` changes the network by itself"
+            f"levels={levels} was asked; allowed: in `zansa train` from fresh weights; learned weights are of the "
+            "whole network, and `zansa grow` changes the network by itself"
         )
     if request.net is not None:
         zoo.read(request.net)
