@@ -20,6 +20,7 @@ from . import screen
 from .jobs.request import (
     CheckRequest,
     CompareRequest,
+    DepthRequest,
     EvaluateRequest,
     FinetuneRequest,
     GrowRequest,
@@ -253,6 +254,23 @@ def evaluate(request: EvaluateRequest, as_json: bool) -> None:
             print(json.dumps(figures))
         else:
             view.figures(figures, f"{figures['noun']}s")
+
+
+@data_command(app, DepthRequest)
+def depth(request: DepthRequest, as_json: bool) -> None:
+    """See the blocks of a trained network as steps of a flow: which can be averaged, run side by side, or left alone.
+
+    Writes depth.json and depth.html beside the model. With --halve, --to, --loss or --refine it makes a run of the
+    network with fewer or more blocks, each edit checked on validation data. The exit code is 1 where fewer blocks were
+    asked for than could go.
+    """
+    from .jobs.depth import depth as work
+
+    with screen.Screen(quiet=as_json) as view:
+        record = work(request, view.tell)
+        print(json.dumps(record) if as_json else screen.depth_text(record))
+    if not record["complete"]:
+        raise typer.Exit(1)
 
 
 @app.command()

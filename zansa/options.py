@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
-from .jobs.request import DataRequest, ServeRequest, TrainingRequest
+from .jobs.request import DataRequest, DepthRequest, ServeRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -36,11 +36,15 @@ RECIPE = (
     "augment",
     "dropout",
     "stochastic_depth",
+    "memory",
+    "levels",
+    "fuse",
     "compile",
     "device",
     "precision",
     "layout",
 )
+DEPTH = ("halve", "to", "loss", "by", "refine", "heal")
 RENAMED = {"weights": {"grow": "--from"}}
 
 
@@ -90,7 +94,9 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
     return decorate
 
 
-def data_command(app: typer.Typer, request: type[DataRequest]) -> Callable[[Callable[..., None]], None]:
+def data_command(
+    app: typer.Typer, request: type[DataRequest] | type[DepthRequest]
+) -> Callable[[Callable[..., None]], None]:
     """Make a function `work(request, as_json)` the command of its name, with all options of such a request."""
 
     def decorate(work: Callable[..., None]) -> None:
@@ -142,16 +148,21 @@ def _sign(command: Callable[..., None], work: Callable[..., None], parameters: l
     command.__annotations__ = {each.name: each.annotation for each in parameters}
 
 
-def _fields(request: type[DataRequest], verb: str) -> Iterator[inspect.Parameter]:
+def _fields(request: type[DataRequest] | type[DepthRequest], verb: str) -> Iterator[inspect.Parameter]:
     order = ("model", "source")  # arguments, in this order; the rest are options
     for name in order:
         if name in request.model_fields:
             shown = "data" if name == "source" else name
-            kind = Annotated[str, typer.Argument(help=request.model_fields[name].description, metavar=shown.upper())]
-            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+            field = request.model_fields[name]
+            required = field.is_required()
+            metavar = shown.upper() if required else f"[{shown.upper()}]"
+            kind = Annotated[str if required else str | None, typer.Argument(help=field.description, metavar=metavar)]
+            default = inspect.Parameter.empty if required else None
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
     for name, field in request.model_fields.items():
         if name not in (*order, "verb", "recipe"):
-            panel = "Network" if name in NETWORK else "Data"
+            panel = "Network" if name in NETWORK else "Another depth" if name in DEPTH else "Data"
+            panel = "Output" if name in ("out", "name") else panel
             flag = RENAMED.get(name, {}).get(verb)
             yield _option(name, field, panel, None if field.is_required() else field.default, flag)
 

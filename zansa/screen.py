@@ -40,6 +40,8 @@ MOVES = {
     "widen": ("width", "grew"),
     "delete": ("block", "went"),
     "merge": ("block", "went"),
+    "tie": ("block", "went"),
+    "regrid": ("block", "changed"),
     "rekind": ("block", "changed"),
     "mix": ("mix", "changed"),
 }
@@ -243,6 +245,12 @@ def cost_text(price: Cost) -> str:
             ]
         )
     )
+
+
+def depth_text(record: dict[str, Any]) -> str:
+    """The verdict on each stage, and where the page is."""
+    made = [f"run: {record['run']}"] if record["run"] else []
+    return typed("\n".join([*record["told"], *made, f"page: {record['page']}"]))
 
 
 def zoo_text(rows: list[dict[str, Any]]) -> str:

@@ -222,14 +222,18 @@ def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
     rows, skips, shared = _entrance(place, streams, program) if place.enters else ([], streams, {})
     made: Streams = {}  # by the lines so far
     called: dict[int, str] = {}  # the path of every branch that has been called
-    for line in program:
-        if isinstance(line, Call):
-            source = streams[line.reads] if line.reads in streams else made[line.reads]
-            new = _call(place, line, source, shared.get(line), line.reads in streams, called)
-        else:
-            new = _sum(place, line, skips | made, kind.streams)
-        rows += new
-        made[line.out] = new[-1]
+    for turn in range(place.block.times):
+        if turn:
+            streams = skips = {name: made[name.upper()] for name in kind.streams}
+            made = {}
+        for line in program:
+            if isinstance(line, Call):
+                source = streams[line.reads] if line.reads in streams else made[line.reads]
+                new = _call(place, line, source, shared.get(line), line.reads in streams, called, turn)
+            else:
+                new = _sum(place, line, skips | made, kind.streams, turn)
+            rows += new
+            made[line.out] = new[-1]
     return rows, {name: made[name.upper()] for name in ("x" if place.leaves else kind.streams)}
 
 
@@ -271,7 +275,9 @@ def _shortcut(path: str, place: _Place, source: Row) -> list[Row]:
     return rows + _chain(path, (conv,) if kind == "conv" else (conv, Norm("norm", axis)), source)
 
 
-def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str]) -> list[Row]:
+def _call(
+    place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str], turn: int
+) -> list[Row]:
     """The rows of a branch that is called: from the stage's entrance or from within the stage, for the first time or
     again."""
     stride = place.stage.stride if raw and place.enters else 1
@@ -279,7 +285,7 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
     if shared is not None:
         layers, source = layers[BRANCHES[place.block.kind].shared :], shared
     first = called.get(line.branch)
-    path = f"{place.path}.branch{line.branch or ''}" if first is None else f"{place.path}.{line.out}"
+    path = f"{place.path}.branch{line.branch or ''}" if first is None else f"{place.path}.{line.out}{turn or ''}"
     called.setdefault(line.branch, path)
     rows = _chain(path, layers, source)
     if place.stage.step.scale:
@@ -289,12 +295,13 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
     return rows if first is None else [replace(row, module=first + row.path.removeprefix(path)) for row in rows]
 
 
-def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
-    """The row of a sum. Where the sum is a new stream and the branch asks for it, an activation follows."""
+def _sum(place: _Place, line: Sum, tensors: Streams, streams: str, turn: int) -> list[Row]:
+    """The row of a sum, in this turn of a block that is applied several times. Where the sum is a new stream and the
+    branch asks for it, an activation follows."""
     terms = [(tensors[name], weight) for name, weight in line.terms.items() if weight and name in tensors]
     ends = line.out.lower() in streams and line.out.isupper()
-    mark = (streams.index(line.out.lower()) or "") if ends else ""
-    path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}", terms[-1][0].size
+    mark = f"{(streams.index(line.out.lower()) or '') if ends else ''}{f'_{turn}' if turn else ''}"
+    path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}{mark}", terms[-1][0].size
     row = Row(
         path,
         "add",

@@ -105,12 +105,14 @@ class Block(Part):
     groups: groups of the wide convolution; 1 for kinds that filter every channel by itself (inverted).
     mix: for steps that have one: in merge_and_run the share a of the averaging in the skip (1-a) I + a M; in momentum
         the share that is kept. None is the step's default.
+    times: how often the block is applied, one time after the other, with the same weights.
     """
 
     kind: str
     hidden: tuple[Positive, ...]
     groups: Positive = 1
     mix: Annotated[float, Field(ge=0, le=1)] | None = None
+    times: Positive = 1
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -193,6 +195,11 @@ class Stage(Part):
                 )
             if block.mix is not None and kind.mix is None:
                 raise ValueError(f"blocks.{j}: a {name} step has no mix; given: mix={block.mix}; leave it out")
+            if block.times > 1 and (name != "plain" or (j == 0 and self.shortcut != "identity")):
+                raise ValueError(
+                    f"blocks.{j}: times={block.times} was given; allowed: in plain steps, and not in the first block "
+                    "of a stage that changes the shape"
+                )
             if block.mix == 1 and kind.fills == "zero":
                 raise ValueError(f"blocks.{j}: a {name} step of mix 1 never hears its branch; allowed: below 1")
             if self.step.start in ("zero", "tied") and not (branch.vanishes or self.step.scale):
@@ -371,7 +378,8 @@ def _stage_text(stage: Stage) -> str:
 def _block_text(block: Block) -> str:
     groups = f", groups {block.groups}" if block.groups > 1 else ""
     mix = "" if block.mix is None else f", mix {block.mix:g}"
-    return f"{block.kind}({', '.join(map(str, block.hidden))}{groups}{mix})"
+    times = f", {block.times} times" if block.times > 1 else ""
+    return f"{block.kind}({', '.join(map(str, block.hidden))}{groups}{mix}{times})"
 
 
 def _step_text(step: Step) -> str:

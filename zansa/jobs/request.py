@@ -229,6 +229,66 @@ class PocRequest(TrainingRequest):
     lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
 
 
+class DepthRequest(BaseModel):
+    """A trained network whose depth is to be seen as time, and perhaps changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(description="A run's folder, a .safetensors file, or foreign weights with --net.")]
+    source: Annotated[
+        str | None, Field(description="Labelled data, as for train; a run knows its own and needs none.")
+    ] = None
+    root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
+    download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split; a run keeps its own.")] = 0
+    net: Annotated[str | None, Field(description="The network that foreign weights are of.")] = None
+    halve: Annotated[bool, Field(description="Make a run with half the blocks.")] = False
+    to: Annotated[int | None, Field(ge=1, description="Make a run with so many blocks.")] = None
+    loss: Annotated[
+        float | None,
+        Field(ge=0, le=100, description="Make a run with as few blocks as cost at most so many points of accuracy."),
+    ] = None
+    by: Annotated[
+        str,
+        Field(description="Ways to have fewer blocks, with commas: delete, average, tie, project, parallel."),
+    ] = "delete,average,project,parallel"
+    refine: Annotated[
+        Literal["euler", "midpoint"] | None,
+        Field(description="Make a run with every step split into two: copies (euler), or weights between (midpoint)."),
+    ] = None
+    heal: Annotated[int, Field(ge=0, description="Train what was made for so many epochs.")] = 0
+    out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
+    name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways to have fewer blocks."""
+        return tuple(self.by.split(","))
+
+    @property
+    def changes(self) -> bool:
+        """Whether a network is to be made."""
+        return self.aims or self.loss is not None or self.refine is not None
+
+    @property
+    def aims(self) -> bool:
+        """Whether a number of blocks is asked for."""
+        return self.halve or self.to is not None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "DepthRequest":
+        known = ("delete", "average", "tie", "project", "parallel")
+        if unknown := [way for way in self.ways if way not in known]:
+            raise ValueError(f"--by {', '.join(unknown)} was asked; allowed: {', '.join(known)}, with commas between")
+        if self.refine is not None and (self.halve or self.to is not None or self.loss is not None):
+            raise ValueError("--refine makes more blocks, and --halve, --to and --loss make fewer; leave one out")
+        if self.halve and self.to is not None:
+            raise ValueError("--halve and --to both say how many blocks shall remain; leave one out")
+        if self.heal and not self.changes:
+            raise ValueError("--heal trains what was made; say what: --halve, --to, --loss or --refine")
+        return self
+
+
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 

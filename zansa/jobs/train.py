@@ -14,6 +14,7 @@ from ..arch.spec import Net
 from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
+from ..learn.depth.levels import coarse, refining
 from ..learn.grow.resbuilder.search import resbuilder
 from ..learn.grow.run import growing
 from ..learn.recipe import Recipe
@@ -160,6 +161,10 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     checkpoint = run.path / "checkpoint.pt"
     if job.search is not None:
         return resbuilder(module, data, parts, job.recipe, *job.search, checkpoint)
+    if job.recipe.levels > 1:
+        fine = Net.from_dict(run.read_json("fine.json"))
+        module.become(build(coarse(fine, job.recipe.levels), torch.Generator().manual_seed(job.recipe.seed)))
+        return training(module, data, parts, job.recipe, checkpoint, refining(fine, job.recipe.levels))
     if job.growth is None:
         return training(module, data, parts, job.recipe, checkpoint)
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]

@@ -205,6 +205,10 @@ class Network(nn.Module):
         for stage in self.stages:
             for block in stage:  # type: ignore[attr-defined]
                 streams = block(*streams)
+        return self.concluded(streams)
+
+    def concluded(self, streams: tuple[Tensor, ...]) -> Tensor:  # N C *size each -> N classes
+        """The logits of what leaves the last stage."""
         if len(streams) == 1:
             return self.head(streams[0])
         pooled = [self.head.pool(stream) for stream in streams]  # type: ignore[operator]

@@ -12,6 +12,7 @@ from safetensors.torch import save as to_bytes
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
+from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
 from ...nets.ready import origin
 from ...record import Run
@@ -39,6 +40,9 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
+    if job.recipe.levels > 1:
+        run.write_json("fine.json", json.loads(job.net.to_json()))
+        run.write_json("start.json", json.loads(coarse(job.net, job.recipe.levels).to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     if branches:

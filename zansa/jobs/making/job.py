@@ -86,7 +86,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     net, growth, search = structure(request, data, None if start is None else start.net)
     raised = doubted(request, data, parts, net)
     net = net.but({"stem": net.stem.but({"contrast": 0})}) if "contrast" in raised else net
-    beginning = drawn(request, data, parts, net)
+    beginning = None if request.recipe.get("levels", 1) > 1 else drawn(request, data, parts, net)
     recipe = recipe_of(
         data,
         parts,
@@ -181,6 +181,12 @@ def check(request: Request, out: Path, name: str | None) -> None:
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)
+    levels = request.recipe.get("levels", 1)
+    if levels > 1 and (not isinstance(request, TrainRequest) or request.begin == "drawn"):
+        raise ValueError(
+            f"levels={levels} was asked; allowed: in `zansa train` from fresh weights; learned weights are of the "
+            "whole network, and `zansa grow` changes the network by itself"
+        )
     if request.net is not None:
         zoo.read(request.net)
     if name is not None and (out / name).exists():
