@@ -25,7 +25,7 @@ from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.conclude import conclude, costs
 from .making.folder import begin, facts_of, note
-from .making.job import Job, check, resolve, smaller, structure
+from .making.job import Job, check, resolve, smaller, structure, usual_net
 from .request import Request, Tell, read_request, silent
 
 
@@ -59,7 +59,7 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
-    told += [event("note", text=doubt.told) for doubt in job.doubts]
+    told += [event("warning" if doubt.stays else "note", text=doubt.told) for doubt in job.doubts]
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.good is None and (unknown := no_line(job.data)):
@@ -105,7 +105,9 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
         )
     net = Net.from_dict(run.read_json("start.json" if "start.json" in run.files() else "spec.json"))
     given = net if (run.path / "start.safetensors").exists() else None
-    _, growth, search = structure(request, data, given)
+    usual = usual_net(data)
+    usual = usual.but({"stem": usual.stem.but({"contrast": net.stem.contrast})})  # its level may have been doubted
+    _, growth, search = structure(request, data, given, usual)
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
     return Job(request, data, parts, good_of(request.good, data), net, recipe, growth, search)
 
