@@ -27,7 +27,7 @@ from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.conclude import conclude, costs
 from .making.folder import begin, facts_of, note
-from .making.job import Job, check, resolve, smaller, structure
+from .making.job import Job, check, resolve, smaller, structure, usual_net
 from .request import Request, Tell, learned_weights, read_request, silent
 
 
@@ -61,7 +61,7 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
-    told += [event("note", text=doubt.told) for doubt in job.doubts]
+    told += [event("warning" if doubt.stays else "note", text=doubt.told) for doubt in job.doubts]
     if told_of := origin(learned_weights(job.request) or ""):
         told.append(event("note", text=told_of))
     if job.beginning is not None:
@@ -109,7 +109,9 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
         )
     net = Net.from_dict(run.read_json("start.json" if "start.json" in run.files() else "spec.json"))
     given = net if (run.path / "start.safetensors").exists() else None
-    _, growth, search = structure(request, data, given)
+    usual = usual_net(data)
+    usual = usual.but({"stem": usual.stem.but({"contrast": net.stem.contrast})})  # its level may have been doubted
+    _, growth, search = structure(request, data, given, usual)
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
     return Job(request, data, parts, good_of(request.good, data), net, recipe, growth, search)
 

@@ -14,8 +14,8 @@ from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
 from ...learn.data.splits import Parts
-from ...learn.defaults import default_net, default_recipe, recipe_of
-from ...learn.doubts import MIRRORS, Doubt, doubts
+from ...learn.defaults import default_net, recipe_of
+from ...learn.doubts import Doubt, doubts, levelled, undoubted
 from ...learn.grow.growth import Growth
 from ...learn.grow.resbuilder.search import empty_net
 from ...learn.grow.resbuilder.values import Length, Switches
@@ -83,9 +83,9 @@ def resolve(request: Request, tell: Tell) -> Job:
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
     start = None if donor is None else adopted(donor, request, data)
-    net, growth, search = structure(request, data, None if start is None else start.net)
-    raised = doubted(request, data, parts, net)
-    net = net.but({"stem": net.stem.but({"contrast": 0})}) if "contrast" in raised else net
+    raised = doubted(request, data, parts)
+    usual = levelled(usual_net(data), raised)
+    net, growth, search = structure(request, data, None if start is None else start.net, usual)
     beginning = None if request.recipe.get("levels", 1) > 1 else drawn(request, data, parts, net)
     recipe = recipe_of(
         data,
@@ -95,31 +95,28 @@ def resolve(request: Request, tell: Tell) -> Job:
         growth=growth,
         learned=len(net.stages) + 2 if start else 0,
         fixed=not isinstance(request, GrowRequest),
-        adjust=lambda default: without(raised, default if beginning is None else begun(default)),
+        adjust=lambda default: undoubted(default if beginning is None else begun(default), raised),
     )
     if beginning is not None and beginning.state is not None:
         start = build(net)
         start.load_state_dict(beginning.state)
-    return with_speed(
-        Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised.values()))
-    )
+    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised)))
 
 
-def doubted(request: Request, data: Dataset, parts: Parts, net: Net) -> dict[str, Doubt]:
-    """The defaults that the data speak against, by name. What was named is not doubted, and the stem of a network that
-    grows or was learned elsewhere stays as it is."""
+def doubted(request: Request, data: Dataset, parts: Parts) -> list[Doubt]:
+    """The defaults that the data speak against. A switch that was asked for is told and stays; a network that was named
+    or learned elsewhere keeps its stem, and one that ResBuilder begins with has none to doubt."""
     if request.race == "none":
-        return {}
-    augment = {} if "augment" in request.recipe else default_recipe(data, parts).augment.model_dump()
-    ours = isinstance(request, TrainRequest) and request.net is None
-    switched_on = [name for name, value in augment.items() if value is True]
-    return {each.default: each for each in doubts(data, parts.train, switched_on, net.stem.contrast if ours else 0)}
+        return []
+    augment, asked = recipe_of(data, parts, request.seed, request.recipe).augment, request.recipe.get("augment")
+    published = isinstance(request, GrowRequest) and request.method == "resbuilder"
+    ours = request.net is None and learned_weights(request) is None and not published
+    return doubts(data, parts.train, augment, usual_net(data).stem.contrast if ours else 0, asked)
 
 
-def without(raised: dict[str, Doubt], recipe: Recipe) -> Recipe:
-    """The recipe without the mirrorings that the data speak against."""
-    off = dict.fromkeys(raised.keys() & MIRRORS.keys(), False)
-    return recipe.model_copy(update={"augment": recipe.augment.model_copy(update=off)})
+def usual_net(data: Dataset) -> Net:
+    """The network that zansa takes where none was named."""
+    return default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
 
 
 def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
@@ -139,16 +136,18 @@ def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning 
     return None
 
 
-def structure(request: Request, data: Dataset, given: Net | None) -> tuple[Net, Growth | None, Search | None]:
+def structure(
+    request: Request, data: Dataset, given: Net | None, usual: Net
+) -> tuple[Net, Growth | None, Search | None]:
     """The first network, and what is decided of its growth or search. `given` is the network with learned weights, or
-    None."""
+    None; `usual` is zansa's, which is taken where none was given or named."""
     pre = data.preprocess
     net = given or named_net(request, data)
     if not isinstance(request, GrowRequest):
-        return net or default_net(pre.size, pre.channels, len(data.classes), data.kind), None, None
+        return net or usual, None, None
     if request.method == "zansa":
         clock = timer(default_folder(), pre) if request.budget[0].unit == "ms" else None
-        first, growth = growth_of(request.budget, data, net, clock)
+        first, growth = growth_of(request.budget, data, net, clock, usual)
         return first, growth, None
     search = search_of(request)
     return net or empty_net(pre.size, pre.channels, len(data.classes), search.switches), None, search
