@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
-from .jobs.request import DataRequest, DepthRequest, ServeRequest, TrainingRequest
+from .jobs.request import BEGINNINGS, DataRequest, DepthRequest, ServeRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -221,11 +221,18 @@ def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[
         recipe["augment"] = switches(recipe["augment"])
     if tuning:
         recipe["tuning"] = tuning
-    if own.get("weights") and own["weights"] not in READY:
-        own["weights"] = str(Path(own["weights"]).expanduser().absolute())
+    for name in ("weights", "begin"):
+        if own.get(name) and own[name] not in (*BEGINNINGS, *READY):
+            own[name] = _weights_at(own[name], given["out"])
     if "mend" in own:
         own["mend"] = tuple(own["mend"].split(",")) if own["mend"] else ()
     return own | {"size": pair(given["size"]), "recipe": recipe}
+
+
+def _weights_at(text: str, out: Path) -> str:
+    """The path of a file or run that was named; a run of the folder of runs needs its name alone."""
+    path = Path(text).expanduser()
+    return str((out / text if not path.exists() and (out / text).exists() else path).absolute())
 
 
 def pair(text: str | None) -> tuple[int, int] | None:

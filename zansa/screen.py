@@ -89,7 +89,7 @@ class Screen:
             case "warning":
                 self.warnings.append(event["text"])
                 self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
-            case "note" | "stage":
+            case "note" | "stage" | "again":
                 self.say(event["text"])
             case "run":
                 self.say(run_text(event))

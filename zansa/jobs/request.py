@@ -18,6 +18,7 @@ def silent(event: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
+BEGINNINGS = ("auto", "drawn", "none")  # any other is a run or a file
 Side = Annotated[int, Field(ge=8, le=2048)]
 Budgets = Annotated[
     tuple[Budget, ...],
@@ -87,6 +88,13 @@ class TrainingRequest(DataRequest):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    begin: Annotated[
+        str,
+        Field(
+            description="What the network begins with: drawn (weights learned from drawn pictures), none, a run or a "
+            "file of weights, or auto (what was measured to be best)."
+        ),
+    ] = "auto"
     race: Annotated[
         Literal["auto", "none"],
         Field(description="auto lets the data speak against a default (mirroring, the contrast stem); none does not."),
@@ -100,13 +108,15 @@ class TrainRequest(TrainingRequest):
     """A network of fixed structure that is to be trained."""
 
     verb: Literal["train"] = "train"
-    begin: Annotated[
-        Literal["auto", "drawn", "none"],
+    folds: Annotated[
+        int | None,
         Field(
-            description="What the network begins with: drawn (weights learned from drawn pictures), none, or auto "
-            "(drawn where images are few)."
+            ge=2,
+            le=20,
+            description="Hold every sample out once, in so many parts, and prove the job by all of them; then one "
+            "network learns from all. For few samples; takes as much longer.",
         ),
-    ] = "auto"
+    ] = None
 
 
 class FinetuneRequest(TrainingRequest):
@@ -114,12 +124,12 @@ class FinetuneRequest(TrainingRequest):
 
     verb: Literal["finetune"] = "finetune"
     weights: Annotated[
-        str,
+        str | None,
         Field(
             description="A run, a zansa model, weights of torchvision, timm or others (.pth, .safetensors ...), or "
-            "efficientnet_lite0 of zansa[imagenet]."
+            "efficientnet_lite0 of zansa[imagenet]; those from drawn pictures by default."
         ),
-    ]
+    ] = None
 
 
 class GrowRequest(TrainingRequest):
@@ -305,8 +315,18 @@ def read_request(value: dict[str, Any]) -> Request:
 
 
 def learned_weights(request: Request) -> str | None:
-    """The file or run whose weights the training begins with; None where it begins from nothing."""
-    return None if isinstance(request, TrainRequest) else request.weights
+    """The file or run whose weights the training begins with; None where it begins from nothing or from drawn pictures.
+    ValueError where two were named."""
+    named = None if request.begin in BEGINNINGS else request.begin
+    given = None if isinstance(request, TrainRequest) else request.weights
+    if given is not None and request.begin != "auto":
+        raise ValueError(f"weights of {given} and --begin {request.begin} were asked; allowed: one of them")
+    return given or named
+
+
+def folds_of(request: Request) -> int | None:
+    """In how many folds every sample is held out once; None where a test part is."""
+    return request.folds if isinstance(request, TrainRequest) else None
 
 
 class ServeRequest(BaseModel):

@@ -17,8 +17,8 @@ from ...nets.donor import weights_file
 from ...nets.ready import origin
 from ...record import Run
 from ...runs import branches_of
-from ..door import DIGEST_OF, data_digest
-from ..request import learned_weights
+from ..door import DIGEST_OF, data_digest, units
+from ..request import folds_of, learned_weights
 from .job import Job
 
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
@@ -54,7 +54,7 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
 def beginning_of(job: Job) -> dict[str, Any] | None:
     """What the network begins with where that was learned from drawn pictures: in words, and the SHA-256 of the
     file."""
-    if job.beginning is None:
+    if job.beginning is None or job.beginning.state is None:
         return None
     return {
         "from": "drawn pictures",
@@ -79,7 +79,8 @@ def provenance(weights: str, source: str) -> dict[str, Any]:
 def describe(job: Job) -> dict[str, Any]:
     """data.json: what the samples are, and which of them stand in which part."""
     request, data, parts = job.request, job.data, job.parts
-    named = {"train": parts.train, "val": parts.val, "test": parts.test}
+    proven = parts.test if folds_of(request) is None else np.arange(len(data))  # held out once each
+    named = {"train": parts.train, "val": parts.val, "test": proven}
     counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
     by_group = "random by group" if data.groups is not None else "random"
     return {
@@ -95,6 +96,8 @@ def describe(job: Job) -> dict[str, Any]:
         "problems": data.problems,
         "leaks": leaks(data, parts),
         "groups": None if data.groups is None else len(set(data.groups)),
+        "units": units(data),
+        "folds": folds_of(request),
         "split": by_group if data.split is None else "given",
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
