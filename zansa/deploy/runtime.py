@@ -92,6 +92,17 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
             yield _row(sample, None if sample[1] is None else next(answers), predictor)
 
 
+def judged(answer: np.ndarray, predictor: Predictor) -> dict[str, Any]:
+    """`class` and `probability` of a sample's probabilities (classes,), and where the model has an operating point
+    `score` and `decision`."""
+    best = int(named(answer[None], predictor.calibration)[0])
+    told: dict[str, Any] = {"class": predictor.classes[best], "probability": float(answer[best])}
+    if point := predictor.operating:
+        p_good = float(answer[predictor.classes.index(point.good)])
+        told |= {"score": 1 - p_good, "decision": DECISIONS[int(decisions([p_good], point)[0])]}
+    return told
+
+
 def samples(files: Iterable[str | Path], preprocess: Preprocess) -> Iterator[Read]:
     """Each sample's name, its values as `probabilities` takes them or None, a note and an error or None: image files
     one by one, all rows of tables at once, so that a table that is none is told before anything is answered."""
@@ -297,9 +308,4 @@ def _row(sample: Read, answer: np.ndarray | None, predictor: Predictor) -> dict[
         row["note"] = note
     if answer is None:
         return row
-    best = int(named(answer[None], predictor.calibration)[0])
-    row |= {"class": predictor.classes[best], "probability": float(answer[best])}
-    if point := predictor.operating:
-        p_good = float(answer[predictor.classes.index(point.good)])
-        row |= {"score": 1 - p_good, "decision": DECISIONS[int(decisions([p_good], point)[0])]}
-    return row
+    return row | judged(answer, predictor)

@@ -96,6 +96,8 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
         yield say("weights began as"), say(text, what=say(begin["from"]), sha=begin["sha256"][:12])
     if weights := told.get("weights"):
         yield say("weights began as"), f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
+        if weights.get("told"):
+            yield say("origin of the weights"), weights["told"]
     yield say("identical {image}s across parts"), count(len(told.get("leaks") or []))
     yield say("remarks from reading"), count(len(told.get("problems") or []))
 

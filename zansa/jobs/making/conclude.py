@@ -12,7 +12,7 @@ import torch
 from ... import report
 from ...arch.cost import cost
 from ...arch.spec import Net
-from ...arch.use import OperatingPoint
+from ...arch.use import Calibration, OperatingPoint
 from ...deploy.bench import latency
 from ...deploy.clock.timing import Timer
 from ...deploy.export import export
@@ -21,6 +21,7 @@ from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
+from ...learn.folds import HeldOut, held_out, to_one_line
 from ...learn.predict import eager_latency, probabilities
 from ...learn.rivals import Rival, lead, rivals
 from ...nets.build import Network
@@ -31,9 +32,10 @@ from ...proof.decide import logits_of, named
 from ...proof.figures import doubtful, figures, scores
 from ...record import Run
 from ...report.cautions import still_improving
+from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
-from ..request import Tell
+from ..request import Pointed, Tell, folds_of
 from .job import Job
 from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point
 
@@ -56,9 +58,14 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     model = Model(net, module, data.classes, data.preprocess, operating, notes, calibration)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)
+    count, held = folds_of(job.request), None
     if not facts.get("stopped"):
-        answers["test"] = (parts.test, apply(logits_of(probabilities(module, data, parts.test)), calibration))
+        held = held_out(run.path / "folds", count) if count else None
+        tested = (parts.test, apply(logits_of(probabilities(module, data, parts.test)), calibration))
+        answers["test"] = tested if held is None else (held.index, held.probabilities)
     metrics = {name: judged(job, choice, *answer) for name, answer in answers.items()}
+    if held is not None and operating is not None:
+        metrics["test"]["inspection"] = of_all_folds(job, choice, held)
     if text := not_calibrated(calibration, data.preprocess.noun):
         tell(event("note", text=text))
     run.write_json(
@@ -78,7 +85,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("examples.json", examples(data, index, p, choice))
     run.write_bytes("predictions.csv", predictions_csv(data, answers, choice))
     report.write(run)
-    losses = [each["val_loss"] for each in run.lines("events.jsonl") if each["event"] == "epoch"]
+    losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
@@ -104,7 +111,7 @@ def beside(
 ) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
-    if "test" not in answers:
+    if "test" not in answers or folds_of(job.request):  # by folds, rules would have to be learned in each
         return []
     index, p = answers["test"]
     shown = {part: held for part, (held, _) in answers.items()}
@@ -171,6 +178,24 @@ def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
         ms = job.growth.clock.exported(file.file, job.data.preprocess.size)
         times[0] |= {"what": IN_TURNS, "ms": ms, "repeats": None}
     return times
+
+
+def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, OperatingPoint | None]:
+    """Calibration and working point of the network of a fold, by its own validation samples; where these are too few
+    for what was asked, the usual point."""
+    try:
+        choice, _ = chosen(job.request, job.good, job.data, index, raw, job.recipe.balance)
+    except ValueError:
+        choice, _ = chosen(Pointed(), job.good, job.data, index, raw, job.recipe.balance)
+    return choice.calibration, choice.operating
+
+
+def of_all_folds(job: Job, choice: Chosen, held: HeldOut) -> dict[str, Any]:
+    """The figures of inspection over all folds, each sample by the line of the network that had not seen it."""
+    assert choice.operating is not None
+    moved = to_one_line(held, job.data.classes.index(choice.operating.good), choice.operating.threshold)
+    found: dict[str, Any] = judged(job, choice, held.index, moved)["inspection"]
+    return found
 
 
 def examples(data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen) -> list[dict[str, Any]]:

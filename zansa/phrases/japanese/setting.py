@@ -29,6 +29,7 @@ TABLE = {
     "split": "分割",
     "groups": "同一個体グループ",
     "none given": "指定なし",
+    "origin of the weights": "重みの由来",
     "weights began as": "初期の重み",
     "learned from {what}, SHA-256 {sha}…": "{what}から学習、SHA-256 {sha}…",
     "drawn pictures": "描画した図形",
