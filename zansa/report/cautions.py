@@ -50,8 +50,9 @@ IMPROVING = phrase(
     "longer training may do better: name a larger --epochs."
 )
 DECIDES = phrase(
-    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is better: "
-    "one {image} more or less is worth ten points and more of its class. --folds 5 holds every {image} out once."
+    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is "
+    "better: one {image} more or less is worth ten points and more of its class. --folds 5 holds every {image} out "
+    "once."
 )
 BY_FOLDS = phrase(
     "Every {image} was judged by one of {folds} networks that had not seen it or its group. The network handed over is "
