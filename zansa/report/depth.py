@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 
+from ..phrases import speaking
 from ..words import amount, plain_percent
 from . import page, plots
 from .depth_words import COLUMNS, WAYS, say
@@ -32,7 +33,8 @@ def html(record: dict[str, Any], language: str = "en") -> str:
     }  # fmt: skip
     if record.get("made"):
         sections["made"] = Section(say("made", language), lambda r: _made(r, language), "depth.html")
-    return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
+    with speaking(language):
+        return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
 
 
 def sentences(record: dict[str, Any], language: str = "en", made: bool = False) -> Iterator[str]:
