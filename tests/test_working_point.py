@@ -1,7 +1,9 @@
 """From a training to decisions: calibration and working point are chosen on validation, kept in the files, obeyed."""
 
 import csv
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from zansa.nets.files import load
 from zansa.proof.decide import DECISIONS, decisions, log_odds, logits_of, named
 from zansa.proof.figures import f1, figures
 from zansa.record import Run
+from zansa.report import write
 
 COSTS = {"cost": "miss=500,false_alarm=8,ask=2", "defect_rate": 0.02}
 
@@ -181,6 +184,30 @@ def test_a_line_by_hand_is_checked(text):
 def test_an_older_request_keeps_its_share():
     old = read_request({"source": "parts", "max_false_alarms": 0.05, "verb": "train"})
     assert (old.false_alarms_at_most, old.on_average) == (0.05, True)
+
+
+def test_the_japanese_page_and_card_are_japanese(trained):
+    run, _ = trained
+    page = write(run, "ja").read_text()
+    for piece in ("style", "details", "dd"):  # files, commands and the network's layers keep their names
+        page = re.sub(rf"<{piece}\b.*?</{piece}>", "", page, flags=re.DOTALL)
+    page = re.sub('<section id="network".*?</section>', "", page, flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", "\n", page))
+    assert not re.findall(r"[A-Za-z][a-z]+,?(?: [a-z]+,?){3,}", text)
+    for term in (
+        "検出率",
+        "過検出率",
+        "1枚当たり処理時間",
+        "信頼区間",
+        "信頼度曲線",
+        "千個当たり期待費用",
+        "動作点",
+        "保留率",
+    ):
+        assert term in text
+    assert "適用範囲と制限" in (run.path / "card.md").read_text()
+    assert "Detection" not in text
+    write(run, "en")
 
 
 def test_the_record_says_it(trained):

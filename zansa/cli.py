@@ -61,12 +61,17 @@ def common(
 
 @app.command(cls=Grouped)
 def demo(
-    out: Out = Path("runs"), name: Name = None, seed: Seed = 0, as_json: Json = False, config: Config = None
+    out: Out = Path("runs"),
+    name: Name = None,
+    seed: Seed = 0,
+    lang: Annotated[str, typer.Option(help="en or ja: the language of report and card.")] = "en",
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Do the whole job on a small built-in set of synthetic surfaces, on a CPU, in about two minutes."""
     note = "Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images."
     output = Output(out, name or new_name(out, "demo"), as_json)
-    run_training(TrainRequest(source="synthetic", seed=seed), output, note)
+    run_training(TrainRequest.model_validate({"source": "synthetic", "seed": seed, "language": lang}), output, note)
 
 
 @data_command(app, CheckRequest)
