@@ -14,8 +14,9 @@ from ..deploy.runtime import predictor
 from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
+from ..proof.decide import as_probability, log_odds
 from ..proof.good import unknown_good
-from ..proof.points import Held, as_probability, by_claim, held, log_odds, look
+from ..proof.points import Held, by_claim, held, look
 from ..proof.sizes import Claim, parse_claim, verdict
 from ..record import Run, write_atomic
 from ..report.proving.poc import page

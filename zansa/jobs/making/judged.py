@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...proof.points import Held, held, log_odds
+from ...proof.decide import log_odds
+from ...proof.points import Held, held
 from ...record import Run
 
 PARTS = {"validation": "val", "test": "test"}  # as predictions.csv and data.json call them
