@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from laws import ALL, KINDS, REFUSED, a_block, another_block, images_for, small_net, trained
+from laws import ALL, KINDS, REFUSED, a_block, another_block, images_for, mobile_net, small_net, trained
 from torch.utils.flop_counter import FlopCounterMode
 
 from zansa.arch.apply import apply, inexact
@@ -41,6 +41,7 @@ SPECIAL = {
     "preact_bottleneck-grouped-scaled": small_net("preact_bottleneck", scale=True, groups=2),
     "preact_basic-fixup": small_net("preact_basic", norm="none", start="fixup"),
     "basic-gelu": small_net("basic", act="gelu"),
+    "inverted5-mobile": mobile_net(),
     "preact_basic-silu": small_net("preact_basic", act="silu"),
     "basic-both-pools": small_net("basic", pool="both"),
     "basic-contrast-1d": small_net("basic", dims=1, contrast=9),
@@ -104,7 +105,7 @@ def _edits_of_blocks(net: Net) -> list:
     edits = [Rekind(stage=k, at=0, block=other) for k in (0, 1) if (other := _gated(net, k))]
     if plain and (net.act == "relu" or not branch.after):
         edits.append(Split(stage=0, at=1))
-    if plain and branch.after and not branch.gated and net.norm != "group":
+    if plain and not (branch.starts_with_norm or branch.gated or net.norm == "group"):
         edits.append(Merge(stage=0, at=0))
     return edits
 
@@ -344,6 +345,7 @@ EXPORTED = {
     "steps-preact": every_step("preact_basic"),
     "steps-repeated": every_step("preact_basic", repeats=True, norm="group", group=2),
     "shortcuts": every_shortcut("pad", "conv", "average", "project", "none"),
+    "mobile": mobile_net(channels=1),
     "two-streams-concat": small_net("basic", "merge_and_run", shortcut="none", pool="both", join="concat"),
 }
 
@@ -379,6 +381,7 @@ def test_what_can_be_exported_is_exported():
     assert {stage.shortcut for stage in stages} == set(get_args(Stage.model_fields["shortcut"].annotation))
     for field in ("norm", "act"):
         assert {getattr(net, field) for net in nets} == set(get_args(Net.model_fields[field].annotation))
+    assert {net.padding for net in nets} == set(get_args(Net.model_fields["padding"].annotation))
     assert {net.head.join for net in nets} == set(get_args(Head.model_fields["join"].annotation))
 
 

@@ -91,7 +91,7 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
                 kernel_shape=kernel,
                 group=row.groups,
                 strides=[row.stride] * dims,
-                pads=[row.kernel // 2] * 2 * dims,
+                pads=_pads(row),
             )
         case "norm":
             return _norm(draft, row, reads[0], y)
@@ -119,6 +119,14 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
     raise AssertionError(row.op)
 
 
+def _pads(row: Row) -> list[int]:
+    """Positions that a convolution pads: before it in every direction, then after it."""
+    if row.kind != "same":
+        return [row.kernel // 2] * 2 * len(row.size)
+    missing = [max((m - 1) * row.stride + row.kernel - n, 0) for n, m in zip(row.size_in, row.size, strict=True)]
+    return [n // 2 for n in missing] + [n - n // 2 for n in missing]
+
+
 def _norm(draft: Draft, row: Row, x: str, y: int) -> str:
     path, dims = row.path, len(row.size_in)
     if row.kind == "batch":
@@ -138,6 +146,8 @@ def _act(draft: Draft, row: Row, x: str) -> str:
     match row.kind:
         case "relu":
             return draft.put("Relu", path, x)
+        case "relu6":
+            return draft.put("Clip", path, x, draft.constant(path, 0), draft.constant(path, 6))
         case "sigmoid":
             return draft.put("Sigmoid", path, x)
         case "silu":
