@@ -30,6 +30,8 @@ KINDS: dict[str, tuple[str, str]] = {
         "val_loss seed structure last reason",
         "val_accuracy val_balanced_accuracy",
     ),
+    # a trained network has fewer or more blocks
+    "shorten": ("way edit changed loss accuracy blocks macs params depth", ""),
     # a step, an epoch, one training of a search by ResBuilder, and the whole training are done
     "step": ("step steps loss", "run"),
     "epoch": (

@@ -17,6 +17,7 @@ from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
 from ..learn.data.splits import folds
+from ..learn.depth.levels import coarse, refining
 from ..learn.folds import holding_out
 from ..learn.grow.resbuilder.search import resbuilder
 from ..learn.grow.run import growing
@@ -24,13 +25,14 @@ from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
+from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.conclude import conclude, costs, line_of
 from .making.folder import begin, facts_of, note
-from .making.job import Job, check, resolve, smaller, structure
-from .request import Request, Tell, folds_of, read_request, silent
+from .making.job import Job, check, resolve, smaller, structure, usual_net
+from .request import Request, Tell, folds_of, learned_weights, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
@@ -63,7 +65,9 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
-    told += [event("note", text=doubt.told) for doubt in job.doubts]
+    told += [event("warning" if doubt.stays else "note", text=doubt.told) for doubt in job.doubts]
+    if told_of := origin(learned_weights(job.request) or ""):
+        told.append(event("note", text=told_of))
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.good is None and (unknown := no_line(job.data)):
@@ -109,7 +113,9 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
         )
     net = Net.from_dict(run.read_json("start.json" if "start.json" in run.files() else "spec.json"))
     given = net if (run.path / "start.safetensors").exists() else None
-    _, growth, search = structure(request, data, parts, given)
+    usual = usual_net(data)
+    usual = usual.but({"stem": usual.stem.but({"contrast": net.stem.contrast})})  # its level may have been doubted
+    _, growth, search = structure(request, data, parts, given, usual)
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
     return Job(request, data, parts, good_of(request.good, data), net, recipe, growth, search)
 
@@ -162,6 +168,10 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     checkpoint = run.path / "checkpoint.pt"
     if job.search is not None:
         return resbuilder(module, data, parts, job.recipe, *job.search, checkpoint)
+    if job.recipe.levels > 1:
+        fine = Net.from_dict(run.read_json("fine.json"))
+        module.become(build(coarse(fine, job.recipe.levels), torch.Generator().manual_seed(job.recipe.seed)))
+        return training(module, data, parts, job.recipe, checkpoint, refining(fine, job.recipe.levels))
     if job.growth is None:
         return by_folds(module, job, run, training(module, data, parts, job.recipe, checkpoint))
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]

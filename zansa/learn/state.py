@@ -21,6 +21,7 @@ from ..nets.build import Network, build
 from ..nets.transfer import transfer, transfer_optimizer
 from ..record import write_atomic
 from . import seeds, several
+from .depth.fuse import fusing
 from .recipe import Recipe
 from .tune import parts_of
 
@@ -226,6 +227,11 @@ def make_optimizer(module: Network, recipe: Recipe) -> torch.optim.Optimizer:
             decay = recipe.decay if parameter.ndim > 1 else 0.0
             held.setdefault((recipe.tuning.factor ** (len(parts) - 1 - k), decay), []).append(parameter)
     groups = [{"params": params, "weight_decay": decay, "factor": factor} for (factor, decay), params in held.items()]
+    made: torch.optim.Optimizer
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+        made = torch.optim.AdamW(groups, lr=recipe.rate)
+    else:
+        made = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    if recipe.fuse:
+        made.register_step_post_hook(fusing(module, recipe.fuse))
+    return made

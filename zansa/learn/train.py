@@ -19,11 +19,13 @@ from ..arch.spec import Net
 from ..events import Event, event
 from ..nets.build import Network, build
 from ..nets.files import Model
+from ..nets.memory import passing, refuse_memory, refuse_wrong
 from ..nets.noise import add_noise
 from . import seeds, several
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
+from .depth.fuse import refuse_alone
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
@@ -31,6 +33,7 @@ from .speed import autocast, choose_device, choose_speed, memory_format
 from .state import Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of
 
+PROBE = 16  # samples on which a way back is measured at the beginning of each epoch
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
 
 SAFER = 0.2  # of the rate, where a training begins again; and the share of it in which the rate then rises
@@ -107,7 +110,7 @@ def training(
     recipe, steps, per_epoch = course.recipe, course.steps, course.per_epoch
     fresh = {name: value.clone() for name, value in module.state_dict().items()}
     state, chance = State(module, recipe), torch.Generator(course.device)
-    answer = torch.compile(module) if recipe.compile else module
+    answer = torch.compile(module) if recipe.compile else passing(module, recipe.memory, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
     if begin is not None and not resumed:
         state.take(begin)
@@ -129,6 +132,9 @@ def training(
             epoch, batch = divmod(state.step, per_epoch)
             if batch == 0 or order is None:
                 order = seeds.order(recipe.seed, epoch).permutation(parts.train)
+            if batch == 0:
+                probe = to_tensor(data, np.sort(order[:PROBE]), course.device, course.layout)
+                refuse_wrong(module, probe, recipe.memory, chance)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
@@ -204,6 +210,9 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
     """Put the network where it trains, and name all that stays the same. ValueError for settings that cannot be."""
     if policy is not None and recipe.compile:
         raise ValueError("a network that grows cannot be compiled: leave compile out")
+    refuse_memory(module.net, recipe.memory)
+    if recipe.fuse:
+        refuse_alone(module)
     device = choose_device(recipe.device)
     module.to(device).train()
     recipe = choose_speed(module, data, parts, recipe, device)
@@ -325,8 +334,8 @@ def helping(data: Dataset, parts: Parts) -> None:
             device = choose_device(recipe.device)
             module = build(order.net).to(device).to(memory_format=memory_format(recipe)).train()
             let_learn(module, order.first)
-            answer = torch.compile(module) if recipe.compile else module
             chance = torch.Generator(device)
+            answer = torch.compile(module) if recipe.compile else passing(module, recipe.memory, chance)
             add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
         several.broadcast(floats(module))

@@ -12,8 +12,11 @@ from safetensors.torch import save as to_bytes
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
+from ...learn.depth.levels import coarse
+from ...nets.donor import weights_file
+from ...nets.ready import origin
 from ...record import Run
-from ...runs import branches_of, model_file
+from ...runs import branches_of
 from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights
 from .job import Job
@@ -37,6 +40,9 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
+    if job.recipe.levels > 1:
+        run.write_json("fine.json", json.loads(job.net.to_json()))
+        run.write_json("start.json", json.loads(coarse(job.net, job.recipe.levels).to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     if branches:
@@ -59,10 +65,15 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
 
 def provenance(weights: str, source: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
-    file = model_file(weights)
+    file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
-    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "same_source": before == source}
+    return {
+        "file": str(file),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "same_source": before == source,
+        "told": origin(weights),
+    }
 
 
 def describe(job: Job) -> dict[str, Any]:
@@ -91,6 +102,9 @@ def describe(job: Job) -> dict[str, Any]:
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
+        "group_of": None
+        if data.groups is None
+        else {part: [str(data.groups[i]) for i in index] for part, index in named.items()},
     }
 
 

@@ -15,8 +15,8 @@ from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
 from ...learn.data.splits import Parts
-from ...learn.defaults import default_net, default_recipe, recipe_of
-from ...learn.doubts import MIRRORS, Doubt, doubts
+from ...learn.defaults import default_net, recipe_of
+from ...learn.doubts import Doubt, doubts, levelled, undoubted
 from ...learn.grow.growth import Growth
 from ...learn.grow.resbuilder.search import empty_net
 from ...learn.grow.resbuilder.values import Length, Switches
@@ -84,10 +84,10 @@ def resolve(request: Request, tell: Tell) -> Job:
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
     start = None if donor is None else adopted(donor, request, data)
-    net, growth, search = structure(request, data, parts, None if start is None else start.net)
-    raised = doubted(request, data, parts, net)
-    net = net.but({"stem": net.stem.but({"contrast": 0})}) if "contrast" in raised else net
-    beginning = drawn(request, data, parts, net)
+    raised = doubted(request, data, parts)
+    usual = levelled(usual_net(data), raised)
+    net, growth, search = structure(request, data, parts, None if start is None else start.net, usual)
+    beginning = None if request.recipe.get("levels", 1) > 1 else drawn(request, data, parts, net)
     prepared = (beginning is not None and beginning.state is not None) or (isinstance(request, TrainRequest) and start)
     recipe = recipe_of(
         data,
@@ -97,31 +97,28 @@ def resolve(request: Request, tell: Tell) -> Job:
         growth=growth,
         learned=len(net.stages) + 2 if start and not isinstance(request, TrainRequest) else 0,
         fixed=not isinstance(request, GrowRequest),
-        adjust=lambda default: without(raised, begun(default) if prepared else default),
+        adjust=lambda default: undoubted(begun(default) if prepared else default, raised),
     )
     if beginning is not None and beginning.state is not None and (growth is None or growth.usual is None):
         start = build(net)
         start.load_state_dict(beginning.state)
-    return with_speed(
-        Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised.values()))
-    )
+    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised)))
 
 
-def doubted(request: Request, data: Dataset, parts: Parts, net: Net) -> dict[str, Doubt]:
-    """The defaults that the data speak against, by name. What was named is not doubted, and the stem of a network that
-    grows or was learned elsewhere stays as it is."""
+def doubted(request: Request, data: Dataset, parts: Parts) -> list[Doubt]:
+    """The defaults that the data speak against. A switch that was asked for is told and stays; a network that was named
+    or learned elsewhere keeps its stem, and one that ResBuilder begins with has none to doubt."""
     if request.race == "none":
-        return {}
-    augment = {} if "augment" in request.recipe else default_recipe(data, parts).augment.model_dump()
-    ours = isinstance(request, TrainRequest) and request.net is None
-    switched_on = [name for name, value in augment.items() if value is True]
-    return {each.default: each for each in doubts(data, parts.train, switched_on, net.stem.contrast if ours else 0)}
+        return []
+    augment, asked = recipe_of(data, parts, request.seed, request.recipe).augment, request.recipe.get("augment")
+    published = isinstance(request, GrowRequest) and request.method == "resbuilder"
+    ours = request.net is None and learned_weights(request) is None and not published
+    return doubts(data, parts.train, augment, usual_net(data).stem.contrast if ours else 0, asked)
 
 
-def without(raised: dict[str, Doubt], recipe: Recipe) -> Recipe:
-    """The recipe without the mirrorings that the data speak against."""
-    off = dict.fromkeys(raised.keys() & MIRRORS.keys(), False)
-    return recipe.model_copy(update={"augment": recipe.augment.model_copy(update=off)})
+def usual_net(data: Dataset) -> Net:
+    """The network that zansa takes where none was named."""
+    return default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
 
 
 def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
@@ -161,17 +158,17 @@ def with_drawn(net: Net, generator: torch.Generator | None = None) -> Network:
 
 
 def structure(
-    request: Request, data: Dataset, parts: Parts, given: Net | None
+    request: Request, data: Dataset, parts: Parts, given: Net | None, usual: Net
 ) -> tuple[Net, Growth | None, Search | None]:
     """The first network, and what is decided of its growth or search. `given` is the network with learned weights, or
-    None."""
+    None; `usual` is zansa's, which is taken where none was given or named."""
     pre = data.preprocess
     net = given or named_net(request, data)
     if not isinstance(request, GrowRequest):
-        return net or default_net(pre.size, pre.channels, len(data.classes), data.kind), None, None
+        return net or usual, None, None
     if request.method == "zansa":
         clock = timer(default_folder(), pre) if request.budget[0].unit == "ms" else None
-        first, growth = growth_of(request.budget, data, net, clock)
+        first, growth = growth_of(request.budget, data, net, clock, usual)
         return first, replace(growth, build=with_drawn) if from_drawn(request, data, parts) else growth, None
     search = search_of(request)
     return net or empty_net(pre.size, pre.channels, len(data.classes), search.switches), None, search
@@ -204,12 +201,20 @@ def check(request: Request, out: Path, name: str | None) -> None:
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)
+    levels = request.recipe.get("levels", 1)
+    if levels > 1 and (not isinstance(request, TrainRequest) or request.begin not in ("auto", "none")):
+        raise ValueError(
+            f"levels={levels} was asked; allowed: in `zansa train` from fresh weights; learned weights are of the "
+            "whole network, and `zansa grow` changes the network by itself"
+        )
     if folds_of(request) and several.world_size() > 1:
         raise ValueError("folds were asked of several processes; allowed: one process, or no --folds")
     if request.net is not None:
         zoo.read(request.net)
-    if (weights := learned_weights(request)) is not None and not Path(weights).exists():
-        raise ValueError(f"there is no run or file {weights} to begin with; allowed too: {', '.join(BEGINNINGS)}")
+    weights = learned_weights(request)
+    if weights is not None and weights not in zoo.READY and not Path(weights).exists():
+        known = ", ".join((*BEGINNINGS, *zoo.READY))
+        raise ValueError(f"there is no run or file {weights} to begin with; allowed too: {known}")
     if name is not None and (out / name).exists():
         raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 
@@ -260,5 +265,5 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
         return module
     named = None if request.net is None else zoo.read(request.net)
     module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
-    initialise(module.head, torch.Generator().manual_seed(request.seed))
+    initialise(module.get_submodule("head.linear"), torch.Generator().manual_seed(request.seed))
     return module
