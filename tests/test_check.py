@@ -193,7 +193,7 @@ def test_whole_groups_are_permuted(monkeypatch):
     monkeypatch.setattr(cutting, "DRAWS", 100)
     rng, alarms, naive = np.random.default_rng(0), 0, 0
     groups = np.repeat(np.arange(30), 6)
-    for draw in range(6):
+    for draw in range(4):
         labels = rng.integers(0, 2, 30)[groups]
         images = drawn(30, draw, 16)[groups] // 2 + rng.integers(0, 100, 30)[groups][:, None, None].astype(np.uint8)
         looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(images))
@@ -201,7 +201,7 @@ def test_whole_groups_are_permuted(monkeypatch):
         alarms += bool(cutting.shortcuts(known, groups, draw))
         naive += bool(cutting.shortcuts(known, np.arange(180), draw))
     assert alarms <= 1
-    assert naive >= 4
+    assert naive >= 3
 
 
 def test_copies_and_groups_across_parts_are_torn():
