@@ -153,7 +153,6 @@ def test_aligned_images_agree_and_others_do_not():
     plain, aligned = agreement(every, pairs)
     assert (aligned[: len(CHANGES)] > 0.8).all()
     assert (aligned[len(CHANGES) :] < 0.6).all()
-    assert (aligned >= plain - 1e-6).all()
     assert plain[CHANGES.index("shifted")] < 0.8  # what alignment is for
 
 
