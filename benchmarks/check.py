@@ -1,6 +1,6 @@
 """Planted faults: how many `zansa check` finds, and how many clean images it accuses.
 
-    python benchmarks/check.py [--sets tiles boards cifar plain smooth] [--only clean copies flips group border twins speed]
+    python benchmarks/check.py [--sets tiles boards cifar plain smooth] [--only clean copies flips group border twins]
 
 Each line of the output is one JSON object. The packs are looked for as in packs.py. The plain and the smooth
 surface are drawn: a lighting gradient with noise of 6 and of 0.3 levels.
