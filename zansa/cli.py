@@ -86,10 +86,7 @@ def check(request: CheckRequest, as_json: bool) -> None:
 
     with screen.Screen(quiet=as_json) as view:
         found = work(request, view.tell)
-        if as_json:
-            print(json.dumps(found))
-        else:
-            view.say(screen.check_text(found))
+    print(json.dumps(found) if as_json else screen.check_text(found))
     if request.strict and any(each["severity"] != "note" for each in found["findings"]):
         raise typer.Exit(1)
 
