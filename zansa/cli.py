@@ -18,16 +18,19 @@ import typer
 
 from . import screen
 from .jobs.request import (
+    CheckRequest,
     CompareRequest,
+    DepthRequest,
     EvaluateRequest,
     FinetuneRequest,
     GrowRequest,
     PlanRequest,
     PocRequest,
     Request,
+    ServeRequest,
     TrainRequest,
 )
-from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
+from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, serving_command, training_command
 from .record import Run, new_name
 from .runs import branches_of, finished, state
 
@@ -64,6 +67,26 @@ def demo(
     note = "Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images."
     output = Output(out, name or new_name(out, "demo"), as_json)
     run_training(TrainRequest(source="synthetic", seed=seed), output, note)
+
+
+@data_command(app, CheckRequest)
+def check(request: CheckRequest, as_json: bool) -> None:
+    """Look for what is wrong with labelled images, before anything learns from them.
+
+    Found are images that cannot be read or are odd, exact and near copies, groups that leak from training to test,
+    uneven and missing classes, likely wrong labels, and shortcuts such as size or border. Nothing of the data is
+    changed. The exit code is 0, or with --strict 1 when an error or a warning was found.
+    """
+    from .jobs.check import check as work
+
+    with screen.Screen(quiet=as_json) as view:
+        found = work(request, view.tell)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            view.say(screen.check_text(found))
+    if request.strict and any(each["severity"] != "note" for each in found["findings"]):
+        raise typer.Exit(1)
 
 
 @training_command(app, TrainRequest)
@@ -233,6 +256,23 @@ def evaluate(request: EvaluateRequest, as_json: bool) -> None:
             view.figures(figures, f"{figures['noun']}s")
 
 
+@data_command(app, DepthRequest)
+def depth(request: DepthRequest, as_json: bool) -> None:
+    """See the blocks of a trained network as steps of a flow: which can be averaged, run side by side, or left alone.
+
+    Writes depth.json and depth.html beside the model. With --halve, --to, --loss or --refine it makes a run of the
+    network with fewer or more blocks, each edit checked on validation data. The exit code is 1 where fewer blocks were
+    asked for than could go.
+    """
+    from .jobs.depth import depth as work
+
+    with screen.Screen(quiet=as_json) as view:
+        record = work(request, view.tell)
+        print(json.dumps(record) if as_json else screen.depth_text(record))
+    if not record["complete"]:
+        raise typer.Exit(1)
+
+
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="An exported .onnx file, or a run's folder.")],
@@ -254,6 +294,64 @@ def predict(
         print(f"zansa: {sentence}", file=sys.stderr)
     if code:
         raise typer.Exit(code)
+
+
+@serving_command(app, ServeRequest)
+def serve(request: ServeRequest, new_key: str | None, as_json: bool) -> None:
+    """Serve exported models: HTTP, the operators' page, a store of every answer, folders and the line; no torch.
+
+    MODEL is an exported .onnx file or a run's folder, NAME=MODEL gives it a name. The page is at /, images go to
+    /predict (curl --data-binary @part.png), programs ask by the Open Inference Protocol v2 at /v2. SIGTERM ends the
+    server after every accepted request is answered. `zansa store` reads the store back.
+    """
+    from .jobs.serve import add_key
+    from .jobs.serve import serve as work
+
+    if new_key:
+        print(add_key(request, new_key))
+    elif not work(request, lambda text: print(f"zansa: {text}", file=sys.stderr, flush=True), as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def store(
+    store: Annotated[Path, typer.Argument(help="The folder of the store.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv or .parquet file; CSV on standard output by default.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Answers from this moment on, 2026-11-27 or 2026-11-27T14:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Answers before this moment.")] = None,
+    model: Annotated[str | None, typer.Option(help="Answers of the model of this name.")] = None,
+    decision: Annotated[str | None, typer.Option(help="Answers with this decision.")] = None,
+    part: Annotated[str | None, typer.Option(help="Answers to this part.")] = None,
+    lot: Annotated[str | None, typer.Option(help="Answers to this lot.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Tell what happened to the models instead.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Tell whether every row and image is whole instead.")] = False,
+    activate: Annotated[
+        str | None, typer.Option(help="NAME=MODEL: serve this as the newest version from now on.")
+    ] = None,
+    rollback: Annotated[str | None, typer.Option(help="NAME: serve the version before this one again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read back what a server has answered, as CSV, Parquet or with --json as JSON lines; or change its models.
+
+    The store can be read while a server writes it. --activate and --rollback work on a server that runs, which gates
+    and warms the model beside the old one and loses no request, and on a store whose server is not running.
+    """
+    from .jobs import store as work
+
+    if activate or rollback:
+        print(work.change(store, activate, rollback))
+    elif check:
+        told = work.check(store)
+        print(json.dumps(told) if as_json else screen.checked_text(store, told))
+        if not work.whole(told):
+            raise typer.Exit(1)
+    else:
+        wanted = {"since": since, "until": until, "model": model, "decision": decision, "part": part, "lot": lot}
+        work.read(store, wanted, out, log, as_json, sys.stdout)
 
 
 @app.command()
