@@ -149,8 +149,7 @@ def plan(request: PlanRequest, output: Output) -> None:
     with screen.Screen(quiet=output.as_json) as view:
         run = work(request, output.out, output.name, view.tell)
     record = run.read_json("plan.json")
-    page = run.path / "plan.html"
-    print(json.dumps(record | {"page": str(page)}) if output.as_json else f"{lines(record)}\n\n{page}")
+    show_page(record, lines(record), run.path / "plan.html", output.as_json)
     if not record["gate"]["passed"]:
         raise typer.Exit(1)
 
@@ -163,41 +162,21 @@ def poc(request: PocRequest, output: Output) -> None:
     that fails stops with what to do next. The same command goes on where it stopped; all answers stand in poc.yaml of
     its folder (`zansa poc DATA --config poc.yaml`). The exit code is 1 unless the claim was shown.
     """
-    from .jobs.poc import QUESTIONS
+    from .jobs.poc import answered
     from .jobs.poc import poc as work
     from .report.proving.poc import lines
 
     with screen.Screen(quiet=output.as_json) as view:
-        asked = {key: text for key, text in QUESTIONS.items() if getattr(request, key) is None}
-        if sys.stdin.isatty() and request.claim is None:
-            given = {key: typer.prompt(text, default="", show_default=False, err=True) for key, text in asked.items()}
-            known = {field: getattr(request, field) for field in PocRequest.model_fields}
-            known |= {key: value for key, value in given.items() if value}
-            request = PocRequest.model_validate(known)
+        if sys.stdin.isatty():
+            request = answered(request, lambda text: typer.prompt(text, default="", show_default=False, err=True))
         record = work(request, output.out, output.name, view.tell)
-    print(json.dumps(record) if output.as_json else f"{lines(record)}\n\n{record['page']}")
+    show_page(record, lines(record), record["page"], output.as_json)
     if record["decision"] != "pass":
         raise typer.Exit(1)
 
 
-def described(name: str) -> Any:
-    """The option of a field of a comparison."""
-    return typer.Option(help=CompareRequest.model_fields[name].description)
-
-
-@app.command(cls=Grouped)
-def compare(
-    runs: Annotated[list[str], typer.Argument(help=CompareRequest.model_fields["runs"].description)],
-    margin: Annotated[float, described("margin")] = 0.02,
-    confidence: Annotated[float, described("confidence")] = 0.95,
-    cost: Annotated[str | None, described("cost")] = None,
-    defect_rate: Annotated[float | None, described("defect_rate")] = None,
-    most_ms: Annotated[float | None, described("most_ms")] = None,
-    page: Annotated[Path, typer.Option(help="The page to write.", rich_help_panel="Output")] = Path("compare.html"),
-    lang: Annotated[str, typer.Option(help="Language of the page: en or ja.", rich_help_panel="Output")] = "en",
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
+@data_command(app, CompareRequest)
+def compare(request: CompareRequest, as_json: bool) -> None:
     """Put finished runs side by side, tell which differences are real, and recommend one.
 
     Taken is the fastest of those within one standard error of the lowest cost of mistakes on validation parts.
@@ -205,10 +184,8 @@ def compare(
     from .jobs.compare import compare as work
     from .report.proving.compare import lines, write
 
-    asked = {"margin": margin, "confidence": confidence, "cost": cost, "defect_rate": defect_rate, "most_ms": most_ms}
-    record = work(CompareRequest.model_validate({"runs": runs, **asked}))
-    written = write(record, page, lang)
-    print(json.dumps(record | {"page": str(written)}) if as_json else f"{lines(record)}\n\n{written}")
+    record = work(request)
+    show_page(record, lines(record), write(record, Path(request.page), request.lang), as_json)
 
 
 @app.command()
@@ -416,6 +393,11 @@ def cost(
 
     costs = work(spec, batch)
     print(json.dumps(asdict(costs)) if as_json else screen.cost_text(costs))
+
+
+def show_page(record: dict[str, Any], text: str, page: object, as_json: bool) -> None:
+    """Print a record as text, and where its page is; or as JSON."""
+    print(json.dumps(record | {"page": str(page)}) if as_json else f"{text}\n\n{page}")
 
 
 def show(run: Run, view: screen.Screen, as_json: bool) -> None:

@@ -197,6 +197,8 @@ class CompareRequest(BaseModel):
     defect_rate: Annotated[
         float | None, Field(gt=0, lt=1, description="Share of defective parts in production, for --cost.")
     ] = None
+    page: Annotated[str, Field(description="The page to write.")] = "compare.html"
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
     most_ms: Annotated[float | None, Field(gt=0, description="Milliseconds an image that the device can afford.")] = (
         None
     )
