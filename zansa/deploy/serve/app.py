@@ -205,7 +205,7 @@ def interface_page(schema: dict[str, Any]) -> str:
     ]
     title = f"{schema['info']['title']} {schema['info']['version']}"
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title>"
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><link rel='icon' href='data:,'><title>{title}</title>"
         f"<link rel='stylesheet' href='/page/plain.css'><h1>{title}</h1><p>{schema['info']['description']} "
         "The whole description is at <a href='/openapi.json'>/openapi.json</a>.</p>"
         f"<table>{''.join(rows)}</table></html>"

@@ -164,10 +164,10 @@ class Desk:
         answer = {"id": kept.result(), "time": row["time"], "class": row["class"], "probability": row["probability"]}
         answer |= {name: row[name] for name in ("decision", "score", "line", "doubtful", "note", "counter")}
         answer |= {"probabilities": each, "model": row["model"], "version": row["version"], "sha": row["sha"]}
-        answer |= {"image": image.sha}
+        answer |= {"image": image.sha} | {name: row[name] for name in ("request", "part", "lot")}
         self.metrics.answered(row)
         for listener in self.listeners:
-            listener(answer | {name: row[name] for name in ("part", "lot", "local", "source", "request")})
+            listener(answer | {"local": row["local"], "source": row["source"]})
         if row["model"] in self.models.shadows:
             self.behind.append((answer, image, levels))
             self.shadowing.set()

@@ -146,7 +146,7 @@ def judged(number: int | None, answers: Sequence[Mapping[str, Any]]) -> Result:
     """The result of a part from the answers to all its images: the worst one counts."""
     worst = max(answers, key=lambda answer: ORDER.get(answer["decision"], 1))
     decision = worst["decision"] or "reject"
-    told = {name: worst[name] for name in ("class", "score", "model", "version", "sha", "time", "id")}
+    told = {name: worst[name] for name in ("class", "score", "model", "version", "sha", "time", "id", "request")}
     reason = "" if worst["decision"] else "the model draws no line"
     return Result(number or 0, valid=True, decision=decision, reason=reason, told=told)
 

@@ -75,10 +75,10 @@ def serve(plan: Plan, tell: Callable[[str], None], as_json: bool = False) -> boo
             store.close()
             raise
         app = _application(plan, desk, keys)
-        _tell_place(plan, listening, desk, keys, tell, as_json)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
         for each in beside:
             each.start()
+        _tell_place(plan, listening, desk, keys, tell, as_json)
         Server(app, desk).run(sockets=[listening])
         for each in beside:
             each.stop()
