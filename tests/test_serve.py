@@ -207,12 +207,15 @@ def test_bad_requests_get_a_sentence_and_a_status(server, files):
     cases = {
         404: [("GET", "/nothing", None), ("POST", "/v2/models/x/infer", b"{}"), ("POST", "/predict/x", data)],
         405: [("DELETE", "/predict", None), ("GET", "/v2/models/m/infer", None)],
+        413: [("POST", "/predict", bytes(200_000)), ("POST", "/predict", huge)],
         400: [
             ("POST", "/v2/models/m/infer", b"{}"),
             ("POST", "/v2/models/m/infer", b"\xff"),
+            ("POST", "/v2/models/m/infer", b'{"id": "\\ud800", "inputs": [{}]}'),
             ("POST", "/predict", data[:60]),
+            ("POST", "/predict?counter=x", data),
+            ("POST", "/page/verdict", b'{"answer": 1, "verdict": "\\ud800"}'),
         ],
-        413: [("POST", "/predict", bytes(200_000)), ("POST", "/predict", huge)],
         415: [("POST", "/predict", b"GIF89a" + bytes(40)), ("POST", "/predict", b"")],
         501: [("POST", "/v2/repository/models/m/unload", b"")],
     }

@@ -113,7 +113,8 @@ def refusal(refused: Refused) -> JSONResponse:
     headers = {"retry-after": str(refused.retry)} if refused.retry else {}
     if refused.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse({"error": refused.reason}, refused.status, headers)
+    reason = refused.reason.encode("utf-8", "replace").decode()
+    return JSONResponse({"error": reason}, refused.status, headers)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
