@@ -486,7 +486,9 @@ def test_gray_among_colour_is_told(tmp_path):
     noise(tmp_path / "b/x.png", (12, 10, 3))
     data = load(tmp_path)
     assert data.preprocess.channels == 3
-    assert data.problems == ("8 of 9 images: it is gray, and was read as colour (a/0.png, a/1.png, a/2.png and 5 more)",)
+    assert data.problems == (
+        "8 of 9 images: it is gray, and was read as colour (a/0.png, a/1.png, a/2.png and 5 more)",
+    )
     assert not load(mk(tmp_path / "gray", "a", "b"), channels=3).problems
 
 

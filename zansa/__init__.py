@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .arch import zoo
 from .arch.apply import apply, inexact
 from .arch.cost import Cost, cost
-from .arch.edits import Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen
+from .arch.edits import Delete, Insert, Merge, Mix, Regrid, Rekind, Remap, Split, Tie, Widen
 from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from .arch.use import OperatingPoint, Preprocess
 
@@ -45,12 +45,14 @@ __all__ = [
     "OperatingPoint",
     "Preprocess",
     "Recipe",
+    "Regrid",
     "Rekind",
     "Remap",
     "Split",
     "Stage",
     "Stem",
     "Step",
+    "Tie",
     "Widen",
     "adopt",
     "apply",

@@ -2,7 +2,7 @@
 
 from .axes import _branches_beside, _fixed, group_of, groups_of, unit_of
 from .branches import BRANCHES
-from .edits import GATED, AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen
+from .edits import GATED, AnyEdit, Delete, Insert, Merge, Mix, Regrid, Rekind, Remap, Split, Tie, Widen
 from .lower import Table, joins, lower, stream_axes
 from .spec import Block, Net, Stage
 from .steps import STEPS
@@ -25,6 +25,10 @@ def apply(net: Net, edit: AnyEdit) -> Net:
             return _merge(net, edit)
         case Rekind():
             return _rekind(net, edit)
+        case Regrid():
+            return _regrid(net, edit)
+        case Tie():
+            return _tie(net, edit)
     return _mix(net, edit)
 
 
@@ -48,6 +52,10 @@ def inexact(net: Net, edit: AnyEdit) -> str:
             return f"block {edit.at + 1} no longer sees what block {edit.at} adds"
         case Rekind():
             return "" if BRANCHES[edit.block.kind].gated else "the gate no longer follows the image"
+        case Regrid():
+            return f"{edit.blocks} step(s) are taken where there were {edit.count}" if edit.blocks != edit.count else ""
+        case Tie():
+            return f"blocks {edit.at} and {edit.at + 1} have the same weights now"
     return "" if lower(net) == lower(after) else "the streams are mixed in another way"
 
 
@@ -79,7 +87,7 @@ def _streams_equal(net: Net, edit: Insert) -> bool:
 def _rectified(net: Net, stage: int, at: int) -> bool:
     """Whether the stream that enters block `at` comes from an activation."""
     if at == 0 and stage == 0:
-        return net.stem.act
+        return net.stem.act and not net.stem.separable
     blocks = net.stages[stage].blocks[:at] or net.stages[stage - 1].blocks
     return BRANCHES[blocks[-1].kind].after
 
@@ -110,12 +118,39 @@ def _split(net: Net, edit: Split) -> Net:
             f"cannot split block {edit.at} of stage {edit.stage}: it ends in an activation, and the stream that enters "
             "it does not come from a ReLU, so that two half steps are no whole one; insert a block instead"
         )
+    _refuse_scaling(net, stage, edit, "split")
+    return _with_blocks(net, edit, 1, block, block)
+
+
+def _refuse_scaling(net: Net, stage: Stage, edit: Split | Regrid, verb: str) -> None:
+    """ValueError where what the block's branch adds cannot be multiplied by a number."""
+    block = stage.blocks[edit.at]
     if not (BRANCHES[block.kind].vanishes or stage.step.scale or net.act == "relu"):
         raise ValueError(
-            f"cannot split block {edit.at} of stage {edit.stage}: half a {block.kind} branch ends in half a {net.act}, "
-            "which no weights give; give the step a learned scale"
+            f"cannot {verb} block {edit.at} of stage {edit.stage}: part of a {block.kind} branch ends in part of a "
+            f"{net.act}, which no weights give; give the step a learned scale"
         )
-    return _with_blocks(net, edit, 1, block, block)
+
+
+def _regrid(net: Net, edit: Regrid) -> Net:
+    stage = _stage(net, edit.stage)
+    _refuse_step(stage, edit, "regrid")
+    _refuse_place(stage, edit, len(stage.blocks) - edit.count, "regrid from block")
+    old = stage.blocks[edit.at : edit.at + edit.count]
+    if len(set(old)) > 1:
+        raise ValueError(f"cannot regrid {edit.count} blocks from {edit.at} of stage {edit.stage}: they are not alike")
+    _refuse_scaling(net, stage, edit, "regrid")
+    return _with_blocks(net, edit, edit.count, *old[:1] * edit.blocks)
+
+
+def _tie(net: Net, edit: Tie) -> Net:
+    stage = _stage(net, edit.stage)
+    _refuse_step(stage, edit, "tie")
+    _refuse_place(stage, edit, len(stage.blocks) - 2, "tie with the next block")
+    first, second = stage.blocks[edit.at : edit.at + 2]
+    if first.but({"times": 1}) != second.but({"times": 1}):
+        raise ValueError(f"cannot tie blocks {edit.at} and {edit.at + 1} of stage {edit.stage}: they are not alike")
+    return _with_blocks(net, edit, 2, first.but({"times": first.times + second.times}))
 
 
 def _merge(net: Net, edit: Merge) -> Net:
@@ -135,7 +170,9 @@ def _unmergeable(net: Net, first: Block, second: Block) -> str:
     if first.kind != second.kind:
         return f"one is {first.kind}, the other {second.kind}; they must be of one kind"
     branch = BRANCHES[first.kind]
-    if not branch.after:
+    if first.times > 1 or second.times > 1:
+        return "one of them is applied several times"
+    if branch.starts_with_norm:
         return f"each {first.kind} branch reads the stream through a norm of its own, and no one norm is both"
     if branch.gated:
         return "each gate follows from its own branch alone"
@@ -235,7 +272,7 @@ def _refuse_missing(stage: Stage, edit: Mix | Rekind) -> None:
         raise ValueError(f"there is no block {edit.at}; stage {edit.stage} has blocks 0..{len(stage.blocks) - 1}")
 
 
-def _refuse_place(stage: Stage, edit: Insert | Delete | Split | Merge, last: int, verb: str) -> None:
+def _refuse_place(stage: Stage, edit: Insert | Delete | Split | Merge | Regrid | Tie, last: int, verb: str) -> None:
     """ValueError where no block can come or go at the edit's index. The first block of a stage that changes the shape
     of its stream sets that shape, so it stays where it is."""
     first = 0 if stage.shortcut == "identity" else 1
@@ -245,14 +282,16 @@ def _refuse_place(stage: Stage, edit: Insert | Delete | Split | Merge, last: int
         raise ValueError(f"cannot {verb} {edit.at}{why}; possible in stage {edit.stage}: {places}")
 
 
-def _refuse_step(stage: Stage, edit: Split | Merge, verb: str) -> None:
+def _refuse_step(stage: Stage, edit: Split | Merge | Regrid | Tie, verb: str) -> None:
     if stage.step.kind != "plain":
         raise ValueError(
             f"cannot {verb} blocks of stage {edit.stage}: its step is {stage.step.kind}; possible in plain steps"
         )
 
 
-def _with_blocks(net: Net, edit: Insert | Delete | Split | Merge | Rekind | Mix, gone: int, *blocks: Block) -> Net:
+def _with_blocks(
+    net: Net, edit: Insert | Delete | Split | Merge | Rekind | Mix | Regrid | Tie, gone: int, *blocks: Block
+) -> Net:
     """The network with `blocks` in place of `gone` blocks of the edit's stage, from the edit's index on."""
     stage = net.stages[edit.stage]
     changed = stage.but({"blocks": (*stage.blocks[: edit.at], *blocks, *stage.blocks[edit.at + gone :])})
@@ -269,9 +308,11 @@ def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) ->
         stages.append(stage.but({"width": widths.get(streams[i + 1], stage.width), "blocks": blocks}))
     deep = tuple(widths.get(f"stem.deep{k}", width) for k, width in enumerate(net.stem.deep))
     stem = net.stem.but({"width": widths.get("stem", net.stem.width), "deep": deep})
-    return net.but({"stem": stem, "stages": tuple(stages)})
+    head = net.head.but({"width": widths.get("head", net.head.width)})
+    return net.but({"stem": stem, "stages": tuple(stages), "head": head})
 
 
 def _block_with_widths(block: Block, name: str, widths: dict[str, int], groups: int | None) -> Block:
     hidden = tuple(widths.get(f"{name}.hidden{k}", width) for k, width in enumerate(block.hidden))
-    return block if hidden == block.hidden else block.but({"hidden": hidden, "groups": groups or block.groups})
+    kept = block.groups if groups is None or BRANCHES[block.kind].depthwise else groups
+    return block if hidden == block.hidden else block.but({"hidden": hidden, "groups": kept})

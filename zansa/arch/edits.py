@@ -97,6 +97,37 @@ class Merge(Part):
     at: Index
 
 
+class Regrid(Part):
+    """Blocks `at` to `at` + `count` - 1 of a stage of plain steps, which are alike, become `blocks` others. Their
+    weights are read as functions of depth and taken anew, and every step is count / blocks times as long, so that all
+    steps together are as long as before. The function changes, and little where the weights are smooth in depth.
+
+    basis: "constant" takes the mean over each new step, which is the L2 projection where steps become fewer (as in
+        Stateful ODE-Nets of Queiruga et al. 2021, 2106.10820) and copies where they become more; "linear" takes values
+        between the middles of the old steps.
+    """
+
+    kind: Literal["regrid"] = "regrid"
+    stage: Index
+    at: Index
+    count: Annotated[int, Field(ge=1)]
+    blocks: Annotated[int, Field(ge=1)]
+    basis: Literal["constant", "linear"] = "constant"
+
+
+class Tie(Part):
+    """Blocks `at` and `at` + 1 of a stage of plain steps, which are alike, become one that is applied as often as both
+    were: fewer parameters, the same multiply-adds.
+
+    keep: whose weights it has: the mean of both, or those of the first or the second.
+    """
+
+    kind: Literal["tie"] = "tie"
+    stage: Index
+    at: Index
+    keep: Literal["mean", "first", "second"] = "mean"
+
+
 class Rekind(Part):
     """Block `at` of a stage becomes `block`: the same block with a squeeze-and-excitation gate, or without its gate. A
     new gate is one half everywhere and the layer before it becomes twice as large, so the function is preserved. A gate
@@ -109,7 +140,7 @@ class Rekind(Part):
 
 
 GATED = {"basic": "se_basic", "bottleneck": "se_bottleneck"}
-AnyEdit = Insert | Delete | Remap | Widen | Split | Merge | Rekind | Mix
+AnyEdit = Insert | Delete | Remap | Widen | Split | Merge | Rekind | Mix | Regrid | Tie
 Edit = Annotated[AnyEdit, Field(discriminator="kind")]
 _EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Edit)
 

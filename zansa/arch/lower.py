@@ -28,7 +28,8 @@ class Row:
     kernel, stride: of a convolution or a pool.
     groups: of a grouped convolution or a group norm.
     zero: whether it is zero where its block must start as the identity.
-    kind: batch or group of a norm; relu, gelu, silu or sigmoid of an activation; max, average or both of a pool.
+    kind: batch or group of a norm; relu, relu6, gelu, silu or sigmoid of an activation; max, average or both of a pool;
+        same of a convolution that pads unevenly (Net.padding).
     copies: how often the channels of x stand side by side where positions are pooled.
     weights: the numbers of a sum.
     module: the path of the module when it is another row's, which computes twice; "" otherwise.
@@ -94,6 +95,7 @@ def lower(net: Net) -> Table:
     axes = stream_axes(net)
     width = {"input": net.input.channels, "stem": net.stem.width, "classes": net.head.classes}
     width |= {f"stem.deep{k}": w for k, w in enumerate(net.stem.deep)}
+    width |= {"head": net.head.width} if net.head.width else {}
     rows = _stem(net)
     streams = {"x": rows[-1]}
     for i, stage in enumerate(net.stages):
@@ -110,6 +112,8 @@ def _normed(row: Row, net: Net, width: dict[str, int]) -> Row:
     """A norm or an activation of the kind that the network has; other rows as they are."""
     if row.op == "act" and not row.kind:
         return replace(row, kind=net.act)
+    if row.op == "conv" and row.stride > 1 and net.padding == "same":
+        return replace(row, kind="same")
     if row.op != "norm":
         return row
     if net.norm == "none":
@@ -123,11 +127,13 @@ def _stem(net: Net) -> list[Row]:
     source, stride = "input", stem.stride
     for k in range(len(stem.deep)):
         axis = f"stem.deep{k}"
-        layers += [Conv(f"conv{k}", source, axis, stem.kernel, stride), Norm(f"norm{k}", axis), Act(f"act{k}")]
+        alone = stem.separable and k == len(stem.deep) - 1
+        groups = stem.deep[k] if alone else 1
+        layers += [Conv(f"conv{k}", source, axis, stem.kernel, stride, groups), Norm(f"norm{k}", axis), Act(f"act{k}")]
         source, stride = axis, 1
-    layers += [Conv("conv", source, "stem", stem.kernel, stride)]
+    layers += [Conv("conv", source, "stem", 1 if stem.separable else stem.kernel, stride)]
     if stem.act:
-        layers += [Norm("norm", "stem"), Act("act")]
+        layers += [Norm("norm", "stem"), *(() if stem.separable else (Act("act"),))]
     before = Row("input", "input", (), "input", "input", net.input.size, net.input.size)
     rows = []
     if stem.contrast:
@@ -142,7 +148,9 @@ def _stem(net: Net) -> list[Row]:
 
 def _head(net: Net, streams: Streams) -> list[Row]:
     source = streams["x"]
-    rows = _chain("head", (Norm("norm", source.y), Act("act")), source) if net.head.act else []
+    axis = "head" if net.head.width else source.y
+    layers: Layers = (Conv("conv", source.y, axis, 1),) if net.head.width else ()
+    rows = _chain("head", (*layers, Norm("norm", axis), Act("act")), source) if layers or net.head.act else []
     reads = (rows[-1].path,) if rows else tuple(row.path for row in streams.values())
     copies = len(reads) * (2 if net.head.pool == "both" else 1)
     pool = _after((rows or [source])[-1], "head.pool", "globalpool", kind=net.head.pool, copies=copies)
@@ -189,7 +197,7 @@ class _Place:
         kind, step = BRANCHES[self.block.kind], self.stage.step
         names = [f"stage{self.i}.block{self.j}.hidden{k}" for k in range(len(self.block.hidden))]
         hidden = tuple(names[branch * kind.hidden : (branch + 1) * kind.hidden])
-        layers = kind.layers(x, self.axis, hidden, stride, self.block.groups)
+        layers = kind.layers(x, self.axis, hidden, stride, self.block.groups_of(branch))
         if step.scalar_vanishes or self.bare:
             return tuple(layer._replace(zero=False) if isinstance(layer, Conv | Norm) else layer for layer in layers)
         return _last_conv_zero(layers) if self.net.norm == "none" and kind.vanishes else layers
@@ -214,14 +222,18 @@ def _block(place: _Place, streams: Streams) -> tuple[list[Row], Streams]:
     rows, skips, shared = _entrance(place, streams, program) if place.enters else ([], streams, {})
     made: Streams = {}  # by the lines so far
     called: dict[int, str] = {}  # the path of every branch that has been called
-    for line in program:
-        if isinstance(line, Call):
-            source = streams[line.reads] if line.reads in streams else made[line.reads]
-            new = _call(place, line, source, shared.get(line), line.reads in streams, called)
-        else:
-            new = _sum(place, line, skips | made, kind.streams)
-        rows += new
-        made[line.out] = new[-1]
+    for turn in range(place.block.times):
+        if turn:
+            streams = skips = {name: made[name.upper()] for name in kind.streams}
+            made = {}
+        for line in program:
+            if isinstance(line, Call):
+                source = streams[line.reads] if line.reads in streams else made[line.reads]
+                new = _call(place, line, source, shared.get(line), line.reads in streams, called, turn)
+            else:
+                new = _sum(place, line, skips | made, kind.streams, turn)
+            rows += new
+            made[line.out] = new[-1]
     return rows, {name: made[name.upper()] for name in ("x" if place.leaves else kind.streams)}
 
 
@@ -263,7 +275,9 @@ def _shortcut(path: str, place: _Place, source: Row) -> list[Row]:
     return rows + _chain(path, (conv,) if kind == "conv" else (conv, Norm("norm", axis)), source)
 
 
-def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str]) -> list[Row]:
+def _call(
+    place: _Place, line: Call, source: Row, shared: Row | None, raw: bool, called: dict[int, str], turn: int
+) -> list[Row]:
     """The rows of a branch that is called: from the stage's entrance or from within the stage, for the first time or
     again."""
     stride = place.stage.stride if raw and place.enters else 1
@@ -271,7 +285,7 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
     if shared is not None:
         layers, source = layers[BRANCHES[place.block.kind].shared :], shared
     first = called.get(line.branch)
-    path = f"{place.path}.branch{line.branch or ''}" if first is None else f"{place.path}.{line.out}"
+    path = f"{place.path}.branch{line.branch or ''}" if first is None else f"{place.path}.{line.out}{turn or ''}"
     called.setdefault(line.branch, path)
     rows = _chain(path, layers, source)
     if place.stage.step.scale:
@@ -281,12 +295,13 @@ def _call(place: _Place, line: Call, source: Row, shared: Row | None, raw: bool,
     return rows if first is None else [replace(row, module=first + row.path.removeprefix(path)) for row in rows]
 
 
-def _sum(place: _Place, line: Sum, tensors: Streams, streams: str) -> list[Row]:
-    """The row of a sum. Where the sum is a new stream and the branch asks for it, an activation follows."""
+def _sum(place: _Place, line: Sum, tensors: Streams, streams: str, turn: int) -> list[Row]:
+    """The row of a sum, in this turn of a block that is applied several times. Where the sum is a new stream and the
+    branch asks for it, an activation follows."""
     terms = [(tensors[name], weight) for name, weight in line.terms.items() if weight and name in tensors]
     ends = line.out.lower() in streams and line.out.isupper()
-    mark = (streams.index(line.out.lower()) or "") if ends else ""
-    path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}", terms[-1][0].size
+    mark = f"{(streams.index(line.out.lower()) or '') if ends else ''}{f'_{turn}' if turn else ''}"
+    path, size = f"{place.path}.add{mark}" if ends else f"{place.path}.{line.out}{mark}", terms[-1][0].size
     row = Row(
         path,
         "add",

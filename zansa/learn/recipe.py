@@ -82,7 +82,8 @@ class Recipe(BaseModel):
     warmup: Annotated[Share, Field(description="Share in which the rate rises to its peak.")] = 0.05
     hold: Annotated[Share, Field(description="Share in which it stays there; then it falls as a cosine to zero.")] = 0.0
     keep: Annotated[
-        Literal["best", "last"], Field(description="The weights of the epoch that was best on validation, or the last.")
+        Literal["best", "last"],
+        Field(description="The last weights that are as good on validation as the best, or the last of all."),
     ] = "best"
     smoothing: Annotated[Share, Field(description="Smoothing of the labels.")] = 0.05
     average: Annotated[
@@ -118,6 +119,20 @@ class Recipe(BaseModel):
     compile: Annotated[bool, Field(description="Let torch write code for the network: slow to begin, then faster.")] = (
         False
     )
+    memory: Annotated[
+        Literal["store", "checkpoint", "reversible", "adjoint"],
+        Field(
+            description="What is kept for the backward pass: store (everything), checkpoint (the stream now and then), "
+            "reversible or adjoint (the end of a stage; for networks of such steps)."
+        ),
+    ] = "store"
+    levels: Annotated[
+        int,
+        Field(ge=1, le=6, description="Train a network with fewer, longer steps first, doubled at so many levels."),
+    ] = 1
+    fuse: Annotated[
+        Amount, Field(description="Strength of the fused Layer-LASSO, which makes neighbouring blocks equal; 0: none.")
+    ] = 0.0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda.")] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of everything that is random.")] = 0
     checkpoint: Annotated[Amount, Field(description="Seconds between two saved states.")] = 30.0
@@ -126,4 +141,13 @@ class Recipe(BaseModel):
     def _falls(self) -> "Recipe":
         if self.warmup + self.hold > 1 + 1e-9:
             raise ValueError(f"warmup={self.warmup:g} and hold={self.hold:g} were given; allowed: at most 1 together")
+        if self.compile and (self.memory != "store" or self.levels > 1):
+            raise ValueError(
+                "compile was asked with memory or levels; leave one out: a compiled network stays as it is"
+            )
+        if self.memory in ("reversible", "adjoint") and self.precision == "bfloat16":
+            raise ValueError(
+                f"memory {self.memory!r} and precision 'bfloat16' were asked; allowed: float32, because what is "
+                "computed backwards must be exact"
+            )
         return self

@@ -37,7 +37,9 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 def choose_speed(module: nn.Module, data: Dataset, parts: Parts, recipe: Recipe, device: torch.device) -> Recipe:
     """The recipe with the fastest precision and layout here in place of "auto", measured in turns on copies of the
     network."""
-    precisions = ("float32", "bfloat16") if recipe.precision == "auto" else (recipe.precision,)
+    backwards = recipe.memory in ("reversible", "adjoint")  # which must be exact
+    options_of = ("float32",) if backwards else ("float32", "bfloat16")
+    precisions = options_of if recipe.precision == "auto" else (recipe.precision,)
     layouts = ("channels_first", "channels_last") if recipe.layout == "auto" else (recipe.layout,)
     if len(data.preprocess.size) != 2:
         layouts = ("channels_first",)  # torch knows the other for images alone

@@ -17,7 +17,7 @@ from torch.nn import functional
 from ..arch.apply import apply
 from ..arch.axes import group_of, groups_of
 from ..arch.branches import BRANCHES
-from ..arch.edits import AnyEdit, Delete, Insert, Merge, Rekind, Remap, Split, Widen
+from ..arch.edits import AnyEdit, Delete, Insert, Merge, Regrid, Rekind, Remap, Split, Tie, Widen
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
 from .build import CONV, Network, build, build_block
@@ -35,15 +35,15 @@ MOMENTS: dict[str, Role] = {
 
 
 def edited(module: Network, edits: Sequence[AnyEdit], seed: int = 0) -> Network:
-    """A copy of a network after these edits, one after the other, in evaluation mode and on its device. New weights of
-    each edit are drawn by the seed."""
+    """A copy of a network after these edits, one after the other, in evaluation mode, on its device and of its dtype.
+    New weights of each edit are drawn by the seed."""
     net, state = module.net, module.state_dict()
     for edit in edits:
         generator = torch.Generator().manual_seed(seed)
         net, state = apply(net, edit), transfer(state, net, edit, generator=generator)
-    changed = build(net)
+    changed = build(net).to(next(module.parameters()))
     changed.load_state_dict(state)
-    return changed.to(next(module.parameters()).device).eval()
+    return changed.eval()
 
 
 def transfer(
@@ -72,6 +72,10 @@ def transfer(
             return _merged(state, net, after, edit, role)
         case Rekind():
             return _rekinded(state, net, after, edit, role, generator)
+        case Regrid():
+            return _regridded(state, net, edit, role)
+        case Tie():
+            return _tied(state, edit, role)
     return dict(state)
 
 
@@ -216,7 +220,7 @@ def _grown(value: Tensor, fresh: Tensor, row: Row, old: int, new: int) -> Tensor
     return torch.cat([value, fresh[len(value) :]])
 
 
-def _rows(net: Net, edit: Split | Merge | Rekind) -> list[Row]:
+def _rows(net: Net, edit: Split | Merge | Rekind | Regrid) -> list[Row]:
     """The layers of the branches of the edit's block."""
     path = f"stages.{edit.stage}.{edit.at}.branch"
     return [row for row in lower(net).rows if row.path.startswith(path)]
@@ -248,17 +252,73 @@ def _of_channels(factor: Tensor, value: Tensor) -> Tensor:
     return factor.to(value.dtype).reshape(-1, *[1] * (value.ndim - 1)) if factor.ndim else factor.to(value.dtype)
 
 
-def _split(state: State, net: Net, edit: Split, role: Role) -> State:
-    """Two copies of a block whose branch gives half; a gate, which reads what is halved, reads it twice as large."""
+def _lengthened(net: Net, edit: Split | Regrid, factor: float) -> Factors:
+    """Factors of the weights of the edit's block with which its branch gives so many times as much. A gate, which reads
+    what is multiplied, reads it as before."""
     rows = _rows(net, edit)
     scalars = [row for row in rows if row.op == "scale"]
-    factors = _named(scalars or _last(rows), 0.5)
+    factors = _named(scalars or _last(rows), factor)
     if not scalars:
-        factors |= {f"{row.path}.weight": 2.0 for row in rows if row.op == "linear" and row.x == rows[-1].y}
+        factors |= {f"{row.path}.weight": 1 / factor for row in rows if row.op == "linear" and row.x == rows[-1].y}
+    return factors
+
+
+def _split(state: State, net: Net, edit: Split, role: Role) -> State:
+    """Two copies of a block whose branch gives half."""
+    factors = _lengthened(net, edit, 0.5)
     path, next_path = (f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1))
     half = _scaled({name: value for name, value in state.items() if name.startswith(path)}, factors, 0.5, role)
     copy = {next_path + name.removeprefix(path): value.clone() for name, value in half.items()}
     return _shifted(state, edit.stage, edit.at + 1, 1) | half | copy
+
+
+def _regridded(state: State, net: Net, edit: Regrid, role: Role) -> State:
+    """Weights as functions of depth, taken anew; statistics of norms likewise."""
+    share = edit.count / edit.blocks
+    factors = _lengthened(net, edit, share)
+    paths = [f"stages.{edit.stage}.{edit.at + k}." for k in range(max(edit.count, edit.blocks))]
+    old = [{n.removeprefix(path): v for n, v in state.items() if n.startswith(path)} for path in paths[: edit.count]]
+    rest = state
+    for _ in range(edit.count):
+        rest = _shifted(rest, edit.stage, edit.at, -1)
+    for _ in range(edit.blocks):
+        rest = _shifted(rest, edit.stage, edit.at, 1)
+    new: State = {}
+    for path, parts in zip(paths, resampling(edit.count, edit.blocks, edit.basis).tolist(), strict=False):
+        nearest = old[parts.index(max(parts))]
+        block = {
+            paths[0] + name: sum((part * each[name] for part, each in zip(parts, old, strict=True) if part), 0 * value)
+            if value.is_floating_point()
+            else value.clone()
+            for name, value in nearest.items()
+            if all(name in each for each in old)  # moments of blocks that have not learned yet are not there
+        }
+        new |= {path + n.removeprefix(paths[0]): v for n, v in _scaled(block, factors, share, role).items()}
+    return dict(rest) | new
+
+
+def resampling(count: int, blocks: int, basis: str) -> Tensor:  # -> blocks count
+    """How much each old step has a part in each new one; the parts of a new step sum to 1 (see edits.Regrid)."""
+    old, new = torch.arange(count, dtype=torch.float64), torch.arange(blocks, dtype=torch.float64)[:, None]
+    if basis == "linear":
+        middle = ((new + 0.5) * count / blocks - 0.5).clamp(0, count - 1)  # of the new steps, in old steps
+        return (1 - (middle - old).abs()).clamp_min(0)
+    begin, end = new * count / blocks, (new + 1) * count / blocks
+    overlap = (torch.minimum(end, old + 1) - torch.maximum(begin, old)).clamp_min(0)
+    return overlap / overlap.sum(1, keepdim=True)
+
+
+def _tied(state: State, edit: Tie, role: Role) -> State:
+    """Two blocks as one with the weights of one or the mean of both; its gradients are the sums of theirs."""
+    path, next_path = (f"stages.{edit.stage}.{edit.at + k}." for k in (0, 1))
+    keep = edit.keep if role == "weights" else "sum"
+    tied = {}
+    for name, first in state.items():
+        second = state.get(next_path + name.removeprefix(path)) if name.startswith(path) else None
+        if second is not None:
+            both = {"first": first, "second": second, "sum": first + second}
+            tied[name] = both.get(keep, first if not first.is_floating_point() else (first + second) / 2)
+    return _shifted(state, edit.stage, edit.at + 1, -1) | tied
 
 
 def _rekinded(state: State, net: Net, after: Net, edit: Rekind, role: Role, generator: torch.Generator | None) -> State:
@@ -298,7 +358,7 @@ def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> Stat
         {name.removeprefix(path): value for name, value in state.items() if name.startswith(path)} for path in paths
     )
     rows = {row.path.removeprefix(paths[0]): row for row in _rows(net, edit)}
-    groups = after.stages[edit.stage].blocks[edit.at].groups
+    groups = after.stages[edit.stage].blocks[edit.at].groups_of(0)
     joined = {
         name: _joined(value, second[name], rows[name.rpartition(".")[0]], groups)
         for name, value in first.items()

@@ -135,7 +135,7 @@ def growing(
             learned=winner.state is not None,
             race_seconds=round(time.perf_counter() - began, 3),
         )
-        module.become(build(winner.net, torch.Generator().manual_seed(recipe.seed)))
+        module.become(growth.build(winner.net, torch.Generator().manual_seed(recipe.seed)))
         begin = winner.state
     net = module.net
     price = growth.right_price(net)

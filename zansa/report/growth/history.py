@@ -7,7 +7,20 @@ from typing import Any
 
 from ...arch.apply import apply
 from ...arch.budget import parse
-from ...arch.edits import AnyEdit, Delete, Insert, Merge, Mix, Rekind, Remap, Split, Widen, edit_from_dict
+from ...arch.edits import (
+    AnyEdit,
+    Delete,
+    Insert,
+    Merge,
+    Mix,
+    Regrid,
+    Rekind,
+    Remap,
+    Split,
+    Tie,
+    Widen,
+    edit_from_dict,
+)
 from ...arch.lower import lower
 from ...arch.spec import Block, Net, Stage
 from ...record import Run
@@ -163,6 +176,11 @@ def _what(edit: AnyEdit, net: Net, after: Net) -> tuple[str, str, str]:
             return CAME, where, f"block {at} became two of half the step"
         case Merge():
             return WENT, where, f"blocks {at} and {at + 1} became one, in which they run side by side"
+        case Regrid():
+            verdict = CAME if edit.blocks > edit.count else WENT if edit.blocks < edit.count else CHANGED
+            return verdict, where, f"{edit.count} step(s) from block {at} on became {edit.blocks}"
+        case Tie():
+            return WENT, where, f"blocks {at} and {at + 1} became one that is applied as often as both"
         case Rekind():
             return CHANGED, where, f"block {at} is now {_inside(edit.block)}"
         case Mix():

@@ -1,0 +1,267 @@
+"""What the view of depth as time is worth (zansa depth, --memory, --levels).
+
+    python benchmarks/depth.py shorten OUT RUN     fewer blocks without training: each way, with scores and by lot
+    python benchmarks/depth.py memory OUT          peak memory and time of a training step, 128 blocks against 8
+    python benchmarks/depth.py levels OUT DATA...  multi-level training against direct training
+
+`shorten` takes a run of `zansa train` on data that are still there. DATA is what `zansa train` reads. Each piece writes
+OUT/depth_PIECE.json and prints a table.
+"""
+
+import argparse
+import gc
+import json
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from zansa.arch.cost import cost
+from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
+from zansa.deploy.bench import latency
+from zansa.deploy.export import export
+from zansa.deploy.runtime import predictor
+from zansa.jobs.depth import JUDGED, MENDED, read, samples_of
+from zansa.jobs.door import door, evenly, originals
+from zansa.jobs.request import DepthRequest, TrainRequest
+from zansa.learn.defaults import recipe_of
+from zansa.learn.depth.levels import at_level, coarse, refining
+from zansa.learn.depth.shorten import Judge, blocks_of, shortening
+from zansa.learn.predict import logits
+from zansa.learn.train import training
+from zansa.nets.build import build
+from zansa.nets.files import Model
+from zansa.nets.memory import Memory, gradient_error, passing
+
+WAYS = ("delete", "average", "tie", "parallel")
+DRAWS = 5
+
+
+class Peak(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive, and the most there were, while it lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive, self.most, self.known = 0, 0, dict[int, int]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self.count(leaf.untyped_storage())
+        return out
+
+    def count(self, storage: Any) -> None:
+        """Count a storage that is new."""
+        key = storage._cdata
+        if key in self.known:
+            return
+        self.known[key] = storage.nbytes()
+        self.alive += storage.nbytes()
+        self.most = max(self.most, self.alive)
+        weakref.finalize(storage, self.forget, key)
+
+    def forget(self, key: int) -> None:
+        """A storage has gone."""
+        self.alive -= self.known.pop(key, 0)
+
+
+# --- fewer blocks ----------------------------------------------------------------------------------------------------
+
+
+def shorten(out: Path, model: str) -> None:
+    """Accuracy and milliseconds against blocks for each way, the scores choosing and by lot."""
+    opened = read(DepthRequest(model=model), lambda event: None)
+    data, parts = opened.data, opened.parts
+    judge = Judge(samples_of(data, parts.train, MENDED)[0], *samples_of(data, parts.val, JUDGED))
+    images = originals(data, evenly(parts.val, 16))
+    now = blocks_of(opened.module.net)
+    stops = sorted({round(now * share) for share in (0.75, 0.5)}, reverse=True)
+    rows: list[dict[str, Any]] = [told("none", "-", opened.module, data, parts, images)]
+    for way in WAYS:
+        chances = [None, *(np.random.default_rng(seed) for seed in range(DRAWS))]
+        for number, chance in enumerate(chances):
+            for module, taken in shortening(opened.module, judge, (way,), stops[-1], checks=1, chance=chance):
+                if taken.blocks in stops:
+                    chosen = "scores" if chance is None else f"lot {number}"
+                    rows.append(told(way, chosen, module, data, parts, images if chance is None else None))
+                    print(rows[-1], flush=True)
+                    write(out, "shorten", rows)
+
+
+def told(way: str, chosen: str, module: Any, data: Any, parts: Any, images: Any) -> dict[str, Any]:
+    """A network's figures on test samples, which decide nothing, and the milliseconds of its exported file."""
+    right = logits(module, data, parts.test).argmax(1).numpy() == data.labels[parts.test]
+    price = cost(module.net)
+    ms = None
+    if images is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            export(Model(module.net, module, data.classes, data.preprocess), path, images)
+            ms = latency(predictor(path), threads=1, batch=1)["ms"]
+    turns = sum(block.times for stage in module.net.stages for block in stage.blocks)
+    figures = {"accuracy": float(right.mean()), "ms": ms, "macs": price.macs, "params": price.params}
+    return {"way": way, "chosen": chosen, "blocks": blocks_of(module.net), "in a row": turns, **figures}
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def deep_net(kind: str, blocks: int, branch: str = "preact_basic") -> Net:
+    """A stage of blocks of one width, at one resolution."""
+    branches = 2 if kind == "reversible" else 1
+    step = Step(kind=kind, h=1 / blocks if kind == "plain" else 1.0)
+    return Net(
+        input=Input(channels=3, size=(32, 32)),
+        stem=Stem(width=16, act=False),
+        stages=(Stage(width=16, step=step, blocks=(Block(kind=branch, hidden=(16,) * branches),) * blocks),),
+        head=Head(classes=10),
+    )
+
+
+def memory(out: Path) -> None:
+    """Peak memory and time of one training step."""
+    rows = []
+    for kind, modes in (
+        ("plain", ("store", "checkpoint", "adjoint")),
+        ("reversible", ("store", "checkpoint", "reversible")),
+    ):
+        blocks_in = 64 if kind == "reversible" else 128  # a reversible block has two branches
+        for mode in modes:
+            few, many = (measured(deep_net(kind, n), mode) for n in (blocks_in // 16, blocks_in))  # type: ignore[arg-type]
+            rows.append({"steps": kind, "memory": mode, "branches": "8 and 128", "peak_8": few["peak"],
+                         "peak_128": many["peak"], "seconds_128": many["seconds"], "error": many["error"]})  # fmt: skip
+            plain = next(row for row in rows if row["steps"] == kind)
+            rows[-1] |= {"ratio": many["peak"] / few["peak"], "ratio to plain 8": many["peak"] / plain["peak_8"],
+                         "time": many["seconds"] / plain["seconds_128"]}  # fmt: skip
+            print(rows[-1], flush=True)
+            write(out, "memory", rows)
+
+
+def measured(net: Net, mode: Memory) -> dict[str, float]:
+    """Bytes of activations at the worst moment of a step (weights and their gradients left out), its seconds, and the
+    relative error of its gradients."""
+    module = build(net).train()
+    x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    answer = passing(module, mode)
+    step = lambda: answer(x).square().mean().backward()  # noqa: E731
+    step()  # the gradients are there from now on
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    module.double()
+    error = gradient_error(module, x.double(), mode) if mode != "store" else 0.0
+    module.float()
+    gc.collect()
+    return {"peak": peak(step), "seconds": median(seconds), "error": error}
+
+
+def peak(work: Callable[[], None]) -> int:
+    """The most bytes that are alive at once, of those tensors that this work makes."""
+    with Peak() as counted:
+        work()
+    return counted.most
+
+
+# --- levels ----------------------------------------------------------------------------------------------------------
+
+
+def levels(out: Path, sources: list[str], seeds: int, epochs: int) -> None:
+    """Test accuracy and compute of multi-level training against direct training, for as many epochs and for as much
+    compute."""
+    rows: list[dict[str, Any]] = []
+    for source in sources:
+        for seed in range(seeds):
+            request = TrainRequest(source=source, seed=seed, race="none")
+            data, parts = door(request, lambda event: None)
+            net = three_stages(data)
+            each = work_of(net, 3) / work_of(net, 1)
+            for name, levels_, length in (
+                ("direct", 1, epochs),
+                ("3 levels", 3, epochs),
+                ("direct, compute of 3 levels", 1, max(1, round(epochs * each))),
+            ):
+                rows.append(trained(name, net, data, parts, seed, levels_, length) | {"data": source})
+                rows[-1]["compute"] = work_of(net, levels_) * length / (work_of(net, 1) * epochs)
+                print(rows[-1], flush=True)
+                write(out, "levels", rows)
+    for name in dict.fromkeys((row["data"], row["name"]) for row in rows):
+        own = [row for row in rows if (row["data"], row["name"]) == name]
+        print(*name, f"{100 * mean(r['accuracy'] for r in own):.1f} %, compute {mean(r['compute'] for r in own):.2f}")
+
+
+def three_stages(data: Any) -> Net:
+    """A network of 4 + 1 + 4 + 1 + 4 pre-activated blocks, as Chang et al. grow them."""
+    block = lambda width: (Block(kind="preact_basic", hidden=(width,)),)  # noqa: E731
+    stages = tuple(
+        Stage(width=w, stride=s, shortcut="identity" if s == 1 else "project", blocks=block(w) * (4 if s == 1 else 5))
+        for w, s in ((16, 1), (32, 2), (64, 2))
+    )
+    pre = data.preprocess
+    return Net(
+        input=Input(channels=pre.channels, size=pre.size),
+        stem=Stem(width=16, stride=2, act=False),
+        stages=stages,
+        head=Head(classes=len(data.classes), act=True),
+    )
+
+
+def work_of(net: Net, count: int) -> float:
+    """Multiply-adds of a sample, averaged over the levels of a training."""
+    return mean(cost(at_level(net, k) if k else net).macs for k in range(count))
+
+
+def trained(name: str, net: Net, data: Any, parts: Any, seed: int, count: int, epochs: int) -> dict[str, Any]:
+    """One training; its test accuracy and seconds."""
+    asked = {"epochs": epochs, "levels": count, "precision": "float32", "layout": "channels_first"}
+    recipe = recipe_of(data, parts, seed, asked)
+    first = coarse(net, count) if count > 1 else net
+    module = build(first, torch.Generator().manual_seed(seed))
+    policy = refining(net, count) if count > 1 else None
+    began = time.perf_counter()
+    for _ in training(module, data, parts, recipe, policy=policy):
+        pass
+    seconds = time.perf_counter() - began
+    right = logits(module, data, parts.test).argmax(1).numpy() == data.labels[parts.test]
+    return {"name": name, "seed": seed, "epochs": epochs, "accuracy": float(right.mean()), "seconds": round(seconds, 1)}
+
+
+def write(out: Path, piece: str, rows: list[dict[str, Any]]) -> None:
+    """Write what there is so far."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"depth_{piece}.json").write_text(json.dumps(rows, indent=1))
+
+
+def main() -> None:
+    """Measure one piece."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("piece", choices=("shorten", "memory", "levels"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("sources", nargs="*", help="the run, or the data")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=9)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.piece == "memory":
+        memory(given.out)
+    elif given.piece == "shorten":
+        shorten(given.out, given.sources[0])
+    else:
+        levels(given.out, given.sources, given.seeds, given.epochs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The page of depth, depth.html: the verdict on every stage, the measures of every block, and what was made of them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import matplotlib
+
+from ..words import amount, plain_percent
+from . import page, plots
+from .depth_words import COLUMNS, WAYS, say
+from .page import Content, Frame, Section
+
+CURVES = (
+    ("size", "--right"),
+    ("apart", "--wrong"),
+    ("commutes", "--ink"),
+)
+COLOURS = {"delete": "--wrong", "parallel": "--right", "average": "--ink", "project": "--muted", "tie": "--muted"}
+
+
+def html(record: dict[str, Any], language: str = "en") -> str:
+    """The page of a record (depth.json) as HTML text."""
+    frame = Frame(
+        name=f"{record['name']}: {say('title', language)}",
+        footer=f"zansa {record.get('zansa', '')}: {record['model']}",
+        date=record.get("date", ""),
+    )
+    sections = {
+        "stages": Section(say("stages", language), lambda r: {"lead": say("what", language, count=r["samples"]),
+                          "pairs": [], "hints": list(sentences(r, language)), "columns": (), "rates": []}),
+        "blocks": Section(say("blocks", language), lambda r: _blocks(r, language), "depth.html"),
+    }  # fmt: skip
+    if record.get("made"):
+        sections["made"] = Section(say("made", language), lambda r: _made(r, language), "depth.html")
+    return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
+
+
+def sentences(record: dict[str, Any], language: str = "en", made: bool = False) -> Iterator[str]:
+    """The verdicts in words, a sentence or two for each stage; with `made` before them what was made of the network."""
+    if made and record.get("made"):
+        yield from _made_sentences(record["made"], language)
+        return
+    for stage in record["stages"]:
+        figures = {key: share(stage[key]) for key in ("doubled", "beside", "inversion")}
+        text = say(stage["verdict"], language, stage=stage["stage"], blocks=len(stage["blocks"]), **figures)
+        if stage["verdict"] != "short":
+            back = (
+                "no_way_back"
+                if stage["inversion"] is None
+                else "invertible"
+                if stage["invertible"]
+                else "not_invertible"
+            )
+            text += " " + say(back, language, **figures)
+        yield text
+
+
+def _made_sentences(made: dict[str, Any], language: str) -> Iterator[str]:
+    before, steps = made["before"], made["steps"]
+    after = made["after"]
+    values = {"before": before["blocks"], "after": after["blocks"]}
+    if made["refined"]:
+        yield say("refined", language, **values)
+    elif steps:
+        yield say("shortened", language, **values, first=plain_percent(before["accuracy"]),
+                  last=plain_percent(steps[-1]["accuracy"]))  # fmt: skip
+    if made["heal"]:
+        yield say("healed", language, epochs=made["heal"])
+
+
+def share(value: float | None) -> str:
+    """A relative error: "3.1 %", "0.002 %", or a dash."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.3g} %" if value < 10 else f"{value:.3g} ×"
+
+
+def _blocks(record: dict[str, Any], language: str) -> Content:
+    """A picture and a table for each stage."""
+    keys = [key for key in COLUMNS if any(b[key] is not None for s in record["stages"] for b in s["blocks"])]
+    stages = [
+        {
+            "name": f"stage {stage['stage']}",
+            "picture": _picture(stage, language) if len(stage["blocks"]) > 1 else "",
+            "legend": [(colour, COLUMNS[key][language]) for key, colour in CURVES],
+            "rows": [[_cell(block[key]) for key in keys] for block in stage["blocks"]],
+        }
+        for stage in record["stages"]
+        if stage["blocks"]
+    ]
+    return {"lead": say("legend", language), "columns": [COLUMNS[key][language] for key in keys], "tables": stages}
+
+
+def _cell(value: float | int | None) -> str:
+    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.3g}"
+
+
+def _picture(stage: dict[str, Any], language: str) -> str:
+    lines = [
+        (colour, [(float(block["at"]), block[key]) for block in stage["blocks"] if block[key] is not None])
+        for key, colour in CURVES
+    ]
+    return _lines(f"stage {stage['stage']}", [line for line in lines if line[1]], COLUMNS["at"][language])
+
+
+def _lines(name: str, lines: Iterable[tuple[str, plots.Points]], below: str, percent: bool = False) -> str:
+    with matplotlib.rc_context(plots.STYLE):
+        figure, axes = plots.canvas(6.4, 2.6)
+        for colour, points in lines:
+            axes.plot(*zip(*points, strict=True), color=plots.COLOURS[colour], marker="o", markersize=4)
+        plots.value_axis(axes, [y for _, points in lines for _, y in points], percent)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
+        return plots.svg(figure, name, below)
+
+
+def _made(record: dict[str, Any], language: str) -> Content:
+    """The edits with their reasons, and the curves of each way alone."""
+    made = record["made"]
+    tables = []
+    if made["steps"]:
+        rows = [
+            [WAYS[s["way"]][language], f"stage {s['edit']['stage']}, {s['edit']['at']}", share(s["changed"]),
+             f"{s['loss']:.4f}", plain_percent(s["accuracy"]), str(s["blocks"]), str(s["depth"]), amount(s["macs"])]
+            for s in made["steps"]
+        ]  # fmt: skip
+        tables.append({"name": "", "picture": "", "legend": [], "rows": rows})
+    content = {
+        "lead": " ".join(_made_sentences(made, language)),
+        "columns": ["", "", "foretold change", "loss", "accuracy", "blocks", "layers", "multiply-adds"],
+        "tables": tables,
+    }
+    if made["curves"]:
+        content["curves"] = _curves(made, language)
+    return content
+
+
+def _curves(made: dict[str, Any], language: str) -> Content:
+    start = made["before"]
+    lines = [
+        (COLOURS[way], [(float(p["blocks"]), p["accuracy"]) for p in (start, *points)])
+        for way, points in made["curves"].items()
+    ]
+    rows = [
+        [WAYS[way][language], str(p["blocks"]), plain_percent(p["accuracy"]), f"{p['ms']:.2f}"]
+        for way, points in made["curves"].items()
+        for p in points
+    ]
+    return {
+        "title": say("curves", language),
+        "note": say("curve_note", language),
+        "picture": _lines(say("curves", language), lines, "blocks", percent=True),
+        "legend": [(COLOURS[way], WAYS[way][language]) for way in made["curves"]],
+        "columns": ["", "blocks", "accuracy", "ms"],
+        "rows": [["", str(start["blocks"]), plain_percent(start["accuracy"]), f"{start['ms']:.2f}"], *rows],
+    }
