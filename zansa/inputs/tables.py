@@ -163,8 +163,8 @@ def refuse_dashes(labels: Sequence[str], called: str) -> None:
     dashes = sorted(DASHES & set(labels))
     if dashes and "+" not in labels:
         raise ValueError(
-            f"{called}: {sum(label in dashes for label in labels)} labels are {dashes[0]!r}, which may say that they are "
-            "missing: fill them in or remove the rows; where this is a class, write a word for it"
+            f"{called}: {sum(label in dashes for label in labels)} labels are {dashes[0]!r}, which may say that they "
+            "are missing: fill them in or remove the rows; where this is a class, write a word for it"
         )
 
 
