@@ -164,7 +164,7 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
 def _left_out(data: dict[str, Any]) -> str:
     """What became of the samples with remarks: images are left out, and series are read as far as they go."""
     return say(
-        "Files with these problems were left out."
+        "Each line says what was left out, read in part or converted, and why."
         if data.get("noun", "image") == "image"
         else "They were used as told."
     )

@@ -20,7 +20,9 @@ TABLE = {
     "{image}s, or the test {image}s differ.": "差は偶然では説明できません。検証用の{image}が少なすぎるか学習用に似すぎている、または評価用の{image}が異なっています。",
     "It has trained {epochs}. ": "{epochs}まで学習しました。",
     "It has trained {done} of {planned} epochs. ": "{planned} エポックのうち {done} エポックまで学習しました。",
-    "Files with these problems were left out.": "これらの問題のあるファイルは除外しました。",
+    "Each line says what was left out, read in part or converted, and why.": (
+        "除外、一部のみの読み込み、変換とその理由を1行ずつ示します。"
+    ),
     "They were used as told.": "ここに示したとおりに使用しました。",
     "Sections without data are left out, and the figures here can still change.": "データのない項目は省略しています。数値は今後変わることがあります。",
     "Fewer than {few} {image}s to learn from in {classes}.": "学習用の{image}が {few} 枚未満のクラスが {classes}あります。",
