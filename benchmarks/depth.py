@@ -213,7 +213,7 @@ def three_stages(data: Any) -> Net:
     pre = data.preprocess
     return Net(
         input=Input(channels=pre.channels, size=pre.size),
-        stem=Stem(width=16, stride=2, act=False),
+        stem=Stem(width=16, stride=max(1, pre.size[0] // 8), act=False),
         stages=stages,
         head=Head(classes=len(data.classes), act=True),
     )

@@ -125,7 +125,9 @@ def _fields(request: type[DataRequest] | type[DepthRequest], verb: str) -> Itera
             field = request.model_fields[name]
             required = field.is_required()
             metavar = shown.upper() if required else f"[{shown.upper()}]"
-            kind = Annotated[str if required else str | None, typer.Argument(help=field.description, metavar=metavar)]
+            kind: Any = Annotated[
+                str if required else str | None, typer.Argument(help=field.description, metavar=metavar)
+            ]
             default = inspect.Parameter.empty if required else None
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
     for name, field in request.model_fields.items():
