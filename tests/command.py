@@ -55,29 +55,35 @@ def process(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def begin(*words: object, **more: object) -> subprocess.Popen[bytes]:
-    """A command that runs in a process of its own, to be interrupted or killed."""
-    command = [sys.executable, "-m", "zansa", *map(str, words)]
-    return subprocess.Popen(command, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
-
-
 KILLED = multiprocessing.get_context("forkserver")  # processes that have imported torch before they begin
 KILLED.set_forkserver_preload(["zansa.jobs.train", "torch._dynamo"])
 
 
-def killed(place: Path, *words: object) -> None:
-    """Run a command in a process of its own, and kill it as soon as it has written this file."""
-    working = KILLED.Process(target=silent, args=(list(map(str, words)),))
+def forked(*words: object, told: Path = Path(os.devnull)) -> multiprocessing.Process:
+    """A command that runs in a process of its own, which begins at once; it writes to the file `told`."""
+    working = KILLED.Process(target=told_to, args=(list(map(str, words)), told))
     working.start()
+    return working
+
+
+def wait_for(place: Path, working: multiprocessing.Process) -> None:
+    """Wait until the process has written this file."""
     while not place.exists():
         assert working.is_alive()
         time.sleep(0.01)
+
+
+def killed(place: Path, *words: object) -> None:
+    """Run a command in a process of its own, and kill it as soon as it has written this file."""
+    working = forked(*words)
+    wait_for(place, working)
     working.kill()
     working.join()
 
 
-def silent(words: list[str]) -> None:
-    sys.argv, sys.stdout = ["zansa", *words], open(os.devnull, "w")  # noqa: SIM115
+def told_to(words: list[str], told: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
+    sys.argv, sys.stdout = ["zansa", *words], open(told, "w")  # noqa: SIM115
     sys.stderr = sys.stdout
     run_command()
 

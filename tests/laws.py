@@ -64,6 +64,17 @@ def small_net(
     )
 
 
+def mobile_net(channels: int = 2) -> Net:
+    """Two stages as mobile networks have them: a separable stem, uneven padding, ReLU6, a wide head."""
+    stages = (
+        Stage(width=6, blocks=(Block(kind="inverted5", hidden=(8, 8)),) * 2),
+        Stage(width=8, stride=2, shortcut="none", blocks=(Block(kind="inverted", hidden=(12, 12)),)),
+    )
+    stem = Stem(width=6, deep=(4, 4), separable=True, stride=2)
+    return Net(input=Input(channels=channels, size=SIZES[2]), stem=stem, stages=stages,
+               head=Head(classes=3, width=10), act="relu6", padding="same")  # fmt: skip
+
+
 def one_stage(
     kind: str, step: Step, blocks: int, width: int = 4, branch: str = "preact_basic", norm: str = "batch"
 ) -> Net:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnx.compose
 import onnxruntime
 import pytest
+import torch
 
 from zansa.arch.branches import BRANCHES
 from zansa.arch.budget import parse, price
@@ -24,7 +25,7 @@ from zansa.arch.use import Preprocess
 from zansa.arch.zoo import cifar_net, cifar_resnet
 from zansa.deploy.clock import stopwatch, timing
 from zansa.deploy.clock.timing import Timer, timer
-from zansa.deploy.clock.twin import twin
+from zansa.deploy.clock.twin import IR, OPSET, twin
 from zansa.deploy.export import to_onnx
 from zansa.deploy.prepare import preparation
 from zansa.learn.defaults import series_net
@@ -174,8 +175,26 @@ def optimised(model: onnx.ModelProto | bytes, folder) -> Counter:
     return Counter((node.op_type, *(shapes[name] for name in node.input if name in shapes)) for node in graph.node)
 
 
+def by_torch(module: torch.nn.Module, prepare: onnx.ModelProto) -> onnx.ModelProto:
+    """What torch's own exporter makes of a network, behind the preparation."""
+    program = torch.onnx.export(
+        torch.nn.Sequential(module, torch.nn.Softmax(1)).eval(),
+        (torch.zeros(2, module.net.input.channels, *module.net.input.size),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["pixels"],
+        output_names=["probability"],
+        dynamic_shapes=({0: torch.export.Dim("N")},),
+        verbose=False,
+    )
+    network = onnx.compose.add_prefix(program.model_proto, "network/", rename_inputs=False, rename_outputs=False)
+    del network.graph.value_info[:]
+    graph = onnx.compose.merge_graphs(prepare.graph, network.graph, [("pixels", "pixels")])
+    return onnx.helper.make_model(graph, opset_imports=network.opset_import, ir_version=IR)
+
+
 @pytest.mark.parametrize("make", [many_kinds, other_kinds])
-def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export(make, tmp_path):
+def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export_and_of_torchs_own(make, tmp_path):
     net, series = make(), len(make().input.size) == 1
     module = build(net).eval()
     for weight in module.parameters():
@@ -183,8 +202,8 @@ def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export(make, tmp_path)
     fit = {"fit": "stretch", "depth": 32} if series else {}
     preprocess = Preprocess(channels=net.input.channels, size=net.input.size, **fit)
     exported = to_onnx(Model(net, module, ("a", "b", "c"), preprocess))
-    found = timing._model(net, preparation(preprocess))
-    assert optimised(found, tmp_path) == optimised(exported, tmp_path)
+    assert optimised(timing._model(net, preparation(preprocess)), tmp_path) == optimised(exported, tmp_path)
+    assert optimised(exported, tmp_path) == optimised(by_torch(module, preparation(preprocess)), tmp_path)
 
 
 @pytest.mark.parametrize("kind", sorted(BRANCHES))

@@ -8,13 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, STEADY, begin, fill, killed, process, refused, zansa
+from command import SHORT, STEADY, fill, forked, killed, process, refused, wait_for, zansa
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -35,7 +33,7 @@ def images(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(images, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    result = process("train", images, "--out", out, "--name", "first", *SHORT)
+    result = zansa("train", images, "--out", out, "--name", "first", *SHORT)
     assert result.returncode == 0, result.stderr
     return out / "first", result
 
@@ -82,7 +80,8 @@ def watched(*words, before="", stdout=subprocess.PIPE, **settings):
 
 @pytest.fixture(scope="module")
 def twin(images, tmp_path_factory):
-    """The training of `run` once more: under another name, elsewhere, and with another order of Python's sets."""
+    """The training of `run` once more: a real start, under another name, elsewhere, and with another order of Python's
+    sets."""
     out = tmp_path_factory.mktemp("elsewhere")
     result = watched("train", images, "--out", out, "--name", "other", *SHORT, PYTHONHASHSEED="7")
     assert result.returncode == 0, result.stderr
@@ -181,7 +180,7 @@ def test_options_from_a_file(images, tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
     words = ["train", str(images), "--out", str(tmp_path), "--epochs", "6", "--batch", "16", *STEADY]
-    assert process(*words, "--name", "whole").returncode == 0
+    assert zansa(*words, "--name", "whole").returncode == 0
     killed(tmp_path / "broken" / "checkpoint.pt", *words, "--name", "broken")
     assert not (tmp_path / "broken" / "metrics.json").exists()
     assert "broken" in zansa("report", tmp_path / "broken").stdout  # the report of an unfinished run
@@ -197,13 +196,11 @@ def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
 
 def test_a_failed_resume_keeps_everything(images, tmp_path):
     words = ["train", str(images), "--out", str(tmp_path), "--epochs", "5000", *SHORT[2:], "--name", "run"]
-    training = begin(*words)
-    while not (tmp_path / "run" / "checkpoint.pt").exists():
-        assert training.poll() is None
-        time.sleep(0.02)
+    training = forked(*words)
+    wait_for(tmp_path / "run" / "checkpoint.pt", training)
     assert "another process is working on" in refused("resume", tmp_path / "run")
-    training.send_signal(signal.SIGKILL)
-    training.wait()
+    training.kill()
+    training.join()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"damaged")
     (tmp_path / "run" / "events.jsonl").write_text("")
     assert "delete it to begin anew" in refused("resume", tmp_path / "run")
@@ -214,15 +211,12 @@ def test_a_failed_resume_keeps_everything(images, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_a_usable_run(images, tmp_path, how):
     words = ["train", images, "--out", tmp_path, "--name", "stopped", "--epochs", "500", "--batch", "16", *STEADY]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background
-    training = begin(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard)
-    while not (tmp_path / "stopped" / "checkpoint.pt").exists():
-        assert training.poll() is None
-        time.sleep(0.05)
-    training.send_signal(how)
-    _, errors = training.communicate()
-    assert training.returncode == 130, errors
-    assert b"zansa resume" in errors
+    training = forked(*words, told=tmp_path / "told")
+    wait_for(tmp_path / "stopped" / "checkpoint.pt", training)
+    os.kill(training.pid, how)
+    training.join()
+    assert training.exitcode == 130, (tmp_path / "told").read_text()
+    assert "zansa resume" in (tmp_path / "told").read_text()
     metrics = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert "test" not in metrics  # the test part is read once, at the end of the whole training
     assert zansa("predict", tmp_path / "stopped" / "model.onnx", images / "good").returncode == 0

@@ -1,5 +1,6 @@
 """The exported file: it prepares images as training does, answers as the network does, and runs without torch."""
 
+import copy
 import csv
 import io
 import json
@@ -18,7 +19,6 @@ import pytest
 import torch
 from onnx import numpy_helper
 from PIL import Image
-from torch import nn
 
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
@@ -129,17 +129,13 @@ def some_sizes(rng: np.random.Generator) -> list[tuple[tuple[int, int], tuple[in
 @pytest.mark.parametrize(("fit", "channels", "depth"), [*product(["letterbox", "stretch"], [1, 3], [8, 16])])
 def test_images_are_prepared_in_the_file_as_in_training(fit: str, channels: int, depth: int) -> None:
     rng = np.random.default_rng([channels, depth])
-    differing = []
     for size, target in some_sizes(rng):
         fill = tuple(rng.integers(0, 2**depth, channels).tolist())
         preprocess = Preprocess(channels=channels, size=target, fit=fit, fill=fill, depth=depth)
         image = patches(rng, size, preprocess)
         found = levels_of(preprocess).run(None, {"image": image[None]})[0][0].transpose(1, 2, 0)
         expected = fit_image(image, target, fit, fill)
-        assert found.shape == expected.shape
-        assert np.abs(found - expected).max() <= (0 if size == target else 1), (size, target)
-        differing.append((found != expected).mean())
-    assert np.mean(differing) < (0.25 if depth == 8 else 0.01)
+        np.testing.assert_array_equal(found, expected, f"{size} {target}")
 
 
 def test_a_letterbox_has_the_same_border_for_every_size() -> None:
@@ -255,20 +251,10 @@ def test_the_gate_closes_on_another_class_within_the_tolerance(model: Model, fil
         compare(proto.SerializeToString(), model, [picture], tolerance=0.75 * margin)
 
 
-class ElsewhereWhenExported(nn.Module):
-    """A network with a branch that only an exporter takes: what a faulty exporter would write."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits = self.network(x)
-        return logits + torch.tensor([0.0, 0.5, 0.0]) if torch.compiler.is_exporting() else logits
-
-
 def test_a_refused_export_leaves_no_file_and_keeps_an_older_one(model: Model, tmp_path: Path) -> None:
-    faulty = replace(model, module=ElsewhereWhenExported(model.module).eval())
+    """A module that computes otherwise than its description says, as where one of them is faulty."""
+    faulty = replace(model, module=copy.deepcopy(model.module))
+    faulty.module.register_forward_hook(lambda module, given, logits: logits + torch.tensor([0.0, 0.5, 0.0]))
     with pytest.raises(ValueError, match=r"up to 0\.1.* \(allowed: 0\.0001\).*nothing was written"):
         export(faulty, tmp_path / "model.onnx", images(LETTERBOX, *SIZES), TOLERANCE)
     assert list(tmp_path.iterdir()) == []

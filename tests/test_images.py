@@ -334,6 +334,8 @@ def test_16_bit_resize_is_finer_than_8_bits():
     found = fit_image(image, (24, 40), "stretch")
     assert found.dtype == np.uint16
     assert np.abs(found[..., 0] - other).max() <= 0.6
+    pillow = Image.fromarray(image[..., 0].astype(np.float32)).resize((40, 24), Image.Resampling.BILINEAR)
+    assert np.abs(found[..., 0] - np.asarray(pillow)).max() <= 0.51
     assert (fit_image(np.full((9, 9, 1), 65535, np.uint16), (31, 31), "stretch") == 65535).all()
 
 

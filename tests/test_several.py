@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -87,10 +88,14 @@ def grown(images, tmp_path_factory):
     return out
 
 
-def test_two_processes_learn_what_one_learns(tmp_path):
+def test_two_processes_learn_what_one_learns(tmp_path, monkeypatch):
     (tmp_path / "plain.py").write_text(PLAIN)
-    result = run(tmp_path / "plain.py", tmp_path / "1.pt", count=1)
-    assert result.returncode == 0, result.stderr
+    with monkeypatch.context() as one:
+        one.setattr(sys, "argv", ["plain.py", str(tmp_path / "1.pt")])
+        one.setenv("TORCHELASTIC_RUN_ID", "here")  # as torchrun starts a single process
+        one.setenv("WORLD_SIZE", "1")
+        runpy.run_path(str(tmp_path / "plain.py"))
+        assert not torch.distributed.is_initialized()
     result = run(tmp_path / "plain.py", tmp_path / "2.pt", count=2)  # which share batches of 15 unevenly
     assert "several processes do one job" in result.stderr  # behind the first
     alone, together = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))

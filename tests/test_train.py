@@ -15,7 +15,7 @@ from samples import NET, RECIPE, ready
 from torch.nn import functional
 
 from zansa.learn.data.dataset import from_arrays
-from zansa.learn.loss import Criterion
+from zansa.learn.loss import Criterion, tempered
 from zansa.learn.predict import probabilities, to_tensor
 from zansa.learn.recipe import Recipe
 from zansa.learn.state import State, make_optimizer
@@ -233,3 +233,40 @@ for width in (8, 11):
 def test_a_thin_projection_learns_in_channels_last():
     """torch 2.15 dies in its own layer; a process of its own shows that."""
     assert subprocess.run([sys.executable, "-c", THIN], check=False).returncode == 0
+
+
+def test_the_loss_that_finds_the_best_epoch_is_not_fooled_by_overconfidence():
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(rng.integers(0, 3, 90))
+    logits = torch.from_numpy(rng.normal(size=(90, 3)) + 2 * np.eye(3)[labels])
+    weight = torch.tensor([1.0, 2.0, 0.5])
+    least = min(functional.cross_entropy(a * logits, labels, weight.double()).item() for a in np.geomspace(0.2, 5, 999))
+    for sureness in (0.1, 1.0, 20.0):
+        assert tempered(sureness * logits, labels, weight)[0] == pytest.approx(least, abs=1e-5)
+    assert tempered(torch.zeros(90, 3), labels, None)[0] == pytest.approx(math.log(3))
+    assert tempered(-logits, labels, None)[0] == pytest.approx(math.log(3), abs=0.02)
+
+
+def test_a_training_that_stays_at_chance_begins_again_says_so_and_goes_on_after_a_kill(tmp_path):
+    data, parts = ready()
+    recipe = RECIPE.model_copy(update={"epochs": 12, "rate": 1e-9, "checkpoint": 0.0, "patience": 0.0})
+
+    def run(path, until=None):
+        module, events = build(NET, torch.Generator().manual_seed(3)), []
+        torch.nn.init.zeros_(module.head.linear.weight)
+        for event in training(module, data, parts, recipe, path):
+            events.append(event)
+            if until is not None and event["event"] == until:
+                break
+        return module.state_dict(), [event for event in events if event["event"] not in ("start", "resumed", "step")]
+
+    whole, told = run(None)
+    assert [event["event"] for event in told if event["event"] != "epoch"] == ["again", "warning", "done"]
+    assert told[-2]["nothing"]
+    again = next(k for k, event in enumerate(told) if event["event"] == "again")
+    assert [event["epoch"] for event in told[again + 1 : -2]] == list(range(1, 13))
+    assert told[again - 1]["rate"] > told[again + 4]["rate"] * 4
+    run(tmp_path / "checkpoint.pt", until="again")
+    resumed, rest = run(tmp_path / "checkpoint.pt")
+    assert rest[-1]["best"] == told[-1]["best"]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

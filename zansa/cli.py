@@ -17,8 +17,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import screen
-from .jobs.request import DepthRequest, EvaluateRequest, FinetuneRequest, GrowRequest, Request, TrainRequest
-from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
+from .jobs.request import (
+    CheckRequest,
+    CompareRequest,
+    DepthRequest,
+    EvaluateRequest,
+    FinetuneRequest,
+    GrowRequest,
+    PlanRequest,
+    PocRequest,
+    Request,
+    ServeRequest,
+    TrainRequest,
+)
+from .options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, serving_command, training_command
 from .record import Run, new_name
 from .runs import branches_of, finished, state
 
@@ -55,6 +67,26 @@ def demo(
     note = "Synthetic surfaces, drawn by zansa itself: this shows the job, not what to expect of your images."
     output = Output(out, name or new_name(out, "demo"), as_json)
     run_training(TrainRequest(source="synthetic", seed=seed), output, note)
+
+
+@data_command(app, CheckRequest)
+def check(request: CheckRequest, as_json: bool) -> None:
+    """Look for what is wrong with labelled images, before anything learns from them.
+
+    Found are images that cannot be read or are odd, exact and near copies, groups that leak from training to test,
+    uneven and missing classes, likely wrong labels, and shortcuts such as size or border. Nothing of the data is
+    changed. The exit code is 0, or with --strict 1 when an error or a warning was found.
+    """
+    from .jobs.check import check as work
+
+    with screen.Screen(quiet=as_json) as view:
+        found = work(request, view.tell)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            view.say(screen.check_text(found))
+    if request.strict and any(each["severity"] != "note" for each in found["findings"]):
+        raise typer.Exit(1)
 
 
 @training_command(app, TrainRequest)
@@ -100,6 +132,81 @@ def run_training(request: Request, output: Output, note: str = "") -> None:
         run = work(request, output.out, output.name, view.tell)
         show(run, view, output.as_json)
     end(run)
+
+
+@training_command(app, PlanRequest)
+def plan(request: PlanRequest, output: Output) -> None:
+    """Tell what it takes to show a claim: test parts, time, memory, energy and money; and what more data would bring.
+
+    A claim is such as "recall>=0.99 at false_alarms<=0.02". The folder gets plan.json and plan.html. The exit code is 1
+    where a model as good as expected would rather fail than pass.
+    """
+    from .jobs.plan import plan as work
+    from .report.proving.plan import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        run = work(request, output.out, output.name, view.tell)
+    record = run.read_json("plan.json")
+    page = run.path / "plan.html"
+    print(json.dumps(record | {"page": str(page)}) if output.as_json else f"{lines(record)}\n\n{page}")
+    if not record["gate"]["passed"]:
+        raise typer.Exit(1)
+
+
+@training_command(app, PocRequest)
+def poc(request: PocRequest, output: Output) -> None:
+    """Prove or refute a claim, from labelled images to a decision, in stages with gates.
+
+    The stages are data, plan, baseline, growth, comparison, working point, exported file and acceptance test. A gate
+    that fails stops with what to do next. The same command goes on where it stopped; all answers stand in poc.yaml of
+    its folder (`zansa poc DATA --config poc.yaml`). The exit code is 1 unless the claim was shown.
+    """
+    from .jobs.poc import QUESTIONS
+    from .jobs.poc import poc as work
+    from .report.proving.poc import lines
+
+    with screen.Screen(quiet=output.as_json) as view:
+        asked = {key: text for key, text in QUESTIONS.items() if getattr(request, key) is None}
+        if sys.stdin.isatty() and request.claim is None:
+            given = {key: typer.prompt(text, default="", show_default=False, err=True) for key, text in asked.items()}
+            known = {field: getattr(request, field) for field in PocRequest.model_fields}
+            known |= {key: value for key, value in given.items() if value}
+            request = PocRequest.model_validate(known)
+        record = work(request, output.out, output.name, view.tell)
+    print(json.dumps(record) if output.as_json else f"{lines(record)}\n\n{record['page']}")
+    if record["decision"] != "pass":
+        raise typer.Exit(1)
+
+
+def described(name: str) -> Any:
+    """The option of a field of a comparison."""
+    return typer.Option(help=CompareRequest.model_fields[name].description)
+
+
+@app.command(cls=Grouped)
+def compare(
+    runs: Annotated[list[str], typer.Argument(help=CompareRequest.model_fields["runs"].description)],
+    margin: Annotated[float, described("margin")] = 0.02,
+    confidence: Annotated[float, described("confidence")] = 0.95,
+    cost: Annotated[str | None, described("cost")] = None,
+    defect_rate: Annotated[float | None, described("defect_rate")] = None,
+    most_ms: Annotated[float | None, described("most_ms")] = None,
+    page: Annotated[Path, typer.Option(help="The page to write.", rich_help_panel="Output")] = Path("compare.html"),
+    lang: Annotated[str, typer.Option(help="Language of the page: en or ja.", rich_help_panel="Output")] = "en",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Put finished runs side by side, tell which differences are real, and recommend one.
+
+    Taken is the fastest of those within one standard error of the lowest cost of mistakes on validation parts.
+    """
+    from .jobs.compare import compare as work
+    from .report.proving.compare import lines, write
+
+    asked = {"margin": margin, "confidence": confidence, "cost": cost, "defect_rate": defect_rate, "most_ms": most_ms}
+    record = work(CompareRequest.model_validate({"runs": runs, **asked}))
+    written = write(record, page, lang)
+    print(json.dumps(record | {"page": str(written)}) if as_json else f"{lines(record)}\n\n{written}")
 
 
 @app.command()
@@ -187,6 +294,64 @@ def predict(
         print(f"zansa: {sentence}", file=sys.stderr)
     if code:
         raise typer.Exit(code)
+
+
+@serving_command(app, ServeRequest)
+def serve(request: ServeRequest, new_key: str | None, as_json: bool) -> None:
+    """Serve exported models: HTTP, the operators' page, a store of every answer, folders and the line; no torch.
+
+    MODEL is an exported .onnx file or a run's folder, NAME=MODEL gives it a name. The page is at /, images go to
+    /predict (curl --data-binary @part.png), programs ask by the Open Inference Protocol v2 at /v2. SIGTERM ends the
+    server after every accepted request is answered. `zansa store` reads the store back.
+    """
+    from .jobs.serve import add_key
+    from .jobs.serve import serve as work
+
+    if new_key:
+        print(add_key(request, new_key))
+    elif not work(request, lambda text: print(f"zansa: {text}", file=sys.stderr, flush=True), as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def store(
+    store: Annotated[Path, typer.Argument(help="The folder of the store.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv or .parquet file; CSV on standard output by default.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Answers from this moment on, 2026-11-27 or 2026-11-27T14:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Answers before this moment.")] = None,
+    model: Annotated[str | None, typer.Option(help="Answers of the model of this name.")] = None,
+    decision: Annotated[str | None, typer.Option(help="Answers with this decision.")] = None,
+    part: Annotated[str | None, typer.Option(help="Answers to this part.")] = None,
+    lot: Annotated[str | None, typer.Option(help="Answers to this lot.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Tell what happened to the models instead.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Tell whether every row and image is whole instead.")] = False,
+    activate: Annotated[
+        str | None, typer.Option(help="NAME=MODEL: serve this as the newest version from now on.")
+    ] = None,
+    rollback: Annotated[str | None, typer.Option(help="NAME: serve the version before this one again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read back what a server has answered, as CSV, Parquet or with --json as JSON lines; or change its models.
+
+    The store can be read while a server writes it. --activate and --rollback work on a server that runs, which gates
+    and warms the model beside the old one and loses no request, and on a store whose server is not running.
+    """
+    from .jobs import store as work
+
+    if activate or rollback:
+        print(work.change(store, activate, rollback))
+    elif check:
+        told = work.check(store)
+        print(json.dumps(told) if as_json else screen.checked_text(store, told))
+        if not work.whole(told):
+            raise typer.Exit(1)
+    else:
+        wanted = {"since": since, "until": until, "model": model, "decision": decision, "part": part, "lot": lot}
+        work.read(store, wanted, out, log, as_json, sys.stdout)
 
 
 @app.command()

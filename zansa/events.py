@@ -11,7 +11,7 @@ Event = dict[str, Any]
 KINDS: dict[str, tuple[str, str]] = {
     # the data are read; a sentence that warns, tells a decision, or names what begins now
     "read": ("done total", ""),
-    "warning": ("text", ""),
+    "warning": ("text", "nothing"),
     "note": ("text", ""),
     "stage": ("text", ""),
     # a run has its folder: what the first network is and costs
@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[str, str]] = {
     # a training begins or goes on; `journal` holds the edits so far
     "start": ("step steps", "per_epoch journal precision layout device threads processes run runs"),
     "resumed": ("step steps", "per_epoch journal precision layout device threads processes run runs"),
+    # nothing was learned so far: the training begins again, at a safer rate
+    "again": ("text step level chance", ""),
     # one rival of a race has made a step; the race has its winner
     "trial": ("name done total steps macs step", ""),
     "raced": ("name net table learned race_seconds", ""),
@@ -35,7 +37,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "epoch": (
         "epoch epochs progress rate loss val_loss val_accuracy val_balanced_accuracy best few seconds "
         "images_per_second",
-        "run",
+        "val_tempered val_error run",
     ),
     "trained": ("step steps run runs final work net macs params val_loss val_accuracy claimed decided_by", ""),
     "done": ("step steps", "best journal run runs work net macs params val_loss val_accuracy claimed decided_by"),

@@ -14,7 +14,8 @@ import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
-from .jobs.request import DataRequest, DepthRequest, TrainingRequest
+from .arch.zoo import READY
+from .jobs.request import BEGINNINGS, DataRequest, DepthRequest, ServeRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -110,6 +111,36 @@ def data_command(
     return decorate
 
 
+def serving_command(app: typer.Typer, request: type[ServeRequest]) -> Callable[[Callable[..., None]], None]:
+    """Make a function `work(request, new_key, as_json)` the command of its name, with all options of such a request."""
+
+    def decorate(work: Callable[..., None]) -> None:
+        def command(**given: Any) -> None:
+            new_key, as_json = given.pop("new_key"), given.pop("as_json")
+            del given["config"]
+            asked = {name: value for name, value in given.items() if value is not None}
+            work(request.model_validate(asked), new_key, as_json)
+
+        models: Any = Annotated[list[str] | None, typer.Argument(help=request.model_fields["models"].description)]
+        new_key: Any = Annotated[
+            str | None,
+            typer.Option(help="Add a key ROLE:NAME to the key file (read, infer or admin), print it and end."),
+        ]
+        parameters = [
+            inspect.Parameter("models", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=models),
+            *(
+                _option(name, field, "Serving", field.default)
+                for name, field in request.model_fields.items()
+                if name != "models"
+            ),
+            inspect.Parameter("new_key", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=new_key),
+        ]
+        _sign(command, work, [*parameters, *_output()[2:]])
+        app.command(cls=Grouped)(command)
+
+    return decorate
+
+
 def _sign(command: Callable[..., None], work: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
     """Give the command the name, the help and the parameters that typer reads."""
     command.__name__, command.__doc__ = work.__name__, work.__doc__
@@ -192,11 +223,18 @@ def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[
         recipe["augment"] = switches(recipe["augment"])
     if tuning:
         recipe["tuning"] = tuning
-    if own.get("weights"):
-        own["weights"] = str(Path(own["weights"]).expanduser().absolute())
+    for name in ("weights", "begin"):
+        if own.get(name) and own[name] not in (*BEGINNINGS, *READY):
+            own[name] = _weights_at(own[name], given["out"])
     if "mend" in own:
         own["mend"] = tuple(own["mend"].split(",")) if own["mend"] else ()
     return own | {"size": pair(given["size"]), "recipe": recipe}
+
+
+def _weights_at(text: str, out: Path) -> str:
+    """The path of a file or run that was named; a run of the folder of runs needs its name alone."""
+    path = Path(text).expanduser()
+    return str((out / text if not path.exists() and (out / text).exists() else path).absolute())
 
 
 def pair(text: str | None) -> tuple[int, int] | None:

@@ -89,7 +89,7 @@ class Screen:
             case "warning":
                 self.warnings.append(event["text"])
                 self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
-            case "note" | "stage":
+            case "note" | "stage" | "again":
                 self.say(event["text"])
             case "run":
                 self.say(run_text(event))
@@ -285,6 +285,31 @@ def adapted_text(path: object, facts: dict[str, Any]) -> str:
         f"{count(facts['images'])} answers stay the same. Only {labelled} can tell whether it is better, and where its "
         f"threshold should be: zansa evaluate {path} DATA"
     )
+
+
+def checked_text(path: object, told: dict[str, Any]) -> str:
+    """Whether a store is whole."""
+    faults = [] if told["sound"] else ["the database is damaged"]
+    for key, fault in (("missing", "missing"), ("damaged", "not what their names say")):
+        if told[key]:
+            faults.append(f"{counted(len(told[key]), 'image')} {fault} (the first: {told[key][0]})")
+    unnamed = (
+        f"; {counted(told['unnamed'], 'image')} belong to no row and go at the next start" if told["unnamed"] else ""
+    )
+    size = f"{counted(told['answers'], 'answer')}, {counted(told['images'], 'image')}"
+    return typed(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
+
+
+def check_text(found: dict[str, Any]) -> str:
+    """The findings of an audit: how grave each is, its title, why and what to do, and its first items."""
+    lines = [f"left out: {sentence}" for sentence in found["left_out"]]
+    for each in found["findings"]:
+        lines += [f"{each['severity']}: {each['title']}", f"  {each['why']}", f"  -> {each['do']}"]
+        lines += [f"     {' = '.join(item)}" for item in each["items"][:3]]
+        if len(each["items"]) > 3:
+            lines.append(f"     … (+{len(each['items']) - 3 + each['left_out']})")
+    lines += [f"{label:8}{found[label]}" for label in ("page", "fixed") if found.get(label)]
+    return typed("\n".join(lines))
 
 
 def error_text(error: BaseException) -> str:

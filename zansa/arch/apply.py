@@ -87,7 +87,7 @@ def _streams_equal(net: Net, edit: Insert) -> bool:
 def _rectified(net: Net, stage: int, at: int) -> bool:
     """Whether the stream that enters block `at` comes from an activation."""
     if at == 0 and stage == 0:
-        return net.stem.act
+        return net.stem.act and not net.stem.separable
     blocks = net.stages[stage].blocks[:at] or net.stages[stage - 1].blocks
     return BRANCHES[blocks[-1].kind].after
 
@@ -172,7 +172,7 @@ def _unmergeable(net: Net, first: Block, second: Block) -> str:
     branch = BRANCHES[first.kind]
     if first.times > 1 or second.times > 1:
         return "one of them is applied several times"
-    if not branch.after:
+    if branch.starts_with_norm:
         return f"each {first.kind} branch reads the stream through a norm of its own, and no one norm is both"
     if branch.gated:
         return "each gate follows from its own branch alone"
@@ -308,9 +308,11 @@ def _with_widths(net: Net, widths: dict[str, int], groups: int | None = None) ->
         stages.append(stage.but({"width": widths.get(streams[i + 1], stage.width), "blocks": blocks}))
     deep = tuple(widths.get(f"stem.deep{k}", width) for k, width in enumerate(net.stem.deep))
     stem = net.stem.but({"width": widths.get("stem", net.stem.width), "deep": deep})
-    return net.but({"stem": stem, "stages": tuple(stages)})
+    head = net.head.but({"width": widths.get("head", net.head.width)})
+    return net.but({"stem": stem, "stages": tuple(stages), "head": head})
 
 
 def _block_with_widths(block: Block, name: str, widths: dict[str, int], groups: int | None) -> Block:
     hidden = tuple(widths.get(f"{name}.hidden{k}", width) for k, width in enumerate(block.hidden))
-    return block if hidden == block.hidden else block.but({"hidden": hidden, "groups": groups or block.groups})
+    kept = block.groups if groups is None or BRANCHES[block.kind].depthwise else groups
+    return block if hidden == block.hidden else block.but({"hidden": hidden, "groups": kept})

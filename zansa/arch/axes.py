@@ -34,7 +34,9 @@ def group_of(table: Table, axis: str) -> tuple[int, tuple[str, ...]]:
 
 
 def _branches_beside(net: Net, axis: str) -> int:
-    """How many branches run side by side in the block that has this inner axis."""
+    """How many branches run side by side in the block that has this inner axis; 1 for an axis of the stem."""
+    if axis.startswith("stem"):
+        return 1
     return STEPS[net.stages[int(axis.partition(".")[0].removeprefix("stage"))].step.kind].branches
 
 

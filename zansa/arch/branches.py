@@ -6,6 +6,7 @@ block and the groups. To add a kind: write its table, and one line in BRANCHES.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 
@@ -72,12 +73,13 @@ def basic(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
     )  # fmt: skip
 
 
-# He et al. 2015, fig. 5 right, with the stride in the 3-wide convolution; groups: Xie et al. 2016 (1611.05431)
-def bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int) -> Layers:
+# He et al. 2015, fig. 5 right, with the stride in the wide convolution; groups: Xie et al. 2016 (1611.05431); with wide
+# inner axes and a group for each channel it is the inverted residual of Sandler et al. 2018 (1801.04381), fig. 3 b
+def bottleneck(x: str, y: str, hidden: Hidden, stride: int, groups: int, kernel: int = 3) -> Layers:
     h, g = hidden
     return (
         Conv("conv1", x, h, 1), Norm("norm1", h), Act("act1"),
-        Conv("conv2", h, g, 3, stride, groups), Norm("norm2", g), Act("act2"),
+        Conv("conv2", h, g, kernel, stride, groups), Norm("norm2", g), Act("act2"),
         Conv("conv3", g, y, 1), Norm("norm3", y, zero=True),
     )  # fmt: skip
 
@@ -129,6 +131,7 @@ class Branch:
     shared: how many of its first layers it shares with a shortcut that changes the shape, which reads what they write.
     grouped: whether its wide convolution can have groups.
     gated: whether its last inner axis is that of a gate.
+    depthwise: whether its wide convolution filters every channel by itself: its groups are the inner width.
     """
 
     layers: Callable[[str, str, Hidden, int, int], Layers]
@@ -137,6 +140,12 @@ class Branch:
     shared: int = 0
     grouped: bool = False
     gated: bool = False
+    depthwise: bool = False
+
+    @property
+    def starts_with_norm(self) -> bool:
+        """Whether it reads the stream through a norm."""
+        return isinstance(self.layers("x", "y", ("hidden",) * self.hidden, 1, 1)[0], Norm)
 
     @property
     def vanishes(self) -> bool:
@@ -153,4 +162,6 @@ BRANCHES = {
     "preact_basic": Branch(preact_basic, hidden=1, after=False, shared=2),
     "preact_bottleneck": Branch(preact_bottleneck, hidden=2, after=False, shared=2, grouped=True),
     "resbuilder": Branch(resbuilder, hidden=1, after=False),
+    "inverted": Branch(bottleneck, hidden=2, after=False, depthwise=True),
+    "inverted5": Branch(partial(bottleneck, kernel=5), hidden=2, after=False, depthwise=True),
 }

@@ -88,10 +88,15 @@ def _values(table: Table) -> dict[str, int]:
 
 def _kept_values(table: Table) -> int:
     """How many values a backward pass needs; each tensor counts once. Layers with weights, norms, products and max
-    pools need what they read. ReLU and sigmoid need what they write, and other activations what they read."""
+    pools need what they read. ReLU and sigmoid need what they write, and other activations what they read. A
+    convolution that pads unevenly needs its padded copy."""
     kept: set[str] = set()
+    copies = 0
     for row in table.rows:
-        if row.op == "act" and row.kind in ("relu", "sigmoid"):
+        if row.kind == "same":
+            sides = [max(n, (m - 1) * row.stride + row.kernel) for n, m in zip(row.size_in, row.size, strict=True)]
+            copies += table.width[row.x] * prod(sides)
+        elif row.op == "act" and row.kind in ("relu", "sigmoid"):
             kept.add(row.path)
         elif row.op in ("conv", "norm", "linear", "scale", "times", "act", "pool") or (
             row.op == "globalpool" and row.kind != "average"
@@ -99,7 +104,7 @@ def _kept_values(table: Table) -> int:
             kept.update(row.reads)
     values = _values(table)
     moments = sum(2 * row.groups for row in table.rows if row.kind == "group")  # of every group of every image
-    return sum(values[path] for path in kept) + moments
+    return sum(values[path] for path in kept) + moments + copies
 
 
 def _index_bytes(table: Table) -> int:

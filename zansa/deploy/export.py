@@ -17,7 +17,7 @@ from ..inputs.images import fit_image
 from ..nets.files import Model
 from ..record import write_atomic
 from . import runtime
-from .clock.twin import IR, OPSET
+from .clock.twin import IR, twin
 from .prepare import preparation
 
 ROUNDING = 1e-5  # of a probability in float32, by two libraries
@@ -46,7 +46,7 @@ def to_onnx(model: Model) -> bytes:
     """The content of an ONNX file: preprocessing, network and softmax, with what is needed to read its answers."""
     if len(model.net.input.size) > 2:
         raise ValueError(f"networks of images and series are exported; this one takes inputs of {model.net.input.size}")
-    network = _strip(_network(model))
+    network = _network(model)
     prepare = preparation(model.preprocess)
     graph = onnx.compose.merge_graphs(prepare.graph, network.graph, [("pixels", "pixels")], name="zansa")
     file = onnx.helper.make_model(graph, opset_imports=network.opset_import, ir_version=IR, producer_name="zansa")
@@ -99,38 +99,13 @@ def _turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarr
 
 
 def _network(model: Model) -> onnx.ModelProto:
-    preprocess = model.preprocess
-    example = torch.zeros(2, preprocess.channels, *preprocess.size)  # two: an example of one would fix N at 1
-    program = torch.onnx.export(
-        nn.Sequential(_on_cpu(model), nn.Softmax(1)).eval(),
-        (example,),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["pixels"],
-        output_names=["probability"],
-        dynamic_shapes=({0: torch.export.Dim("N")},),
-        verbose=False,
-    )
-    assert program is not None
-    assert not program.model_proto.functions
-    # own names for the values inside, so that none can clash with those of PREPARE
-    network = program.model_proto
-    network.ir_version = IR  # the exporter writes a later one, of which nothing is used
-    return onnx.compose.add_prefix(network, "network/", rename_inputs=False, rename_outputs=False)
+    """The network with its weights, as ONNX, with names that cannot clash with those of the preparation."""
+    state = {name: value.numpy() for name, value in _on_cpu(model).state_dict().items()}
+    return onnx.compose.add_prefix(twin(model.net, state), "network/", rename_inputs=False, rename_outputs=False)
 
 
 def _on_cpu(model: Model) -> nn.Module:
     return copy.deepcopy(model.module).to("cpu", torch.float32).eval()
-
-
-def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the exporter's notes, among them stack traces with paths of the machine that it ran on."""
-    graph = model.graph
-    del graph.value_info[:]
-    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-    return model
 
 
 @torch.inference_mode()

@@ -88,6 +88,17 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
             yield _row(sample, None if sample[1] is None else next(answers), predictor)
 
 
+def judged(answer: np.ndarray, predictor: Predictor) -> dict[str, Any]:
+    """`class` and `probability` of a sample's probabilities (classes,), and where the model has an operating point
+    `score` and `decision`."""
+    best = int(answer.argmax())
+    told: dict[str, Any] = {"class": predictor.classes[best], "probability": float(answer[best])}
+    if point := predictor.operating:
+        score = 1 - float(answer[predictor.classes.index(point.good)])
+        told |= {"score": score, "decision": "reject" if score >= point.threshold else "accept"}
+    return told
+
+
 def samples(files: Iterable[str | Path], preprocess: Preprocess) -> Iterator[Read]:
     """Each sample's name, its values as `probabilities` takes them or None, a note and an error or None: image files
     one by one, all rows of tables at once, so that a table that is none is told before anything is answered."""
@@ -291,9 +302,4 @@ def _row(sample: Read, answer: np.ndarray | None, predictor: Predictor) -> dict[
         row["note"] = note
     if answer is None:
         return row
-    best = int(answer.argmax())
-    row |= {"class": predictor.classes[best], "probability": float(answer[best])}
-    if point := predictor.operating:
-        score = 1 - float(answer[predictor.classes.index(point.good)])
-        row |= {"score": score, "decision": "reject" if score >= point.threshold else "accept"}
-    return row
+    return row | judged(answer, predictor)

@@ -108,10 +108,10 @@ def _open(stream: IO[bytes]) -> Image.Image | None:
 @cache
 def _heif() -> tuple[str, ...]:
     try:
-        import pillow_heif
+        import pi_heif
     except ImportError:
         raise ValueError("it is a HEIF image; to read these: pip install 'zansa[heif]'") from None
-    pillow_heif.register_heif_opener()
+    pi_heif.register_heif_opener()
     return ("HEIF",)
 
 

@@ -9,17 +9,21 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import csr_array
 
 from ..arch.use import Preprocess
 from .decode import FORMATS, MAX_PIXELS, Header, decode, header
 from .files import image_files as image_files  # read with the images, and asked for here
 from .files import printable as printable
+
+HALF = 0.5 + 1e-6  # what lies on a tie is rounded up in spite of the last bits of a sum
 
 
 def read_image(
@@ -68,7 +72,7 @@ def digest(levels: np.ndarray) -> str:
     return hashlib.sha256(f"{levels.shape} {levels.dtype}".encode() + levels.tobytes()).hexdigest()
 
 
-def image_header(path: Path) -> Header:
+def image_header(path: Path | bytes) -> Header:
     """(height, width, channels, depth) that read_image(path) would give, from the header alone; the same errors."""
     with _naming(path, None), _stream(path) as stream:
         return header(stream)
@@ -213,11 +217,28 @@ def to_depth(image: np.ndarray, depth: int | None) -> np.ndarray:
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.stack([_resize_plane(image[..., c], size) for c in range(image.shape[2])], axis=-1)
+    rows, columns = (triangles(given, target) for given, target in zip(image.shape[:2], size, strict=True))
+    return np.stack([_resize_plane(image[..., c], rows, columns) for c in range(image.shape[2])], axis=-1)
 
 
-def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    # in float32, rounded once: Pillow's 8-bit path rounds between its two passes too, in an order that changed between
-    # versions, and an exported graph could only follow it to a level
-    smooth = np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
-    return np.clip(np.floor(smooth + 0.5), 0, np.iinfo(plane.dtype).max).astype(plane.dtype)
+def _resize_plane(plane: np.ndarray, rows: csr_array, columns: csr_array) -> np.ndarray:
+    """In float64, rounded once, as the exported graph does it. In float32 the last bits depend on the order of a sum,
+    and one pixel in some thousands falls on the other side of a half."""
+    smooth = (columns @ (rows @ plane.astype(np.float64)).T).T
+    return np.clip(np.floor(smooth + HALF), 0, np.iinfo(plane.dtype).max).astype(plane.dtype)
+
+
+@lru_cache(maxsize=64)
+def triangles(given: int, target: int) -> csr_array:
+    """The weights (target, given) by which the pixels of a side become those of another: triangles around the new
+    pixels' centres, as wide as a pixel of the coarser grid. They are those of Pillow's bilinear filter."""
+    ratio = given / target
+    reach = max(ratio, 1.0)
+    centre = (np.arange(target) + 0.5)[:, None] * ratio
+    first = np.maximum(0, np.ceil(centre - reach - 0.5)).astype(np.int64)
+    at = first + np.arange(2 * int(np.ceil(reach)) + 1)
+    weight = np.maximum(1 - np.abs(at + 0.5 - centre) / reach, 0.0) * (at < given)
+    weight /= weight.sum(axis=1, keepdims=True)
+    row = np.broadcast_to(np.arange(target)[:, None], at.shape)
+    kept = weight > 0
+    return csr_array((weight[kept], (row[kept], at[kept])), shape=(target, given))

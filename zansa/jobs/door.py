@@ -12,16 +12,18 @@ from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
 from ..learn.data.dataset import Dataset
 from ..learn.data.public import SETS as PUBLIC_SETS
-from ..learn.data.splits import Parts, split
+from ..learn.data.splits import Parts, all_but_validation, folds, split
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
-from .request import Request, Tell
+from ..words import counted, typed
+from .request import Request, Tell, folds_of
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
 PARITY_IMAGES = 64  # validation samples that the exported file must answer as the network does
-
+FEW_TO_DECIDE = 10  # validation samples of a class
+FEW_UNITS = 2  # groups of a class
 
 NO_GROUPS = {
     False: "no groups are given: when several pictures show one part, name it in a manifest's group column",
@@ -44,7 +46,7 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             download=request.download,
             progress=lambda done, total: tell(event("read", done=done, total=total)),
         )
-    parts = split(data, request.seed, request.val, request.test)
+    parts = all_parts(data, request)
     for problem in data.problems:
         tell(event("warning", text=problem))
     for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
@@ -55,20 +57,60 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     return data.normalised(parts.train), parts
 
 
+def all_parts(data: Dataset, request: Request) -> Parts:
+    """The parts of the data. By folds every sample is held out once, by other networks, and this one has no test
+    part."""
+    if folds_of(request) is None:
+        return split(data, request.seed, request.val, request.test)
+    folds(data, folds_of(request) or 0, request.seed, request.val)  # refuses what cannot be held out
+    return all_but_validation(data, request.seed, request.val)
+
+
 def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
     """What was decided from the data alone, with its reason."""
     counts = np.bincount(data.labels[parts.train], minlength=len(data.classes))
     few, many, noun = int(counts.argmin()), int(counts.argmax()), data.preprocess.noun
-    sizes = f"{len(parts.train)} {noun}s to learn from, {len(parts.val)} to decide by, {len(parts.test)} to prove it"
+    proof = f"{len(parts.test)} to prove it" if len(parts.test) else "and every one to prove it, held out once"
+    sizes = f"{len(parts.train)} {noun}s to learn from, {len(parts.val)} to decide by, {proof}"
     texts = [*data.remarks, sizes]
     if recipe.balance != "none" and counts[many] > 2 * counts[few]:
         texts.append(
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
         )
+    texts += [text for text in (few_to_decide(data, parts), few_units(data)) if text]
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
+
+
+def few_to_decide(data: Dataset, parts: Parts) -> str:
+    """What a validation part can decide that has too few samples of a class; "" where it has enough."""
+    counts = np.bincount(data.labels[parts.val], minlength=len(data.classes))
+    rarest = int(counts.argmin())
+    if counts[rarest] >= FEW_TO_DECIDE:
+        return ""
+    named = counted(int(counts[rarest]), f"validation {data.preprocess.noun}")
+    return typed(
+        f"class {data.classes[rarest]} has {named}: that is enough to tell what was learned from chance, but not which "
+        f"of two good epochs or networks is better, nor a share of false alarms below 1 in {int(counts[rarest]) + 1}; "
+        "`zansa train --folds 5` holds every sample out once"
+    )
+
+
+def few_units(data: Dataset) -> str:
+    """The classes whose samples all come from one or two groups; "" where there are none."""
+    found = units(data) or {}
+    counts = dict(zip(data.classes, np.bincount(data.labels, minlength=len(data.classes)), strict=True))
+    told = [f"{name}: {counts[name]} {data.preprocess.noun}s, {n} parts" for name, n in found.items() if n <= FEW_UNITS]
+    return f"what is learned of these classes is what one or two parts look like ({'; '.join(told)})" if told else ""
+
+
+def units(data: Dataset) -> dict[str, int] | None:
+    """How many groups the samples of each class come from; None where no groups are known."""
+    if data.groups is None:
+        return None
+    return {name: len(set(data.groups[data.labels == k].tolist())) for k, name in enumerate(data.classes)}
 
 
 def no_line(data: Dataset) -> Event | None:

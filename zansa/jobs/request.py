@@ -18,6 +18,7 @@ def silent(event: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
+BEGINNINGS = ("auto", "drawn", "none")  # any other is a run or a file
 Side = Annotated[int, Field(ge=8, le=2048)]
 Budgets = Annotated[
     tuple[Budget, ...],
@@ -43,6 +44,22 @@ class EvaluateRequest(DataRequest):
     """A model and labelled data on which its figures are wanted."""
 
     model: Annotated[str, Field(description="A run's folder, a .safetensors or an .onnx file.")]
+
+
+class CheckRequest(DataRequest):
+    """Labelled images that are to be looked at before anything learns from them."""
+
+    group: Annotated[
+        str | None, Field(description="A rule that groups images of one part by their names, as check offers it.")
+    ] = None
+    fix: Annotated[str | None, Field(description="Write a cleaned manifest (.csv), with a reason in changed rows.")] = (
+        None
+    )
+    page: Annotated[str | None, Field(description="The page to write; by default runs/DATA-check.html.")] = None
+    skip_labels: Annotated[bool, Field(description="Do not look for wrong labels, which takes the longest.")] = False
+    strict: Annotated[bool, Field(description="End with exit code 1 when an error or a warning was found.")] = False
+    lang: Annotated[Literal["en", "ja"], Field(description="The language of text and page: en or ja.")] = "en"
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the tests that draw lots.")] = 0
 
 
 class TrainingRequest(DataRequest):
@@ -71,6 +88,13 @@ class TrainingRequest(DataRequest):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    begin: Annotated[
+        str,
+        Field(
+            description="What the network begins with: drawn (weights learned from drawn pictures), none, a run or a "
+            "file of weights, or auto (what was measured to be best)."
+        ),
+    ] = "auto"
     race: Annotated[
         Literal["auto", "none"],
         Field(description="auto lets the data speak against a default (mirroring, the contrast stem); none does not."),
@@ -84,13 +108,15 @@ class TrainRequest(TrainingRequest):
     """A network of fixed structure that is to be trained."""
 
     verb: Literal["train"] = "train"
-    begin: Annotated[
-        Literal["auto", "drawn", "none"],
+    folds: Annotated[
+        int | None,
         Field(
-            description="What the network begins with: drawn (weights learned from drawn pictures), none, or auto "
-            "(drawn where images are few)."
+            ge=2,
+            le=20,
+            description="Hold every sample out once, in so many parts, and prove the job by all of them; then one "
+            "network learns from all. For few samples; takes as much longer.",
         ),
-    ] = "auto"
+    ] = None
 
 
 class FinetuneRequest(TrainingRequest):
@@ -98,9 +124,12 @@ class FinetuneRequest(TrainingRequest):
 
     verb: Literal["finetune"] = "finetune"
     weights: Annotated[
-        str,
-        Field(description="A run, a zansa model, or weights of torchvision, timm or others (.pth, .safetensors ...)."),
-    ]
+        str | None,
+        Field(
+            description="A run, a zansa model, weights of torchvision, timm or others (.pth, .safetensors ...), or "
+            "efficientnet_lite0 of zansa[imagenet]; those from drawn pictures by default."
+        ),
+    ] = None
 
 
 class GrowRequest(TrainingRequest):
@@ -113,7 +142,7 @@ class GrowRequest(TrainingRequest):
     ]
     weights: Annotated[
         str | None,
-        Field(description="Begin with a trained network: a run, a model, or foreign weights."),
+        Field(description="Begin with a trained network: a run, a model, foreign weights, or efficientnet_lite0."),
     ] = None
     method: Annotated[Literal["zansa", "resbuilder"], Field(description="zansa, or resbuilder as published.")] = "zansa"
     mend: Annotated[
@@ -128,6 +157,86 @@ class GrowRequest(TrainingRequest):
         if self.recipe.get("compile"):
             raise ValueError("a network that grows cannot be compiled: leave --compile out")
         return self
+
+
+class CompareRequest(BaseModel):
+    """Finished runs that are to be compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runs: Annotated[tuple[str, ...], Field(description="Folders of finished runs; smaller budgets belong to theirs.")]
+    margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
+    confidence: Annotated[float, Field(ge=0.5, lt=1, description="Confidence of intervals and tests.")] = 0.95
+    cost: Annotated[
+        str | None,
+        Field(description='Costs of mistakes, such as "miss=500,false_alarm=8"; by default both weigh alike.'),
+    ] = None
+    defect_rate: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, for --cost.")
+    ] = None
+    most_ms: Annotated[float | None, Field(gt=0, description="Milliseconds an image that the device can afford.")] = (
+        None
+    )
+
+
+class PlanRequest(TrainingRequest):
+    """A training that is to be planned, and what is to be shown of its result."""
+
+    claim: Annotated[str, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')]
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    each: Annotated[bool, Field(description="Claim the recall for every kind of defect by itself.")] = False
+    budget: Annotated[Budgets | None, Field(description="Also plan a growth to this limit, such as macs=20M.")] = None
+    like: Annotated[
+        str | None,
+        Field(description="A trained run on these data: expect a model as good as it was on validation."),
+    ] = None
+    curve: Annotated[
+        Literal["full", "quick", "none"],
+        Field(
+            description="Small trainings that tell what more data would bring: full (three of each size), quick (one), "
+            "or none."
+        ),
+    ] = "full"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
+    costs: Annotated[
+        str | None,
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
+    ] = None
+    watts: Annotated[float | None, Field(gt=0, description="Power of this machine; measured where it can be.")] = None
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
+
+
+class PocRequest(TrainingRequest):
+    """A proof of concept, from the data to the decision."""
+
+    claim: Annotated[
+        str | None, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')
+    ] = None
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    budget: Annotated[Budgets | None, Field(description="What the network may cost, such as macs=20M or ms=2.5.")] = (
+        None
+    )
+    cost: Annotated[str | None, Field(description='Costs of mistakes, such as "miss=500,false_alarm=8".')] = None
+    defect_rate: Annotated[
+        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, such as 0.02.")
+    ] = None
+    curve: Annotated[
+        Literal["full", "quick", "none"],
+        Field(description="Small trainings for a learning curve: full, quick or none."),
+    ] = "quick"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
+    costs: Annotated[
+        str | None,
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
+    ] = None
+    go_on: Annotated[bool, Field(description="Go on where a gate fails; the report says so.")] = False
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
 
 
 class DepthRequest(BaseModel):
@@ -206,5 +315,56 @@ def read_request(value: dict[str, Any]) -> Request:
 
 
 def learned_weights(request: Request) -> str | None:
-    """The file or run whose weights the training begins with; None where it begins from nothing."""
-    return None if isinstance(request, TrainRequest) else request.weights
+    """The file or run whose weights the training begins with; None where it begins from nothing or from drawn pictures.
+    ValueError where two were named."""
+    named = None if request.begin in BEGINNINGS else request.begin
+    given = None if isinstance(request, TrainRequest) else request.weights
+    if given is not None and request.begin != "auto":
+        raise ValueError(f"weights of {given} and --begin {request.begin} were asked; allowed: one of them")
+    return given or named
+
+
+def folds_of(request: Request) -> int | None:
+    """In how many folds every sample is held out once; None where a test part is."""
+    return request.folds if isinstance(request, TrainRequest) else None
+
+
+class ServeRequest(BaseModel):
+    """Models that are to be served, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: Annotated[
+        tuple[str, ...],
+        Field(description="Exported .onnx files or runs, as MODEL or NAME=MODEL; or what the store has."),
+    ] = ()
+    host: Annotated[str, Field(description="Where to listen; 0.0.0.0 lets other machines ask.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="The port; 0 takes a free one.")] = 8000
+    store: Annotated[str, Field(description="Folder of the store: answers, images and versions of models.")] = "store"
+    key_file: Annotated[str | None, Field(description="File of hashed keys; without it anyone may ask.")] = None
+    shadow: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value or ()),
+        Field(description="A model that answers beside and never acts: MODEL, or NAME=MODEL with commas between."),
+    ] = ()
+    golden: Annotated[
+        str | None, Field(description="Folder of golden images, a folder a class; new versions must answer them.")
+    ] = None
+    watch: Annotated[str | None, Field(description="Folder whose new images are judged.")] = None
+    done: Annotated[str | None, Field(description="Folder for images that were judged.")] = None
+    mqtt: Annotated[str | None, Field(description="Broker of the line: mqtt://HOST:1883/TOPIC.")] = None
+    modbus: Annotated[str | None, Field(description="Where the line's PLC finds Modbus TCP: HOST:PORT.")] = None
+    line_deadline: Annotated[
+        float, Field(gt=0, le=60, description="Seconds after which an announced part is rejected.")
+    ] = 1.0
+    deadline: Annotated[float, Field(gt=0, le=60, description="Seconds within which a request is answered.")] = 2.0
+    queue: Annotated[int, Field(ge=1, le=10_000, description="Images that wait at once, at most.")] = 64
+    max_megabytes: Annotated[float, Field(gt=0, le=1000, description="Largest body of a request, MB.")] = 20
+    max_megapixels: Annotated[float, Field(gt=0, le=100, description="Largest image, million pixels.")] = 50
+    quota: Annotated[float, Field(gt=0, description="GB of images on the disk; the oldest accepted ones go first.")] = (
+        10
+    )
+    keep_accepted: Annotated[
+        float, Field(ge=0, le=1, description="Share of accepted images that is kept; all others are kept.")
+    ] = 1
+    shifts: Annotated[str, Field(description="When shifts begin.")] = "06:00,14:00,22:00"

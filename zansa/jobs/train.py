@@ -1,10 +1,12 @@
 """The verbs that train: `train`, `finetune`, `grow` and `demo` call `train`; `resume` goes on with a run."""
 
+import copy
 import shutil
 import signal
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,20 +16,23 @@ from ..arch.spec import Net
 from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
+from ..learn.data.splits import folds
 from ..learn.depth.levels import coarse, refining
+from ..learn.folds import holding_out
 from ..learn.grow.resbuilder.search import resbuilder
 from ..learn.grow.run import growing
 from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
+from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
-from .making.conclude import conclude, costs
+from .making.conclude import conclude, costs, line_of
 from .making.folder import begin, facts_of, note
-from .making.job import Job, check, resolve, smaller, structure
-from .request import Request, Tell, read_request, silent
+from .making.job import Job, check, resolve, smaller, structure, usual_net
+from .request import Request, Tell, folds_of, learned_weights, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
@@ -60,7 +65,9 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     branches = [begin(branch, out, other, main=name) for other, branch in zip(names, others, strict=True)]
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
-    told += [event("note", text=doubt.told) for doubt in job.doubts]
+    told += [event("warning" if doubt.stays else "note", text=doubt.told) for doubt in job.doubts]
+    if told_of := origin(learned_weights(job.request) or ""):
+        told.append(event("note", text=told_of))
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.good is None and (unknown := no_line(job.data)):
@@ -106,7 +113,9 @@ def taken_up(run: Run, request: Request, tell: Tell) -> Job:
         )
     net = Net.from_dict(run.read_json("start.json" if "start.json" in run.files() else "spec.json"))
     given = net if (run.path / "start.safetensors").exists() else None
-    _, growth, search = structure(request, data, given)
+    usual = usual_net(data)
+    usual = usual.but({"stem": usual.stem.but({"contrast": net.stem.contrast})})  # its level may have been doubted
+    _, growth, search = structure(request, data, parts, given, usual)
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
     return Job(request, data, parts, good_of(request.good, data), net, recipe, growth, search)
 
@@ -146,7 +155,8 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
             tell(event("warning", text=f"stopped{so_far}; `zansa resume {run.path}` goes on with the training"))
         conclude(run, job, module, facts, tell)
         if "stopped" not in facts:
-            shutil.rmtree(run.path / "race", ignore_errors=True)
+            for folder in ("race", "folds"):
+                shutil.rmtree(run.path / folder, ignore_errors=True)
             for saved in run.path.glob("checkpoint*"):
                 saved.unlink()
     return run
@@ -163,9 +173,24 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
         module.become(build(coarse(fine, job.recipe.levels), torch.Generator().manual_seed(job.recipe.seed)))
         return training(module, data, parts, job.recipe, checkpoint, refining(fine, job.recipe.levels))
     if job.growth is None:
-        return training(module, data, parts, job.recipe, checkpoint)
+        return by_folds(module, job, run, training(module, data, parts, job.recipe, checkpoint))
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]
     return growing(module, data, parts, job.recipe, job.growth, run.path, forks)
+
+
+def by_folds(module: Network, job: Job, run: Run, last: Generator[dict[str, Any]]) -> Generator[dict[str, Any]]:
+    """The trainings by which every sample is held out once, where folds were asked for; then that of the network."""
+    if count := folds_of(job.request):
+        first = copy.deepcopy(module)
+        parts = folds(job.data, count, job.request.seed, job.request.val)
+        choose = partial(line_of, job)
+        with closing(
+            holding_out(lambda: copy.deepcopy(first), job.data, parts, job.recipe, choose, run.path / "folds")
+        ) as told:
+            yield from told
+        yield event("stage", text=f"one network from all {len(job.data)}")
+    with closing(last) as events:
+        yield from events
 
 
 def help_with(request: Request) -> NoReturn:

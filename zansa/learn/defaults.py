@@ -24,6 +24,8 @@ LONG = 256  # numbers or letters: the stem halves longer series
 SERIES_BATCHES = ((100, 8), (500, 16), (2000, 32), (8000, 64))  # (training series, batch): so large with fewer series
 FEW = 3000  # training images: surfaces with fewer are varied strongly
 STEPS_A_CLASS = 64  # of a training on images, at least, up to 60 epochs
+STEPS = 800  # of a training on images, at least, however few they are
+BATCHES = ((500, 16), (2000, 32), (8000, 64))  # (training images, batch): so large with fewer images
 HOLD = 0.7  # share of a training on images at its full rate
 STRONG = Augment(
     flip_x=True,
@@ -99,7 +101,8 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
     """The recipe for a data set: few samples are shown more often, in smaller batches, and varied more.
 
     epochs = 1080 / sqrt(training samples), between 10 and 60 for images: 10 for 12 thousand, 38 for 800; as many more
-    as it takes to have STEPS_A_CLASS steps for each class: 43 classes take longer than two. Images learn
+    as it takes to have STEPS_A_CLASS steps for each class: 43 classes take longer than two. What counts is steps, and
+    60 images need as many as 6,000: there are STEPS of them at least, whatever that is in epochs. Images learn
     at the full rate for most of the training, which does not end early. Series are cheap, and often very few: they get
     up to 200 epochs, in batches from 8 up.
     """
@@ -113,10 +116,11 @@ def default_recipe(data: Dataset, parts: Parts, seed: int = 0) -> Recipe:
             seed=seed,
         )
     strong = data.kind == "surface" and count < FEW
-    batch = 32 if count < 2000 else 64 if count < 8000 else 128
-    fewest = math.ceil(STEPS_A_CLASS * len(data.classes) / max(1, count // batch))
+    batch = next((batch for most, batch in BATCHES if count < most), 128)
+    each = max(1, count // min(batch, count))  # steps of an epoch
+    fewest = math.ceil(STEPS_A_CLASS * len(data.classes) / each)
     return Recipe(
-        epochs=max(10, min(60, max(fewest, round(1080 / math.sqrt(count))))),
+        epochs=max(10, math.ceil(STEPS / each), min(60, max(fewest, round(1080 / math.sqrt(count))))),
         batch=batch,
         hold=HOLD,
         patience=0.0,

@@ -1,7 +1,10 @@
 """The loss of a training, and the figures of the validation part."""
 
+import math
+
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,6 +13,8 @@ from .data.dataset import Dataset
 from .predict import logits
 from .recipe import Recipe
 from .state import Event
+
+STEEPEST = 4.6  # log of the largest factor of logits, about 100; its inverse is the smallest
 
 
 class Criterion:
@@ -34,10 +39,18 @@ class Criterion:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:  # N K, N -> scalar
         return functional.cross_entropy(logits + self.shift, labels, self.weight, label_smoothing=self.smoothing)
 
+    def chance(self, labels: np.ndarray) -> float:
+        """The loss on these samples of a network that has learned nothing but the shares of the classes."""
+        truth = torch.from_numpy(labels).to(self.shift.device)
+        share = torch.bincount(truth, minlength=len(self.shift)) / len(truth)
+        known = torch.zeros_like(self.shift) if self.shift.any() else share.clamp_min(1e-6).log()
+        return self(known.expand(len(truth), -1), truth).item()
+
 
 def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:
     """Loss and figures of the validation part, in the precision of the training. Where the training is balanced the
-    loss is too: every class counts the same, so that the best epoch is the best for what was trained."""
+    loss is too: every class counts the same, so that the best epoch is the best for what was trained. "val_tempered"
+    is that loss without overconfidence, by which the best epoch is found, and "val_error" its standard error."""
     dtype = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     answers, labels = (
         logits(module, data, index, dtype=dtype, layout=layout),
@@ -47,8 +60,25 @@ def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe
     counts = torch.bincount(labels, minlength=len(data.classes))
     recalls = torch.bincount(labels, right, minlength=len(data.classes))[counts > 0] / counts[counts > 0]
     weight = None if recipe.balance == "none" else 1 / counts.clamp_min(1).float()
+    least, error = tempered(answers, labels, weight)
     return {
         "val_loss": functional.cross_entropy(answers, labels, weight).item(),
+        "val_tempered": least,
+        "val_error": error,
         "val_accuracy": right.mean().item(),
         "val_balanced_accuracy": recalls.mean().item(),
     }
+
+
+def tempered(answers: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[float, float]:
+    """The least loss of logits (N, K) times any one factor (Guo et al. 2017, 1706.04599), and its standard error: how
+    well the classes are told apart, however sure the network is of it. Chance, the log of K, is its largest value."""
+    counts = torch.ones(len(labels), dtype=torch.float64) if weight is None else weight.double()[labels]
+    exact, share = answers.double(), counts / counts.sum()
+
+    def losses(log_factor: float) -> Tensor:
+        return functional.cross_entropy(exact * math.exp(log_factor), labels, reduction="none")
+
+    found = minimize_scalar(lambda a: (share * losses(a)).sum().item(), bounds=(-STEEPEST, STEEPEST), method="bounded")
+    apart = share * (losses(found.x) - found.fun)
+    return float(found.fun), apart.square().sum().sqrt().item()

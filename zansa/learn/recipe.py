@@ -82,7 +82,8 @@ class Recipe(BaseModel):
     warmup: Annotated[Share, Field(description="Share in which the rate rises to its peak.")] = 0.05
     hold: Annotated[Share, Field(description="Share in which it stays there; then it falls as a cosine to zero.")] = 0.0
     keep: Annotated[
-        Literal["best", "last"], Field(description="The weights of the epoch that was best on validation, or the last.")
+        Literal["best", "last"],
+        Field(description="The last weights that are as good on validation as the best, or the last of all."),
     ] = "best"
     smoothing: Annotated[Share, Field(description="Smoothing of the labels.")] = 0.05
     average: Annotated[

@@ -26,6 +26,7 @@ from .recipe import Recipe
 from .tune import parts_of
 
 Saved = dict[str, Any]  # what State.value gives
+SLOWER = 5  # times the half-life of the weights' average: the half-life of the running mean of the loss
 
 
 class Change(NamedTuple):
@@ -53,6 +54,7 @@ class State:
         self.best_loss, self.best_epoch = math.inf, 0
         self.step, self.began = 0, time.monotonic()
         self.loss, self.counted = 0.0, 0  # the sum over so many steps
+        self.level, self.attempt = 0.0, 0  # a running mean of the loss; how often the training began again
 
     def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
         """Make one step of the optimiser down the loss and the penalty; returns the loss of the whole batch without the
@@ -71,7 +73,9 @@ class State:
 
     @torch.no_grad()
     def advance(self, loss: float, half_life: float) -> None:
-        """Count a step and move the average of the weights; early steps move it faster, to forget the start."""
+        """Count a step and move the averages of the weights and of the loss; early steps move them faster, to forget
+        the start."""
+        self.level += (loss - self.level) * max(1 / (self.step + 1), 1 - 0.5 ** (1 / max(SLOWER * half_life, SLOWER)))
         self.step += 1
         self.loss += loss
         self.counted += 1
@@ -99,6 +103,14 @@ class State:
         self.journal.append(told)
         return told
 
+    def again(self, weights: dict[str, Tensor]) -> None:
+        """Begin again from these weights; only the number of the attempt and the time that has passed stay."""
+        self.module.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+        self._renew()
+        self.step, self.loss, self.counted, self.level = 0, 0.0, 0, 0.0
+        self.attempt += 1
+
     def follow(self, layout: torch.memory_format) -> None:
         """Bring both networks into this layout, and let the lists hold the tensors that they then have."""
         self.module.to(memory_format=layout)
@@ -118,10 +130,11 @@ class State:
         name = {id(parameter): name for name, parameter in self.module.named_parameters()}
         return [name[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def keep_best(self, loss: float, epoch: int) -> None:
-        """Keep the average of the weights when its validation loss is the lowest so far."""
-        if loss < self.best_loss:
-            self.best_loss, self.best_epoch = loss, epoch
+    def keep_best(self, loss: float, epoch: int, error: float = 0.0) -> None:
+        """Keep the average of the weights when its validation loss is the lowest so far, or not clearly higher: within
+        its standard error the later weights are the safer choice (Breiman et al. 1984, section 3.4.3)."""
+        if loss < self.best_loss + error or self.best is None:
+            self.best_loss, self.best_epoch = min(loss, self.best_loss), epoch
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
 
     def elapsed(self) -> float:
@@ -142,6 +155,8 @@ class State:
             "counted": self.counted,
             "best_loss": self.best_loss,
             "best_epoch": self.best_epoch,
+            "level": self.level,
+            "attempt": self.attempt,
             "seconds": self.elapsed(),
         }
 
@@ -158,6 +173,7 @@ class State:
         self.best, self.best_loss, self.best_epoch = saved["best"], saved["best_loss"], saved["best_epoch"]
         self.step, self.began = saved["step"], time.monotonic() - saved["seconds"]
         self.loss, self.counted = saved["loss"], saved["counted"]
+        self.level, self.attempt = saved.get("level", 0.0), saved.get("attempt", 0)  # not in states of older versions
         self.journal = json.loads(saved["journal"])
 
     def write(self, path: Path) -> None:

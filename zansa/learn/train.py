@@ -36,6 +36,18 @@ from .tune import first_to_learn, let_learn, parts_of
 PROBE = 16  # samples on which a way back is measured at the beginning of each epoch
 FEW = 30  # validation samples below which the last epoch is kept: the best of so few would be chosen by chance
 
+SAFER = 0.2  # of the rate, where a training begins again; and the share of it in which the rate then rises
+LEFT = 0.98  # of the loss of chance; above that nothing has been learned
+TRIED = 40  # steps before which a training never begins again
+AGAIN = (
+    "the training begins again at a fifth of the rate ({rate:g}), because nothing was learned in {step} steps: the "
+    "loss is {level:.3f}, and always answering with the shares of the classes has {chance:.3f}"
+)
+NOTHING = (
+    "nothing was learned: at two rates the loss stayed where it is for a network that only knows how frequent each "
+    "class is. The labels may not belong to the samples, or what tells the classes apart is lost at this size (--size)"
+)
+
 
 class Diverged(ValueError):
     """The loss of a training is no longer a finite number."""
@@ -79,6 +91,9 @@ def training(
 ) -> Generator[Event]:
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
+    A training whose loss has not left chance after a third of its steps begins again from the same weights, once, at a
+    safer rate ("again"); where that fails too, a "warning" says so.
+
     At the end, or when the caller stops, the module holds the best average of the weights so far, on the CPU and in
     evaluation mode.
 
@@ -93,6 +108,7 @@ def training(
     """
     course = prepared(module, data, parts, recipe, policy)
     recipe, steps, per_epoch = course.recipe, course.steps, course.per_epoch
+    fresh = {name: value.clone() for name, value in module.state_dict().items()}
     state, chance = State(module, recipe), torch.Generator(course.device)
     answer = torch.compile(module) if recipe.compile else passing(module, recipe.memory, chance)
     resumed = checkpoint is not None and state.read(checkpoint)
@@ -104,6 +120,9 @@ def training(
     yield begun(state, course, resumed)
     try:
         while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
+            if policy is None and to_begin_again(state, course):
+                pace.first_step -= state.step
+                yield begun_again(state, course, fresh)
             for change in () if policy is None else policy(state, steps):
                 line = state.edit(change, course.device, course.layout)
                 for handle in noise:
@@ -122,7 +141,7 @@ def training(
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
             loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance)
-            rate = recipe.rate * warmup_cosine(state.step / steps, recipe.warmup, recipe.hold)
+            rate = rate_at(state, course)
             told = state.descend(loss, rate, course.criterion.share(data.labels, index), penalty)
             state.advance(told, recipe.average * steps)
             refuse_divergence(state, course)
@@ -132,6 +151,8 @@ def training(
             if checkpoint is not None and (state.step % per_epoch == 0 or pace.since_saved() > recipe.checkpoint):
                 pace.saved = time.monotonic()
                 state.write(checkpoint)
+        if state.attempt and at_chance(state, course):
+            yield event("warning", text=NOTHING, nothing=True)
         yield event("done", step=state.step, steps=steps, best=state.best_epoch)
     finally:
         for handle in noise:
@@ -150,6 +171,7 @@ class Course:
     per_epoch: steps of an epoch.
     steps: steps of the whole training.
     criterion: the loss.
+    chance: the loss of a network that has learned nothing.
     """
 
     recipe: Recipe
@@ -159,6 +181,7 @@ class Course:
     per_epoch: int
     steps: int
     criterion: Criterion
+    chance: float
 
 
 @dataclass
@@ -200,7 +223,8 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
         raise ValueError(f"{world} processes share batches of {batch}; allowed: 2 samples for each, or more")
     per_epoch = steps_per_epoch(recipe, parts)
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
-    return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion)
+    chance = criterion.chance(data.labels[parts.train])
+    return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion, chance)
 
 
 def begun(state: State, course: Course, resumed: bool) -> Event:
@@ -228,12 +252,40 @@ def refuse_divergence(state: State, course: Course) -> None:
         )
 
 
+def rate_at(state: State, course: Course) -> float:
+    """The rate of the state's step; that of a training which began again is smaller and rises for longer."""
+    recipe, progress = course.recipe, state.step / course.steps
+    if state.attempt:
+        return recipe.rate * SAFER * warmup_cosine(progress, max(recipe.warmup, SAFER))
+    return recipe.rate * warmup_cosine(progress, recipe.warmup, recipe.hold)
+
+
+def at_chance(state: State, course: Course) -> bool:
+    """Whether the loss is still that of a network which has learned nothing."""
+    return state.level > LEFT * course.chance
+
+
+def to_begin_again(state: State, course: Course) -> bool:
+    """Whether a third of the first attempt has passed, and nothing has been learned by then."""
+    return state.attempt == 0 and state.step == max(TRIED, course.steps // 3) and at_chance(state, course)
+
+
+def begun_again(state: State, course: Course, fresh: dict[str, Tensor]) -> Event:
+    """Take the state back to the first weights; returns the event of it."""
+    text = AGAIN.format(level=state.level, step=state.step, chance=course.chance, rate=course.recipe.rate * SAFER)
+    told = event("again", text=text, step=state.step, level=state.level, chance=course.chance)
+    state.again(fresh)
+    state.follow(course.layout)
+    return told
+
+
 def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: float, pace: Pace) -> Event:
     """The event of an epoch: validation figures of the average of the weights, which is kept when it is the best."""
     recipe, epoch = course.recipe, state.step // course.per_epoch
     measured = validate(state.average, data, parts.val, recipe, course.layout)
     last = recipe.keep == "last" or len(parts.val) < FEW
-    state.keep_best(1 - epoch if last else measured["val_loss"], epoch)
+    loss, error = (1 - epoch, 0.0) if last else (measured["val_tempered"], measured["val_error"])
+    state.keep_best(loss, epoch, error)
     told = event(
         "epoch",
         measured,

@@ -22,7 +22,7 @@ MEAN: dict[int, Callable[..., Tensor]] = {
 }
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
-ACT = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "sigmoid": nn.Sigmoid}
+ACT = {"relu": nn.ReLU, "relu6": nn.ReLU6, "gelu": nn.GELU, "silu": nn.SiLU, "sigmoid": nn.Sigmoid}
 
 
 class Subsampling(nn.Conv2d):
@@ -34,6 +34,19 @@ class Subsampling(nn.Conv2d):
             return super().forward(x)
         down, across = self.stride if isinstance(self.stride, tuple) else (self.stride, self.stride)
         return functional.conv2d(x[:, :, ::down, ::across], self.weight)
+
+
+class SamePadding(nn.Conv2d):
+    """A convolution with a stride that pads what is missing, an odd pixel more at the end: "same" of TensorFlow."""
+
+    def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C H/stride W/stride
+        return super().forward(functional.pad(x, [n for side in (3, 2) for n in self.missing(x, side)]))
+
+    def missing(self, x: Tensor, side: int) -> tuple[int, int]:
+        """Pixels before and after, in this direction of x."""
+        size, kernel, stride = x.shape[side], self.kernel_size[side - 2], self.stride[side - 2]
+        missing = max((size - 1) // stride * stride + kernel - size, 0)
+        return missing // 2, missing - missing // 2
 
 
 class Contrast(nn.Module):
@@ -310,6 +323,8 @@ def _layer(row: Row, table: Table) -> nn.Module:
             return Contrast(row.kernel)
         case "conv":
             half, make = row.kernel // 2, CONV[dims]
+            if row.kind == "same":
+                half, make = 0, SamePadding
             if (dims, row.kernel, row.groups) == (2, 1, 1) and row.stride > 1:
                 make = Subsampling
             return make(x, y, row.kernel, row.stride, half, groups=row.groups, bias=False)

@@ -6,10 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..arch.spec import Input, Net
+from ..arch.zoo import READY
 from ..runs import model_file
 from .adopt import adopt, net_from, read_checkpoint
 from .build import Network
 from .files import load, read
+from .ready import ready_file, ready_net
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,18 @@ class Donor:
 
 def read_donor(path: str | Path) -> Donor:
     """The weights of a file: of zansa (a model or a run's folder), of torchvision, timm or any author (.pt, .pth, .tar,
-    .safetensors, .onnx). ValueError when they cannot be read; nothing in the file is executed."""
-    path = model_file(path)
+    .safetensors, .onnx), or those of an installed package by the network's name (zoo.READY). ValueError when they
+    cannot be read; nothing in the file is executed."""
+    name, path = str(path), weights_file(path)
+    if name in READY:
+        module = ready_net(name, path)
+        return Donor(path, module.state_dict(), module.net)
     if path.suffix == ".safetensors" and "zansa" in read(path)[0]:
         model = load(path)
         return Donor(path, model.module.state_dict(), model.net, model.classes)
     return Donor(path, read_checkpoint(path), None)
+
+
+def weights_file(weights: str | Path) -> Path:
+    """The file of these weights: the one that was named, the model of a run, or the file of an installed package."""
+    return ready_file(str(weights)) if str(weights) in READY else model_file(weights)

@@ -358,7 +358,7 @@ def _merged(state: State, net: Net, after: Net, edit: Merge, role: Role) -> Stat
         {name.removeprefix(path): value for name, value in state.items() if name.startswith(path)} for path in paths
     )
     rows = {row.path.removeprefix(paths[0]): row for row in _rows(net, edit)}
-    groups = after.stages[edit.stage].blocks[edit.at].groups
+    groups = after.stages[edit.stage].blocks[edit.at].groups_of(0)
     joined = {
         name: _joined(value, second[name], rows[name.rpartition(".")[0]], groups)
         for name, value in first.items()

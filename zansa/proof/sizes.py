@@ -285,10 +285,10 @@ def _advice(
     more = f"collect {told(first.parts - count)} more {kind} parts ({most}{known})"
     if not count or now >= 1 or now < share:
         return more
-    return f"{more}, or claim {number}{SIDES[number]}{_round_off(number, now)}{'' if known == '' else ' at best'}"
+    return f"{more}, or claim {number}{SIDES[number]}{rounded_off(number, now)}{'' if known == '' else ' at best'}"
 
 
-def _round_off(number: str, share: float) -> str:
+def rounded_off(number: str, share: float) -> str:
     """The share of mistakes as the claim's number, to the safe side."""
     digits = max(2, 1 - math.floor(math.log10(share)))
     safe = math.ceil(share * 10**digits - 1e-9) / 10**digits

@@ -9,7 +9,8 @@ from ..words import IMAGE, count, counted, percent, rate_text, share_of, short
 from .facts import Facts, both, epochs, have, judged, trained
 
 Caution = dict[str, Any]
-FEW_TRAINING, FEW_TEST = 20, 10  # images of a class
+FEW_TRAINING, FEW_VALIDATION, FEW_TEST = 20, 10, 10  # images of a class
+FEW_PARTS = 2  # of a class
 WIDE, UNSURE = 0.10, 0.10  # width of an interval; error of the stated certainty
 ENDING, POINTS = 0.125, 4  # share of a training that is its end, and epochs of it at least
 SURE, WORTH = 2.0, 0.1  # standard errors of a fall, and its share of the loss, from which it counts
@@ -44,6 +45,20 @@ IMPROVING = (
     "The validation loss was still falling when the training ended (by {share} over the last {epochs} epochs). A "
     "longer training may do better: name a larger --epochs."
 )
+DECIDES = (
+    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is "
+    f"better: one {IMAGE} more or less is worth ten points and more of its class. --folds 5 holds every {IMAGE} out "
+    "once."
+)
+BY_FOLDS = (
+    f"Every {IMAGE} was judged by one of {{folds}} networks that had not seen it or its group. The network handed over "
+    "is another one, which learned from all of them in the same way; it had more to learn from, so it should not be "
+    "worse."
+)
+ONE_OR_TWO = (
+    f"All {IMAGE}s of these classes come from one or two parts. What is learned and what is proven is what these parts "
+    "look like, however many pictures there are of them."
+)
 WORSE = (
     f"The difference is larger than chance explains: the validation {IMAGE}s were too few or too like the training "
     f"{IMAGE}s, or the test {IMAGE}s differ."
@@ -75,7 +90,11 @@ def _about_run(facts: Facts) -> Iterable[Caution]:
     losses = [each["val_loss"] for each in epochs(facts) if each.get("val_loss") is not None]
     if trained(facts) and (text := still_improving(losses)):
         yield _warning("Still improving at the end", text)
-    if told := [str(event.get("text")) for event in facts["events"] if event.get("event") == "warning"]:
+    told = [event for event in facts["events"] if event.get("event") == "warning"]
+    for each in told:
+        if each.get("nothing"):
+            yield _warning("Nothing was learned", f"{str(each['text']).capitalize()}.", grave=True)
+    if told := [str(each.get("text")) for each in told if not each.get("nothing")]:
         yield _warning("Told while it learned", " ".join(told))
     for name, reason in facts["unreadable"].items():
         yield _warning(f"{name} cannot be read", reason)
@@ -118,9 +137,16 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if thin := _thin(data, "train", FEW_TRAINING):
         text = f"Fewer than {FEW_TRAINING} {IMAGE}s to learn from in {_classes(thin)}."
         yield _warning(f"Few training {IMAGE}s", text, thin)
+    if thin := _thin(data, "val", FEW_VALIDATION):
+        text = f"Fewer than {FEW_VALIDATION} validation {IMAGE}s in {_classes(thin)}. {DECIDES}"
+        yield _warning(f"Few validation {IMAGE}s", text, thin)
+    if few := _few_parts(data):
+        yield _warning("Classes of one or two parts", ONE_OR_TWO, few)
     if thin := _thin(data, "test", FEW_TEST):
         text = f"Fewer than {FEW_TEST} test {IMAGE}s in {_classes(thin)}: their own figures say little."
         yield _warning(f"Few test {IMAGE}s", text, thin)
+    if folds := data.get("folds"):
+        yield _warning("Proven by folds", BY_FOLDS.format(folds=folds))
     if weights := data.get("weights"):
         told = SAME_SOURCE if weights["same_source"] else LEARNED
         yield _warning("Learned weights", told.format(file=weights["file"]), grave=weights["same_source"])
@@ -140,6 +166,17 @@ def _left_out(data: dict[str, Any]) -> str:
 def _thin(data: dict[str, Any], split: str, enough: int) -> list[str]:
     counts = (data.get("counts") or {}).get(split) or {}
     return [f"{short(name)}: {number}" for name, number in counts.items() if number < enough]
+
+
+def _few_parts(data: dict[str, Any]) -> list[str]:
+    """The classes whose images come from one or two parts, with both numbers."""
+    counts, units = data.get("counts") or {}, data.get("units") or {}
+    total = {name: sum(counts[part].get(name, 0) for part in counts) for name in units}
+    return [
+        f"{short(name)}: {counted(total[name], IMAGE)}, {counted(number, 'part')}"
+        for name, number in units.items()
+        if number <= FEW_PARTS
+    ]
 
 
 def _classes(names: list[str]) -> str:

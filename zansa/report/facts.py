@@ -87,8 +87,14 @@ def noun(facts: Facts) -> str:
 
 
 def epochs(facts: Facts) -> list[dict[str, Any]]:
-    """The epoch events in order; an epoch that was trained again after a resumption stands once, by its later line."""
-    last = {event["epoch"]: event for event in facts["events"] if event.get("event") == "epoch" and "epoch" in event}
+    """The epoch events in order; an epoch that was trained again after a resumption stands once, by its later line, and
+    those of a training that began again are left out."""
+    last: dict[Any, dict[str, Any]] = {}
+    for event in facts["events"]:
+        if event.get("event") == "again":
+            last.clear()
+        elif event.get("event") == "epoch" and "epoch" in event:
+            last[event["epoch"]] = event
     return [last[epoch] for epoch in sorted(last)]
 
 

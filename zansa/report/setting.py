@@ -93,6 +93,8 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
         yield "weights began as", f"learned from {begin['from']}, SHA-256 {begin['sha256'][:12]}…"
     if weights := told.get("weights"):
         yield "weights began as", f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
+        if weights.get("told"):
+            yield "origin of the weights", weights["told"]
     yield f"identical {IMAGE}s across parts", count(len(told.get("leaks") or []))
     yield "remarks from reading", count(len(told.get("problems") or []))
 

@@ -1,6 +1,8 @@
-"""A description as an ONNX file with arbitrary weights. It takes onnxruntime as long as the network's export would, and
-making it needs no torch. The nodes are those that torch.onnx.export writes for zansa.nets.build, row by row."""
+"""A description as an ONNX file, row by row, without torch. With the weights of a network it is that network's export.
+With arbitrary weights it takes onnxruntime as long as the export would. The nodes are those that torch.onnx.export
+writes for zansa.nets.build."""
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -14,15 +16,19 @@ from ...arch.spec import Net
 OPSET, IR = 18, 8  # of exported files: every onnxruntime from 1.16 on reads both; 1.16 and 1.17 refuse IR 10
 COARSE = 4  # zansa.nets.build.Contrast.COARSE
 POOLS = {"average": ("Mean",), "max": ("Max",), "both": ("Mean", "Max")}
+State = Mapping[str, np.ndarray]  # weights by their names
 NUMBERS = np.random.default_rng(0).normal(size=4099).astype(np.float32)  # a prime: no two channels get the same ones
 
 
 class Draft:
-    """Nodes and constants of an ONNX graph in the making. Names begin with the path of the row that they stand for."""
+    """Nodes and constants of an ONNX graph in the making. Names begin with the path of the row that they stand for.
+    `state` has the weights under their names in the network's state; None: arbitrary ones are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.named: dict[str, str] = {}
 
     def put(self, op: str, path: str, *reads: str, **attributes: Any) -> str:
         """Add a node; returns the name of what it writes."""
@@ -36,15 +42,27 @@ class Draft:
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
-    def weights(self, path: str, *shape: int) -> str:
-        """Weights that keep activations about as large as they are, because arithmetic is slow only with the smallest
-        numbers."""
-        return self.constant(path, np.resize(NUMBERS, shape) / prod(shape[1:]) ** 0.5)
+    def weights(self, row: Row, name: str, *shape: int, arbitrary: float | None = None) -> str:
+        """Add what a layer has learned under this name, once for a layer that computes twice; returns its name.
+
+        Arbitrary weights keep activations about as large as they are, because arithmetic is slow only with the smallest
+        numbers; `arbitrary` is one number for all of them."""
+        key = f"{row.module or row.path}.{name}"
+        if key not in self.named:
+            if self.state is not None:
+                value = self.state[key].reshape(shape)
+            elif arbitrary is not None:
+                value = np.full(shape, arbitrary)
+            else:
+                value = np.resize(NUMBERS, shape) / prod(shape[1:]) ** 0.5
+            self.named[key] = self.constant(row.path, value)
+        return self.named[key]
 
 
-def twin(net: Net) -> onnx.ModelProto:
-    """A network with arbitrary weights: `pixels` float (N, C, *size) -> `probability` (N, classes)."""
-    draft, layers = Draft(), lower(net)
+def twin(net: Net, state: State | None = None) -> onnx.ModelProto:
+    """A network as ONNX: `pixels` float (N, C, *size) -> `probability` (N, classes). `state` has the arrays of its
+    module's `state_dict`; None: weights are arbitrary."""
+    draft, layers = Draft(state), lower(net)
     named = {"input": "pixels"}
     for row in layers.rows:
         named[row.path] = _row(draft, row, [named[path] for path in row.reads], layers)
@@ -64,7 +82,7 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
             return _contrast(draft, row, reads[0])
         case "conv":
             kernel = [row.kernel] * dims
-            weights = draft.weights(path, y, x // row.groups, *kernel)
+            weights = draft.weights(row, "weight", y, x // row.groups, *kernel)
             return draft.put(
                 "Conv",
                 path,
@@ -73,16 +91,17 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
                 kernel_shape=kernel,
                 group=row.groups,
                 strides=[row.stride] * dims,
-                pads=[row.kernel // 2] * 2 * dims,
+                pads=_pads(row),
             )
         case "norm":
             return _norm(draft, row, reads[0], y)
         case "bias":
-            return draft.put("Add", path, *reads, draft.weights(path, y, *[1] * dims))
+            return draft.put("Add", path, *reads, draft.weights(row, "bias", y, *[1] * dims))
         case "act":
             return _act(draft, row, reads[0])
         case "scale":
-            return draft.put("Mul", path, *reads, draft.constant(path, 0.5))  # turned round it would not be folded
+            weight = draft.weights(row, "weight", arbitrary=0.5)
+            return draft.put("Mul", path, *reads, weight)  # turned round it would not be folded
         case "pool":
             return _pool(draft, row, reads[0])
         case "pad":
@@ -95,21 +114,31 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
         case "globalpool":
             return _globalpool(draft, row, reads, x)
         case "linear":
-            weights, bias = draft.weights(path, y, row.copies * x), draft.weights(path, y)
+            weights, bias = draft.weights(row, "weight", y, row.copies * x), draft.weights(row, "bias", y)
             return draft.put("Gemm", path, *reads, weights, bias, transB=1)
     raise AssertionError(row.op)
+
+
+def _pads(row: Row) -> list[int]:
+    """Positions that a convolution pads: before it in every direction, then after it."""
+    if row.kind != "same":
+        return [row.kernel // 2] * 2 * len(row.size)
+    missing = [max((m - 1) * row.stride + row.kernel - n, 0) for n, m in zip(row.size_in, row.size, strict=True)]
+    return [n // 2 for n in missing] + [n - n // 2 for n in missing]
 
 
 def _norm(draft: Draft, row: Row, x: str, y: int) -> str:
     path, dims = row.path, len(row.size_in)
     if row.kind == "batch":
-        ones, zeros = draft.constant(path, np.ones(y)), draft.constant(path, np.zeros(y))
-        return draft.put("BatchNormalization", path, x, ones, zeros, zeros, ones)
-    groups, ones = draft.constant(path, np.ones(row.groups)), draft.weights(path, y, *[1] * dims)
+        usual = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+        learned = [draft.weights(row, name, y, arbitrary=value) for name, value in usual.items()]
+        return draft.put("BatchNormalization", path, x, *learned)
+    groups, shape = draft.constant(path, np.ones(row.groups)), (y, *[1] * dims)
     rows = draft.put("Reshape", path, x, draft.constant(path, [0, row.groups, -1], np.int64))
     normed = draft.put("InstanceNormalization", path, rows, groups, draft.constant(path, np.zeros(row.groups)))
     planes = draft.put("Reshape", path, normed, draft.put("Shape", path, x))
-    return draft.put("Add", path, draft.put("Mul", path, planes, ones), draft.weights(path, y, *[1] * dims))
+    scaled = draft.put("Mul", path, planes, draft.weights(row, "weight", *shape))
+    return draft.put("Add", path, scaled, draft.weights(row, "bias", *shape))
 
 
 def _act(draft: Draft, row: Row, x: str) -> str:
@@ -117,6 +146,8 @@ def _act(draft: Draft, row: Row, x: str) -> str:
     match row.kind:
         case "relu":
             return draft.put("Relu", path, x)
+        case "relu6":
+            return draft.put("Clip", path, x, draft.constant(path, 0), draft.constant(path, 6))
         case "sigmoid":
             return draft.put("Sigmoid", path, x)
         case "silu":

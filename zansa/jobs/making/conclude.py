@@ -21,6 +21,7 @@ from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
+from ...learn.folds import HeldOut, held_out, to_one_line
 from ...learn.predict import eager_latency, probabilities
 from ...learn.rivals import Rival, lead, rivals
 from ...nets.build import Network
@@ -29,9 +30,10 @@ from ...nets.files import save as save_model
 from ...proof.figures import choose_threshold, doubtful, figures, scores
 from ...record import Run
 from ...report.cautions import still_improving
+from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
-from ..request import Tell
+from ..request import Tell, folds_of
 from .job import Job
 
 EXAMPLES = 24  # pictures in the report
@@ -52,9 +54,14 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     model = Model(net, module, data.classes, data.preprocess, operating, notes)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)
+    count, held = folds_of(job.request), None
     if not facts.get("stopped"):
-        answers["test"] = (parts.test, probabilities(module, data, parts.test))
+        held = held_out(run.path / "folds", count) if count else None
+        tested = (parts.test, probabilities(module, data, parts.test))
+        answers["test"] = tested if held is None else (held.index, held.probabilities)
     metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in answers.items()}
+    if held is not None and operating is not None:
+        metrics["test"]["inspection"] = of_all_folds(job, held, operating)
     run.write_json(
         "metrics.json",
         metrics
@@ -70,7 +77,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     run.write_json("examples.json", examples(data, index, p, operating))
     run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
     report.write(run)
-    losses = [each["val_loss"] for each in run.lines("events.jsonl") if each["event"] == "epoch"]
+    losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
@@ -81,7 +88,7 @@ def beside(
 ) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
-    if "test" not in answers:
+    if "test" not in answers or folds_of(job.request):  # by folds, rules would have to be learned in each
         return []
     index, p = answers["test"]
     judged = {part: held for part, (held, _) in answers.items()}
@@ -152,9 +159,21 @@ def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
 
 def operating_point(job: Job, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
     """Where the line between good and defect stands, by validation samples; None when no class is the good one."""
+    return line_of(job, p, job.data.labels[index])
+
+
+def line_of(job: Job, p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
+    """The same for probabilities and labels."""
     if job.good is None:
         return None
-    return choose_threshold(p, job.data.labels[index], job.data.classes, job.good, job.request.max_false_alarms)
+    return choose_threshold(p, labels, job.data.classes, job.good, job.request.max_false_alarms)
+
+
+def of_all_folds(job: Job, held: HeldOut, operating: OperatingPoint) -> dict[str, Any]:
+    """The figures of inspection over all folds, each sample by the line of the network that had not seen it."""
+    moved = to_one_line(held, job.data.classes.index(operating.good), operating.threshold)
+    found: dict[str, Any] = figures(moved, job.data.labels[held.index], job.data.classes, operating)["inspection"]
+    return found
 
 
 def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:

@@ -13,10 +13,12 @@ from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
+from ...nets.donor import weights_file
+from ...nets.ready import origin
 from ...record import Run
-from ...runs import branches_of, model_file
-from ..door import DIGEST_OF, data_digest
-from ..request import learned_weights
+from ...runs import branches_of
+from ..door import DIGEST_OF, data_digest, units
+from ..request import folds_of, learned_weights
 from .job import Job
 
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
@@ -52,7 +54,7 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
 def beginning_of(job: Job) -> dict[str, Any] | None:
     """What the network begins with where that was learned from drawn pictures: in words, and the SHA-256 of the
     file."""
-    if job.beginning is None:
+    if job.beginning is None or job.beginning.state is None:
         return None
     return {
         "from": "drawn pictures",
@@ -63,16 +65,22 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
 
 def provenance(weights: str, source: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
-    file = model_file(weights)
+    file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
-    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "same_source": before == source}
+    return {
+        "file": str(file),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "same_source": before == source,
+        "told": origin(weights),
+    }
 
 
 def describe(job: Job) -> dict[str, Any]:
     """data.json: what the samples are, and which of them stand in which part."""
     request, data, parts = job.request, job.data, job.parts
-    named = {"train": parts.train, "val": parts.val, "test": parts.test}
+    proven = parts.test if folds_of(request) is None else np.arange(len(data))  # held out once each
+    named = {"train": parts.train, "val": parts.val, "test": proven}
     counts = {part: np.bincount(data.labels[index], minlength=len(data.classes)) for part, index in named.items()}
     by_group = "random by group" if data.groups is not None else "random"
     return {
@@ -88,10 +96,15 @@ def describe(job: Job) -> dict[str, Any]:
         "problems": data.problems,
         "leaks": leaks(data, parts),
         "groups": None if data.groups is None else len(set(data.groups)),
+        "units": units(data),
+        "folds": folds_of(request),
         "split": by_group if data.split is None else "given",
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
+        "group_of": None
+        if data.groups is None
+        else {part: [str(data.groups[i]) for i in index] for part, index in named.items()},
     }
 
 

@@ -10,12 +10,13 @@ from ...arch import zoo
 from ...arch.spec import Input, Net
 from ...beginnings.weights import Beginning, begun, load
 from ...deploy.clock.timing import timer
+from ...learn import several
 from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
 from ...learn.data.splits import Parts
-from ...learn.defaults import default_net, default_recipe, recipe_of
-from ...learn.doubts import MIRRORS, Doubt, doubts
+from ...learn.defaults import default_net, recipe_of
+from ...learn.doubts import Doubt, doubts, levelled, undoubted
 from ...learn.grow.growth import Growth
 from ...learn.grow.resbuilder.search import empty_net
 from ...learn.grow.resbuilder.values import Length, Switches
@@ -27,7 +28,7 @@ from ...nets.donor import Donor, read_donor
 from ...nets.start import initialise
 from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
-from ..request import GrowRequest, Request, Tell, TrainRequest, learned_weights
+from ..request import BEGINNINGS, FinetuneRequest, GrowRequest, Request, Tell, TrainRequest, folds_of, learned_weights
 
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 
@@ -83,73 +84,92 @@ def resolve(request: Request, tell: Tell) -> Job:
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
     start = None if donor is None else adopted(donor, request, data)
-    net, growth, search = structure(request, data, None if start is None else start.net)
-    raised = doubted(request, data, parts, net)
-    net = net.but({"stem": net.stem.but({"contrast": 0})}) if "contrast" in raised else net
+    raised = doubted(request, data, parts)
+    usual = levelled(usual_net(data), raised)
+    net, growth, search = structure(request, data, parts, None if start is None else start.net, usual)
     beginning = None if request.recipe.get("levels", 1) > 1 else drawn(request, data, parts, net)
+    prepared = (beginning is not None and beginning.state is not None) or (isinstance(request, TrainRequest) and start)
     recipe = recipe_of(
         data,
         parts,
         request.seed,
         request.recipe,
         growth=growth,
-        learned=len(net.stages) + 2 if start else 0,
+        learned=len(net.stages) + 2 if start and not isinstance(request, TrainRequest) else 0,
         fixed=not isinstance(request, GrowRequest),
-        adjust=lambda default: without(raised, default if beginning is None else begun(default)),
+        adjust=lambda default: undoubted(begun(default) if prepared else default, raised),
     )
-    if beginning is not None and beginning.state is not None:
+    if beginning is not None and beginning.state is not None and (growth is None or growth.usual is None):
         start = build(net)
         start.load_state_dict(beginning.state)
-    return with_speed(
-        Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised.values()))
-    )
+    return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised)))
 
 
-def doubted(request: Request, data: Dataset, parts: Parts, net: Net) -> dict[str, Doubt]:
-    """The defaults that the data speak against, by name. What was named is not doubted, and the stem of a network that
-    grows or was learned elsewhere stays as it is."""
+def doubted(request: Request, data: Dataset, parts: Parts) -> list[Doubt]:
+    """The defaults that the data speak against. A switch that was asked for is told and stays; a network that was named
+    or learned elsewhere keeps its stem, and one that ResBuilder begins with has none to doubt."""
     if request.race == "none":
-        return {}
-    augment = {} if "augment" in request.recipe else default_recipe(data, parts).augment.model_dump()
-    ours = isinstance(request, TrainRequest) and request.net is None
-    switched_on = [name for name, value in augment.items() if value is True]
-    return {each.default: each for each in doubts(data, parts.train, switched_on, net.stem.contrast if ours else 0)}
+        return []
+    augment, asked = recipe_of(data, parts, request.seed, request.recipe).augment, request.recipe.get("augment")
+    published = isinstance(request, GrowRequest) and request.method == "resbuilder"
+    ours = request.net is None and learned_weights(request) is None and not published
+    return doubts(data, parts.train, augment, usual_net(data).stem.contrast if ours else 0, asked)
 
 
-def without(raised: dict[str, Doubt], recipe: Recipe) -> Recipe:
-    """The recipe without the mirrorings that the data speak against."""
-    off = dict.fromkeys(raised.keys() & MIRRORS.keys(), False)
-    return recipe.model_copy(update={"augment": recipe.augment.model_copy(update=off)})
+def usual_net(data: Dataset) -> Net:
+    """The network that zansa takes where none was named."""
+    return default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
 
 
 def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning | None:
-    """Weights learned from drawn pictures for this network; None where it begins otherwise. They are the default where
-    training images are few and are no letters or digits: there they were measured to be better
-    (benchmarks/few_images.py), and nowhere else."""
-    if not isinstance(request, TrainRequest) or request.begin == "none":
-        return None
-    few = len(parts.train) <= FEW_A_CLASS * len(data.classes) and data.kind in ("surface", "natural")
-    if request.begin == "auto" and not few:
+    """What a network of this shape gets of the weights learned from drawn pictures; None where it begins otherwise."""
+    if not from_drawn(request, data, parts):
         return None
     beginning = load(net, torch.Generator().manual_seed(request.seed))
-    if beginning.state is not None:
-        return beginning
-    if request.begin == "drawn":
+    if beginning.state is None and request.begin == "drawn":
         raise ValueError(f"--begin drawn was asked: {beginning.told[0].lower()}{beginning.told[1:]}")
-    return None
+    return beginning
 
 
-def structure(request: Request, data: Dataset, given: Net | None) -> tuple[Net, Growth | None, Search | None]:
+def from_drawn(request: Request, data: Dataset, parts: Parts) -> bool:
+    """Whether a network begins with weights learned from drawn pictures.
+
+    They are the default of `train` where training images are few and are no letters or digits: there they were measured
+    to be better (benchmarks/few_images.py), and nowhere else. `finetune` begins with them where no weights were named.
+    """
+    if learned_weights(request) is not None or request.begin == "none":
+        return False
+    if isinstance(request, GrowRequest) and request.method == "resbuilder":
+        if request.begin == "drawn":
+            raise ValueError("resbuilder as published begins every cycle with fresh weights; leave --begin drawn out")
+        return False
+    if request.begin == "drawn" or isinstance(request, FinetuneRequest):
+        return True
+    few = len(parts.train) <= FEW_A_CLASS * len(data.classes) and data.kind in ("surface", "natural")
+    return isinstance(request, TrainRequest) and few
+
+
+def with_drawn(net: Net, generator: torch.Generator | None = None) -> Network:
+    """The network, with what fits it of the weights learned from drawn pictures."""
+    state, module = load(net, generator).state, build(net, generator)
+    if state is not None:
+        module.load_state_dict(state)
+    return module
+
+
+def structure(
+    request: Request, data: Dataset, parts: Parts, given: Net | None, usual: Net
+) -> tuple[Net, Growth | None, Search | None]:
     """The first network, and what is decided of its growth or search. `given` is the network with learned weights, or
-    None."""
+    None; `usual` is zansa's, which is taken where none was given or named."""
     pre = data.preprocess
     net = given or named_net(request, data)
     if not isinstance(request, GrowRequest):
-        return net or default_net(pre.size, pre.channels, len(data.classes), data.kind), None, None
+        return net or usual, None, None
     if request.method == "zansa":
         clock = timer(default_folder(), pre) if request.budget[0].unit == "ms" else None
-        first, growth = growth_of(request.budget, data, net, clock)
-        return first, growth, None
+        first, growth = growth_of(request.budget, data, net, clock, usual)
+        return first, replace(growth, build=with_drawn) if from_drawn(request, data, parts) else growth, None
     search = search_of(request)
     return net or empty_net(pre.size, pre.channels, len(data.classes), search.switches), None, search
 
@@ -182,13 +202,19 @@ def check(request: Request, out: Path, name: str | None) -> None:
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)
     levels = request.recipe.get("levels", 1)
-    if levels > 1 and (not isinstance(request, TrainRequest) or request.begin == "drawn"):
+    if levels > 1 and (not isinstance(request, TrainRequest) or request.begin not in ("auto", "none")):
         raise ValueError(
             f"levels={levels} was asked; allowed: in `zansa train` from fresh weights; learned weights are of the "
             "whole network, and `zansa grow` changes the network by itself"
         )
+    if folds_of(request) and several.world_size() > 1:
+        raise ValueError("folds were asked of several processes; allowed: one process, or no --folds")
     if request.net is not None:
         zoo.read(request.net)
+    weights = learned_weights(request)
+    if weights is not None and weights not in zoo.READY and not Path(weights).exists():
+        known = ", ".join((*BEGINNINGS, *zoo.READY))
+        raise ValueError(f"there is no run or file {weights} to begin with; allowed too: {known}")
     if name is not None and (out / name).exists():
         raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 
@@ -200,7 +226,7 @@ def search_of(request: GrowRequest) -> Search:
     (budget,) = request.budget
     if budget.unit != "macs":
         raise ValueError(f"resbuilder was asked for {budget}; allowed: macs, the only price that it knows")
-    if request.weights is not None and not {"all", "kept_weights"} & set(request.mend):
+    if learned_weights(request) is not None and not {"all", "kept_weights"} & set(request.mend):
         raise ValueError(
             "resbuilder as published begins every cycle with fresh weights, so those of --from would be lost; name the "
             "shape with --net, or mend the fault kept_weights"
@@ -239,5 +265,5 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
         return module
     named = None if request.net is None else zoo.read(request.net)
     module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
-    initialise(module.head, torch.Generator().manual_seed(request.seed))
+    initialise(module.get_submodule("head.linear"), torch.Generator().manual_seed(request.seed))
     return module

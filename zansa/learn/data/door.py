@@ -80,6 +80,13 @@ def load(
     return from_listing(path, listing, sides, fit, channels, kind, cache, progress, depth)
 
 
+def listed(path: Path) -> Listing | None:
+    """The image files of a folder or a manifest, unread; None where the source is an .npz or holds series."""
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return None
+    return _read(path)[1]
+
+
 def _refuse_channels(channels: int | None, like: Preprocess | None) -> None:
     if like is None and channels not in (None, 1, 3):
         raise ValueError(f"channels={channels} was asked; allowed: 1 (gray) or 3 (colour)")

@@ -43,6 +43,38 @@ def split(dataset: Dataset, seed: int, val: float = 0.15, test: float = 0.15) ->
     return Parts(*(np.sort(parts[name]).astype(np.int64) for name in PARTS))
 
 
+def folds(dataset: Dataset, count: int, seed: int, val: float = 0.15) -> list[Parts]:
+    """Parts for each of `count` trainings: every image is in one test part, and whole groups stay together. What is not
+    tested is for training, but for the share `val`. ValueError when the source gives a split, or where a class has too
+    few images or groups to be held out."""
+    noun = dataset.preprocess.noun
+    if dataset.split is not None:
+        raise ValueError(
+            f"the {noun}s have a split, and folds hold out every {noun} once; leave the split out, or --folds"
+        )
+    _refuse_classes(dataset)
+    everything, random = np.arange(len(dataset)), np.random.default_rng([seed, count])
+    counts, _ = _units(dataset, everything)
+    _refuse_units(dataset, counts)
+    if len(counts) < count:
+        raise ValueError(f"{count} folds were asked; allowed: up to {len(counts)}, as many as there are groups")
+    held = _drawn(dataset, everything, {f"fold {k}": 1 / count for k in range(1, count)}, random)
+    made = []
+    for test in held.values():
+        rest = _drawn(dataset, np.setdiff1d(everything, test), {"val": val}, random)
+        parts = {"train": rest["train"], "val": rest["val"], "test": test}
+        _refuse_parts(dataset, parts)
+        made.append(Parts(*(np.sort(parts[name]).astype(np.int64) for name in PARTS)))
+    return made
+
+
+def all_but_validation(dataset: Dataset, seed: int, val: float = 0.15) -> Parts:
+    """Parts for a network that learns from all images but the share `val`; there is no test part."""
+    parts = _drawn(dataset, np.arange(len(dataset)), {"val": val}, np.random.default_rng(seed))
+    _refuse_parts(dataset, parts | {"test": parts["val"]})
+    return Parts(np.sort(parts["train"]), np.sort(parts["val"]), np.arange(0))
+
+
 # --- refusals ------------------------------------------------------------------------------------------------------
 
 

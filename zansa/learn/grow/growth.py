@@ -1,9 +1,13 @@
 """What a growth may cost and when it changes the network: decided once, before the training begins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from torch import Generator
 
 from ...arch.budget import Budget, Clock
 from ...arch.spec import Net
+from ...nets.build import Network, build
 from ..recipe import Recipe
 from .moves import Price
 
@@ -56,6 +60,7 @@ class Growth:
     quantum: channels come and go in lots of so many.
     clock: for budgets in milliseconds, which are only predicted: it tells the price that is right for a network.
     usual: the network whose variants race to be the first one; None where the first network was given.
+    build: makes a network of a description, with the weights with which it begins: fresh ones, or learned ones.
     """
 
     budgets: tuple[Budget, ...]
@@ -64,6 +69,7 @@ class Growth:
     quantum: int = 1
     clock: Clock | None = None
     usual: Net | None = None
+    build: Callable[[Net, Generator | None], Network] = build
 
     @property
     def limit(self) -> float:

@@ -19,7 +19,7 @@ from ...arch.branches import BRANCHES
 from ...arch.cost import cost
 from ...arch.spec import Net, Stage
 from ...events import Event, event
-from ...nets.build import build
+from ...nets.build import Network, build
 from ..data.dataset import Dataset
 from ..data.splits import Parts
 from ..recipe import Recipe
@@ -133,6 +133,7 @@ class Race:
     until: the step at which the growth goes on with what the winner has learned.
     certain: a variant must be better than the usual network by more than so many standard errors.
     folder: where the rivals leave their states, so that a race that was killed goes on.
+    build: makes a rival with the weights with which it begins.
     """
 
     data: Dataset
@@ -141,6 +142,7 @@ class Race:
     until: int
     certain: float
     folder: Path
+    build: Callable[[Net, torch.Generator | None], Network] = build
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def beginning(
     if round(until / per_epoch) < 1 or len(parts.val) < FEW:
         return Winner(USUAL, first, None, [])
     short = recipe.model_copy(update={"epochs": max(1, round(until / per_epoch / 2)), "hold": 0.0})
-    course = Race(data, parts, short, until, schedule.certain, folder)
+    course = Race(data, parts, short, until, schedule.certain, folder, growth.build)
     fit = partial(seed_net, price=growth.price, limit=growth.price(first), quantum=growth.quantum)
     return (yield from race(growth.usual, fit, course, pick))
 
@@ -235,7 +237,7 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
             state.fork(path, course.until)
         return []
 
-    module = build(each.net, torch.Generator().manual_seed(course.recipe.seed))
+    module = course.build(each.net, torch.Generator().manual_seed(course.recipe.seed))
     checkpoint = course.folder / f"{name}-half.pt"
     for each_event in training(module, course.data, course.parts, course.recipe, checkpoint, leave):
         if each_event["event"] == "step":

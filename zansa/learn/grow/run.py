@@ -20,6 +20,7 @@ from .. import state as states
 from ..data.dataset import Dataset
 from ..data.seal import sealed
 from ..data.splits import Parts
+from ..doubts import doubts, levelled, undoubted
 from ..recipe import Recipe
 from ..speed import choose_device, choose_speed
 from ..train import training
@@ -55,9 +56,16 @@ def grow(
     budgets = parse(budget)
     if len(budgets) > 1:
         raise ValueError(f"budget {budget!r} names several limits; name one here, or use the command line for several")
-    first, growth = growth_of(budgets, data, net, clock)
     asked = {} if recipe is None else recipe.model_dump(exclude_unset=True)
-    chosen = defaults.recipe_of(data, parts, asked.get("seed", 0), asked, growth=growth)
+    usual = defaults.default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
+    augment = defaults.recipe_of(data, parts, 0, asked).augment
+    raised = doubts(data, parts.train, augment, 0 if net else usual.stem.contrast, asked.get("augment"))
+    for doubt in raised:
+        warnings.warn(doubt.told, stacklevel=2)
+    first, growth = growth_of(budgets, data, net, clock, levelled(usual, raised))
+    chosen = defaults.recipe_of(
+        data, parts, asked.get("seed", 0), asked, growth=growth, adjust=lambda default: undoubted(default, raised)
+    )
     closed, open_parts = sealed(data, parts)
     device = choose_device(chosen.device)
     module = build(first, torch.Generator().manual_seed(chosen.seed))
@@ -70,15 +78,19 @@ def grow(
 
 
 def growth_of(
-    budgets: tuple[Budget, ...], data: Dataset, net: Net | None = None, clock: Clock | None = None
+    budgets: tuple[Budget, ...],
+    data: Dataset,
+    net: Net | None = None,
+    clock: Clock | None = None,
+    usual: Net | None = None,
 ) -> tuple[Net, Growth]:
     """The network to begin with, and all that is decided of its growth before it begins.
 
-    `net` is the network that was given; None leaves it to zansa. `clock` tells milliseconds. ValueError where the
-    smallest budget cannot be met.
+    `net` is the network that was given; None leaves it to zansa, which takes `usual`, or its default where that is None
+    too. `clock` tells milliseconds. ValueError where the smallest budget cannot be met.
     """
     pre, smallest = data.preprocess, budgets[0]
-    shape = net or defaults.default_net(pre.size, pre.channels, len(data.classes), data.kind)
+    shape = net or usual or defaults.default_net(pre.size, pre.channels, len(data.classes), data.kind)
     price, quantum = pricing(smallest.unit, shape, clock)
     clock = clock if smallest.unit == "ms" else None
     if net is None:
@@ -123,7 +135,7 @@ def growing(
             learned=winner.state is not None,
             race_seconds=round(time.perf_counter() - began, 3),
         )
-        module.become(build(winner.net, torch.Generator().manual_seed(recipe.seed)))
+        module.become(growth.build(winner.net, torch.Generator().manual_seed(recipe.seed)))
         begin = winner.state
     net = module.net
     price = growth.right_price(net)

@@ -1,0 +1,254 @@
+"""What serving costs and what it stands: HTTP over the bare engine, throughput, overload, and kills.
+
+python benchmarks/serve.py MODEL.onnx IMAGES OUT [--seconds 60] [--kills 50] [--only overhead throughput overload kills]
+
+MODEL is an exported file, IMAGES a folder of images that it takes. Every figure is measured with a real server process
+and its store on the disk of OUT; the client runs on the same machine, so that it takes part of its cores.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zansa.deploy.runtime import judged, predictor
+from zansa.deploy.serve import stored
+from zansa.inputs.images import read_like
+
+WARM = 50
+Answered = tuple[int, float, bytes]  # status, seconds, body
+
+
+@contextmanager
+def server(model: Path, store: Path, *more: str):
+    """A server process on a free port: its process and port."""
+    command = [
+        sys.executable,
+        "-m",
+        "zansa",
+        "serve",
+        f"m={model}",
+        "--store",
+        str(store),
+        "--port",
+        "0",
+        "--json",
+        *more,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            address = json.loads(process.stdout.readline())["address"]
+            yield process, int(address.rsplit(":", 1)[1].strip("/"))
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+
+
+def raw_request(image: bytes) -> bytes:
+    """A simple upload as bytes, so that the client costs little."""
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
+    )
+    return head.encode() + image
+
+
+class Client:
+    """A connection that is kept open."""
+
+    def __init__(self, port: int):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        self.socket.sendall(request)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = self.socket.recv(65536)
+            if not part:
+                raise ConnectionError
+            data += part
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            part = self.socket.recv(65536)
+            if not part:
+                raise ConnectionError
+            body += part
+        return int(head[9:12]), body
+
+
+def load(port: int, requests: list[bytes], clients: int, seconds: float) -> list[Answered]:
+    """What `clients` connections get in this time, each asking anew at once."""
+    found: list[Answered] = []
+    end = time.monotonic() + seconds
+
+    def run(seed: int) -> None:
+        chance, own = random.Random(seed), []
+        with suppress(ConnectionError, OSError):
+            client = Client(port)
+            while time.monotonic() < end:
+                began = time.perf_counter()
+                status, body = client.ask(chance.choice(requests))
+                own.append((status, time.perf_counter() - began, body))
+                if status != 200:
+                    time.sleep(0.005)
+        found.extend(own)
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def told(times: list[float]) -> str:
+    """Median and 99th percentile, in milliseconds."""
+    ordered = sorted(1000 * t for t in times)
+    return f"{statistics.median(ordered):.2f} | {ordered[int(0.99 * (len(ordered) - 1))]:.2f}"
+
+
+def memory(process: subprocess.Popen) -> float:
+    """Resident megabytes of a process."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def overhead(model: Path, images: list[bytes], out: Path) -> None:
+    """The bare engine, the same over HTTP with its store, and with few images kept."""
+    bare = predictor(model, threads=1)
+    times = []
+    for i in range(WARM + 1000):
+        began = time.perf_counter()
+        levels, _ = read_like(images[i % len(images)], bare.preprocess)
+        judged(bare.probabilities([levels])[0], bare)
+        times.append(time.perf_counter() - began)
+    print(f"| decode and network, no server | {told(times[WARM:])} |", flush=True)
+    for name, more in (
+        ("HTTP, row and image on the disk", ()),
+        ("HTTP, row on the disk, no accepted image", ("--keep-accepted", "0")),
+    ):
+        with server(model, out / f"overhead{len(more)}", *more) as (_, port):
+            client, times = Client(port), []
+            for i in range(WARM + 1000):
+                began = time.perf_counter()
+                status, _ = client.ask(raw_request(images[i % len(images)]))
+                times.append(time.perf_counter() - began)
+                assert status == 200, status
+            print(f"| {name} | {told(times[WARM:])} |", flush=True)
+
+
+def throughput(model: Path, images: list[bytes], out: Path) -> None:
+    """Answers a second by number of clients, and with two server processes."""
+    requests = [raw_request(image) for image in images]
+    for clients in (1, 4, 16):
+        with server(model, out / f"throughput{clients}") as (_, port):
+            load(port, requests, clients, 1)
+            found = load(port, requests, clients, 10)
+            good = [seconds for status, seconds, _ in found if status == 200]
+            print(f"| 1 process, {clients} clients | {len(good) / 10:.0f} | {told(good)} |", flush=True)
+    with server(model, out / "two-a") as (_, a), server(model, out / "two-b") as (_, b):
+        both: list = []
+        threads = [threading.Thread(target=lambda p=port: both.extend(load(p, requests, 8, 10))) for port in (a, b)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        good = [seconds for status, seconds, _ in both if status == 200]
+        print(f"| 2 processes, 8 clients each | {len(good) / 10:.0f} | {told(good)} |", flush=True)
+
+
+def overload(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
+    """Many more clients than can be answered: who is answered is answered in time, and nothing accepted is lost."""
+    requests, store = [raw_request(image) for image in images], out / "overload"
+    with server(model, store, "--deadline", "0.5", "--queue", "32") as (process, port):
+        load(port, requests, 4, 2)
+        before = memory(process)
+        found = load(port, requests, 160, seconds)
+        after = memory(process)
+        statuses = Counter(status for status, _, _ in found)
+        good = [(took, json.loads(body)) for status, took, body in found if status == 200]
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    kept = {row["id"] for row in stored.rows(store, {})}
+    lost = sum(answer["id"] not in kept for _, answer in good)
+    times = [took for took, _ in good]
+    print(
+        f"| {len(found) / seconds:.0f} asked, {len(good) / seconds:.0f} answered a second ({dict(statuses)}) ",
+        end="",
+    )
+    print(
+        f"| {told(times)} | {lost} lost | {before:.0f} to {after:.0f} MB | exit code {process.returncode} |", flush=True
+    )
+
+
+def kills(model: Path, images: list[bytes], out: Path, count: int) -> None:
+    """SIGKILL at random moments under load, on one store: rows, images, and the next start."""
+    requests, store, chance = [raw_request(image) for image in images], out / "kills", random.Random(0)
+    answers: dict[int, str] = {}
+    faults = Counter()
+    for number in range(count):
+        with server(model, store) as (process, port):
+            found: list = []
+            loading = threading.Thread(target=lambda: found.extend(load(port, requests, 4, 5)))  # noqa: B023
+            loading.start()
+            time.sleep(chance.uniform(0.05, 1.2))
+            process.kill()
+            process.wait()
+            loading.join()
+        answers |= {
+            told["id"]: told["image"] for status, _, body in found if status == 200 for told in [json.loads(body)]
+        }
+        rows = {row["id"]: row["image"] for row in stored.rows(store, {})}
+        checked = stored.check(store)
+        faults["answers without a row"] += sum(rows.get(id) != image for id, image in answers.items())
+        faults["rows without their image"] += len(checked["missing"]) + len(checked["damaged"])
+        faults["damaged databases"] += not checked["sound"]
+        faults["images without a row, before the next start"] += checked["unnamed"]
+        if (number + 1) % 10 == 0:
+            print(f"{number + 1} kills, {len(answers)} answers, {len(rows)} rows: {dict(faults)}", flush=True)
+    with server(model, store) as (_, port):
+        assert Client(port).ask(requests[0])[0] == 200
+        time.sleep(1)
+    print(f"after the last start: {stored.check(store)}")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("model", type=Path)
+    asked.add_argument("images", type=Path)
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--seconds", type=float, default=60)
+    asked.add_argument("--kills", type=int, default=50)
+    asked.add_argument("--only", nargs="*", default=["overhead", "throughput", "overload", "kills"])
+    given = asked.parse_args()
+    images = [path.read_bytes() for path in sorted(given.images.rglob("*.png"))]
+    for name, work in {
+        "overhead": lambda: overhead(given.model, images, given.out),
+        "throughput": lambda: throughput(given.model, images, given.out),
+        "overload": lambda: overload(given.model, images, given.out, given.seconds),
+        "kills": lambda: kills(given.model, images, given.out, given.kills),
+    }.items():
+        if name in given.only:
+            shutil.rmtree(given.out, ignore_errors=True)
+            given.out.mkdir(parents=True)
+            print(f"\n{name}", flush=True)
+            work()
+
+
+if __name__ == "__main__":
+    main()

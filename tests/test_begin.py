@@ -1,0 +1,107 @@
+"""What a network begins with can be named for every verb that trains, and it is told what it got."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from zansa.arch.use import Preprocess
+from zansa.beginnings.weights import load
+from zansa.jobs.making.job import check, resolve
+from zansa.jobs.request import FinetuneRequest, GrowRequest, TrainRequest, learned_weights
+from zansa.learn.data.seal import sealed
+from zansa.learn.defaults import default_net
+from zansa.learn.grow.run import growing
+from zansa.nets.build import build
+from zansa.nets.files import Model, save
+from zansa.options import asked_for
+
+SHORT = {"epochs": 6, "batch": 16, "precision": "float32", "layout": "channels_first", "checkpoint": 0.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A set of three classes, and a model that has seen nothing."""
+    folder = tmp_path_factory.mktemp("begin")
+    random = np.random.default_rng(0)
+    levels = np.repeat([80, 170, 120], 30)
+    images = np.clip(random.normal(levels[:, None, None], 12, (90, 24, 24)), 0, 255).astype(np.uint8)
+    np.savez(folder / "set.npz", images=images, labels=np.repeat(["dark", "bright", "mottled"], 30))
+    net = default_net((24, 24), 1, 3, "surface")
+    prepared = Preprocess(channels=1, size=(24, 24), mean=(100.0,), std=(50.0,))
+    save(folder / "model.safetensors", Model(net, build(net).eval(), ("a", "b", "c"), prepared))
+    return folder
+
+
+def resolved(kind, folder, **asked):
+    asked = {"recipe": SHORT, "kind": "surface"} | asked
+    return resolve(kind(source=str(folder / "set.npz"), **asked), lambda event: None)
+
+
+def test_training_begins_with_another_model_and_all_parts_learn(folder):
+    job = resolved(TrainRequest, folder, begin=str(folder / "model.safetensors"))
+    usual = resolved(TrainRequest, folder, begin="none")
+    theirs, ours = build(job.net).state_dict(), job.start.state_dict()
+    assert not all(torch.equal(theirs[name], ours[name]) for name in theirs)
+    assert (job.recipe.hold, job.recipe.keep, job.recipe.rate) == (0, "last", usual.recipe.rate / 2)
+    assert job.recipe.tuning.frozen == 0
+    assert usual.start is None
+    assert usual.beginning is None
+
+
+def test_what_is_not_there_is_refused_and_a_name_is_looked_for_among_the_runs(folder):
+    source = str(folder / "set.npz")
+    with pytest.raises(ValueError, match=r"no run or file nowhere to begin with; allowed too: auto, drawn, none"):
+        check(TrainRequest(source=source, begin="nowhere"), folder, "x")
+    with pytest.raises(ValueError, match="allowed: one of them"):
+        learned_weights(FinetuneRequest(source=source, weights="a.pth", begin="drawn"))
+    given = dict.fromkeys([*TrainRequest.model_fields, "epochs"]) | {"source": source, "out": folder}
+    found = asked_for(TrainRequest, given | {"begin": "model.safetensors"})["begin"]
+    assert found == str(folder / "model.safetensors")
+    assert asked_for(TrainRequest, given | {"begin": "none"})["begin"] == "none"
+
+
+def test_finetuning_without_weights_begins_with_drawn_pictures(folder):
+    job = resolved(FinetuneRequest, folder)
+    assert (
+        job.beginning.told == "The network begins with weights that were learned from drawn pictures: all parts but "
+        "the classifier (summed over the colours)."
+    )
+    assert job.start is not None
+    assert job.recipe.tuning.frozen == 0
+
+
+def test_another_network_is_told_what_it_got(folder):
+    partly = resolved(TrainRequest, folder, net="cifar_resnet8")
+    assert "the stem and stage 0, 7 % of its numbers; what follows is new" in partly.beginning.told
+    nothing = resolved(TrainRequest, folder, net="cifar_preact_resnet20")
+    assert nothing.beginning.told.endswith("it begins from nothing.")
+    assert nothing.start is None
+    assert nothing.recipe.rate == 2 * partly.recipe.rate
+
+
+def test_a_growth_begins_with_drawn_pictures_and_goes_on_after_a_kill(folder, tmp_path):
+    job = resolved(GrowRequest, folder, begin="drawn", budget="macs=400k")
+    data, parts = sealed(job.data, job.parts)
+
+    def grown(place, stop=None):
+        place.mkdir(exist_ok=True)
+        module, seen = build(job.net), []
+        with closing(growing(module, data, parts, job.recipe, job.growth, place)) as events:
+            for each in events:
+                seen.append(each["event"])
+                if each["event"] == "step" and each["step"] == stop:
+                    break
+        return module.state_dict(), seen
+
+    whole, seen = grown(tmp_path / "whole")
+    grown(tmp_path / "broken", stop=13)
+    broken, _ = grown(tmp_path / "broken")
+    assert "edit" in seen
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    first = job.growth.build(job.growth.usual, torch.Generator().manual_seed(0)).state_dict()
+    learned = load(job.growth.usual, torch.Generator().manual_seed(0)).state
+    assert all(torch.equal(first[name], learned[name]) for name in learned)
+    assert resolved(GrowRequest, folder, budget="macs=400k").growth.build is build

@@ -1,0 +1,213 @@
+"""The verb `check`: planted faults are found and named, clean images are left alone, and no data are changed."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from string import Formatter
+
+import numpy as np
+import pytest
+from command import refused, zansa
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from zansa.learn.audit import Inventory
+from zansa.learn.audit import shortcuts as cutting
+from zansa.learn.audit.align import agreement
+from zansa.learn.audit.balance import balance
+from zansa.learn.audit.copies import copies
+from zansa.learn.audit.groups import joined_by
+from zansa.learn.audit.look import look_at_array
+from zansa.learn.audit.names import groups_by
+from zansa.learn.audit.near import CHANGES, changed
+from zansa.learn.audit.neighbours import nearest
+from zansa.learn.data.door import listed
+from zansa.report.check_words import FINDINGS, PAGE, PROPERTIES, worded
+
+
+def drawn(count, seed=0, side=64):
+    """Structured surfaces, all different: smooth noise of three scales."""
+    rng = np.random.default_rng(seed)
+    layers = [gaussian_filter(rng.normal(size=(count, side, side)), (0, s, s)) * s for s in (1.2, 3, 8)]
+    return np.clip(128 + 45 * sum(layers), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """The result of one check of 120 images with planted faults, their names, and where manifest and page are."""
+    folder, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
+    images = drawn(120)
+    rng = np.random.default_rng(1)
+    for i, image in enumerate(images):
+        label = "good" if i % 2 else "scratch"
+        if label == "scratch" and i % 4 == 0:  # a bright border on half of the class
+            image[:2], image[-2:], image[:, :2], image[:, -2:] = 250, 250, 250, 250
+        place = folder / label
+        place.mkdir(exist_ok=True)
+        Image.fromarray(image).save(place / f"{rng.integers(10**6):06}_{i}.png")
+    names = {int(path.stem.split("_")[1]): path for path in folder.rglob("*.png")}
+    good = folder / "good"
+    (good / "cut.png").write_bytes(names[1].read_bytes()[:2000])
+    (good / "text.png").write_text("no image")
+    (good / "twin.png").write_bytes(names[3].read_bytes())
+    Image.open(names[5]).save(good / "other_format.bmp")
+    (folder / "scratch" / "two_labels.png").write_bytes(names[7].read_bytes())
+    Image.open(names[9]).save(good / "near.jpg", quality=50)
+    Image.fromarray(drawn(1, 5)[0] // 9).save(good / "dark.png")
+    Image.fromarray(gaussian_filter(drawn(1, 6)[0], 4)).save(good / "blurred.png")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    words = [folder, "--strict", "--fix", out / "clean.csv", "--page", out / "page.html"]
+    result = zansa("check", *words, "--json")
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.*")}
+    return result, {each["kind"]: each for each in json.loads(result.stdout)["findings"]}, names, out
+
+
+def files(finding):
+    return [{Path(name).name for name in item} for item in finding["items"]]
+
+
+def test_planted_faults_are_found_by_name(found):
+    result, kinds, names, _ = found
+    assert result.returncode == 1, result.stderr
+    assert files(kinds["truncated"]) == [{"cut.png"}]
+    assert files(kinds["unreadable"]) == [{"text.png"}]
+    same = {frozenset(item) for item in files(kinds["copies_same"])}
+    assert same == {frozenset({names[3].name, "twin.png"}), frozenset({names[5].name, "other_format.bmp"})}
+    assert kinds["copies_same"]["facts"]["equal_files"] == 2  # twin and two_labels; the other format is equal in pixels
+    assert files(kinds["copies_labels"]) == [{names[7].name, "two_labels.png"}]
+    assert files(kinds["near_same"]) == [{names[9].name, "near.jpg"}]
+    assert files(kinds["dark"]) == [{"dark.png"}]
+    assert files(kinds["blurred"]) == [{"blurred.png"}]
+    assert kinds["shortcut"]["facts"]["property"].startswith(("border", "corner"))
+    assert kinds["shortcut"]["facts"]["label"] == "scratch"
+    assert kinds["unchecked"]["severity"] == "warning"  # labels of noise teach nothing
+    assert not {"leak", "leak_unnamed", "suspects", "odd_size", "tiny", "blank"} & kinds.keys()
+    assert kinds["near_reach"]["facts"]["found"] >= 0.9 * kinds["near_reach"]["facts"]["planted"]
+
+
+def test_the_cleaned_manifest_can_be_read_and_says_why(found):
+    _, _, names, out = found
+    listing = listed(out / "clean.csv")
+    kept = {file.name for file in listing.files}
+    assert not {"cut.png", "text.png"} & kept
+    assert len({"twin.png", names[3].name} & kept) == 1
+    groups = dict(zip((file.name for file in listing.files), listing.groups, strict=True))
+    assert groups["near.jpg"] == groups[names[9].name]
+    assert groups[names[11].name] != groups[names[13].name]
+    rows = {Path(row["path"]).name: row for row in csv.DictReader((out / "clean.csv").open())}
+    assert rows["two_labels.png"]["suspect"] == "label"
+    assert names[7].name in rows["two_labels.png"]["changed"]
+    assert rows[names[11].name]["changed"] == ""
+    gone = {Path(row["path"]).name: row["changed"] for row in csv.DictReader((out / "clean.left_out.csv").open())}
+    assert set(gone) >= {"cut.png", "text.png"}
+    assert all(gone.values())
+
+
+def test_the_page_needs_nothing_else(found):
+    page = (found[3] / "page.html").read_text()
+    assert "data:image/png;base64," in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert "near.jpg" in page
+
+
+def test_bad_questions_are_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(drawn(1)[0]).save(tmp_path / "a" / "1.png")
+    assert "would change the data" in refused("check", tmp_path, "--fix", tmp_path / "new.csv")
+    assert "ends in .csv" in refused("check", tmp_path, "--fix", "new.txt")
+    assert "allowed: folder, before last number" in refused("check", tmp_path, "--group", "by magic")
+    assert "not there" in refused("check", tmp_path / "none")
+    done = zansa("check", tmp_path, "--lang", "ja", "--page", tmp_path / "p.html")
+    assert done.returncode == 0  # without --strict
+    assert "クラスが1つしかありません" in done.stdout
+    assert '<html lang="ja">' in (tmp_path / "p.html").read_text()
+
+
+def test_every_finding_has_its_sentences_in_both_languages():
+    emitted = set()
+    for path in Path(cutting.__file__).parent.glob("*.py"):
+        emitted |= set(re.findall(r'Finding\(\s*"(\w+)"', path.read_text()))
+    assert emitted <= FINDINGS.keys()
+    for told in FINDINGS.values():
+        for text in told:
+            fields = [{name for _, name, _, _ in Formatter().parse(text[lang]) if name} for lang in ("en", "ja")]
+            assert fields[0] - {"images"} == fields[1] - {"images"}, text
+    for pair in [*PAGE.values(), *PROPERTIES.values()]:
+        assert set(pair) == {"en", "ja"}
+    assert "全画素" in worded("copies_same", 2, {"sets": 1, "equal_files": 0}, "ja")["why"]
+
+
+def test_aligned_images_agree_and_others_do_not():
+    images = drawn(12, seed=3)
+    copies = np.stack([np.asarray(Image.fromarray(changed(images[0], how)).resize((64, 64))) for how in CHANGES])
+    every = np.concatenate([images, copies])
+    pairs = np.array([[0, 12 + k] for k in range(len(CHANGES))] + [[0, k] for k in range(1, 12)])
+    plain, aligned = agreement(every, pairs)
+    assert (aligned[: len(CHANGES)] > 0.8).all()
+    assert (aligned[len(CHANGES) :] < 0.6).all()
+    assert (aligned >= plain - 1e-6).all()
+    assert plain[CHANGES.index("shifted")] < 0.8  # what alignment is for
+
+
+def test_blocks_of_neighbours_find_the_best(monkeypatch):
+    features = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    exact, like = nearest(features, 3)
+    truth = features @ features.T
+    np.fill_diagonal(truth, -np.inf)
+    assert (exact == np.argsort(-truth, axis=1)[:, :3]).all()
+    assert (np.diff(like) <= 0).all()
+    monkeypatch.setattr("zansa.learn.audit.neighbours.WHOLE", 40)
+    assert (nearest(features, 3)[0][:, 0] == exact[:, 0]).all()
+
+
+def bare(names, labels=None):
+    looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(drawn(len(names), side=16)))
+    return Inventory(tuple(names), np.zeros(len(names), int) if labels is None else labels, ("a", "b"), looks)
+
+
+def test_rules_of_names_group_images():
+    known = bare([f"c/exp{light}_num_{1000 * part + 3 * light}.png" for part in range(4) for light in (1, 2, 3)])
+    truth = np.repeat(np.arange(4), 3)
+    for rule in ("number 2 gap 60", "number 1 rises by 2", "number 2 gap 60 in folder"):
+        assert (groups_by(rule, known) == truth).all(), rule
+    assert len(set(groups_by("number 1", known))) == 3
+    assert len(set(groups_by("before last number", known))) == 3
+    with pytest.raises(ValueError, match="allowed"):
+        groups_by("number 9", known)
+    chain = joined_by(np.arange(40), [(i, i + 1) for i in range(39)])
+    assert np.bincount(chain).max() <= 12  # chains do not swallow all
+
+
+def test_whole_groups_are_permuted(monkeypatch):
+    """Labels that only follow groups are no shortcut, though brightness follows groups too; shuffling single images
+    would find one nearly always."""
+    monkeypatch.setattr(cutting, "DRAWS", 100)
+    rng, alarms, naive = np.random.default_rng(0), 0, 0
+    groups = np.repeat(np.arange(30), 6)
+    for draw in range(6):
+        labels = rng.integers(0, 2, 30)[groups]
+        images = drawn(30, draw, 16)[groups] // 2 + rng.integers(0, 100, 30)[groups][:, None, None].astype(np.uint8)
+        looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(images))
+        known = Inventory(tuple(map(str, range(180))), labels, ("a", "b"), looks)
+        alarms += bool(cutting.shortcuts(known, groups, draw))
+        naive += bool(cutting.shortcuts(known, np.arange(180), draw))
+    assert alarms <= 1
+    assert naive >= 4
+
+
+def test_copies_and_groups_across_parts_are_torn():
+    known = bare([f"{i}.png" for i in range(6)], np.array([0, 0, 0, 1, 1, 1]))
+    looks = (*known.looks[:5], known.looks[0])  # the last image of class b is the first of class a
+    twice = replace(known, looks=(*looks[:1], looks[0], *looks[2:]), split=np.array(["train", "test", *["train"] * 4]))
+    found = {each.kind: each for each in copies(twice)}
+    assert found["copies_labels"].items == ((0, 1, 5),)
+    assert found["copies_labels"].severity == "error"
+    parts = {each.kind: each for each in copies(replace(twice, labels=np.zeros(6, int)))}
+    assert parts["copies_parts"].items == ((0, 1, 5),)
+    grouped = replace(twice, groups=np.array(["p", "p", "q", "r", "s", "t"]))
+    told = {each.kind: each for each in balance(grouped)}
+    assert told["torn"].items == ((0,), (1,))
+    assert told["missing"].facts == {"part": "test", "classes": "b"}

@@ -1,0 +1,590 @@
+"""Serving: the protocol's laws, a real server process under load and kills, the store, models, folders and the line."""
+
+import base64
+import gzip
+import http.client
+import io
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import onnx
+import paho.mqtt.client as mqtt
+import pytest
+from command import refused, zansa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+from PIL import Image
+from pymodbus.client import ModbusTcpClient
+
+from zansa.arch.use import OperatingPoint, Preprocess
+from zansa.deploy import runtime
+from zansa.deploy.serve import protocol, stored
+from zansa.deploy.serve.desk import Asked, Desk
+from zansa.deploy.serve.folder import Watching
+from zansa.deploy.serve.keys import Keys, may, new_key
+from zansa.deploy.serve.limits import Limits, Refused
+from zansa.deploy.serve.line import Line, Parts
+from zansa.deploy.serve.modbus import Modbus
+from zansa.deploy.serve.models import Models
+from zansa.deploy.serve.mqtt import Mqtt
+from zansa.deploy.serve.result import Result
+from zansa.deploy.serve.serve_words import LANGUAGES, WORDS
+from zansa.deploy.serve.store import Keeping, Store
+
+CLASSES = ("good", "hole", "scratch")
+
+
+def png(levels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(levels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def exported(threshold: float, slope: float) -> bytes:
+    """A file as an export has it, of a network of three weights that sees brightness: dark parts are good, bright ones
+    have a hole, and those between a scratch. It takes no torch to make, and no time to run."""
+    weights = {"w": [[-slope, slope, 0.0]], "b": [slope * 0.35, -slope * 0.35, 0.0], "full": [255.0]}
+    constants = [helper.make_tensor(k, onnx.TensorProto.FLOAT, np.shape(v), np.ravel(v)) for k, v in weights.items()]
+    axes = helper.make_tensor("axes", onnx.TensorProto.INT64, [2], [1, 2])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["levels"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["levels", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "full"], ["share"]),
+        helper.make_node("Gemm", ["share", "w", "b"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probability"]),
+    ]
+    image = helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", "H", "W", 1])
+    answer = helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, ["N", 3])
+    graph = helper.make_graph(nodes, "brightness", [image], [answer], [*constants, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    operating = OperatingPoint(good="good", threshold=threshold).model_dump_json()
+    preprocess = Preprocess(channels=1, size=(12, 12)).model_dump_json()
+    helper.set_model_props(
+        model,
+        {"zansa": runtime.FORMAT, "classes": json.dumps(CLASSES), "preprocess": preprocess, "operating": operating},
+    )
+    return model.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two exported files that answer differently, and twelve pictures from dark to bright."""
+    folder = tmp_path_factory.mktemp("serve")
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        picture = rng.integers(0, 20 * (i + 1), (16, 20), dtype=np.uint8)
+        (folder / f"{i:02}.png").write_bytes(png(picture))
+    (folder / "m1.onnx").write_bytes(exported(threshold=0.6, slope=12))
+    (folder / "m2.onnx").write_bytes(exported(threshold=0.4, slope=6))
+    return folder
+
+
+@contextmanager
+def serving(*words: object):
+    """A server process, and the port where it listens."""
+    command = [sys.executable, "-m", "zansa", "serve", "--json", "--port", "0", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            yield process, int(json.loads(line)["address"].rsplit(":", 1)[1].strip("/"))
+        finally:
+            process.kill()
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str):
+    """Status, headers and body of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.headers), answer.read()
+    finally:
+        connection.close()
+
+
+def told(port: int, path: str, body: bytes | None = None, **headers: str):
+    status, _, text = ask(port, "POST" if body is not None else "GET", path, body, **headers)
+    return status, json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def server(files):
+    """A server that serves the first network, with the second as its shadow and golden images that it passes."""
+    answers = {
+        row["image"]: row for row in runtime.predict(runtime.predictor(files / "m1.onnx"), sorted(files.glob("*.png")))
+    }
+    for name, row in answers.items():
+        place = files / "golden" / ("good" if row["decision"] == "accept" else "hole")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, place)
+    more = ["--golden", files / "golden", "--shadow", files / "m2.onnx", "--max-megabytes", "0.1"]
+    with serving(f"m={files / 'm1.onnx'}", "--store", files / "store", *more) as (process, port):
+        yield port
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "every accepted request was answered" in process.stderr.read()
+
+
+def test_all_ways_to_ask_give_the_answer_of_predict(server, files):
+    place = files / "03.png"
+    (row,) = runtime.predict(runtime.predictor(files / "m1.onnx"), [place])
+    data, levels = place.read_bytes(), np.array(Image.open(place))[None, ..., None]
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + data
+    form += b'\r\n--x\r\nContent-Disposition: form-data; name="lot"\r\n\r\nL7\r\n--x--\r\n'
+    ways = {
+        "raw": told(server, "/predict?part=A1", data, content_type="image/png"),
+        "form": told(server, "/predict/m", form, content_type="multipart/form-data; boundary=x"),
+        "base64": told(
+            server,
+            "/predict",
+            json.dumps({"image": base64.b64encode(data).decode()}).encode(),
+            content_type="application/json",
+        ),
+        "packed": told(server, "/predict", gzip.compress(data), content_encoding="gzip"),
+    }
+    for way, (status, answer) in ways.items():
+        assert status == 200, (way, answer)
+        assert (answer["class"], answer["decision"]) == (row["class"], row["decision"]), way
+        assert answer["score"] == pytest.approx(row["score"], abs=1e-6)
+    tensor = {"name": "image", "datatype": "UINT8", "shape": list(levels.shape)}
+    as_json = {"id": "7", "inputs": [tensor | {"data": levels.ravel().tolist()}]}
+    as_bytes = {
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(data).decode()]}]
+    }
+    for asked in (as_json, as_bytes):
+        status, answer = told(server, "/v2/models/m/infer", json.dumps(asked).encode())
+        assert status == 200, answer
+        out = {each["name"]: each["data"] for each in answer["outputs"]}
+        assert out["probability"][CLASSES.index(row["class"])] == pytest.approx(row["probability"], abs=1e-6)
+        assert out["decision"] == [row["decision"]]
+        assert answer.get("id", "") == asked.get("id", "")
+    asked = {
+        "inputs": [tensor | {"parameters": {"binary_data_size": levels.size}}],
+        "parameters": {"binary_data_output": True},
+    }
+    head = json.dumps(asked).encode()
+    length = {"Inference_Header_Content_Length": str(len(head))}
+    status, headers, body = ask(server, "POST", "/v2/models/m/versions/1/infer", head + levels.tobytes(), **length)
+    assert status == 200, body
+    size = int(headers["inference-header-content-length"])
+    first = json.loads(body[:size])["outputs"][0]
+    values = np.frombuffer(body[size : size + first["parameters"]["binary_data_size"]], "<f4")
+    assert first["shape"] == [1, 3]
+    assert values[CLASSES.index(row["class"])] == pytest.approx(row["probability"], abs=1e-6)
+    rows = list(stored.rows(files / "store", {"lot": "L7"}))
+    assert [(each["lot"], each["decision"], each["source"]) for each in rows] == [("L7", row["decision"], "http")]
+    assert rows[0]["p_good"] == pytest.approx(1 - row["score"], abs=1e-6)
+    assert rows[0]["f_mean"] == pytest.approx(levels.mean() / 255, abs=1e-6)
+
+
+def test_bad_requests_get_a_sentence_and_a_status(server, files):
+    data = (files / "00.png").read_bytes()
+    huge = png(np.zeros((8000, 8000), np.uint8))
+    cases = {
+        404: [("GET", "/nothing", None), ("POST", "/v2/models/x/infer", b"{}"), ("POST", "/predict/x", data)],
+        405: [("DELETE", "/predict", None), ("GET", "/v2/models/m/infer", None)],
+        400: [
+            ("POST", "/v2/models/m/infer", b"{}"),
+            ("POST", "/v2/models/m/infer", b"\xff"),
+            ("POST", "/predict", data[:60]),
+        ],
+        413: [("POST", "/predict", bytes(200_000)), ("POST", "/predict", huge)],
+        415: [("POST", "/predict", b"GIF89a" + bytes(40)), ("POST", "/predict", b"")],
+        501: [("POST", "/v2/repository/models/m/unload", b"")],
+    }
+    for wanted, requests in cases.items():
+        for method, path, body in requests:
+            status, headers, text = ask(server, method, path, body)
+            assert status == wanted, (path, text)
+            assert list(json.loads(text)) == ["error"]
+            assert headers["content-type"] == "application/json"
+    status, _, text = ask(server, "POST", "/predict", data, origin="http://evil.example")
+    assert status == 403, text
+    status, _, text = ask(server, "GET", "/ready", host="evil.example")
+    assert status == 403, text
+    assert told(server, "/v2/health/ready") == (200, {"ready": True})
+    assert b'zansa_requests_total{code="413",path="/predict"} 2.0' in ask(server, "GET", "/metrics")[2]
+    described = told(server, "/v2/models/m")[1]
+    assert described["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, -1, 1]}]
+    assert "/v2/models/{model}/infer" in told(server, "/openapi.json")[1]["paths"]
+    assert b"https://" not in ask(server, "GET", "/docs")[2], "nothing is loaded from elsewhere"
+
+
+def test_models_change_under_load_and_no_request_is_lost(server, files):
+    data, answers, ending = (files / "01.png").read_bytes(), [], threading.Event()
+
+    def load():
+        while not ending.is_set():
+            answers.append(told(server, "/predict", data))
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    message = refused("store", files / "store", "--activate", f"m={files / 'm2.onnx'}")
+    assert "golden images are not answered as expected" in message
+    status, changed = told(server, "/v2/repository/models/other/load", (files / "m2.onnx").read_bytes()[:-50])
+    assert (status, "damaged" in changed["error"]) == (400, True)
+    status, changed = told(server, "/v2/repository/models/m/load", (files / "m1.onnx").read_bytes())
+    assert (status, changed["version"]) == (200, 2)
+    done = zansa("store", files / "store", "--rollback", "m")
+    assert "m serves version 1" in done.stdout, done.stderr
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert {answer["version"] for _, answer in answers} <= {1, 2}
+    kinds = [row["kind"] for row in stored.log(files / "store") if row["kind"] != "golden"]
+    assert kinds == ["activate", "shadow", "refuse", "activate", "rollback"]
+
+
+def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
+    for i in range(12):
+        assert told(server, "/predict", (files / f"{i:02}.png").read_bytes())[0] == 200
+    for language in LANGUAGES:
+        page = ask(server, "GET", f"/?lang={language}")[2].decode()
+        assert f'lang="{language}"' in page
+        assert all(text[language] and set(text) == set(LANGUAGES) for text in WORDS.values())
+    state = told(server, "/page/state")[1]
+    last = state["strip"][-1]
+    assert state["models"][0]["sha"] == last["sha"]
+    assert ask(server, "GET", f"/page/image/{last['image']}")[2] == (files / "11.png").read_bytes()
+    end = time.monotonic() + 10
+    while not (queue := told(server, "/page/queue")[1]) and time.monotonic() < end:
+        time.sleep(0.05)  # the shadow answers after the answer
+    assert queue, "the shadow disagrees, or a score is near the line"
+    part = queue[0]["id"]
+    said = json.dumps({"answer": part, "verdict": "hole", "who": "inspector"}).encode()
+    assert told(server, "/page/verdict", said)[0] == 200
+    assert part not in [each["id"] for each in told(server, "/page/queue")[1]]
+    assert told(server, "/page/verdict", json.dumps({"answer": part, "verdict": None}).encode())[0] == 200
+    assert part in [each["id"] for each in told(server, "/page/queue")[1]]
+    assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "nonsense"}')[0] == 400
+    (run,) = told(server, "/page/golden", b"")[1]
+    assert run["passed"] == run["count"] == 12
+
+
+def test_the_store_is_read_back_and_checked(server, files, tmp_path):
+    done = zansa("store", files / "store", "--check")
+    assert (done.returncode, "all is whole" in done.stdout) == (0, True)
+    lines = zansa("store", files / "store", "--decision", "reject").stdout.splitlines()
+    assert zansa("store", files / "store", "--decision", "reject", "--out", tmp_path / "a.parquet").returncode == 0
+    from pyarrow import parquet
+
+    assert parquet.read_table(tmp_path / "a.parquet").num_rows == len(lines) - 1 > 0
+    assert "is no store" in refused("store", tmp_path)
+    assert "another server is writing" in refused("serve", files / "m1.onnx", "--store", files / "store", "--port", "0")
+
+
+def test_a_killed_server_loses_no_answer_and_keeps_no_row_without_its_image(files, tmp_path):
+    data = [path.read_bytes() for path in sorted(files.glob("*.png"))]
+    answers: dict[int, str] = {}
+    for number in range(3):
+        with serving(f"m={files / 'm1.onnx'}", "--store", tmp_path / "s") as (process, port):
+
+            def load(start: int, port: int = port) -> None:
+                rng = np.random.default_rng(start)
+                with suppress(OSError, http.client.HTTPException):
+                    while True:
+                        fresh = png(rng.integers(0, 256, (16, 20), dtype=np.uint8))
+                        status, answer = told(port, "/predict", fresh)
+                        if status == 200:
+                            answers[answer["id"]] = answer["image"]
+
+            threads = [threading.Thread(target=load, args=(10 * number + i,)) for i in range(3)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2 + 0.1 * number)
+            process.kill()
+            for thread in threads:
+                thread.join()
+        rows = {row["id"]: row["image"] for row in stored.rows(tmp_path / "s", {})}
+        assert answers.items() <= rows.items()
+        checked = stored.check(tmp_path / "s")
+        assert checked["sound"], checked
+        assert not checked["missing"], checked
+        assert not checked["damaged"], checked
+    assert answers
+    with serving(f"m={files / 'm1.onnx'}", "--store", tmp_path / "s") as (process, port):
+        burst: list[int] = []
+        threads = [threading.Thread(target=lambda: burst.append(told(port, "/predict", data[0])[0])) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            with suppress(Exception):
+                thread.join()
+        assert process.wait(20) == 0
+    answered = sum(status == 200 for status in burst)
+    rows = list(stored.rows(tmp_path / "s", {}))
+    assert len(rows) - len({row["id"] for row in rows if row["id"] in answers}) >= answered
+    assert stored.check(tmp_path / "s")["unnamed"] == 0
+
+
+@pytest.fixture
+def desk(files, tmp_path):
+    store = Store(tmp_path / "store")
+    models = Models(store)
+    models.start("m", (files / "m1.onnx").read_bytes())
+    made = Desk(store, models, Limits(deadline=5))
+    yield made
+    made.end()
+
+
+def test_where_the_disk_refuses_nothing_is_answered_and_then_all_goes_on(desk, files):
+    served, data = desk.models.get(), [(files / "00.png").read_bytes()]
+    new = desk.store.pictures.new
+    new.rmdir()
+    new.write_bytes(b"")  # a file where the folder was
+    with pytest.raises(Refused, match="could not be stored"):
+        desk.ask(served, data, Asked("http")).result(5)
+    assert "could not be stored" in desk.ready()
+    assert list(stored.rows(desk.store.folder, {})) == []
+    new.unlink()
+    new.mkdir()
+    assert desk.ask(served, data, Asked("http")).result(5)[0]["id"] == 1
+    assert desk.ready() == ""
+
+
+def test_what_cannot_be_answered_in_time_is_refused_at_once(files, tmp_path):
+    store = Store(tmp_path / "store")
+    models = Models(store)
+    models.start("m", (files / "m1.onnx").read_bytes())
+    desk = Desk(store, models, Limits(deadline=0.05, queue=8))
+    data = [(files / "00.png").read_bytes()]
+    waiting = [desk.ask(models.get(), data, Asked("http")) for _ in range(200)]
+    refusals = [done.exception(5) for done in waiting]
+    statuses = {error.status for error in refusals if error}
+    assert 429 in statuses <= {429, 503}
+    assert all(error.retry for error in refusals if error)
+    answered = sum(error is None for error in refusals)
+    assert desk.end()
+    assert answered == len(list(stored.rows(tmp_path / "store", {}))) > 0
+
+
+def test_room_is_made_of_the_oldest_accepted_images(files, tmp_path):
+    store = Store(tmp_path / "store", Keeping(quota=2_500))
+    models = Models(store)
+    models.start("m", (files / "m1.onnx").read_bytes())
+    desk = Desk(store, models, Limits(deadline=20))
+    for path in sorted(files.glob("*.png")):
+        desk.ask(models.get(), [path.read_bytes()], Asked("http")).result(10)
+    desk.end()
+    rows = list(stored.rows(tmp_path / "store", {}))
+    kept = {row["id"] for row in rows if row["kept"] == 1}
+    gone = [row for row in rows if row["kept"] == -1]
+    assert gone
+    assert {row["decision"] for row in gone} == {"accept"} or all(
+        row["decision"] != "accept" for row in rows if row["id"] in kept
+    )
+    assert max(row["id"] for row in gone if row["decision"] == "accept") < 12
+    told = stored.check(tmp_path / "store")
+    assert not told["missing"], told
+    assert told["unnamed"] == 0
+    assert sum(path.stat().st_size for path in (tmp_path / "store" / "images").rglob("*.png")) <= 2_500
+
+
+def test_a_folder_is_judged_once_and_broken_files_go_aside(desk, files, tmp_path):
+    source, done = tmp_path / "in", tmp_path / "done"
+    source.mkdir()
+    for i in range(4):
+        shutil.copy(files / f"{i:02}.png", source)
+    (source / "broken.png").write_bytes((files / "00.png").read_bytes()[:80])
+    (source / "half.png.part").write_bytes(b"")
+    # a server that was killed after its answer and before the move
+    desk.ask(desk.models.get(), [(files / "02.png").read_bytes()], Asked("folder", "02.png")).result(5)
+    watching = Watching(desk, source, done)
+    watching.start()
+    end = time.monotonic() + 20
+    while len(list(done.rglob("*.json"))) < 5 and time.monotonic() < end:
+        time.sleep(0.05)
+    watching.stop()
+    assert sorted(path.name for path in done.glob("*.png")) == ["00.png", "01.png", "02.png", "03.png"]
+    assert "truncated" in json.loads((done / "failed" / "broken.png.json").read_text())["error"]
+    assert [path.name for path in source.iterdir()] == ["half.png.part"]
+    rows = [row for row in stored.rows(desk.store.folder, {}) if not row["error"]]
+    assert sorted(row["request"] for row in rows) == ["00.png", "01.png", "02.png", "03.png"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["announce", "answer", "late", "wait"]), st.integers(1, 5)), max_size=30))
+def test_a_part_without_an_answer_is_rejected_and_never_gets_another_ones(steps):
+    parts, now, shown = Parts(deadline=1.0), 0.0, Result(0)
+    parts.announced = True
+    for step, number in steps:
+        now += 0.3
+        if step == "announce":
+            shown = parts.announce(number, now)
+        elif step == "wait":
+            now += 1.0
+        else:
+            decision = Result(number, valid=True, decision="accept")
+            shown = parts.answered(number, decision, now) or shown
+        shown = parts.expired(now) or shown
+        if shown.valid and shown.decision == "accept":
+            assert parts.waiting is None
+        if parts.waiting:
+            assert not shown.valid
+            assert shown.number == parts.waiting.number
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return not asking.connect_ex(("127.0.0.1", port))
+
+
+def until(condition, seconds: float = 10):
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert found
+    return found
+
+
+def test_a_plc_gets_each_part_its_own_result_by_modbus(desk, files):
+    outputs: list = []
+    line, port = Line(desk, outputs, deadline=0.4), free_port()
+    outputs.append(Modbus(f"127.0.0.1:{port}", line.announce))
+    line.start()
+    plc = ModbusTcpClient("127.0.0.1", port=port)
+    assert plc.connect()
+
+    def state() -> tuple[int, list[bool]]:
+        registers = plc.read_holding_registers(0, count=6, device_id=1).registers
+        return registers[1], [bool(registers[2] >> place & 1) for place in range(6)]
+
+    plc.write_register(0, 41, device_id=1)
+    assert until(lambda: state() == (41, [True, True, False, False, False, False]))
+    answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http")).result(5)[0]
+    accept = answer["decision"] == "accept"
+    assert answer["counter"] == 41
+    assert until(lambda: state() == (41, [True, False, True, accept, not accept, False]))
+    assert plc.read_coils(0, count=6, device_id=1).bits[:6] == state()[1]
+    plc.write_register(0, 42, device_id=1)  # nobody asks for this part
+    assert until(lambda: state() == (42, [True, False, True, False, True, False]))
+    late = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http", fields={"counter": 42}))
+    assert late.result(5)
+    assert state() == (42, [True, False, True, False, True, False])
+    assert line.parts.late == 1
+    beat = plc.read_holding_registers(3, count=1, device_id=1).registers
+    assert until(lambda: plc.read_holding_registers(3, count=1, device_id=1).registers != beat)
+    plc.close()
+    line.stop()
+
+
+@pytest.mark.skipif(not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"), reason="needs mosquitto")
+def test_a_line_is_told_by_mqtt(desk, files):
+    broker, port = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"), free_port()
+    came: dict[str, list[str]] = {}
+    listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    listener.on_message = lambda client, data, message: came.setdefault(message.topic, []).append(
+        message.payload.decode()
+    )
+    with subprocess.Popen([broker, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: listens(port))
+        listener.connect("127.0.0.1", port)
+        listener.subscribe("plant/cell/#", 1)
+        listener.loop_start()
+        outputs: list = []
+        line = Line(desk, outputs, deadline=0.4)
+        outputs.append(Mqtt(f"mqtt://127.0.0.1:{port}/plant/cell", line.announce))
+        line.start()
+        until(lambda: came.get("plant/cell/state") == ["online"])
+        listener.publish("plant/cell/trigger", "7", 1)
+        until(lambda: line.parts.waiting)
+        answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http")).result(5)[0]
+        told = json.loads(until(lambda: came.get("plant/cell/result"))[0])
+        assert (told["part"], told["decision"], told["sha"]) == (7, answer["decision"], answer["sha"])
+        listener.publish("plant/cell/trigger", "8", 1)
+        until(lambda: len(came["plant/cell/result"]) == 2)
+        told = json.loads(came["plant/cell/result"][1])
+        assert (told["part"], told["decision"], told["reason"]) == (8, "reject", "no answer in time")
+        until(lambda: came.get("plant/cell/heartbeat"))
+        line.stop()
+        until(lambda: came["plant/cell/state"][-1] == "offline")
+        listener.loop_stop()
+        process.terminate()
+
+
+def test_keys_have_roles_and_only_hashes_are_kept(tmp_path):
+    place = tmp_path / "keys"
+    key = new_key(place, "infer", "line1")
+    new_key(place, "admin", "me")
+    assert key not in place.read_text()
+    keys = Keys(place)
+    caller = keys.caller(key)
+    assert (caller.role, caller.name) == ("infer", "line1")
+    may(caller, "read")
+    with pytest.raises(Refused, match="may infer; this needs a key that may admin"):
+        may(caller, "admin")
+    with pytest.raises(Refused, match="a key is needed"):
+        keys.caller("guess")
+    with pytest.raises(ValueError, match="called line1 already"):
+        new_key(place, "read", "line1")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.one_of(st.none(), st.text(max_size=4), st.integers(0, 300).map(str)))
+def test_any_body_is_read_or_refused(body, header):
+    with suppress(Refused):
+        protocol.read(body, header)
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+ODD = st.fixed_dictionaries(
+    {
+        "name": st.just("image") | JSONS,
+        "datatype": st.sampled_from(["UINT8", "FP16", "BYTES", "BOOL", "INT64"]) | JSONS,
+        "shape": st.lists(st.integers(0, 3), max_size=4) | JSONS,
+        "data": st.lists(st.integers(-1, 256), max_size=9) | JSONS,
+    },
+    optional={"parameters": st.fixed_dictionaries({"binary_data_size": st.integers(-1, 20) | JSONS}) | JSONS},
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.fixed_dictionaries({"inputs": st.lists(ODD, max_size=3) | JSONS}), st.binary(max_size=20))
+def test_any_request_of_nearly_the_right_form_is_read_or_refused(asked, rest):
+    head = json.dumps(asked).encode()
+    with suppress(Refused):
+        protocol.read(head + rest, str(len(head)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.integers(0, 3), min_size=1, max_size=4),
+    st.sampled_from(sorted(protocol.TYPES)),
+    st.booleans(),
+)
+def test_tensors_survive_the_protocol(seed, shape, kind, binary):
+    """What `write` says of an output, `read` understands as an input."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 2, shape).astype(protocol.TYPES[kind])
+    wanted = protocol.Wanted("a", {}, {}, None, binary)
+    body, headers = protocol.write(wanted, "m", 1, {"x": values}, {})
+    size = int(headers.get(protocol.HEADER, len(body)))
+    asked = json.loads(body[:size])
+    again = json.dumps({"inputs": asked["outputs"]}).encode()
+    found = protocol.read(again + body[size:], str(len(again)) if binary else None).inputs["x"]
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, values)

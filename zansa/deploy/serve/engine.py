@@ -1,0 +1,110 @@
+"""Threads that work on accepted requests, behind a queue that is bounded by what can be answered in time.
+
+One thread a core, each with a network of one thread: on a CPU, waiting for a larger batch costs more time than it
+saves.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from .limits import Limits, Refused
+
+WEIGHT = 0.1  # of the newest measurement in the running mean of the time that an image takes
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class Task:
+    """A piece of work that was accepted.
+
+    work: makes the answer; it may return a Future of it, so that its thread need not wait for the disk.
+    images: how many images it has.
+    ahead: how many images were waiting when it came, its own included.
+    came: when it came, on the monotonic clock.
+    done: gets the answer, or the error.
+    """
+
+    work: Callable[[], Any]
+    images: int
+    ahead: int
+    came: float = field(default_factory=time.monotonic)
+    done: Future = field(default_factory=Future)
+
+
+class Engine:
+    """Accepts work while it can be answered before its deadline, and does it in threads."""
+
+    def __init__(self, limits: Limits, workers: int = 0, waited: Callable[[float], None] = lambda seconds: None):
+        self.limits, self.waited = limits, waited
+        self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self.lock, self.empty = threading.Lock(), threading.Condition()
+        self.pending, self.cost, self.closed = 0, 0.0, False
+        self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers or cores())]
+        for thread in self.threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], Any], images: int = 1) -> Future:
+        """A Future of what `work` makes. Refused with 429 when it would wait too long, 503 when the server ends."""
+        with self.lock:
+            if self.closed:
+                raise Refused(503, "the server is ending and takes no new requests", 5)
+            late = self.cost * (self.pending + images) > self.limits.deadline
+            if self.pending and (late or self.pending + images > self.limits.queue):
+                raise Refused(429, f"{self.pending} images are waiting; more could not be answered in time", 1)
+            self.pending += images
+            task = Task(work, images, self.pending)
+        task.done.add_done_callback(lambda done: self._ended(task))
+        self.tasks.put(task)
+        return task.done
+
+    def drain(self, seconds: float = 20.0) -> bool:
+        """Take nothing new, and wait until everything that was accepted is answered; whether it was in time."""
+        self.closed = True
+        with self.empty:
+            answered = self.empty.wait_for(lambda: self.pending == 0, seconds)
+        for _ in self.threads:
+            self.tasks.put(None)
+        return answered
+
+    def _work(self) -> None:
+        while task := self.tasks.get():
+            waited = time.monotonic() - task.came
+            self.waited(waited)
+            if waited > self.limits.deadline:
+                task.done.set_exception(Refused(503, f"no answer within {self.limits.deadline:g} s", 1))
+                continue
+            try:
+                made = task.work()
+            except BaseException as error:
+                task.done.set_exception(error)
+                continue
+            if isinstance(made, Future):
+                made.add_done_callback(partial(_pass_on, task.done))
+            else:
+                task.done.set_result(made)
+
+    def _ended(self, task: Task) -> None:
+        took = (time.monotonic() - task.came) / task.ahead
+        with self.lock, self.empty:
+            self.pending -= task.images
+            self.cost = took if not self.cost else (1 - WEIGHT) * self.cost + WEIGHT * took
+            if not self.pending:
+                self.empty.notify_all()
+
+
+def _pass_on(done: Future, made: Future) -> None:
+    if error := made.exception():
+        done.set_exception(error)
+    else:
+        done.set_result(made.result())

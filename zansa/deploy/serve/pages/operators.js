@@ -1,0 +1,229 @@
+// The operators' page: asks for the state twice a second, shows it, and sends what people say.
+"use strict";
+const words = JSON.parse(document.getElementById("words").textContent);
+const $ = (id) => document.getElementById(id);
+const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const SYMBOLS = { accept: "✓", reject: "✕", ask: "?", class: "•" };
+const QUIET = 60, EVERY = 500, TIMEOUT = 1500;
+const kind = (decision) => (decision === null ? "class" : decision === "accept" || decision === "reject" ? decision : "ask");
+let state = null, shown = null, queue = [], current = null, since = 0, history = [];
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(options.timeout ?? 20000) });
+  const told = await answer.json();
+  if (answer.status === 401) location.reload();
+  if (!answer.ok) throw new Error(told.error);
+  return told;
+}
+const send = (path, value) => ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+
+async function look() {
+  try {
+    state = await ask("/page/state", { timeout: TIMEOUT });
+    document.body.classList.remove("lost");
+    show();
+  } catch (error) {
+    document.body.classList.add("lost");
+    alarm(say("lost"));
+  }
+  setTimeout(look, EVERY);
+}
+
+function alarm(text) {
+  $("alarm").hidden = !text;
+  if ($("alarm").textContent !== text) $("alarm").textContent = text;
+}
+
+function show() {
+  const last = state.strip.at(-1);
+  const quiet = last && state.quiet >= QUIET ? say("quiet", { seconds: state.quiet }) : "";
+  alarm(state.ready ? say("not_ready", { reason: state.ready }) : "");
+  $("model").textContent = state.models.map((m) => `${words.model}: ${m.name}, ${words.version} ${m.version}, ${m.sha.slice(0, 8)}, ${words.line} ${m.line === null ? words.no_line : m.line.toFixed(3)}`).join(" · ");
+  document.querySelector("#verdict .quiet").textContent = quiet || (last ? say("since", { seconds: state.quiet }) : "");
+  $("shift").textContent = say("shift", { time: state.since });
+  const counts = state.counts;
+  $("parts").textContent = Object.values(counts).reduce((a, b) => a + b, 0);
+  for (const name of ["accept", "reject", "ask"]) $(name).textContent = counts[name] ?? 0;
+  for (const name of ["false_alarms", "misses"]) $(name).textContent = state[name];
+  $("open").disabled = !state.waiting;
+  $("open").classList.toggle("waiting", state.waiting > 0);
+  $("open").textContent = state.waiting ? say("open_queue", { count: state.waiting }) : words.queue_empty;
+  $("challenge").disabled = !state.golden;
+  showRuns();
+  if (last && last.id !== shown) { shown = last.id; showPart(last); showStrip(); }
+}
+
+function showPart(part) {
+  const how = kind(part.decision), tile = $("verdict");
+  tile.className = how;
+  tile.querySelector(".symbol").textContent = SYMBOLS[how];
+  tile.querySelector(".word").textContent = how === "class" ? part.class : words[how];
+  const score = part.score === null ? "" : ` · ${words.score} ${part.score.toFixed(3)}`;
+  tile.querySelector(".detail").textContent = `${words.class}: ${part.class}${score}`;
+  const image = document.querySelector("#picture img");
+  image.hidden = false;
+  image.src = `/page/image/${part.image}`;
+  image.alt = part.class;
+  const name = part.part ? `${words.part} ${part.part} · ` : "";
+  document.querySelector("#picture figcaption").textContent = `${name}#${part.id} · ${part.local.slice(11, 19)}${part.note ? " · " + part.note : ""}`;
+}
+
+function showStrip() {
+  const list = document.querySelector("#strip ol");
+  list.replaceChildren(...[...state.strip].reverse().map((part) => {
+    const item = document.createElement("li"), button = document.createElement("button"), image = new Image(), mark = document.createElement("b");
+    button.className = kind(part.decision);
+    button.setAttribute("aria-label", `#${part.id} ${part.decision ?? ""} ${part.class}`);
+    image.src = `/page/image/${part.image}`;
+    image.alt = "";
+    mark.textContent = SYMBOLS[kind(part.decision)];
+    button.append(image, mark);
+    button.onclick = () => review([part]);
+    item.append(button);
+    return item;
+  }));
+}
+
+function showRuns() {
+  const told = state.runs.map((run) => {
+    const item = document.createElement("li");
+    const wrong = run.wrong.length ? " – " + say("golden_wrong", { names: run.wrong.join(", ") }) : "";
+    item.className = run.passed === run.count ? "" : "bad";
+    item.textContent = `${run.passed === run.count ? "✓" : "✕"} ${run.time} ${say("golden_passed", run)} (${run.model} ${run.version}, ${run.sha.slice(0, 8)})${wrong}`;
+    return item;
+  });
+  if (!state.golden || !state.runs.some((run) => run.current)) {
+    const item = document.createElement("li");
+    item.textContent = state.golden ? words.golden_never : words.golden_none;
+    told.unshift(item);
+  }
+  const list = $("runs");
+  if (list.textContent !== told.map((item) => item.textContent).join("")) list.replaceChildren(...told);
+}
+
+// ---- parts that a person judges: one key a class, undo instead of questions ----
+
+const choices = () => {
+  const model = state.models.find((m) => m.name === current.model);
+  const classes = (model ? model.classes : []).slice(0, 9).map((name, i) => [String(i + 1), name, name]);
+  return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable]];
+};
+
+function review(parts) {
+  queue = parts; history = [];
+  if (!$("review").open) $("review").showModal();
+  $("review").focus();  // on no button, so that the space bar means one thing
+  $("said").textContent = "";
+  next();
+}
+
+function next() {
+  current = queue.shift() ?? null;
+  if (!current) return close();
+  since = performance.now();
+  const image = document.querySelector("#review > img");
+  image.src = `/page/image/${current.image}`;
+  image.alt = words.what_is_it;
+  $("about").textContent = `#${current.id} · ${current.local.slice(0, 19).replace("T", " ")}${current.part ? " · " + words.part + " " + current.part : ""}`;
+  $("classes").replaceChildren(...choices().map(([key, verdict, name]) => {
+    const button = document.createElement("button"), shownKey = document.createElement("kbd");
+    shownKey.textContent = key.toUpperCase();
+    button.append(shownKey, name);
+    button.onclick = () => judge(verdict, name);
+    return button;
+  }));
+}
+
+async function judge(verdict, name) {
+  const part = current, who = $("who").value, seconds = (performance.now() - since) / 1000;
+  try {
+    await send("/page/verdict", { answer: part.id, verdict, who, seconds });
+    history.push(part);
+    $("said").textContent = say("model_said", { verdict: name, answer: part.class });
+    next();
+  } catch (error) { $("said").textContent = say("refused", { reason: error.message }); }
+}
+
+async function undo() {
+  const part = history.pop();
+  if (!part) return;
+  try {
+    await send("/page/verdict", { answer: part.id, verdict: null, who: $("who").value });
+    $("said").textContent = words.undone;
+    if (current) queue.unshift(current);
+    queue.unshift(part);
+    next();
+  } catch (error) { $("said").textContent = say("refused", { reason: error.message }); }
+}
+
+function close() {
+  if (history.length && current === null && $("review").open) { current = history.at(-1); setTimeout(() => { $("review").close(); }, 1200); return; }
+  $("review").close();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select") || event.ctrlKey || event.altKey || event.metaKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (!$("review").open) {
+    if (key === "q" && !$("open").disabled) $("open").click();
+    if (key === "g" && !$("challenge").disabled) $("challenge").click();
+    return;
+  }
+  const choice = current && choices().find(([each]) => each === key);
+  if (choice) judge(choice[1], choice[2]);
+  else if (key === "z") undo();
+  else if (key === "Escape") $("review").close();
+  else if (key === " " && !event.target.matches("button")) { event.preventDefault(); next(); }
+});
+document.querySelectorAll("#review [data-key]").forEach((button) => {
+  button.onclick = () => ({ " ": next, z: undo, Escape: () => $("review").close() })[button.dataset.key]();
+});
+$("open").onclick = async () => review(await ask("/page/queue"));
+
+// ---- golden images, uploads, camera ----
+
+$("challenge").onclick = async () => {
+  $("challenge").disabled = true;
+  $("told").textContent = words.golden_running;
+  try {
+    const runs = await ask("/page/golden", { method: "POST", timeout: 120000 });
+    $("told").textContent = runs.map((run) => say("golden_passed", run)).join(" · ");
+  } catch (error) { $("told").textContent = error.message; }
+};
+
+async function inspect(blob, name) {
+  const form = new FormData(), which = $("which") ? "/" + encodeURIComponent($("which").value) : "";
+  form.append("file", blob, name);
+  form.append("request", name);
+  form.append("from", "page");
+  try {
+    await ask("/predict" + which, { method: "POST", body: form });
+    $("told").textContent = "";
+  } catch (error) { $("told").textContent = say("refused", { reason: error.message }); }
+}
+
+$("files").onchange = async (event) => {
+  for (const file of event.target.files) await inspect(file, file.name);
+  event.target.value = "";
+};
+
+$("camera").onclick = async () => {
+  const view = $("view");
+  if (!view.srcObject) {
+    if (!navigator.mediaDevices) { $("told").textContent = words.no_camera; return; }
+    try { view.srcObject = await navigator.mediaDevices.getUserMedia({ video: true }); }
+    catch (error) { $("told").textContent = say("camera_failed", { reason: error.message }); return; }
+    view.hidden = false;
+    await view.play();
+    $("camera").textContent = words.take;
+    return;
+  }
+  const canvas = document.createElement("canvas");
+  canvas.width = view.videoWidth; canvas.height = view.videoHeight;
+  canvas.getContext("2d").drawImage(view, 0, 0);
+  canvas.toBlob((blob) => inspect(blob, "camera.png"), "image/png");
+};
+
+$("who").value = localStorage.getItem("who") ?? "";
+$("who").onchange = () => localStorage.setItem("who", $("who").value);
+look();

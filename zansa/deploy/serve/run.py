@@ -1,0 +1,203 @@
+"""A server from its start to its end: what it is told, the order in which its parts begin, and how it ends.
+
+On SIGTERM readiness turns 503 first, nothing new is accepted, what was accepted is answered and stored, and the process
+ends with code 0.
+"""
+
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from ...runs import exported_file
+from .app import LOCAL, Office, application
+from .desk import Desk
+from .folder import Watching
+from .golden import golden
+from .http import changing, inferring, predicting
+from .keys import Keys
+from .limits import Limits, Refused
+from .line import Line, lines
+from .models import Models
+from .page import Page, judging, seeing
+from .store import Keeping, Store
+from .wish import Wishes
+
+GRACE = 20  # seconds for requests that were accepted, at the end
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a server was told.
+
+    models: name and exported file or run of each model. host, port: where it listens; port 0 takes a free one.
+    store: its folder. shadow: models that answer beside, by the name of the model they watch.
+    key_file: keys of those who may ask; None: anyone. golden: folder of golden images. shifts: when shifts begin.
+    watch, done: a folder whose images are judged, and where they go then. mqtt, modbus: where answers go to the line.
+    line_deadline: seconds after which a part that was announced is rejected for want of an answer.
+    """
+
+    models: dict[str, Path]
+    host: str
+    port: int
+    store: Path
+    limits: Limits = field(default_factory=Limits)
+    keeping: Keeping = field(default_factory=Keeping)
+    shadow: dict[str, Path] = field(default_factory=dict)
+    key_file: Path | None = None
+    golden: Path | None = None
+    shifts: str = "06:00,14:00,22:00"
+    watch: Path | None = None
+    done: Path | None = None
+    mqtt: str | None = None
+    modbus: str | None = None
+    line_deadline: float = 1.0
+
+
+def serve(plan: Plan, tell: Callable[[str], None], as_json: bool = False) -> bool:
+    """Serve until a signal; whether everything that was accepted was answered. ValueError for what cannot be served."""
+    keys, images = Keys(plan.key_file), golden(plan.golden)
+    with _listen(plan.host, plan.port) as listening:
+        store = Store(plan.store, plan.keeping)
+        try:
+            models = _models(plan, Models(store, images), tell)
+            desk = Desk(store, models, plan.limits)
+            beside = _beside(plan, desk)
+        except BaseException:
+            store.close()
+            raise
+        app = _application(plan, desk, keys)
+        _tell_place(plan, listening, desk, keys, tell, as_json)
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+        for each in beside:
+            each.start()
+        Server(app, desk).run(sockets=[listening])
+        for each in beside:
+            each.stop()
+        answered = desk.end()
+    some = "every accepted request was" if answered else "some accepted requests were not"
+    tell(f"ended; {some} answered")
+    return answered
+
+
+def _beside(plan: Plan, desk: Desk) -> list[Watching | Line | Wishes]:
+    """What works beside the HTTP server."""
+    found: list[Watching | Line | Wishes] = [Wishes(desk.models)]
+    found += lines(plan.mqtt, plan.modbus, desk, plan.line_deadline)
+    if plan.watch and plan.done:
+        found.append(Watching(desk, plan.watch, plan.done))
+    return found
+
+
+def _application(plan: Plan, desk: Desk, keys: Keys) -> FastAPI:
+    office, page = Office(desk, keys, plan.host in LOCAL), Page(desk, plan.shifts)
+    routers = [predicting(office), inferring(office), changing(office), judging(office, page), seeing(office, page)]
+    return application(office, routers)
+
+
+def _tell_place(
+    plan: Plan, listening: socket.socket, desk: Desk, keys: Keys, tell: Callable[[str], None], as_json: bool
+) -> None:
+    """Say where the server is, and who may ask it."""
+    host, port = listening.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    tell(f"serving at {address} (page), {address}predict, {address}v2, {address}metrics; the store is {plan.store}")
+    if plan.host not in LOCAL and keys.open:
+        tell(f"warning: anyone who reaches {plan.host} may ask and change models; give a --key-file")
+    if as_json:
+        served = {name: each.version for name, each in desk.models.active.items()}
+        print(json.dumps({"address": address, "models": served}), flush=True)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which tells the desk before it stops to listen, and leaves the end to us."""
+
+    def __init__(self, app: Any, desk: Desk):
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=10,
+                timeout_graceful_shutdown=GRACE,
+                lifespan="off",
+                ws="none",
+                backlog=512,
+            )
+        )
+        self.desk = desk
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends the server in order, a second one at once."""
+        self.force_exit = self.should_exit
+        self.desk.draining = self.should_exit = True
+
+
+def _models(plan: Plan, models: Models, tell: Callable[[str], None]) -> Models:
+    for name in models.names():
+        if name not in plan.models:
+            tell(models.start(name, None))
+    for name, place in plan.models.items():
+        tell(models.start(name, _file(place, name in models.names(), tell)))
+    for name, place in plan.shadow.items():
+        try:
+            models.shadow(name, exported_file(place).read_bytes())
+        except Refused as refusal:
+            raise ValueError(refusal.reason) from None
+        tell(f"{place} answers beside {name}, and never acts")
+    if not models.active:
+        raise ValueError(f"name a model: the store {plan.store} has none yet")
+    return models
+
+
+def _file(place: Path, kept: bool, tell: Callable[[str], None]) -> bytes | None:
+    """The content of an exported file; None where it is gone, and the store still has it."""
+    try:
+        file = exported_file(place)
+        if not file.is_file():
+            raise ValueError(f"there is no file {file}")
+        return file.read_bytes()
+    except ValueError as error:
+        if not kept:
+            raise
+        tell(f"warning: {error}; the store's own copy answers")
+        return None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=512)
+        # accepted sockets inherit it; asyncio sets it for sockets of its own making alone, and answers waited 40 ms
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
+    except OSError as error:
+        raise ValueError(f"cannot listen at {host}, port {port}: {error.strerror}; choose another --port") from None
+
+
+def named(models: Sequence[str]) -> dict[str, Path]:
+    """Names and places of models that were given as NAME=PLACE or PLACE, whose name is then that of the run or file."""
+    found: dict[str, Path] = {}
+    for text in models:
+        name, equals, place = text.partition("=")
+        path = Path(place if equals else text)
+        name = name if equals else path.stem if path.suffix == ".onnx" and path.stem != "model" else _run_name(path)
+        if name in found:
+            raise ValueError(f"two models are called {name}; name them: {name}-2={path}")
+        found[name] = path
+    return found
+
+
+def _run_name(path: Path) -> str:
+    folder = path if path.suffix != ".onnx" else path.absolute().parent
+    return folder.absolute().name

@@ -1,0 +1,161 @@
+"""The page and the text of a comparison of runs."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from ...record import write_atomic
+from ...words import (
+    amount,
+    duration,
+    file_size,
+    interval,
+    milliseconds,
+    percent,
+    plain_percent,
+    price_text,
+    share_of,
+)
+from ..plots import COLOURS, STYLE, TALL, canvas, svg, value_axis
+from . import Shown, Table, html, say, text
+
+Record = dict[str, Any]
+
+
+def write(record: Record, path: Path, lang: str = "en") -> Path:
+    """Write the page; returns its path. ValueError for a language that is not there."""
+    if lang not in ("en", "ja"):
+        raise ValueError(f"the language {lang!r} was asked; allowed: en, ja")
+    sentences, sections = content(record, lang)
+    page = html(
+        say(lang, "compare.title"), lang, sentences, sections, say(lang, "compare.footer"), date.today().isoformat()
+    )
+    return write_atomic(path, page.encode("utf-8", "replace"))
+
+
+def lines(record: Record, lang: str = "en") -> str:
+    """The comparison for a terminal."""
+    return text(*content(record, lang))
+
+
+def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
+    """The recommendation, and the sections."""
+    sections = {
+        "figures": figures(record, lang),
+        "differences": differences(record, lang),
+        "picture": drawn(record, lang),
+    }
+    return recommendation(record, lang), sections
+
+
+def recommendation(record: Record, lang: str) -> list[str]:
+    """Which to take, and why."""
+    taken = record["recommendation"]
+    within = say(lang, "compare.candidates", len(taken["within"]))
+    told = [
+        say(lang, "compare.take", taken["chosen"], within)
+        if len(taken["within"]) > 1
+        else say(lang, "compare.only", taken["chosen"])
+    ]
+    told += [say(lang, "compare.second", taken["runner_up"])] if taken["runner_up"] else []
+    told += [say(lang, "compare.best", taken["best"])] if taken["best"] != taken["chosen"] else []
+    for name, offer in record["offers"].items():
+        price, whole = (price_text(offer[key], offer["unit"]) for key in ("price", "of"))
+        told.append(say(lang, "compare.offer", name, price, percent(offer["accuracy"]), whole))
+    return told
+
+
+def figures(record: Record, lang: str) -> Shown:
+    """The table of all candidates."""
+    rates = ("detection", "false_alarms") if record["inspected"] else ("accuracy",)
+    tests = ("detection.test", "false_alarms.test") if record["inspected"] else ()
+    keys = ("name", "cost", *rates, *tests, "ms", "macs", "params", "bytes", "seconds", "front")
+    lead = say(
+        lang,
+        "compare.lead",
+        record["parts"],
+        say(lang, f"unit.{record['unit']}"),
+        say(lang, "compare.cost.priced" if record["priced"] else "compare.cost.balanced"),
+    )
+    made = [figure_row(k, row, record, lang) for k, row in enumerate(record["rows"], 1)]
+    columns, *rows = [
+        [say(lang, f"compare.{key}"), *cells] for key, cells in zip(keys, zip(*made, strict=True), strict=True)
+    ]
+    hint = say(lang, "compare.intervals", plain_percent(record["confidence"], 4))
+    return Shown(say(lang, "compare.figures"), [lead], [Table(columns, rows)], hints=[hint])
+
+
+def figure_row(k: int, row: Record, record: Record, lang: str) -> list[str]:
+    """The figures of one candidate as text."""
+    if record["inspected"]:
+        rates = [
+            row["figures"][part][name] for part in ("validation", "test") for name in ("detection", "false_alarms")
+        ]
+    else:
+        rates = [row["accuracy"]["validation"]]
+    return [
+        f"{k} {row['name']}",
+        f"{row['cost']:.3g}" if record["priced"] else percent(row["cost"]),
+        *map(rated, rates),
+        milliseconds(row["ms"]),
+        amount(row["macs"]),
+        amount(row["params"]),
+        "–" if row["bytes"] is None else file_size(row["bytes"]),
+        "–" if row["seconds"] is None else duration(row["seconds"]),
+        say(lang, "compare.yes" if row["front"] else "compare.no"),
+    ]
+
+
+def rated(rate: Record | None) -> str:
+    """A rate with its interval."""
+    return "–" if rate is None else f"{share_of(rate)} ({interval(rate)})"
+
+
+def differences(record: Record, lang: str) -> Shown:
+    """Whether each candidate differs from the best."""
+    keys = ("name", "difference", "p", "real", "differ")
+    columns = [say(lang, f"compare.{key}") for key in keys]
+    columns.append(say(lang, "compare.not_worse", plain_percent(record["margin"])))
+    level, rows = 1 - record["confidence"], []
+    for k, row in enumerate(record["rows"], 1):
+        if (test := row["difference"]) is not None:
+            reach = "" if test["low"] is None else f" ({test['low']:.3g}–{test['high']:.3g})"
+            rows.append(
+                [
+                    f"{k} {row['name']}",
+                    f"{test['difference']:.3g}{reach}",
+                    f"{test['p_holm']:.2g}",
+                    say(lang, "compare.yes" if test["p_holm"] <= level else "compare.no"),
+                    f"{test['differ']}/{test['parts']}",
+                    say(lang, "compare.yes" if row["not_worse"]["not_worse"] else "compare.no"),
+                ]
+            )
+    lead = say(lang, "compare.against", record["recommendation"]["best"])
+    return Shown(say(lang, "compare.differences"), [lead], [Table(columns, rows)], hints=[say(lang, "compare.few")])
+
+
+def drawn(record: Record, lang: str) -> Shown:
+    """The Pareto picture."""
+    title = say(lang, "compare.picture")
+    axes = say(lang, "compare.ms"), say(lang, "compare.cost")
+    return Shown(title, figures=[(title, picture(record, *axes))], hints=[say(lang, "compare.picture.hint")])
+
+
+def picture(record: Record, below: str, beside: str) -> str:
+    """An SVG of cost over milliseconds, a numbered point for each candidate."""
+    chosen = record["recommendation"]["chosen"]
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(*TALL)
+        for k, row in enumerate(record["rows"], 1):
+            at, colour = (row["ms"], row["cost"]), COLOURS["--right"]
+            face = colour if row["front"] else COLOURS["--paper"]
+            axes.plot(*at, "o", markersize=8, markerfacecolor=face, markeredgecolor=colour, markeredgewidth=1.6)
+            if row["name"] == chosen:
+                axes.plot(*at, "o", markersize=16, fillstyle="none", markeredgecolor=COLOURS["--wrong"])
+            axes.annotate(str(k), at, (11, 5), textcoords="offset points")
+        value_axis(axes, [row["cost"] for row in record["rows"]], not record["priced"])
+        axes.set_xlim(0, 1.15 * max(row["ms"] for row in record["rows"]))
+        made = svg(figure, "pareto", "BELOW", "BESIDE")
+    return made.replace("BELOW", f"{below}, ms").replace("BESIDE", beside)

@@ -1,0 +1,255 @@
+"""The page and the text of a plan."""
+
+from datetime import date
+from typing import Any
+
+import matplotlib
+
+from ...proof.sizes import rounded_off
+from ...words import count, duration, file_size, milliseconds, percent, plain_percent
+from ..plots import FLAT, STYLE, canvas, draw_line, svg, value_axis
+from . import Shown, Table, html, say, text
+from .words import SAID
+
+Record = dict[str, Any]
+SIGNS = {"recall": ">=", "false_alarms": "<="}
+
+
+def page(record: Record, lang: str = "en") -> str:
+    """plan.html as text, from plan.json."""
+    sentences, sections = content(record, lang)
+    title = say(lang, "plan.title")
+    return html(title, lang, sentences, sections, say(lang, "plan.footer"), date.today().isoformat())
+
+
+def lines(record: Record, lang: str = "en") -> str:
+    """The plan for a terminal."""
+    return text(*content(record, lang))
+
+
+def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
+    """The sentences on top, and the sections."""
+    sizes, gate = record["sizes"], record["gate"]
+    chance = "" if sizes["chance"] is None else say(lang, "plan.chance", percent(sizes["chance"], 0))
+    passed = ("plan.could" if sizes["chance"] is None else "plan.passed") if gate["passed"] else "plan.failed"
+    sentences = [say(lang, passed, sizes["claim"], unit(record, lang), chance)]
+    if not gate["passed"]:
+        todo = "; ".join(f"{kind(row, lang)}: {step(row, lang)}" for row in sizes["rows"] if not fine(row))
+        sentences.append(say(lang, "plan.next", todo))
+    sections = {"needs": needs(record, lang), "curve": curve(record, lang)}
+    if record["resources"]:
+        sections["time"] = time(record, lang)
+    if record["money"] is not None:
+        sections["money"] = money(record["money"], lang)
+    return sentences, sections
+
+
+def unit(record: Record, lang: str) -> str:
+    """What is counted."""
+    return say(lang, f"unit.{record['unit']}")
+
+
+def kind(row: Record, lang: str) -> str:
+    """The name of a kind of parts."""
+    return say(lang, f"plan.{row['kind']}") if f"plan.{row['kind']}" in SAID else row["kind"]
+
+
+def fine(row: Record) -> bool:
+    """Whether there are parts enough."""
+    first = row["needs"][0]
+    return first["parts"] is not None and row["count"] >= first["parts"]
+
+
+def needs(record: Record, lang: str) -> Shown:
+    """How many parts the claim takes."""
+    sizes = record["sizes"]
+    rows = [[say(lang, "plan.there"), *(count(row["count"]) for row in sizes["rows"])]]
+    rows.append([say(lang, "plan.least"), *(count(row["least"]) for row in sizes["rows"])])
+    known = sizes["rows"][0]["chance"] is not None
+    for k, part in enumerate(("",) if known else ("1/2", "1/3", "1/10")):
+        heading = say(lang, "plan.power", percent(sizes["power"], 0))
+        heading += say(lang, "plan.if", part) if part else ""
+        rows.append([heading, *(needed(row["needs"][k], lang) for row in sizes["rows"])])
+    if known:
+        rows.append([say(lang, "plan.chance.now"), *(percent(row["chance"], 0) for row in sizes["rows"])])
+    rows.append([say(lang, "plan.now"), *map(today, sizes["rows"])])
+    heads = [f"{kind(row, lang)}: {say(lang, 'plan.' + row['number'], claimed(row))}" for row in sizes["rows"]]
+    columns = [say(lang, "plan.kind"), *heads]
+    told = record["expected"]
+    seen = [
+        say(lang, "plan.seen", mistakes, number, say(lang, "plan.good" if name == "false_alarms" else "plan.defective"))
+        for name, (mistakes, number) in told["counts"].items()
+    ]
+    lead = [say(lang, "plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record, lang))]
+    if record["gate"]["passed"]:  # else it stands on top
+        lead += [say(lang, "plan.next", f"{kind(row, lang)}: {step(row, lang)}") for row in sizes["rows"]]
+    return Shown(
+        say(lang, "plan.needs"),
+        lead,
+        [Table(columns, rows)],
+        hints=[say(lang, f"plan.expected.{told['from']}", ", ".join(seen))],
+    )
+
+
+def claimed(row: Record) -> str:
+    """The claimed share."""
+    return plain_percent(1 - row["allowed"] if row["number"] == "recall" else row["allowed"], 4)
+
+
+def today(row: Record) -> str:
+    """What can be claimed today, to the safe side; a dash where that is nothing."""
+    share = 1 - row["claimable"] if row["number"] == "recall" else row["claimable"]
+    if share >= 1:
+        return "–"
+    return f"{row['number']}{SIGNS[row['number']]}{rounded_off(row['number'], share)}"
+
+
+def needed(each: Record, lang: str) -> str:
+    """How many parts, and how many of them may be mistaken."""
+    if each["parts"] is None:
+        return say(lang, "plan.none")
+    return say(lang, "plan.up_to", count(each["parts"]), each["misses"])
+
+
+def step(row: Record, lang: str) -> str:
+    """What to do for one kind of parts."""
+    first, known = row["needs"][0], row["chance"] is not None
+    if known and first["truth"] >= row["allowed"]:
+        return say(lang, "plan.loosen", plain_percent(first["truth"]), plain_percent(row["allowed"]))
+    if first["parts"] is None:
+        return say(lang, "plan.near")
+    if fine(row):
+        return say(lang, "plan.enough", count(row["count"]))
+    told = say(lang, "plan.collect", count(first["parts"] - row["count"]))
+    worse = (1 - row["claimable"] if row["number"] == "recall" else row["claimable"]) >= row["allowed"]
+    return told + (say(lang, "plan.or_claim", today(row)) if today(row) != "–" and worse else "")
+
+
+def curve(record: Record, lang: str) -> Shown:
+    """What more data would bring."""
+    told, heading = record["curve"], say(lang, "plan.curve")
+    if "left_out" in told:
+        return Shown(heading, [say(lang, "plan.left_out", told["left_out"])])
+    times = say(lang, "plan.curve.trainings", told["trainings"])
+    lead = [say(lang, "plan.curve.lead", times, f"1/{told['shorter']}")]
+    ahead = [each for each in told["ahead"] if each["error"] is not None]
+    lead += [
+        say(
+            lang,
+            "plan.curve.ahead",
+            f"{each['times']:g}",
+            *(percent(each[end]) for end in ("error", "low", "high")),
+            percent(told["errors"][-1]),
+        )
+        for each in ahead
+    ]
+    lead += [] if ahead else [say(lang, "plan.curve.flat")]
+    columns = [say(lang, "plan.curve.size", say(lang, "unit.image")), say(lang, "plan.curve.error")]
+    rows = [[count(n), percent(e)] for n, e in zip(told["sizes"], told["errors"], strict=True)]
+    return Shown(
+        heading, lead, [Table(columns, rows)], [(columns[1], picture(told, *columns))], [say(lang, "plan.curve.hint")]
+    )
+
+
+def picture(told: Record, below: str, beside: str) -> str:
+    """An SVG of the errors over the number of samples, and of what is to be expected with more."""
+    sizes, last = told["sizes"], told["sizes"][-1]
+    ahead = [(last * each["times"], each) for each in told["ahead"] if each["error"] is not None]
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(*FLAT)
+        draw_line(axes, list(zip(sizes, told["errors"], strict=True)), "--right")
+        for x, each in ahead:
+            axes.plot([x, x], [each["low"], each["high"]], color="#000002", linewidth=5, alpha=0.5)
+            axes.plot([x], [each["error"]], "o", color="#000005", markersize=6)
+        highest = max([*told["errors"], *(each["high"] for _, each in ahead)])
+        value_axis(axes, told["errors"], True)
+        axes.set_ylim(0, 1.1 * highest)
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        at = [*sizes, *(x for x, _ in ahead)]
+        axes.set_xticks(at, [f"{x:.0f}" for x in at])
+        made = svg(figure, "curve", "BELOW")
+    return made.replace("BELOW", below).replace('aria-label="curve"', f'aria-label="{beside}"')
+
+
+def time(record: Record, lang: str) -> Shown:
+    """Time, memory and energy."""
+    columns = [say(lang, f"plan.time.{key}") for key in ("work", "now", "cpu", "memory", "kwh")]
+    rows = [
+        [
+            say(lang, f"plan.time.{row['verb']}"),
+            duration(row["seconds"]),
+            duration(row["cpu"]),
+            file_size(row["memory"]),
+            energy(row["kwh"]),
+        ]
+        for row in record["resources"]
+    ]
+    lead = [say(lang, "plan.time.lead")]
+    if (running := record["running"]) is not None:
+        lead.append(say(lang, "plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"])))
+    quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
+    hints = [say(lang, "plan.time.busy", quiet)] if quiet else []
+    used = record["resources"][0]["power"]
+    hints.append(say(lang, f"plan.power.{used['from']}", f"{used['watts'][1]:.3g}"))
+    return Shown(say(lang, "plan.time"), lead, [Table(columns, rows)], hints=hints)
+
+
+def energy(kwh: list[float]) -> str:
+    """Kilowatt-hours, with their range where they have one."""
+    low, likely, high = (f"{1000 * value:.2g}" for value in kwh)
+    return f"{likely} Wh" if low == high else f"{likely} Wh ({low}–{high})"
+
+
+def money(told: Record, lang: str) -> Shown:
+    """The manager's table."""
+    heading = say(lang, "plan.money")
+    if "left_out" in told:
+        return Shown(heading, [say(lang, "plan.left_out", told["left_out"])])
+    columns = [say(lang, f"plan.money.{key}") for key in ("row", "today", "proposed", "difference")]
+    rows = [
+        [say(lang, f"plan.money.{row['row']}"), *(ranged(row[side]) for side in ("today", "proposed", "difference"))]
+        for row in told["rows"]
+    ]
+    total = [ranged(told["total"][side]) for side in ("today", "proposed")]
+    rows.append([say(lang, "plan.money.total"), *total, ranged(told["saving"])])
+    missed, rejected = (told["rates"][name] for name in ("recall", "false_alarms"))
+    hints = [
+        say(lang, "plan.money.rates", shares(missed), shares(rejected)),
+        say(lang, "plan.money.ranges", told["currency"], told["date"]),
+    ]
+    for name, value in told["break_even"].items():
+        if value:
+            hints.append(say(lang, f"plan.money.even.{name}", f"{told['years']:g}", amount(value)))
+    moved = ", ".join(f"{each['price']} ({amount(each['low'])}–{amount(each['high'])})" for each in told["decides"])
+    hints.append(say(lang, "plan.money.decides", moved))
+    return Shown(heading, [pays(told, lang)], [Table(columns, rows)], hints=hints)
+
+
+def pays(told: Record, lang: str) -> str:
+    """Whether it pays, in a sentence."""
+    low, likely, high = told["saving"]
+    invested = amount(told["investment"][1])
+    if likely <= 0:
+        return say(lang, "plan.money.never", amount(-likely), amount(-high), amount(-low), invested)
+    years = ["–" if years is None else f"{years:.1f}" for years in told["payback"]]
+    best, usual, worst = years[0], years[1], say(lang, "never") if told["payback"][2] is None else years[2]
+    key = "plan.money.pays" if told["pays"] else "plan.money.late"
+    return say(lang, key, amount(likely), amount(low), amount(high), invested, usual, best, worst, f"{told['years']:g}")
+
+
+def amount(value: float) -> str:
+    """An amount of money or a number of parts, in three or more digits, with commas as accounts have them."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def ranged(value: list[float]) -> str:
+    """A range of amounts."""
+    low, likely, high = map(amount, value)
+    return likely if low == high else f"{likely} ({low}–{high})"
+
+
+def shares(value: list[float]) -> str:
+    """A range of shares."""
+    low, likely, high = (plain_percent(each) for each in value)
+    return likely if low == high else f"{likely} ({low}–{high})"
