@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import screen
-from ..jobs.request import DepthRequest, FinetuneRequest, GrowRequest, TrainRequest
+from ..jobs.request import CompressRequest, DepthRequest, FinetuneRequest, GrowRequest, TrainRequest
 from ..options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
 from ..record import new_name
 from .app import app, end, run_training, show
@@ -110,4 +110,21 @@ def depth(request: DepthRequest, as_json: bool) -> None:
         record = work(request, view.tell)
         print(json.dumps(record) if as_json else screen.depth_text(record))
     if not record["complete"]:
+        raise typer.Exit(1)
+
+
+@data_command(app, CompressRequest)
+def compress(request: CompressRequest, as_json: bool) -> None:
+    """Make a trained network smaller: prune it to a budget, let it learn from what it was, quantise its file to int8.
+
+    Makes a run with a page of before and after. A gate looks at decisions on validation data, part by part; int8 that
+    fails it is tried otherwise (other ranges, sensitive nodes in float32), and where nothing passes the float file
+    stays. The exit code is 1 where a gate failed.
+    """
+    from ..jobs.compress import compress as work
+
+    with screen.Screen(quiet=as_json) as view:
+        record = work(request, view.tell)
+        print(json.dumps(record) if as_json else screen.compressed_text(record))
+    if not record["passed"]:
         raise typer.Exit(1)
