@@ -36,7 +36,7 @@ POINT = OperatingPoint(good="good", threshold=0.5)
 def run(tmp_path_factory):
     """A run on small surfaces."""
     folder = tmp_path_factory.mktemp("compress")
-    fill(folder / "data", 160)
+    fill(folder / "data", 120)
     (folder / "net.json").write_text(NET.but({"input": NET.input.but({"size": (24, 24)})}).to_json())
     made = zansa("train", folder / "data", "--net", folder / "net.json", "--epochs", 3, "--out", folder / "runs",
                  "--name", "base", "--race", "none", *STEADY)  # fmt: skip
@@ -47,7 +47,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def small(run):
     """That run, pruned to half, distilled and quantised."""
-    told = zansa("compress", run.path, "--budget", "macs=60k", "--int8", "--epochs", 2, "--out", run.path.parent,
+    told = zansa("compress", run.path, "--budget", "macs=600k", "--int8", "--epochs", 2, "--out", run.path.parent,
                  "--name", "small", "--margin", "0.5", "--json")  # fmt: skip
     assert told.returncode in (0, 1), told.stderr
     return json.loads(told.stdout)
@@ -56,8 +56,9 @@ def small(run):
 def test_compress_makes_a_run_with_a_page_of_before_and_after(run, small):
     made = Run.open(small["run"])
     before, after, integers = small["stages"]
-    assert after["macs"] <= 60_000 < before["macs"]
-    assert integers["bytes"] < after["bytes"] < before["bytes"]
+    assert after["macs"] <= 600_000 < before["macs"]
+    assert after["bytes"] < before["bytes"]
+    assert integers["macs"] == after["macs"]
     assert made.lines("edits.jsonl")
     assert small["int8_kept"] == small["gates"]["int8"]["passed"]
     assert small["passed"] == all(each["passed"] for each in small["gates"].values())
@@ -89,9 +90,9 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run):
     assert {"zansa", "classes", "preprocess", "operating", "calibration"} <= kept.keys()
     assert after.ir_version == 8
     assert all(node.name for node in after.graph.node)
-    stem = [node for node in after.graph.node if node.name.startswith("network/stem")]
-    assert stem
-    assert not any("Quantize" in node.op_type for node in stem)
+    integers = {name for node in after.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    convs = [node for node in after.graph.node if node.op_type == "Conv"]
+    assert [bool(integers & set(node.input)) for node in convs] == [False] + [True] * (len(convs) - 1)
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)

@@ -6,7 +6,9 @@ defects; means and percentiles of ranges cut just them off. What stands before t
 first convolution) stays in float32: quantised, it destroys small differences of gray.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +38,17 @@ class Quantised:
     left: tuple[str, ...] = ()
 
 
-class _Samples(CalibrationDataReader):  # type: ignore[misc]
+@contextmanager
+def _silence() -> Iterator[None]:
+    """The quantiser advises to prepare the file by a tool that raises its version, so that old runtimes refuse it."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class _Samples(CalibrationDataReader):
     """Decoded samples, one at a time, as the exported file takes them."""
 
     def __init__(self, name: str, samples: Sequence[np.ndarray]) -> None:
@@ -52,7 +64,7 @@ def quantised(
     """The exported file in int8, calibrated on decoded samples (H, W, C); the nodes `left` stay in float32."""
     source = folded(onnx.load_from_string(file))
     nodes = [name for name in quantisable(source) if name not in left]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _silence():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(source.SerializeToString())
         quantize_static(

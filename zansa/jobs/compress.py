@@ -5,7 +5,7 @@ import base64
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,7 +176,7 @@ def build_like(model: Model) -> Network:
     return copy.deepcopy(model.module)
 
 
-def learning(module: Network, job: Job, run: Run, teachers: Teaching) -> Iterator[dict[str, Any]]:
+def learning(module: Network, job: Job, run: Run, teachers: Teaching | None) -> Generator[dict[str, Any]]:
     """The training: with the moves that prune, or of the network as it is."""
     data, parts = sealed(job.data, job.parts)
     if job.growth is not None:

@@ -9,7 +9,7 @@ from . import page
 from .page import Content, Frame, Section
 
 Record = dict[str, Any]
-STAGES = {"before": phrase("before"), "small": phrase("after training"), "int8": phrase("int8")}
+STAGES = {"before": phrase("before"), "small": phrase("after training"), "int8": phrase("int8 file")}
 GATES = {"network": phrase("the smaller network"), "int8": phrase("the file in int8")}
 CHECKS = {
     "detection": phrase("detection is within the interval of the larger one"),

@@ -3,7 +3,7 @@
 TABLE = {
     "before": "圧縮前",
     "after training": "学習後",
-    "int8": "int8",
+    "int8 file": "int8 ファイル",
     "the smaller network": "小さくしたネットワーク",
     "the file in int8": "int8 のファイル",
     "detection is within the interval of the larger one": "検出率が元のネットワークの信頼区間内にある",
@@ -20,6 +20,8 @@ TABLE = {
     "The exported file stays in float32.": "出力ファイルは float32 のままです。",
     "It is not faster on this machine ({before} and {after} ms); its size is {size} of what it was.": "このマシンでは速くなりません ({before} と {after} ms)。サイズは元の {size} です。",
     "It takes {after} ms in place of {before} on this machine; its size is {size} of what it was.": "このマシンでの時間は {before} ms から {after} ms になりました。サイズは元の {size} です。",
+    "accuracy": "正解率",
+    "false alarms": "過検出",
     "defects found": "検出した欠陥",
     "size of the file": "ファイルサイズ",
     "milliseconds, threads: {threads}": "ミリ秒 (スレッド数 {threads})",
