@@ -55,7 +55,7 @@ def test_calibration_and_point_are_in_both_files_and_both_answer_alike(trained):
     assert model.calibration.after < model.calibration.before
     metrics = run.read_json("metrics.json")
     assert metrics["export"]["largest_difference"] < 1e-5
-    rows = {row["image"]: row for row in csv.DictReader((run.path / "predictions.csv").open())}
+    rows = {row["image"]: row for row in csv.DictReader((run.path / "predictions.csv").read_text().splitlines())}
     with np.load(run.read_json("data.json")["source"]) as arrays:
         p = file.probabilities(list(arrays["images"][:40]))
     for i, answer in enumerate(p):
