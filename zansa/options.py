@@ -163,7 +163,9 @@ def _fields(request: type[DataRequest | DepthRequest | CompareRequest], verb: st
             required = field.is_required()
             metavar = shown.upper() if required else f"[{shown.upper()}]"
             text: Any = list[str] if name == "runs" else str
-            kind = Annotated[text if required else text | None, typer.Argument(help=field.description, metavar=metavar)]
+            kind: Any = Annotated[
+                text if required else text | None, typer.Argument(help=field.description, metavar=metavar)
+            ]
             default = inspect.Parameter.empty if required else None
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
     for name, field in request.model_fields.items():
