@@ -13,7 +13,8 @@ from zansa.learn.data.splits import folds
 from zansa.learn.folds import HeldOut, held_out, holding_out, to_one_line
 from zansa.learn.recipe import Recipe
 from zansa.nets.build import build
-from zansa.proof.calibration import fit, logits_of
+from zansa.proof.calibration import fit
+from zansa.proof.decide import logits_of
 
 
 def grouped(count=60, each=3):
