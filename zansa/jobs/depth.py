@@ -205,7 +205,8 @@ def remade(request: DepthRequest, opened: Opened, tell: Tell) -> tuple[Run, dict
     train, _ = samples_of(data, parts.train, MENDED)
     judge = Judge(train, *samples_of(data, parts.val, JUDGED))
     before = point(opened.module, judge, data)
-    module, steps, curves = opened.module, [], {}
+    module, curves = opened.module, {}
+    steps: list[Any] = []
     if request.refine is not None:
         edits = refined(module.net, "constant" if request.refine == "euler" else "linear")
         module = judge.mended(edited(module, edits))

@@ -166,7 +166,7 @@ def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any],
         "each": errors.tolist(),
         "trainings": times,
         "shorter": shorter,
-        "ahead": [extrapolate(counts, mean, each, judged=number) for each in TIMES],
+        "ahead": [extrapolate(counts.tolist(), mean.tolist(), each, judged=number) for each in TIMES],
     }, whole
 
 

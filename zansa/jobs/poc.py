@@ -161,7 +161,12 @@ def checked(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
         do += [("poc.do.labels", *double[0])] if double else []
         return {}, Gate(not do, ("poc.why.series", len(data), len(torn), len(double)), tuple(do))
     request, page = proof.request, proof.folder.path / "check.html"
-    places = {"source": request.source, "root": request.root, "download": request.download, "page": str(page)}
+    places: dict[str, Any] = {
+        "source": request.source,
+        "root": request.root,
+        "download": request.download,
+        "page": str(page),
+    }
     found = check(CheckRequest(**places, seed=request.seed, lang=request.lang), proof.tell)
     errors = [each for each in found["findings"] if each["severity"] == "error"]
     facts = {

@@ -162,7 +162,8 @@ def break_even(money: Money, name: str, years: float = YEARS) -> float | None:
 
 def decides(money: Money, most: int = 3) -> list[dict[str, Any]]:
     """The prices that move the yearly saving most, each with its saving at its low and its high end."""
-    likely, moved = _likely(money), []
+    likely = _likely(money)
+    moved: list[dict[str, Any]] = []
     for field in fields(money):
         low, _, high = getattr(money, field.name)
         ends = [float(_saved(tuple(ROWS), likely | {field.name: np.asarray(end)})) for end in (low, high)]

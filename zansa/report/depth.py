@@ -135,7 +135,7 @@ def _made(record: dict[str, Any], language: str) -> Content:
     if made["steps"]:
         rows = [_edit(step, language) for step in made["steps"]]
         tables.append({"name": "", "picture": "", "legend": [], "rows": rows})
-    content = {
+    content: dict[str, Any] = {
         "lead": " ".join(_made_sentences(made, language)),
         "columns": _heads(("way", "stage", "changed", "loss", "accuracy", "blocks", "depth", "macs"), language),
         "tables": tables,

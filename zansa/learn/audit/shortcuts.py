@@ -89,7 +89,8 @@ def _of_pixels(grey: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _tails(known: dict[str, np.ndarray], count: int) -> Tails:
-    names, bins = [], []
+    names: list[tuple[str, str]] = []
+    bins: list[np.ndarray] = []
     sizes = np.full((2 * len(known), STEPS), np.inf)
     wanted = np.geomspace(LEAST, max(LEAST, count / 2), STEPS).round().astype(int)
     for name, values in known.items():
