@@ -15,6 +15,7 @@ from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
 from ..proof.decide import as_probability, log_odds
+from ..proof.exact import needed
 from ..proof.good import unknown_good
 from ..proof.points import Held, by_claim, held, look
 from ..proof.sizes import Claim, parse_claim, verdict
@@ -293,7 +294,12 @@ def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """The line with the best chance to pass the acceptance test, by validation parts."""
     seen = candidate(Run.open(proof.folder.path / records["compare"]["chosen"]), "chosen").seen.held
     defective, good = counted_parts(proof.data, proof.parts.test, proof.good)
-    point, chance = by_claim(seen, proof.claim, sum(defective.values()), good)
+    test = {"recall": sum(defective.values()), "false_alarms": good}
+    least = {name: int(needed(share, proof.claim.confidence)) for name, share in proof.claim.mistakes.items()}
+    # with too few test parts no line can pass, and all would seem alike: then the line is that of parts enough
+    counts = {name: max(count, least.get(name, 0)) for name, count in test.items()}
+    point, chance = by_claim(seen, proof.claim, counts["recall"], counts["false_alarms"])
+    chance = chance if counts == test else 0.0
     facts = {
         "line": point.reject,
         "threshold": as_probability(point.reject),
