@@ -1,6 +1,6 @@
-"""What serving costs and what it stands: HTTP over the bare engine, throughput, overload, and kills.
+"""What serving costs and what it stands: HTTP over the bare engine, throughput, overload, a line, and kills.
 
-python benchmarks/serve.py MODEL.onnx IMAGES OUT [--seconds 60] [--kills 50] [--only overhead throughput overload kills]
+python benchmarks/serve.py MODEL.onnx IMAGES OUT [--seconds 60] [--kills 50] [--only overhead ... kills]
 
 MODEL is an exported file, IMAGES a folder of images that it takes. Every figure is measured with a real server process
 and its store on the disk of OUT; the client runs on the same machine, so that it takes part of its cores.
@@ -26,6 +26,7 @@ from zansa.deploy.serve import stored
 from zansa.inputs.images import read_like
 
 WARM = 50
+PLC = "127.0.0.1:15020"
 Answered = tuple[int, float, bytes]  # status, seconds, body
 
 
@@ -113,7 +114,7 @@ def load(port: int, requests: list[bytes], clients: int, seconds: float) -> list
     return found
 
 
-def told(times: list[float]) -> str:
+def told_text(times: list[float]) -> str:
     """Median and 99th percentile, in milliseconds."""
     ordered = sorted(1000 * t for t in times)
     return f"{statistics.median(ordered):.2f} | {ordered[int(0.99 * (len(ordered) - 1))]:.2f}"
@@ -136,7 +137,7 @@ def overhead(model: Path, images: list[bytes], out: Path) -> None:
         levels, _ = read_like(images[i % len(images)], bare.preprocess)
         judged(bare.probabilities([levels])[0], bare)
         times.append(time.perf_counter() - began)
-    print(f"| decode and network, no server | {told(times[WARM:])} |", flush=True)
+    print(f"| decode and network, no server | {told_text(times[WARM:])} |", flush=True)
     for name, more in (
         ("HTTP, row and image on the disk", ()),
         ("HTTP, row on the disk, no accepted image", ("--keep-accepted", "0")),
@@ -148,7 +149,7 @@ def overhead(model: Path, images: list[bytes], out: Path) -> None:
                 status, _ = client.ask(raw_request(images[i % len(images)]))
                 times.append(time.perf_counter() - began)
                 assert status == 200, status
-            print(f"| {name} | {told(times[WARM:])} |", flush=True)
+            print(f"| {name} | {told_text(times[WARM:])} |", flush=True)
 
 
 def throughput(model: Path, images: list[bytes], out: Path) -> None:
@@ -159,7 +160,7 @@ def throughput(model: Path, images: list[bytes], out: Path) -> None:
             load(port, requests, clients, 1)
             found = load(port, requests, clients, 10)
             good = [seconds for status, seconds, _ in found if status == 200]
-            print(f"| 1 process, {clients} clients | {len(good) / 10:.0f} | {told(good)} |", flush=True)
+            print(f"| 1 process, {clients} clients | {len(good) / 10:.0f} | {told_text(good)} |", flush=True)
     with server(model, out / "two-a") as (_, a), server(model, out / "two-b") as (_, b):
         both: list = []
         threads = [threading.Thread(target=lambda p=port: both.extend(load(p, requests, 8, 10))) for port in (a, b)]
@@ -168,7 +169,7 @@ def throughput(model: Path, images: list[bytes], out: Path) -> None:
         for thread in threads:
             thread.join()
         good = [seconds for status, seconds, _ in both if status == 200]
-        print(f"| 2 processes, 8 clients each | {len(good) / 10:.0f} | {told(good)} |", flush=True)
+        print(f"| 2 processes, 8 clients each | {len(good) / 10:.0f} | {told_text(good)} |", flush=True)
 
 
 def overload(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
@@ -191,7 +192,8 @@ def overload(model: Path, images: list[bytes], out: Path, seconds: float) -> Non
         end="",
     )
     print(
-        f"| {told(times)} | {lost} lost | {before:.0f} to {after:.0f} MB | exit code {process.returncode} |", flush=True
+        f"| {told_text(times)} | {lost} lost | {before:.0f} to {after:.0f} MB | exit code {process.returncode} |",
+        flush=True,
     )
 
 
@@ -226,6 +228,61 @@ def kills(model: Path, images: list[bytes], out: Path, count: int) -> None:
     print(f"after the last start: {stored.check(store)}")
 
 
+def line(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
+    """Ten parts a second put into a folder; every result is awaited by MQTT and read by Modbus."""
+    import paho.mqtt.client as mqtt
+    from pymodbus.client import ModbusTcpClient
+
+    bare, folder = predictor(model, threads=1), out / "in"
+    folder.mkdir()
+    expected = [judged(bare.probabilities([read_like(each, bare.preprocess)[0]])[0], bare) for each in images]
+    broker = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    came: dict[str, tuple[float, dict]] = {}
+    twice: list[str] = []
+
+    def result(client: object, data: object, message: mqtt.MQTTMessage) -> None:
+        told = json.loads(message.payload)
+        twice.extend([told["request"]] if told["request"] in came else [])
+        came[told["request"]] = (time.monotonic(), told)
+
+    words = ["--watch", folder, "--done", out / "done", "--mqtt", "mqtt://127.0.0.1:11883/line", "--modbus", PLC]
+    with subprocess.Popen([broker, "-p", "11883"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as mosquitto:
+        time.sleep(1)
+        listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        listener.on_message = result
+        listener.connect("127.0.0.1", 11883)
+        listener.subscribe("line/result", 1)
+        listener.loop_start()
+        with server(model, out / "line", *map(str, words)) as (_, _):
+            plc = ModbusTcpClient("127.0.0.1", port=int(PLC.split(":")[1]))
+            plc.connect()
+            put, seen, began = {}, set(), time.monotonic()
+            for number in range(int(10 * seconds)):
+                time.sleep(max(0.0, began + number / 10 - time.monotonic()))
+                name = f"{number:06}.png"
+                (folder / f".{name}").write_bytes(images[number % len(images)])
+                put[name] = time.monotonic()
+                (folder / f".{name}").rename(folder / name)
+                registers = plc.read_holding_registers(1, count=2, device_id=1).registers
+                seen.add(registers[0])
+            end = time.monotonic() + 10
+            while len(came) < len(put) and time.monotonic() < end:
+                time.sleep(0.05)
+            last = plc.read_holding_registers(1, count=1, device_id=1).registers[0]
+            plc.close()
+        listener.loop_stop()
+        mosquitto.terminate()
+    wrong = sum(
+        told["decision"] != expected[int(name[:6]) % len(images)]["decision"] for name, (_, told) in came.items()
+    )
+    order = [told["part"] for _, (_, told) in sorted(came.items())]
+    times = [at - put[name] for name, (at, _) in came.items()]
+    print(
+        f"| {len(put)} parts, {len(came)} results, {len(twice)} twice, {wrong} of another part, in order: "
+        f"{order == sorted(order)} | {told_text(times)} | Modbus saw {len(seen)} part numbers, the last {last} |"
+    )
+
+
 def main() -> None:
     """Measure what was asked for."""
     asked = argparse.ArgumentParser(description=__doc__)
@@ -234,13 +291,14 @@ def main() -> None:
     asked.add_argument("out", type=Path)
     asked.add_argument("--seconds", type=float, default=60)
     asked.add_argument("--kills", type=int, default=50)
-    asked.add_argument("--only", nargs="*", default=["overhead", "throughput", "overload", "kills"])
+    asked.add_argument("--only", nargs="*", default=["overhead", "throughput", "overload", "line", "kills"])
     given = asked.parse_args()
     images = [path.read_bytes() for path in sorted(given.images.rglob("*.png"))]
     for name, work in {
         "overhead": lambda: overhead(given.model, images, given.out),
         "throughput": lambda: throughput(given.model, images, given.out),
         "overload": lambda: overload(given.model, images, given.out, given.seconds),
+        "line": lambda: line(given.model, images, given.out, given.seconds),
         "kills": lambda: kills(given.model, images, given.out, given.kills),
     }.items():
         if name in given.only:

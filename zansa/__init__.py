@@ -4,6 +4,7 @@ The names below are the public surface. Those that need torch are fetched when f
 costing networks starts at once.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,11 @@ from .arch.cost import Cost, cost
 from .arch.edits import Delete, Insert, Merge, Mix, Regrid, Rekind, Remap, Split, Tie, Widen
 from .arch.spec import Block, Head, Input, Net, Stage, Stem, Step
 from .arch.use import OperatingPoint, Preprocess
+
+# newer wheels of onnxruntime tell Microsoft of every session, on Linux too, unless this is set before they are imported
+# (two names, by version)
+for _name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
+    os.environ.setdefault(_name, "1")
 
 if TYPE_CHECKING:
     from .deploy.clock.timing import timer

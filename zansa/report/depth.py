@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 
+from ..phrases import speaking
 from ..words import amount, plain_percent
 from . import page, plots
 from .depth_words import COLUMNS, WAYS, say
@@ -44,7 +45,8 @@ def html(record: dict[str, Any], language: str = "en") -> str:
     }  # fmt: skip
     if record.get("made"):
         sections["made"] = Section(say("made", language), lambda r: _made(r, language), "depth.html")
-    return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
+    with speaking(language):
+        return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
 
 
 def sentences(record: dict[str, Any], language: str = "en", made: bool = False) -> Iterator[str]:
@@ -133,7 +135,7 @@ def _made(record: dict[str, Any], language: str) -> Content:
     if made["steps"]:
         rows = [_edit(step, language) for step in made["steps"]]
         tables.append({"name": "", "picture": "", "legend": [], "rows": rows})
-    content = {
+    content: dict[str, Any] = {
         "lead": " ".join(_made_sentences(made, language)),
         "columns": _heads(("way", "stage", "changed", "loss", "accuracy", "blocks", "depth", "macs"), language),
         "tables": tables,

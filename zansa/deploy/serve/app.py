@@ -113,7 +113,8 @@ def refusal(refused: Refused) -> JSONResponse:
     headers = {"retry-after": str(refused.retry)} if refused.retry else {}
     if refused.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse({"error": refused.reason}, refused.status, headers)
+    reason = refused.reason.encode("utf-8", "replace").decode()
+    return JSONResponse({"error": reason}, refused.status, headers)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -205,7 +206,7 @@ def interface_page(schema: dict[str, Any]) -> str:
     ]
     title = f"{schema['info']['title']} {schema['info']['version']}"
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title>"
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><link rel='icon' href='data:,'><title>{title}</title>"
         f"<link rel='stylesheet' href='/page/plain.css'><h1>{title}</h1><p>{schema['info']['description']} "
         "The whole description is at <a href='/openapi.json'>/openapi.json</a>.</p>"
         f"<table>{''.join(rows)}</table></html>"

@@ -13,8 +13,10 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from .limits import Limits, Refused
+from .protocol import encodable
 
 PACKED = {"gzip": 31, "deflate": 15}  # window bits of zlib
 MOST_FIELDS = 64
@@ -49,6 +51,8 @@ class Bodies:
         try:
             async with asyncio.timeout(self.limits.reading):
                 body = await self._collect(request, most)
+        except ClientDisconnect:
+            raise Refused(400, "the client went away") from None
         except TimeoutError:
             raise Refused(408, f"the body did not come in within {self.limits.reading:g} s") from None
         return _unpacked(body, request.headers.get("content-encoding", "identity").strip().lower(), most)
@@ -138,6 +142,7 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     if len(fields) > MOST_FIELDS:
         raise Refused(400, f"{len(fields)} fields were given; allowed are {MOST_FIELDS}")
     for name, value in fields.items():
-        if not isinstance(value, str | int | float | bool | None) or len(name) + len(str(value)) > MOST_TEXT:
+        plain = isinstance(value, str | bool | None) or (isinstance(value, int | float) and abs(value) < 1e300)
+        if not plain or len(name) + len(str(value)) > MOST_TEXT or not encodable(f"{name}{value}"):
             raise Refused(400, f"field {name[:40]!r} is no text or number of at most {MOST_TEXT} letters")
     return {name: value for name, value in fields.items() if value is not None}

@@ -1,6 +1,7 @@
 """The desk: one way from a sample to a kept answer, for everything that asks (HTTP, the page, folders)."""
 
 import json
+import logging
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ NEAR = 0.5  # a score this near to the line, in log odds, is doubtful
 CLOSE = 0.2  # and where there is no line, two probabilities this near to each other
 BEHIND = 32  # samples that wait for a shadow, at most; older ones are dropped
 LINE = ("http", "v2", "folder")  # sources whose answers go to the line
+journal = logging.getLogger("zansa.serve")
 FIELDS = ("part", "lot", "camera")
 Listener = Callable[[dict[str, Any]], None]
 
@@ -110,6 +112,8 @@ class Desk:
         worked = time.monotonic()
         probabilities = served.predictor.probabilities([levels for _, levels, _ in read])
         self.metrics.compute.observe(time.monotonic() - worked)
+        if not np.isfinite(probabilities).all():
+            raise Refused(500, "the network's answer is no number; the part is not judged")
         return gathered(
             [self._keep(served, asked, *each, answer, began) for each, answer in zip(read, probabilities, strict=True)]
         )
@@ -164,10 +168,10 @@ class Desk:
         answer = {"id": kept.result(), "time": row["time"], "class": row["class"], "probability": row["probability"]}
         answer |= {name: row[name] for name in ("decision", "score", "line", "doubtful", "note", "counter")}
         answer |= {"probabilities": each, "model": row["model"], "version": row["version"], "sha": row["sha"]}
-        answer |= {"image": image.sha}
+        answer |= {"image": image.sha} | {name: row[name] for name in ("request", "part", "lot")}
         self.metrics.answered(row)
         for listener in self.listeners:
-            listener(answer | {name: row[name] for name in ("part", "lot", "local", "source", "request")})
+            listener(answer | {"local": row["local"], "source": row["source"]})
         if row["model"] in self.models.shadows:
             self.behind.append((answer, image, levels))
             self.shadowing.set()
@@ -179,8 +183,11 @@ class Desk:
             self.shadowing.clear()
             while self.behind:
                 answer, image, levels = self.behind.popleft()
-                if shadow := self.models.shadows.get(answer["model"]):
-                    self._compare(shadow, answer, image, levels)
+                try:
+                    if shadow := self.models.shadows.get(answer["model"]):
+                        self._compare(shadow, answer, image, levels)
+                except Exception as error:  # a shadow must never end what it watches, nor itself
+                    journal.error("the shadow of %s: %s", answer["model"], error)
 
     def _compare(self, shadow: Served, answer: dict[str, Any], image: Content, levels: np.ndarray) -> None:
         probabilities = shadow.predictor.probabilities([levels])[0]

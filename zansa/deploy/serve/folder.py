@@ -8,7 +8,6 @@ store, and does not judge the file again.
 import hashlib
 import json
 import os
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from ...inputs.files import EXTENSIONS
 from .desk import Asked, Desk
 from .limits import Refused
+from .repeat import Repeated
 
 LOOK = 0.25  # seconds between two looks
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
@@ -30,8 +30,9 @@ class Watching:
         self.desk, self.source, self.done, self.failed = desk, source, done, done / "failed"
         self.seen: dict[str, tuple[int, int]] = {}
         self.broken: dict[str, int] = {}
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.looking = Repeated(LOOK, self._look)
+        if len(desk.models.active) != 1:
+            raise ValueError(f"a watched folder is for one model, and {len(desk.models.active)} are served")
         if not source.is_dir():
             raise ValueError(f"there is no folder {source} to watch")
         if done.absolute() == source.absolute():
@@ -40,20 +41,18 @@ class Watching:
 
     def start(self) -> None:
         """Begin to look."""
-        self.thread.start()
+        self.looking.start()
 
     def stop(self) -> None:
         """End after the image that is being judged."""
-        self.ending.set()
-        self.thread.join()
+        self.looking.stop()
 
-    def _watch(self) -> None:
-        while not self.ending.wait(LOOK):
-            with suppress(OSError):  # a share that is away for a while comes back
-                for path in self._settled():
-                    if self.ending.is_set():
-                        return
-                    self._judge(path)
+    def _look(self) -> None:
+        with suppress(OSError):  # a share that is away for a while comes back
+            for path in self._settled():
+                if self.looking.ending.is_set():
+                    return
+                self._judge(path)
 
     def _settled(self) -> list[Path]:
         """Image files that have not changed since the last look, in the order of their names."""

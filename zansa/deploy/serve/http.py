@@ -143,7 +143,7 @@ def inferring(office: Office) -> APIRouter:
         office.allowed(request, "read")
         told = described(desk.models.get(model, version))
         puts = {
-            f"{way[:-1]}": [
+            way[:-1]: [
                 {"name": each["name"], "data_type": f"TYPE_{each['datatype']}", "dims": each["shape"]}
                 for each in told[way]
             ]

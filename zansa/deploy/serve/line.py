@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from .desk import Desk
 from .modbus import Modbus
 from .mqtt import Mqtt
+from .repeat import Repeated
 from .result import Result
 
 TICK = 0.01  # seconds between two looks at the clock
@@ -87,8 +88,8 @@ class Line:
 
     def __init__(self, desk: Desk, outputs: Sequence[Output], deadline: float):
         self.parts, self.outputs, self.lock = Parts(deadline), outputs, threading.Lock()
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._tick, daemon=True)
+        self.beats, self.next_beat = 0, 0.0
+        self.ticking = Repeated(TICK, self._tick)
         desk.numbering, desk.line = self.number, self.answered
 
     def start(self) -> None:
@@ -96,12 +97,11 @@ class Line:
         for output in self.outputs:
             output.start()
         self._show(Result(0))
-        self.thread.start()
+        self.ticking.start()
 
     def stop(self) -> None:
         """Tell the line that nothing more comes."""
-        self.ending.set()
-        self.thread.join()
+        self.ticking.stop()
         with self.lock:
             self._show(Result(0, ready=False))
         for output in self.outputs:
@@ -130,23 +130,21 @@ class Line:
             output.show(result)
 
     def _tick(self) -> None:
-        beats, next_beat = 0, 0.0
-        while not self.ending.wait(TICK):
-            now = time.monotonic()
-            with self.lock:
-                if shown := self.parts.expired(now):
-                    self._show(shown)
-            if now >= next_beat:
-                beats, next_beat = beats + 1, now + BEAT
-                for output in self.outputs:
-                    output.beat(beats)
+        now = time.monotonic()
+        with self.lock:
+            if shown := self.parts.expired(now):
+                self._show(shown)
+        if now >= self.next_beat:
+            self.beats, self.next_beat = self.beats + 1, now + BEAT
+            for output in self.outputs:
+                output.beat(self.beats)
 
 
 def judged(number: int | None, answers: Sequence[Mapping[str, Any]]) -> Result:
     """The result of a part from the answers to all its images: the worst one counts."""
     worst = max(answers, key=lambda answer: ORDER.get(answer["decision"], 1))
     decision = worst["decision"] or "reject"
-    told = {name: worst[name] for name in ("class", "score", "model", "version", "sha", "time", "id")}
+    told = {name: worst[name] for name in ("class", "score", "model", "version", "sha", "time", "id", "request")}
     reason = "" if worst["decision"] else "the model draws no line"
     return Result(number or 0, valid=True, decision=decision, reason=reason, told=told)
 

@@ -20,7 +20,7 @@ from .golden import Golden, run
 from .limits import Refused
 from .store import Store
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}")
+NAME = re.compile(r"\w[\w.-]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,29 @@ class Models:
     def start(self, name: str, file: bytes | None) -> str:
         """Serve what the command named: a file that is new to the store becomes its newest version, and of a known one
         the store's active version goes on. Returns a sentence on it; ValueError where the gate refuses it."""
-        self._check(name)
         known = {self._sha(name, version): version for version in self.versions(name)}
         sha = hashlib.sha256(file).hexdigest() if file is not None else None
         state = self._state(name)
         if state and (sha is None or sha in known):
-            served = self.active[name] = self._load(name, state["active"])
-            _warm(served.predictor)
+            served = self.resume(name)
             self.store.note("start", "command", name, served.version, served.sha)
-            newest = (
-                "" if sha in (None, served.sha) else f"; the named file is its version {known[sha]}, not the active one"
-            )
-            return f"{name} goes on with version {served.version}{newest}"
+            named = "" if sha is None or sha == served.sha else f"; the named file is its version {known[sha]}"
+            return f"{name} goes on with version {served.version}{named}"
         if file is None:
             raise ValueError(f"the store has no model {name}")
         if state:
-            self.active[name] = self._load(name, state["active"])
+            self.resume(name)
         try:
             served = self.activate(name, file, "command")
         except Refused as refusal:
             raise ValueError(refusal.reason) from None
         return f"{name} serves version {served.version}"
+
+    def resume(self, name: str) -> Served:
+        """Serve the active version of a model that the store has."""
+        served = self.active[name] = self._load(name, self._state(name)["active"])
+        _warm(served.predictor)
+        return served
 
     def activate(self, name: str, file: bytes, who: str) -> Served:
         """Serve this file from now on as the newest version. Refused with 400 where it is no model, and with 409 where
@@ -128,7 +130,7 @@ class Models:
 
     def names(self) -> list[str]:
         """The models that the store has."""
-        return sorted(path.parent.name for path in (self.store.folder / "models").glob("*/active.json"))
+        return names_in(self.store.folder)
 
     def challenge(self, served: Served, who: str) -> dict[str, Any]:
         """Push the golden images through a model, and log what came out."""
@@ -179,6 +181,11 @@ class Models:
             raise Refused(
                 400, f"a model cannot be called {name!r}; allowed are letters, digits, dot, dash and underscore"
             )
+
+
+def names_in(store: Path) -> list[str]:
+    """The models of a store that need not exist."""
+    return sorted(path.parent.name for path in (store / "models").glob("*/active.json"))
 
 
 def _ready(file: bytes) -> Predictor:

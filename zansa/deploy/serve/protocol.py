@@ -144,7 +144,8 @@ def _from_json(name: str, kind: str, shape: Sequence[int], data: Any) -> Values:
     wanted = np.dtype(TYPES[kind])
     try:
         given = np.array(data)
-        values = given.astype(wanted)
+        with np.errstate(all="ignore"):
+            values = given.astype(wanted)
         exact = given.dtype.kind in "biuf" and (wanted.kind == "f" or bool((values == given).all()))
     except (ValueError, TypeError, OverflowError):
         exact = False
@@ -213,7 +214,14 @@ def _text(asked: dict, name: str, needed: bool = False) -> str:
     found = asked.get(name)
     if not isinstance(found, str) and (needed or found is not None):
         raise Refused(400, f"{name} is no text")
+    if found and not encodable(found):
+        raise Refused(400, f"{name} has half a character")
     return found or ""
+
+
+def encodable(text: str) -> bool:
+    """Whether a text can be written in UTF-8; JSON may hold halves of characters, which cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _shape(values: Values) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ ends with code 0.
 
 import json
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ...runs import exported_file
+from ..runtime import predictor
 from .app import LOCAL, Office, application
 from .desk import Desk
 from .folder import Watching
@@ -26,7 +28,7 @@ from .http import changing, inferring, predicting
 from .keys import Keys
 from .limits import Limits, Refused
 from .line import Line, lines
-from .models import Models
+from .models import NAME, Models, names_in
 from .page import Page, judging, seeing
 from .store import Keeping, Store
 from .wish import Wishes
@@ -64,21 +66,21 @@ class Plan:
 
 def serve(plan: Plan, tell: Callable[[str], None], as_json: bool = False) -> bool:
     """Serve until a signal; whether everything that was accepted was answered. ValueError for what cannot be served."""
-    keys, images = Keys(plan.key_file), golden(plan.golden)
+    keys, images, files = Keys(plan.key_file), golden(plan.golden), _files(plan, tell)
     with _listen(plan.host, plan.port) as listening:
         store = Store(plan.store, plan.keeping)
         try:
-            models = _models(plan, Models(store, images), tell)
+            models = _models(plan, files, Models(store, images), tell)
             desk = Desk(store, models, plan.limits)
             beside = _beside(plan, desk)
         except BaseException:
             store.close()
             raise
         app = _application(plan, desk, keys)
-        _tell_place(plan, listening, desk, keys, tell, as_json)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
         for each in beside:
             each.start()
+        _tell_place(plan, listening, desk, keys, tell, as_json)
         Server(app, desk).run(sockets=[listening])
         for each in beside:
             each.stop()
@@ -133,6 +135,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 ws="none",
                 backlog=512,
+                limit_concurrency=2000,  # a last resort; the desk refuses long before, in JSON
             )
         )
         self.desk = desk
@@ -143,20 +146,25 @@ class Server(uvicorn.Server):
         self.desk.draining = self.should_exit = True
 
 
-def _models(plan: Plan, models: Models, tell: Callable[[str], None]) -> Models:
-    for name in models.names():
-        if name not in plan.models:
-            tell(models.start(name, None))
-    for name, place in plan.models.items():
-        tell(models.start(name, _file(place, name in models.names(), tell)))
+def _files(plan: Plan, tell: Callable[[str], None]) -> dict[str, bytes | None]:
+    """The content of every exported file that was named, and None for the models that the store alone has. It is read
+    before a store is made, so that a wrong name leaves nothing behind."""
+    kept = names_in(plan.store)
+    files = {name: _file(place, name in kept, tell) for name, place in plan.models.items()}
+    if not files and not kept:
+        raise ValueError(f"name a model: the store {plan.store} has none yet")
+    return dict.fromkeys(kept) | files
+
+
+def _models(plan: Plan, files: dict[str, bytes | None], models: Models, tell: Callable[[str], None]) -> Models:
+    for name, file in files.items():
+        tell(models.start(name, file))
     for name, place in plan.shadow.items():
         try:
             models.shadow(name, exported_file(place).read_bytes())
         except Refused as refusal:
             raise ValueError(refusal.reason) from None
         tell(f"{place} answers beside {name}, and never acts")
-    if not models.active:
-        raise ValueError(f"name a model: the store {plan.store} has none yet")
     return models
 
 
@@ -166,6 +174,7 @@ def _file(place: Path, kept: bool, tell: Callable[[str], None]) -> bytes | None:
         file = exported_file(place)
         if not file.is_file():
             raise ValueError(f"there is no file {file}")
+        predictor(file, threads=1)
         return file.read_bytes()
     except ValueError as error:
         if not kept:
@@ -191,7 +200,11 @@ def named(models: Sequence[str]) -> dict[str, Path]:
     for text in models:
         name, equals, place = text.partition("=")
         path = Path(place if equals else text)
-        name = name if equals else path.stem if path.suffix == ".onnx" and path.stem != "model" else _run_name(path)
+        name = name if equals else _run_name(path)
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"a model cannot be called {name!r}; allowed are letters, digits, dot, dash and underscore"
+            )
         if name in found:
             raise ValueError(f"two models are called {name}; name them: {name}-2={path}")
         found[name] = path
@@ -199,5 +212,9 @@ def named(models: Sequence[str]) -> dict[str, Path]:
 
 
 def _run_name(path: Path) -> str:
-    folder = path if path.suffix != ".onnx" else path.absolute().parent
-    return folder.absolute().name
+    """A name of a run or of its model.onnx, or of a file that is called otherwise."""
+    if path.suffix == ".onnx" and path.stem != "model":
+        folder = path.with_suffix("")
+    else:
+        folder = path.absolute().parent if path.suffix == ".onnx" else path
+    return re.sub(r"[^\w.-]+", "_", folder.absolute().name).lstrip(".-")[:60] or "model"

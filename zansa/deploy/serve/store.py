@@ -157,10 +157,14 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             ids = [connection.execute(job.statement, job.values).lastrowid for job in group]
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, this thread must go on
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            self._refuse([job.done for job in group], error)
+            if len(group) > 1:  # one row that cannot be written must not cost the others
+                for job in group:
+                    self._commit(connection, [job])
+                return
+            self._refuse([group[0].done], error)
             return
         self.full = ""
         for job, id in zip(group, ids, strict=True):

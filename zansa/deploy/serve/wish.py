@@ -7,7 +7,6 @@ made at once.
 
 import json
 import secrets
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from ...record import write_atomic
 from .limits import Refused
 from .models import Models, Served
+from .repeat import Repeated
 from .store import Store
 
 LOOK = 0.2  # seconds between two looks
@@ -27,25 +27,25 @@ class Wishes:
 
     def __init__(self, models: Models):
         self.models, self.folder = models, models.store.folder / "models"
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.looking = Repeated(LOOK, self._look)
 
     def start(self) -> None:
         """Begin to look."""
-        self.thread.start()
+        self.looking.start()
 
     def stop(self) -> None:
         """End after the wish that is being fulfilled."""
-        self.ending.set()
-        self.thread.join()
+        self.looking.stop()
 
     def _look(self) -> None:
-        while not self.ending.wait(LOOK):
-            with suppress(FileNotFoundError):
-                wanted = json.loads((self.folder / ".wish.json").read_bytes())
-                told = fulfilled(self.models, wanted, self.folder)
-                write_atomic(self.folder / ".told.json", json.dumps(told).encode())
-                (self.folder / ".wish.json").unlink(missing_ok=True)
+        wish = self.folder / ".wish.json"
+        if not wish.exists():
+            return
+        try:
+            told = fulfilled(self.models, json.loads(wish.read_bytes()), self.folder)
+            write_atomic(self.folder / ".told.json", json.dumps(told).encode())
+        finally:
+            wish.unlink(missing_ok=True)
 
 
 def fulfilled(models: Models, wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _alone(store: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     try:
         models = Models(alone)
         for name in models.names():
-            models.start(name, None)
+            models.resume(name)
         return fulfilled(models, wanted, store / "models")
     finally:
         alone.close()
