@@ -1,7 +1,7 @@
 """What the view of depth as time is worth (zansa depth, --memory, --levels).
 
     python benchmarks/depth.py shorten OUT RUN     fewer blocks without training: each way, with scores and by lot
-    python benchmarks/depth.py memory OUT          peak memory and time of a training step, 128 blocks against 8
+    python benchmarks/depth.py memory OUT          memory and time of a step, 128 blocks against 8 (plain, reversible)
     python benchmarks/depth.py levels OUT DATA...  multi-level training against direct training
 
 `shorten` takes a run of `zansa train` on data that are still there. DATA is what `zansa train` reads. Each piece writes
@@ -123,20 +123,22 @@ def deep_net(kind: str, blocks: int, branch: str = "preact_basic") -> Net:
     branches = 2 if kind == "reversible" else 1
     step = Step(kind=kind, h=1 / blocks if kind == "plain" else 1.0)
     return Net(
-        input=Input(channels=3, size=(32, 32)),
+        input=Input(channels=3, size=(16, 16)),
         stem=Stem(width=16, act=False),
         stages=(Stage(width=16, step=step, blocks=(Block(kind=branch, hidden=(16,) * branches),) * blocks),),
         head=Head(classes=10),
     )
 
 
-def memory(out: Path) -> None:
+def memory(out: Path, only: list[str]) -> None:
     """Peak memory and time of one training step."""
     rows = []
     for kind, modes in (
         ("plain", ("store", "checkpoint", "adjoint")),
         ("reversible", ("store", "checkpoint", "reversible")),
     ):
+        if only and kind not in only:
+            continue
         blocks_in = 64 if kind == "reversible" else 128  # a reversible block has two branches
         for mode in modes:
             few, many = (measured(deep_net(kind, n), mode) for n in (blocks_in // 16, blocks_in))  # type: ignore[arg-type]
@@ -146,14 +148,14 @@ def memory(out: Path) -> None:
             rows[-1] |= {"ratio": many["peak"] / few["peak"], "ratio to plain 8": many["peak"] / plain["peak_8"],
                          "time": many["seconds"] / plain["seconds_128"]}  # fmt: skip
             print(rows[-1], flush=True)
-            write(out, "memory", rows)
+            write(out, f"memory_{kind}", rows)
 
 
 def measured(net: Net, mode: Memory) -> dict[str, float]:
     """Bytes of activations at the worst moment of a step (weights and their gradients left out), its seconds, and the
     relative error of its gradients."""
     module = build(net).train()
-    x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     answer = passing(module, mode)
     step = lambda: answer(x).square().mean().backward()  # noqa: E731
     step()  # the gradients are there from now on
@@ -213,7 +215,7 @@ def three_stages(data: Any) -> Net:
     pre = data.preprocess
     return Net(
         input=Input(channels=pre.channels, size=pre.size),
-        stem=Stem(width=16, stride=2, act=False),
+        stem=Stem(width=16, stride=max(1, pre.size[0] // 8), act=False),
         stages=stages,
         head=Head(classes=len(data.classes), act=True),
     )
@@ -256,7 +258,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.piece == "memory":
-        memory(given.out)
+        memory(given.out, given.sources)
     elif given.piece == "shorten":
         shorten(given.out, given.sources[0])
     else:

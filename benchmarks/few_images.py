@@ -7,9 +7,11 @@ digits; 64 x 64, CIFAR-10 and digits as they are. Validation has a quarter as ma
 class; the test part at most 150 a class; groups are kept whole, and classes with too few images for a count are left
 out.
 
-Columns: "none" is today's default, fresh weights with the default recipe; "drawn" has weights learned from drawn
-pictures and their recipe; "none, drawn's recipe" tells what the recipe does alone. Images, network and number of steps
-are the same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
+Columns: "none" has fresh weights and the default recipe; "drawn" has weights learned from drawn pictures and their
+recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
+logistic regression. "none, before" and "drawn, before" have the recipes as they were until 26 November 2026: batches of
+32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and network are the
+same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
 the figures are those of the validation part, for decisions.
 
 OUT/cells.jsonl gets a line for each training, so a rerun goes on where a killed one stopped; the table is printed.
@@ -35,6 +37,7 @@ from zansa.learn.data.dataset import Dataset, from_arrays
 from zansa.learn.data.splits import PARTS, Parts
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
+from zansa.learn.linear import probe
 from zansa.learn.predict import probabilities
 from zansa.learn.recipe import Recipe
 from zansa.learn.train import training
@@ -65,11 +68,29 @@ def from_drawn(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe
     return module, begun(recipe)
 
 
+def before(recipe: Recipe) -> Recipe:
+    """The default recipe as it was: as few steps as 60 epochs in batches of 32 are. Only the weights that are kept
+    follow today's rule."""
+    return recipe.model_copy(update={"batch": max(32, recipe.batch), "epochs": min(60, recipe.epochs)})
+
+
+def from_nothing_before(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    return from_nothing(net, before(recipe), weights)
+
+
+def from_drawn_before(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    return from_drawn(net, before(recipe), weights)
+
+
 COLUMNS: dict[str, Callable[[Net, Recipe, Path], tuple[Network, Recipe]]] = {
     "none": from_nothing,
     "none, drawn's recipe": alike,
     "drawn": from_drawn,
+    "drawn, linear head": from_drawn,
+    "none, before": from_nothing_before,
+    "drawn, before": from_drawn_before,
 }
+USUAL = ["none", "drawn", "drawn, linear head"]
 
 
 @cache
@@ -125,12 +146,16 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     recipe = default_recipe(data, parts, seed)
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     module, recipe = COLUMNS[column](net, recipe, given.weights)
-    began, epochs = time.process_time(), []
-    for event in training(module, data, parts, recipe):
-        if event["event"] == "epoch":
-            epochs.append(event)
-        elif event["event"] == "done":
-            best = event["best"]
+    began, epochs, best, again = time.process_time(), [], 0, 0
+    if column.endswith("linear head"):
+        module, _ = probe(module, data, parts, recipe)
+    else:
+        for event in training(module, data, parts, recipe):
+            again += event["event"] == "again"
+            if event["event"] == "epoch":
+                epochs.append(event)
+            elif event["event"] == "done":
+                best = event["best"]
     part = parts.val if given.validation else parts.test
     found, decided = (
         figures(probabilities(module, data, index), data.labels[index], data.classes) for index in (part, parts.val)
@@ -148,7 +173,8 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
         "epoch": best,
         "epochs": len(epochs),
-        "last_val_balanced": epochs[-1]["val_balanced_accuracy"],
+        "batch": recipe.batch,
+        "began_again": again,
         "cpu_seconds": round(time.process_time() - began, 1),
     }
 
@@ -169,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=USUAL)
     parser.add_argument("--counts", nargs="+", type=int, default=[10, 50])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--weights", type=Path, default=DRAWN, help="a file made by python -m zansa.beginnings")

@@ -264,7 +264,7 @@ def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest)
     good, point = good_of(request.good, data), None
     if good is not None:
         p = probabilities(module, data, parts.val)
-        point = choose_threshold(p, data.labels[parts.val], data.classes, good, request.max_false_alarms)
+        point = choose_threshold(p, data.labels[parts.val], data.classes, good)
     metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
     seen = metrics["inspection"]
     return {

@@ -11,14 +11,15 @@ import zansa
 from zansa.arch import branches, steps
 
 ROOT = Path(zansa.__file__).parent
-GROUND = {"record", "arch", "words", "events"}
+GROUND = {"record", "arch", "words", "events", "phrases"}
 FIRST = GROUND | {"proof", "runs"}
 SECOND = FIRST | {"nets", "report", "inputs", "screen"}
 # what each part of the package may import of the package
 ALLOWED = {
     "arch": set(),
     "record": set(),
-    "words": set(),
+    "phrases": set(),
+    "words": {"phrases"},
     "events": set(),
     "proof": GROUND,
     "runs": GROUND,

@@ -1,21 +1,27 @@
 """What a network begins with can be named for every verb that trains, and it is told what it got."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from samples import NET, RECIPE, ready
 
 from zansa.arch.use import Preprocess
 from zansa.beginnings.weights import load
 from zansa.jobs.making.job import check, resolve
 from zansa.jobs.request import FinetuneRequest, GrowRequest, TrainRequest, learned_weights
 from zansa.learn.data.seal import sealed
+from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
 from zansa.learn.grow.run import growing
+from zansa.learn.linear import probe
+from zansa.learn.predict import probabilities
 from zansa.nets.build import build
 from zansa.nets.files import Model, save
 from zansa.options import asked_for
+from zansa.proof.figures import figures
 
 SHORT = {"epochs": 6, "batch": 16, "precision": "float32", "layout": "channels_first", "checkpoint": 0.0}
 
@@ -105,3 +111,20 @@ def test_a_growth_begins_with_drawn_pictures_and_goes_on_after_a_kill(folder, tm
     learned = load(job.growth.usual, torch.Generator().manual_seed(0)).state
     assert all(torch.equal(first[name], learned[name]) for name in learned)
     assert resolved(GrowRequest, folder, budget="macs=400k").growth.build is build
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_linear_head_on_fixed_features_tells_the_classes_apart(classes):
+    data, parts = ready()
+    if classes == 2:
+        kept = {name: part[data.labels[part] < 2] for name, part in vars(parts).items()}
+        data, parts = replace(data, classes=data.classes[:2]), Parts(**kept)
+    net = NET.but({"head": NET.head.but({"classes": classes})})
+    module = build(net, torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    head, loss = probe(module, data, parts, RECIPE)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert torch.equal(head.state_dict()["stem.conv.weight"], before["stem.conv.weight"])
+    found = figures(probabilities(head, data, parts.test), data.labels[parts.test], data.classes)
+    assert found["balanced_accuracy"]["value"] > 1.5 / classes
+    assert loss < 0.8 * np.log(classes)

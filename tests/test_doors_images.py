@@ -481,6 +481,25 @@ def test_pages_are_told_in_training(tmp_path):
         assert load(tmp_path).problems == ("2 of 10 images: only the first of 3 pages was read (a/y.tif, b/x.tif)",)
 
 
+def test_gray_among_colour_is_told(tmp_path):
+    mk(tmp_path, "a", "b")
+    noise(tmp_path / "b/x.png", (12, 10, 3))
+    data = load(tmp_path)
+    assert data.preprocess.channels == 3
+    assert data.problems == (
+        "8 of 9 images: it is gray, and was read as colour (a/0.png, a/1.png, a/2.png and 5 more)",
+    )
+    assert not load(mk(tmp_path / "gray", "a", "b"), channels=3).problems
+
+
+def test_an_image_that_cannot_be_read_does_not_make_a_set_colour(tmp_path):
+    mk(tmp_path, "a", "b", count=6)
+    (tmp_path / "a/f.tif").write_bytes(tiff(np.ones((12, 10), np.float32)))
+    data = load(tmp_path)
+    assert data.images.shape == (12, 12, 10, 1)
+    assert "its levels are fractions" in data.problems[0]
+
+
 def test_smaller_copies_of_a_page_are_no_pages(tmp_path):
     path = tmp_path / "pyramid.tif"
     with tifffile.TiffWriter(path) as file:
@@ -507,6 +526,9 @@ def test_files_that_are_passed_over_are_counted(tmp_path):
         "5 files are no image by the ending and passed over: 2 × .psd, 1 × .md, 1 × .txt, 1 × no ending",
     )
     assert survey_all([tmp_path]).told() == list(load(tmp_path).problems)
+    for ending in "abcdefgh":
+        (tmp_path / f"x.{ending}").write_text("")
+    assert survey_all([tmp_path]).told()[0].endswith(" and 4 more kinds")
 
 
 @pytest.mark.parametrize("ending", [".jpe", ".JPE", ".avif", ".jp2", ".apng"])

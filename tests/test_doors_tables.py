@@ -295,6 +295,20 @@ def test_a_missing_label_is_no_class(tmp_path, mark):
         load(saved(tmp_path / "t.csv", [HEADER, *rows(), [*numbers(1)[0], mark]]))
 
 
+@pytest.mark.parametrize("source", ["t.csv", "m.csv"])
+def test_a_dash_for_a_label_is_asked_back(tmp_path, source):
+    Image.new("L", (8, 8)).save(tmp_path / "p.png")
+
+    def table(*words):
+        if source == "m.csv":
+            return [["path", "label"], *(["p.png", word] for word in words)]
+        return [HEADER, *([*row[:-1], word] for row, word in zip(rows(len(words)), words, strict=True))]
+
+    with pytest.raises(ValueError, match=f"{source}: 2 labels are '-', which may say that they are missing"):
+        load(saved(tmp_path / source, table("a", "b", "-", "-")))
+    assert load(saved(tmp_path / source, table("+", "-", "+", "-"))).classes == ("+", "-")
+
+
 def test_none_is_a_word(tmp_path):
     assert load(saved(tmp_path / "t.csv", [HEADER, *rows(), [*numbers(1)[0], "none"]])).classes == ("a", "b", "none")
 

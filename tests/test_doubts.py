@@ -113,7 +113,7 @@ def test_training_and_growth_hear_the_same_doubts(verb):
     assert doubt.default == "contrast"
     assert doubted(request.model_copy(update={"race": "none"}), data, parted) == []
     usual = levelled(usual_net(data), [doubt])
-    net, growth, _ = structure(request, data, None, usual)
+    net, growth, _ = structure(request, data, parted, None, usual)
     assert usual_net(data).stem.contrast > 0
     assert net.stem.contrast == 0
     if growth:

@@ -56,7 +56,7 @@ def test_all_columns_are_trained_and_finished_cells_are_not_measured_again(tmp_p
     )
     few_images.main()
     lines = (tmp_path / "cells.jsonl").read_text().splitlines()
-    assert len(lines) == len(few_images.COLUMNS)
+    assert len(lines) == len(few_images.USUAL)
     few_images.main()
     assert (tmp_path / "cells.jsonl").read_text().splitlines() == lines
     assert "| builtin | 4 |" in capsys.readouterr().out

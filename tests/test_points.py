@@ -6,16 +6,15 @@ from scipy.special import expit, logit
 from scipy.stats import betabinom, binom, binomtest, norm
 
 from zansa.proof import exact
+from zansa.proof.decide import as_probability, log_odds
 from zansa.proof.points import (
     Point,
-    as_probability,
     by_both,
     by_claim,
     by_false_alarms,
     by_recall,
     held,
     least_parts,
-    log_odds,
     look,
     promised_now,
     usual,

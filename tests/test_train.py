@@ -1,16 +1,14 @@
 """The training loop: its schedules and losses against closed forms, its results against kills."""
 
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
+from command import KILLED
 from samples import NET, RECIPE, ready
 from torch.nn import functional
 
@@ -20,7 +18,7 @@ from zansa.learn.predict import probabilities, to_tensor
 from zansa.learn.recipe import Recipe
 from zansa.learn.state import State, make_optimizer
 from zansa.learn.train import fit, training, warmup_cosine
-from zansa.nets.build import build
+from zansa.nets.build import Subsampling, build
 
 
 def test_the_schedule_rises_to_one_and_falls_to_zero():
@@ -73,44 +71,36 @@ def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, stop, chance):
     assert all(last[0][key] == last[1][key] for key in last[0].keys() - {"seconds", "images_per_second"})
 
 
-CHILD = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from samples import NET, RECIPE, ready
-from zansa.learn.train import training
-from zansa.nets.build import build
-torch.set_num_threads(1)
-data, parts = ready()
-module = build(NET, torch.Generator().manual_seed(3))
-for event in training(module, data, parts, RECIPE.model_copy(update=dict(checkpoint=0.0)), Path({checkpoint!r})):
-    print(event["event"], flush=True)
-torch.save(module.state_dict(), {result!r})
-"""
+def learned(checkpoint, result, told=None):
+    """Train, tell of every event, and write the weights."""
+    data, parts = ready()
+    module = build(NET, torch.Generator().manual_seed(3))
+    for event in training(module, data, parts, RECIPE.model_copy(update={"checkpoint": 0.0}), checkpoint):
+        if told is not None:
+            told.send(event["event"])
+    torch.save(module.state_dict(), result)
 
 
 def test_a_killed_training_goes_on_to_the_same_result(tmp_path):
     """Killed by SIGKILL again and again, at moments that differ, until it is done."""
-
-    def child(checkpoint, result):
-        code = CHILD.format(tests=str(Path(__file__).parent), checkpoint=str(checkpoint), result=str(result))
-        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-
     whole, broken = tmp_path / "whole.pt", tmp_path / "broken.pt"
-    child(tmp_path / "a", whole).communicate()
-    assert whole.exists()
-    kills = 0
-    for lines in (2, 5, 11, 1000):
-        process = child(tmp_path / "b", broken)
-        for _ in range(lines):
-            if not process.stdout.readline():
-                break
-        if lines < 1000:
-            time.sleep(0.003 * lines)
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.communicate()
-    assert kills == 3
+    learned(tmp_path / "a", whole)
+    ends = []
+    for events in (2, 5, 11, 1000):
+        heard, told = KILLED.Pipe(duplex=False)
+        process = KILLED.Process(target=learned, args=(tmp_path / "b", broken, told))
+        process.start()
+        told.close()
+        with suppress(EOFError):
+            for _ in range(events):
+                heard.recv()
+        if events < 1000:
+            time.sleep(0.003 * events)
+            process.kill()
+        process.join()
+        ends.append(process.exitcode)
+    assert ends[0] == -signal.SIGKILL
+    assert ends[-1] == 0
     first, second = torch.load(whole), torch.load(broken)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -215,24 +205,24 @@ def test_an_unusable_device_is_named():
         fit(NET, data, parts, RECIPE.model_copy(update={"device": "cuda:7"}))
 
 
-THIN = """
-import torch
-from zansa.nets.build import Subsampling
-torch.manual_seed(0)
-for width in (8, 11):
-    layer = Subsampling(width, width, 1, 2, 0, bias=False).to(memory_format=torch.channels_last)
-    for _ in range(5):
-        images = torch.randn(32, width, 80, 64).to(memory_format=torch.channels_last).requires_grad_()
-        answers = layer(images)
-        answers.square().mean().backward()
-    with torch.no_grad():
-        assert torch.allclose(layer(images), answers, atol=1e-6)
-"""
+def thin_projections():
+    torch.manual_seed(0)
+    for width in (8, 11):
+        layer = Subsampling(width, width, 1, 2, 0, bias=False).to(memory_format=torch.channels_last)
+        for _ in range(5):
+            images = torch.randn(32, width, 80, 64).to(memory_format=torch.channels_last).requires_grad_()
+            answers = layer(images)
+            answers.square().mean().backward()
+        with torch.no_grad():
+            assert torch.allclose(layer(images), answers, atol=1e-6)
 
 
 def test_a_thin_projection_learns_in_channels_last():
     """torch 2.15 dies in its own layer; a process of its own shows that."""
-    assert subprocess.run([sys.executable, "-c", THIN], check=False).returncode == 0
+    process = KILLED.Process(target=thin_projections)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 def test_the_loss_that_finds_the_best_epoch_is_not_fooled_by_overconfidence():

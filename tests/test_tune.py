@@ -155,12 +155,15 @@ def tune(source, weights, out, **asked):
     return train(FinetuneRequest(source=str(source), weights=str(weights), recipe=recipe, kind="surface", **asked), out)
 
 
-def test_finetune_from_a_run_keeps_what_is_frozen(tmp_path):
-    donor = train(
-        TrainRequest(source=str(pictures(tmp_path / "a.npz", "ab")), begin="none", recipe={"epochs": 3}),
-        tmp_path / "runs",
-        "a",
-    )
+@pytest.fixture(scope="module")
+def donor(tmp_path_factory):
+    """A trained run, whose weights others begin with."""
+    folder = tmp_path_factory.mktemp("donor")
+    asked = TrainRequest(source=str(pictures(folder / "a.npz", "ab")), begin="none", recipe={"epochs": 3})
+    return train(asked, folder / "runs", "donor")
+
+
+def test_finetune_from_a_run_keeps_what_is_frozen(donor, tmp_path):
     run = tune(pictures(tmp_path / "b.npz", "xyz"), donor.path, tmp_path / "runs", recipe={"tuning": {"frozen": 3}})
     ours, theirs = (load(r.path / "model.safetensors") for r in (run, donor))
     assert ours.classes == ("x", "y", "z")
@@ -237,10 +240,8 @@ def test_adapt_undoes_another_light(tmp_path):
     assert not (tmp_path / "one.safetensors").exists()
 
 
-def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
-    source = pictures(tmp_path / "a.npz", "ab")
-    donor = train(TrainRequest(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
-    run = tune(source, donor.path, tmp_path / "runs")
+def test_a_finetuned_run_says_where_its_weights_came_from(donor, tmp_path):
+    run = tune(donor.path.parents[1] / "a.npz", donor.path, tmp_path / "runs")
     assert run.read_json("data.json")["weights"]["same_source"]
     for page in ("report.html", "card.md"):
         text = (run.path / page).read_text()
@@ -248,12 +249,11 @@ def test_a_finetuned_run_says_where_its_weights_came_from(tmp_path):
         assert "donor/model.safetensors" in text
 
 
-def test_wrong_places_are_named(tmp_path):
+def test_wrong_places_are_named(donor, tmp_path):
     source = pictures(tmp_path / "a.npz", "ab")
     with pytest.raises(ValueError, match=r"is no run: it has no environment\.json"):
         tune(source, tmp_path, tmp_path / "runs")
     with pytest.raises(ValueError, match=r"there is no folder .*nowhere; make it, or choose another file"):
         adapt(tmp_path / "m.safetensors", [tmp_path], tmp_path / "nowhere" / "x.safetensors")
-    donor = train(TrainRequest(source=str(source), recipe={"epochs": 1}), tmp_path / "runs", "donor")
     with pytest.raises(ValueError, match="the file tells what its weights are of; leave the network out"):
         tune(source, donor.path, tmp_path / "runs", net="resnet18")

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
-from .jobs.request import BEGINNINGS, DataRequest, DepthRequest, ServeRequest, TrainingRequest
+from .jobs.request import BEGINNINGS, CompareRequest, DataRequest, DepthRequest, ServeRequest, TrainingRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -26,7 +26,14 @@ NETWORK = (
     "budget",
     "method",
     "mend",
-)  # the other fields of a request are of the data
+)
+POINT = ("cost", "defect_rate", "recall_at_least", "false_alarms_at_most", "on_average", "point")
+PANELS = {  # the other fields of a request are of the data
+    **dict.fromkeys(NETWORK, "Network"),
+    **dict.fromkeys(POINT, "Working point"),
+    **dict.fromkeys(("halve", "to", "loss", "by", "refine", "heal"), "Another depth"),
+    **dict.fromkeys(("language", "out", "name"), "Output"),
+}
 RECIPE = (
     "epochs",
     "batch",
@@ -44,8 +51,7 @@ RECIPE = (
     "precision",
     "layout",
 )
-DEPTH = ("halve", "to", "loss", "by", "refine", "heal")
-RENAMED = {"weights": {"grow": "--from"}}
+RENAMED = {"weights": {"grow": "--from"}, "language": dict.fromkeys(("train", "finetune", "grow"), "--lang")}
 
 
 class Output(NamedTuple):
@@ -95,7 +101,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
 
 
 def data_command(
-    app: typer.Typer, request: type[DataRequest] | type[DepthRequest]
+    app: typer.Typer, request: type[DataRequest | DepthRequest | CompareRequest]
 ) -> Callable[[Callable[..., None]], None]:
     """Make a function `work(request, as_json)` the command of its name, with all options of such a request."""
 
@@ -148,21 +154,23 @@ def _sign(command: Callable[..., None], work: Callable[..., None], parameters: l
     command.__annotations__ = {each.name: each.annotation for each in parameters}
 
 
-def _fields(request: type[DataRequest] | type[DepthRequest], verb: str) -> Iterator[inspect.Parameter]:
-    order = ("model", "source")  # arguments, in this order; the rest are options
+def _fields(request: type[DataRequest | DepthRequest | CompareRequest], verb: str) -> Iterator[inspect.Parameter]:
+    order = ("model", "source", "runs")  # arguments, in this order; the rest are options
     for name in order:
         if name in request.model_fields:
             shown = "data" if name == "source" else name
             field = request.model_fields[name]
             required = field.is_required()
             metavar = shown.upper() if required else f"[{shown.upper()}]"
-            kind = Annotated[str if required else str | None, typer.Argument(help=field.description, metavar=metavar)]
+            text: Any = list[str] if name == "runs" else str
+            kind: Any = Annotated[
+                text if required else text | None, typer.Argument(help=field.description, metavar=metavar)
+            ]
             default = inspect.Parameter.empty if required else None
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
     for name, field in request.model_fields.items():
         if name not in (*order, "verb", "recipe"):
-            panel = "Network" if name in NETWORK else "Another depth" if name in DEPTH else "Data"
-            panel = "Output" if name in ("out", "name") else panel
+            panel = PANELS.get(name, "Data")
             flag = RENAMED.get(name, {}).get(verb)
             yield _option(name, field, panel, None if field.is_required() else field.default, flag)
 

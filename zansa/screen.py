@@ -32,6 +32,7 @@ from .words import (
     typed,
 )
 
+LEADING = ("defects found", "false alarms")
 MOST_CLASSES = 20  # listed one by one
 # What each kind of edit does to the network: the thing that changes, and what becomes of it.
 MOVES = {
@@ -174,19 +175,37 @@ def frontier_row(row: dict[str, Any], inspected: bool) -> list[str]:
 
 
 def figure_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures that matter, as label and text."""
-    rows = inspection_rows(told["inspection"]) if told["inspection"] else []
+    """The figures that matter, as label and text: detection, false alarms and time lead."""
+    seen = inspection_rows(told["inspection"]) if told["inspection"] else []
+    times = [(f"per {told.get('noun', 'image')}", time_text(time)) for time in told.get("latency", [])]
+    lead = [row for row in seen if row[0] in LEADING]
+    rows = [*lead, *times, *(row for row in seen if row not in lead)]
     rows += [("accuracy", rate_text(told["accuracy"])), ("balanced", rate_text(told["balanced_accuracy"]))]
     few = len(told["per_class"]) <= MOST_CLASSES
     rows += [(f"  {each['class']}", rate_text(each["recall"])) for each in told["per_class"] if few and each["recall"]]
-    return rows + [(f"per {told.get('noun', 'image')}", time_text(time)) for time in told.get("latency", [])]
+    return rows + calibration_rows(told.get("calibration"))
+
+
+def calibration_rows(told: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """How far certainties are off, beside what chance alone would show; [] for older records."""
+    if not told:
+        return []
+    chance = f"a perfect network: about {percent(told['error_chance'])}"
+    return [("calibration", f"certainty is off by {percent(told['error'])} ({chance})")]
 
 
 def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of inspection at its threshold, as label and text."""
-    rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]))
+    asked = told.get("asked") if told.get("ask") is not None else None
+    rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]), ("asked about", asked))
     rows = [(label, rate_text(rate)) for label, rate in rates if rate]
     rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
+    if told.get("rule"):
+        rows.append(("chosen by", told["rule"]))
+    if price := told.get("cost"):
+        sure = f"{price['low']:,.0f} to {price['high']:,.0f}"
+        name, blind = price["cheapest_blind"]
+        rows.append(("cost", f"{price['cost']:,.0f} per 1,000 parts ({sure}); to {name} would cost {blind:,.0f}"))
     if told["roc_auc"] is not None:
         rows.append(("ROC area", f"{area_text(told['roc_auc'])} (defects against {told['good']})"))
     return rows

@@ -4,17 +4,17 @@ A sentence may hold marks: STRONG ... PLAIN surround what matters, FINE ... FULL
 for the name of a sample. The page turns the marks into tags and words (`report/page.py`); the card and the screen turn
 them into text (`report/model_card.py`, and `typed` here).
 
-A second language gets its place here. This file holds every word that stands beside a number; the sentences of the page
-stand in `report/` (`gist`, `cautions`, `growth/told`) and its headings and hints in `report/sections/`. Nothing else
-words a number, so a translation replaces these texts and no arithmetic.
+Numbers are worded in the language that is spoken (`phrases`): this file holds every word that stands beside a number.
 """
 
 from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
+from .phrases import IMAGE as IMAGE  # what a sample is called: "image", "signal" or "sequence"
+from .phrases import language, phrase, say
+
 STRONG, PLAIN, FINE, FULL = "\ue000", "\ue001", "\ue002", "\ue003"
-IMAGE = "\ue004"  # what a sample is called: "image", "signal" or "sequence"
 SPACE = "\u00a0"  # a number stays with its unit
 THOUSANDS = "\u202f"  # a narrow space between groups of three digits
 Rate = dict[str, Any]  # what `proof.rates` makes: value, low, high, confidence, and hits and count if it was counted
@@ -43,11 +43,29 @@ def typed(text: str) -> str:
 
 def count(number: float) -> str:
     """A whole number: 12345 is "12 345"."""
-    return f"{number:,.0f}".replace(",", THOUSANDS)
+    text = f"{number:,.0f}"
+    return text if language() == "ja" else text.replace(",", THOUSANDS)
+
+
+COUNTERS = {  # Japanese counts things of each kind with a word of its own
+    IMAGE: "枚",
+    "image": "枚",
+    "epoch": "エポック",
+    "class": "クラス",
+    "thread": "スレッド",
+    "block": "ブロック",
+    "channel": "チャネル",
+    "pair": "組",
+    "part": "個",
+    "defect": "個",
+    "moment": "回",
+}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things: (1, "image") is "1 image", and (2, "image") is "2 images"."""
+    if language() == "ja":
+        return f"{count(number)}{SPACE}{COUNTERS.get(noun.split()[-1], '件')}"
     return f"{count(number)}{SPACE}{noun if number == 1 else plural or noun + 's'}"
 
 
@@ -87,7 +105,7 @@ def number(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if isinstance(value, float):
         return f"{value:.5g}" if isfinite(value) else str(value)
     if isinstance(value, list | tuple):
@@ -147,7 +165,7 @@ def interval(rate: Rate) -> str:
 
 def sure(rate: Rate) -> str:
     """The interval of a rate with its confidence: "95 % CI 90.5–98.6 %"."""
-    return f"{plain_percent(rate.get('confidence', 0.95), 6)}{SPACE}CI {interval(rate)}"
+    return say("{sure}\u00a0CI {range}", sure=plain_percent(rate.get("confidence", 0.95), 6), range=interval(rate))
 
 
 def rate_text(rate: Rate | None) -> str:
@@ -182,6 +200,12 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f}{SPACE}s" if seconds >= 10 else f"{seconds:.1f}{SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
+    if language() == "ja":
+        return (
+            f"{minutes}{SPACE}分 {rest}{SPACE}秒"
+            if minutes < 60
+            else f"{minutes // 60}{SPACE}時間 {minutes % 60}{SPACE}分"
+        )
     if minutes < 60:
         return f"{minutes}{SPACE}min {rest}{SPACE}s"
     return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"
@@ -189,9 +213,13 @@ def duration(seconds: float) -> str:
 
 def latency_terms(row: dict[str, Any]) -> str:
     """What a latency was measured with: "ONNX Runtime on the processor, 2 threads, float32, batch 1"."""
-    where = "on the processor" if row.get("device") == "cpu" else f"on {row.get('device')}"
-    threads = counted(row.get("threads") or 1, "thread")
-    return f"{row.get('what')} {where}, {threads}, {row.get('precision')}, batch {row.get('batch')}"
+    where = say("on the processor") if row.get("device") == "cpu" else say("on {device}", device=row.get("device"))
+    return say(
+        "{what} {where}, {threads}, {precision}, batch {batch}",
+        where=where,
+        threads=counted(row.get("threads") or 1, "thread"),
+        **{key: row.get(key) for key in ("what", "precision", "batch")},
+    )
 
 
 def time_text(row: dict[str, Any]) -> str:
@@ -200,8 +228,8 @@ def time_text(row: dict[str, Any]) -> str:
 
 
 PRICES: dict[str, tuple[Callable[[float], str], str]] = {  # by the unit of a budget: how it is written, and of what
-    "macs": (amount, "multiply-adds"),
-    "params": (amount, "parameters"),
+    "macs": (amount, phrase("multiply-adds")),
+    "params": (amount, phrase("parameters")),
     "bytes": (file_size, ""),
     "ms": (milliseconds, ""),
 }
@@ -210,12 +238,14 @@ PRICES: dict[str, tuple[Callable[[float], str], str]] = {  # by the unit of a bu
 def price_text(value: float, unit: str, named: bool = True) -> str:
     """A price in the unit of a budget: "4.10 M multiply-adds", or "4.10 M" if it is not `named`."""
     write, what = PRICES.get(unit, (number, unit))
-    return f"{write(value)}{SPACE}{what}" if named and what else write(value)
+    return f"{write(value)}{SPACE}{say(what)}" if named and what else write(value)
 
 
 def rule_text(inspection: dict[str, Any]) -> str:
-    """When a part is rejected: "1 − p(good) ≥ 0.1234"."""
-    return f"1 − p({inspection['good']}) ≥ {threshold_text(inspection)}"
+    """When a part is rejected: "1 − p(good) ≥ 0.1234"; and when a person is asked, where there is a line for that."""
+    text = f"1 − p({inspection['good']}) ≥ {threshold_text(inspection)}"
+    ask = inspection.get("ask")
+    return text if ask is None else say("{line}; from {ask} on a person is asked", line=text, ask=f"{ask:.4g}")
 
 
 def threshold_text(inspection: dict[str, Any]) -> str:
@@ -233,6 +263,15 @@ def area_text(value: float) -> str:
 
 def outcome(total: int, noun: str, where: str, hits: int, singular: str, plural: str) -> str:
     """The beginning of a sentence, "Of 120 defects in ..., 115 were found", for none, one, some or all."""
+    if language() == "ja":
+        return say(
+            "Of {total} {noun}{where}, {done} {did}",
+            total=count(total),
+            noun=say(noun),
+            where=where,
+            done=strong(count(hits)),
+            did=say(plural),
+        )
     if total == 1:
         return f"The one {noun}{where} {strong(singular if hits else singular.replace(' ', ' not ', 1))}"
     if hits == total:
@@ -246,5 +285,6 @@ def per_thousand(low: float, high: float) -> str:
     few, many = round(1000 * low), round(1000 * high)
     thousand = count(1000)
     if few == many:
-        return f"about {few} of every {thousand}"
-    return f"up to {many} of every {thousand}" if few == 0 else f"between {few} and {many} of every {thousand}"
+        return say("about {few} of every {thousand}", few=few, thousand=thousand)
+    text = "up to {many} of every {thousand}" if few == 0 else "between {few} and {many} of every {thousand}"
+    return say(text, few=few, many=many, thousand=thousand)

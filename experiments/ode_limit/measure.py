@@ -70,8 +70,8 @@ def limit() -> dict[str, Any]:
 
 def long() -> dict[str, Any]:
     """Long training at two depths: the loss, and the largest distance of neighbours times L, at moments of it."""
-    setting = Setting(samples=20, hidden=64, rate=0.02, steps=6000)
-    made: dict[str, Any] = {"step": [0, 10, 30, 100, 300, 1000, 3000, setting.steps], "depth": [8, 16]}
+    setting = Setting(samples=20, hidden=64, rate=0.08, steps=1500)
+    made: dict[str, Any] = {"step": [0, 5, 15, 50, 150, 500, setting.steps], "depth": [8, 16]}
     for depth in made["depth"]:
         loss_at, apart = [], []
         for k, (weights, loss) in enumerate(training(setting, depth)):

@@ -1,4 +1,4 @@
-"""How a network is fed and how its answer is read: the two small values that travel with every model file."""
+"""How a network is fed and how its answer is read: the small values that travel with every model file."""
 
 from typing import Annotated, Literal
 
@@ -84,12 +84,39 @@ class Preprocess(BaseModel):
         return {8: "uint8", 16: "uint16", 32: "float32"}[self.depth]
 
 
+class Calibration(BaseModel):
+    """From logits f to probabilities that mean what they say: softmax(scale f + shift).
+
+    scale: one number for all classes, above 0.
+    shift: one number a class: the log of its share, as far as the training took that out of the answers.
+    prior: the shares of the classes for which the probabilities are true.
+    count: the validation parts that it was fitted on.
+    before, after: log loss on them of softmax(f), and with this calibration.
+    fitted: False where the parts were too few: the scale is 1 then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: Annotated[float, Field(gt=0)]
+    shift: tuple[float, ...]
+    prior: tuple[float, ...]
+    count: int
+    before: float
+    after: float
+    fitted: bool
+
+
 class OperatingPoint(BaseModel):
-    """Where inspection draws the line: a sample is rejected when 1 - p(good) >= threshold.
+    """Where inspection draws its lines. A sample is rejected when 1 - p(good) >= threshold; a person is asked when it
+    is below that and >= `ask`; else it is accepted.
 
     good: the class without a defect.
     threshold: from 0 to 1.
-    rule: how the threshold was chosen, in words.
+    rule: how the lines were chosen, in words.
+    ask: from 0 to the threshold; None where nobody is asked.
+    basis: what the rule promises: "on average", "with 95 % confidence", "by cost", or "" in older files.
+    odds: `ask` and `threshold` as log odds of a defect, log((1 - p(good)) / p(good)), which decide: near a probability
+        of 1 only they keep a line strictly above the scores. None in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,3 +124,14 @@ class OperatingPoint(BaseModel):
     good: str
     threshold: Annotated[float, Field(ge=0, le=1)]
     rule: str = ""
+    ask: Annotated[float, Field(ge=0, le=1)] | None = None
+    basis: str = ""
+    odds: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "OperatingPoint":
+        if self.ask is not None and self.ask > self.threshold:
+            raise ValueError(f"a person is asked from {self.ask} on, and parts are rejected from {self.threshold} on")
+        if self.odds is not None and self.odds[0] > self.odds[1]:
+            raise ValueError(f"the lines {self.odds} are not in rising order")
+        return self

@@ -13,8 +13,10 @@ import onnx.compose
 import torch
 from torch import nn
 
+from ..arch.use import Calibration
 from ..inputs.images import fit_image
 from ..nets.files import Model
+from ..proof.decide import decisions
 from ..record import write_atomic
 from . import runtime
 from .clock.twin import IR, twin
@@ -43,7 +45,8 @@ def export(model: Model, path: str | Path, images: Sequence[np.ndarray], toleran
 
 
 def to_onnx(model: Model) -> bytes:
-    """The content of an ONNX file: preprocessing, network and softmax, with what is needed to read its answers."""
+    """The content of an ONNX file: preprocessing, network, calibration, softmax, and what is needed to read its
+    answers."""
     if len(model.net.input.size) > 2:
         raise ValueError(f"networks of images and series are exported; this one takes inputs of {model.net.input.size}")
     network = _network(model)
@@ -56,6 +59,7 @@ def to_onnx(model: Model) -> bytes:
         "classes": json.dumps(model.classes),
         "preprocess": model.preprocess.model_dump_json(),
         "operating": model.operating.model_dump_json() if model.operating else "",
+        "calibration": model.calibration.model_dump_json() if model.calibration else "",
     }
     onnx.helper.set_model_props(file, header)
     onnx.checker.check_model(file)
@@ -90,18 +94,43 @@ def compare(file: bytes, model: Model, samples: Sequence[np.ndarray], tolerance:
 
 
 def _turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarray:
-    """Which samples would be rejected by one and accepted by the other, but for those within rounding of the line."""
+    """On which samples the two decide differently, but for those within rounding of a line."""
     if model.operating is None:
         return np.zeros(len(expected), bool)
-    good, line = model.classes.index(model.operating.good), model.operating.threshold
-    ours, theirs = 1 - expected[:, good], 1 - answers[:, good]
-    return ((ours >= line) != (theirs >= line)) & (np.abs(ours - line) > ROUNDING)
+    good = model.classes.index(model.operating.good)
+    ours, theirs = (decisions(p[:, good], model.operating) for p in (expected, answers))
+    lines = np.array([model.operating.threshold, model.operating.ask or 0.0])
+    near = np.abs(1 - expected[:, [good]] - lines).min(axis=1) <= ROUNDING
+    return (ours != theirs) & ~near
 
 
 def _network(model: Model) -> onnx.ModelProto:
-    """The network with its weights, as ONNX, with names that cannot clash with those of the preparation."""
+    """The network with its weights and its calibration, as ONNX, with names that cannot clash with those of the
+    preparation."""
     state = {name: value.numpy() for name, value in _on_cpu(model).state_dict().items()}
-    return onnx.compose.add_prefix(twin(model.net, state), "network/", rename_inputs=False, rename_outputs=False)
+    network = twin(model.net, state, model.calibration)
+    return onnx.compose.add_prefix(network, "network/", rename_inputs=False, rename_outputs=False)
+
+
+class Calibrated(nn.Module):
+    """Logits, scaled and shifted by a calibration."""
+
+    shift: torch.Tensor
+
+    def __init__(self, calibration: Calibration):
+        super().__init__()
+        self.scale = calibration.scale
+        self.register_buffer("shift", torch.tensor(calibration.shift, dtype=torch.float32))
+
+    def forward(self, f: torch.Tensor) -> torch.Tensor:
+        """(N, K) logits -> the same."""
+        return f * self.scale + self.shift
+
+
+def _answering(model: Model) -> nn.Module:
+    """The network with calibrated probabilities as its answer."""
+    calibrated = [Calibrated(model.calibration)] if model.calibration else []
+    return nn.Sequential(_on_cpu(model), *calibrated, nn.Softmax(1)).eval()
 
 
 def _on_cpu(model: Model) -> nn.Module:
@@ -111,7 +140,7 @@ def _on_cpu(model: Model) -> nn.Module:
 @torch.inference_mode()
 def _eager(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
     """(N, classes) probabilities of the network itself, on samples prepared as for training."""
-    module, preprocess = _on_cpu(model), model.preprocess
+    module, preprocess = _answering(model), model.preprocess
     ones = (1,) * len(preprocess.size)
     mean, std = (torch.tensor(values).view(1, -1, *ones) for values in (preprocess.mean, preprocess.std))
     answers = []
@@ -123,5 +152,5 @@ def _eager(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
             else [fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk]
         )
         pixels = torch.from_numpy(np.stack(fitted).astype(np.float32)).movedim(-1, 1)
-        answers.append(module((pixels - mean) / std).softmax(1).numpy())
+        answers.append(module((pixels - mean) / std).numpy())
     return np.concatenate(answers)

@@ -15,11 +15,12 @@ from typing import Any, TextIO
 import numpy as np
 import onnxruntime
 
-from ..arch.use import OperatingPoint, Preprocess
+from ..arch.use import Calibration, OperatingPoint, Preprocess
 from ..inputs.columns import Columns, columns, is_label, listed
 from ..inputs.images import printable, read_like, refuse_depth, to_channels
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
+from ..proof.decide import DECISIONS, decisions, named
 
 FORMAT = "1"
 COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
@@ -38,6 +39,7 @@ class Predictor:
     operating: OperatingPoint | None
     file: bytes
     session: onnxruntime.InferenceSession
+    calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
@@ -78,9 +80,11 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
     behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
     the table is otherwise than in training.
 
-    `score` is 1 - p(good), and `decision` is "reject" when it reaches the threshold, else "accept"; both are None in
-    a model without operating point. An image or row that cannot be read, or is of another bit depth or number of
-    channels than the model takes, has only its name and `error`; ValueError for a table that is none.
+    `class` is what the network names it, and `probability` the calibrated probability of that. `score` is 1 - p(good),
+    and `decision` is "reject" when it reaches the threshold, "ask" (a person) when it reaches only the lower line of a
+    model that has two, else "accept"; both are None in a model without operating point. An image or row that cannot be
+    read, or is of another bit depth or number of channels than the model takes, has only its name
+    and `error`; ValueError for a table that is none.
     """
     for chunk in _chunks(samples(files, predictor.preprocess)):
         answers = iter(predictor.probabilities([values for _, values, _, _ in chunk if values is not None]))
@@ -91,11 +95,11 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
 def judged(answer: np.ndarray, predictor: Predictor) -> dict[str, Any]:
     """`class` and `probability` of a sample's probabilities (classes,), and where the model has an operating point
     `score` and `decision`."""
-    best = int(answer.argmax())
+    best = int(named(answer[None], predictor.calibration)[0])
     told: dict[str, Any] = {"class": predictor.classes[best], "probability": float(answer[best])}
     if point := predictor.operating:
-        score = 1 - float(answer[predictor.classes.index(point.good)])
-        told |= {"score": score, "decision": "reject" if score >= point.threshold else "accept"}
+        p_good = float(answer[predictor.classes.index(point.good)])
+        told |= {"score": 1 - p_good, "decision": DECISIONS[int(decisions([p_good], point)[0])]}
     return told
 
 
@@ -165,12 +169,14 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
     classes = tuple(json.loads(header["classes"]))
     preprocess = Preprocess.model_validate_json(header["preprocess"])
     operating = OperatingPoint.model_validate_json(header["operating"]) if header["operating"] else None
+    given = header.get("calibration")
+    calibration = Calibration.model_validate_json(given) if given else None
     outputs = {value.name: value.shape[-1] for value in session.get_outputs()}
     if outputs != {"probability": len(classes)}:
         raise ValueError(f"it names {len(classes)} classes, and its outputs are {outputs}")
     if operating and operating.good not in classes:
         raise ValueError(f"its good class {operating.good!r} is not among {classes}")
-    return Predictor(classes, preprocess, operating, file, session)
+    return Predictor(classes, preprocess, operating, file, session, calibration)
 
 
 def _input(preprocess: Preprocess) -> str:

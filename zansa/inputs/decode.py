@@ -17,6 +17,7 @@ FORMATS = (
 )
 MAX_PIXELS = 100_000_000  # read from the header: a small file can claim a terabyte
 MAX_LEVELS = 4 * MAX_PIXELS  # of all bands together
+FRACTIONS = "its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers"
 GREY = 128  # what shows through transparent pixels
 
 Header = tuple[int, int, int, int]  # height, width, channels, depth
@@ -70,6 +71,8 @@ def header(stream: IO[bytes]) -> Header:
     width, height = image.size
     if "exif" in image.info and _orientation(image) >= 5:
         height, width = width, height
+    if image.mode == "F":
+        raise ValueError(FRACTIONS)
     raw = _raw_mode(image)
     gray = _is_gray(image.mode) or raw in _FOUR_BYTES
     return height, width, 1 if gray else 3, 16 if image.mode[0] == "I" or _is_deep(image) else 8
@@ -175,7 +178,7 @@ def _plain(image: Image.Image) -> np.ndarray:
     if image.mode[0] == "I":
         return levels16(np.asarray(image))[..., None]
     if image.mode == "F":
-        raise ValueError("its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers")
+        raise ValueError(FRACTIONS)
     opaque = "L" if _is_gray(image.mode) else "RGB"
     if image.has_transparency_data:
         both = np.asarray(image.convert("LA" if opaque == "L" else "RGBA"))

@@ -52,6 +52,7 @@ SYSTEM = frozenset(
         "system volume information",
     }
 )
+SHOWN = 8  # kinds of files that are named
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -173,9 +174,11 @@ def _begins_as_image(path: Path) -> bool:
 def _counted(others: Sequence[str], system: Sequence[str]) -> list[str]:
     sentences = []
     if others:
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in Counter(sorted(others)).most_common(8))
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in Counter(sorted(others)).most_common(SHOWN))
         files = f"{len(others)} files are" if len(others) > 1 else "1 file is"
-        sentences.append(f"{files} no image by the ending and passed over: {kinds}")
+        more = len(set(others)) - SHOWN
+        rest = f" and {more} more kinds" if more > 0 else ""
+        sentences.append(f"{files} no image by the ending and passed over: {kinds}{rest}")
     if system:
         kinds = ", ".join(f"{count} × {printable(name)}" for name, count in Counter(system).most_common(8))
         sentences.append(f"folders of the operating system were passed over: {kinds}")

@@ -23,6 +23,7 @@ from .decode import FORMATS, MAX_PIXELS, Header, decode, header
 from .files import image_files as image_files  # read with the images, and asked for here
 from .files import printable as printable
 
+AS_COLOUR = "it is gray, and was read as colour"
 HALF = 0.5 + 1e-6  # what lies on a tie is rounded up in spite of the last bits of a sum
 
 
@@ -47,8 +48,10 @@ def read_told(source: Path | bytes, channels: int | None = None, name: str | Non
     """read_image of the file's own depth, and what was lost of the file ("": nothing)."""
     with _naming(source, name), _stream(source) as stream:
         levels, lost = decode(stream)
-        gray = "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
-        return to_channels(levels, channels), "; ".join(filter(None, (lost, gray)))
+        told = "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
+        if channels == 3 and levels.shape[2] == 1:
+            told = AS_COLOUR
+        return to_channels(levels, channels), "; ".join(filter(None, (lost, told)))
 
 
 def read_like(source: Path | bytes, preprocess: Preprocess, name: str | None = None) -> tuple[np.ndarray, str]:

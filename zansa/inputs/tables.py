@@ -18,6 +18,7 @@ TABLES = (".csv", ".tsv")
 DELIMITERS = ",;\t|"  # spreadsheets of half the world write semicolons
 TOP = 1 << 16  # signs by which the delimiter is chosen
 SEVERAL = 20  # rows by which delimiter and header are told
+DASHES = {"-", "--", "–", "—", "―", "ー"}
 MARKS = ("nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "?")  # of a missing value; "none" and "-" are words too
 SPECIAL = ("path", "label", "class", "target", "group", "split", "sequence", "seq", "id", "name", "index")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(?:[ '\u00a0\u2019\u202f.]\d{3})*,\d+(?:[eE][-+]?\d+)?")
@@ -155,6 +156,16 @@ def has_unit(cell: str) -> bool:
 def is_missing(cell: str) -> bool:
     """Whether a cell is empty, or says that its value is missing: NaN, NA, null, ? and the like."""
     return not cell or cell.lower() in MARKS
+
+
+def refuse_dashes(labels: Sequence[str], called: str) -> None:
+    """ValueError for labels that are a dash: it stands where nothing is known, but beside a plus."""
+    dashes = sorted(DASHES & set(labels))
+    if dashes and "+" not in labels:
+        raise ValueError(
+            f"{called}: {sum(label in dashes for label in labels)} labels are {dashes[0]!r}, which may say that they "
+            "are missing: fill them in or remove the rows; where this is a class, write a word for it"
+        )
 
 
 def like_number(cell: str) -> bool:

@@ -37,12 +37,12 @@ from .door import absolute, door, evenly, good_of
 from .making.conclude import conclude
 from .making.folder import begin, note
 from .making.job import Job, with_speed
-from .request import DepthRequest, FinetuneRequest, Tell, read_request, silent
+from .request import DepthRequest, FinetuneRequest, Pointed, Tell, read_request, silent
 
 BATCH = 64  # samples on which blocks are measured
 JUDGED = 500  # validation samples that judge an edit
 MENDED = 256  # training samples from which the statistics of norms are taken anew
-KEPT = ("source", "root", "good", "max_false_alarms", "size", "fit", "channels", "kind", "val", "test", "seed")
+KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed")
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ def remade(request: DepthRequest, opened: Opened, tell: Tell) -> tuple[Run, dict
     train, _ = samples_of(data, parts.train, MENDED)
     judge = Judge(train, *samples_of(data, parts.val, JUDGED))
     before = point(opened.module, judge, data)
-    module, steps, curves = opened.module, [], {}
+    module, curves = opened.module, {}
+    steps: list[Any] = []
     if request.refine is not None:
         edits = refined(module.net, "constant" if request.refine == "euler" else "linear")
         module = judge.mended(edited(module, edits))

@@ -90,6 +90,8 @@ def few_to_decide(data: Dataset, parts: Parts) -> str:
     rarest = int(counts.argmin())
     if counts[rarest] >= FEW_TO_DECIDE:
         return ""
+    if not counts[rarest]:
+        return f"class {data.classes[rarest]} has no validation {data.preprocess.noun}: nothing about it can be decided"
     named = counted(int(counts[rarest]), f"validation {data.preprocess.noun}")
     return typed(
         f"class {data.classes[rarest]} has {named}: that is enough to tell what was learned from chance, but not which "

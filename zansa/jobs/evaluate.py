@@ -1,11 +1,15 @@
-"""The verb `evaluate`: figures of a model on labelled data."""
+"""The verb `evaluate`: figures of a model on labelled data, at its own working point or at another one."""
 
+import csv
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..arch.use import OperatingPoint
 from ..deploy.bench import latency
 from ..deploy.runtime import predictor
 from ..events import event
@@ -14,16 +18,26 @@ from ..learn.data.spelling import known_as
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
 from ..nets.files import load as load_model
+from ..proof.asked import Asked, choose
+from ..proof.calibration import apply
+from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
+from ..proof.points import held, operating_point
 from ..runs import model_file
 from .door import originals
+from .making.point import asked, cost_on_test, parts_of
 from .request import EvaluateRequest, Tell, silent
 
 
 def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled data; all samples are used.
-    ValueError for data that the model cannot answer to: unknown classes, another depth."""
+    ValueError for data that the model cannot answer to: unknown classes, another depth; and for a working point that
+    cannot be had.
+
+    A line by a promise or by costs is chosen on the validation samples of the run, never on these data.
+    """
     path = model_file(request.model)
+    wanted, given = asked(request), None if request.point is None else lines(request.point)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
         request.source,
@@ -46,10 +60,65 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):
         p = probabilities(answer.module, data, everything)
+        p = p if answer.calibration is None else apply(logits_of(p), answer.calibration)
         time = eager_latency(answer.module, data)
     else:
         chunks = np.array_split(everything, max(1, len(everything) // 64))
         p = np.concatenate([answer.probabilities(originals(data, chunk)) for chunk in chunks])
         time = latency(answer, threads=1, batch=1)
     labels = np.array([answer.classes.index(data.classes[k]) for k in data.labels])
-    return figures(p, labels, answer.classes, answer.operating) | {"latency": [time], "noun": data.preprocess.noun}
+    operating = answer.operating
+    if operating is None and (given or wanted.anything):
+        raise ValueError(f"{path} knows no good class, so there is no line to look at; train again with --good")
+    if operating is not None and given is not None:
+        operating = by_hand(operating.good, *given)
+    elif operating is not None and (wanted.recall or wanted.false_alarms or wanted.costs):
+        operating = another(path.parent, operating.good, wanted)
+    told = figures(p, labels, answer.classes, operating, groups=data.groups, calibration=answer.calibration)
+    if operating is not None:
+        parts = parts_of(p, labels, answer.classes, operating.good, data.groups)
+        told["inspection"]["cost"] = cost_on_test(request, operating, parts)
+    calibrated = answer.calibration is not None and answer.calibration.fitted
+    return told | {"latency": [time], "noun": data.preprocess.noun, "calibrated": calibrated}
+
+
+def lines(text: str) -> tuple[float, float]:
+    """(ask, reject) as thresholds of 1 - p(good), from "reject=0.3" or "reject=0.3,ask=0.1"; equal where nobody is
+    asked. ValueError, saying what to type, for others."""
+    found: dict[str, float] = {}
+    for term in text.split(","):
+        name, _, word = (piece.strip() for piece in term.partition("="))
+        value = float(word) if re.fullmatch(r"\d*\.?\d+(e-?\d+)?", word) else -1.0
+        if name not in ("reject", "ask") or name in found or not 0 <= value <= 1:
+            raise ValueError(f"--point {text!r} is not understood; type reject=0.3, or reject=0.3,ask=0.1: from 0 to 1")
+        found[name] = value
+    if "reject" not in found or found.get("ask", 0.0) > found["reject"]:
+        raise ValueError(f"--point {text!r} rejects nowhere, or asks from above that; type reject=0.3,ask=0.1")
+    return found.get("ask", found["reject"]), found["reject"]
+
+
+def by_hand(good: str, ask: float, reject: float) -> OperatingPoint:
+    """A point at given thresholds."""
+    band = ask if ask < reject else None
+    return OperatingPoint(good=good, threshold=reject, ask=band, rule="given by hand, promises nothing")
+
+
+def another(run: Path, good: str, wanted: Asked) -> OperatingPoint:
+    """A point chosen anew on the validation samples of a run, which its predictions.csv holds; ValueError where that is
+    not there."""
+    try:
+        with (run / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["part"] == "validation"]
+        odds = log_odds(1 - np.array([float(row["score"]) for row in rows]))
+        defect = np.array([row["label"] != good for row in rows])
+        groups = [row["group"] for row in rows] if rows and "group" in rows[0] else None
+    except (OSError, KeyError, ValueError):
+        rows = []
+    if not rows:
+        raise ValueError(
+            f"another line is chosen on validation samples, and {run} has no predictions.csv that holds them; name the "
+            "run's folder, or give the line by hand: --point reject=0.3"
+        )
+    metrics = run / "metrics.json"
+    fitted = metrics.exists() and bool((json.loads(metrics.read_bytes()).get("calibration") or {}).get("fitted"))
+    return operating_point(choose(held(odds, defect, groups), wanted, fitted), good)

@@ -13,10 +13,11 @@ from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
 from ..learn.shares import rarest_parts, small_trainings
 from ..proof.curve import extrapolate, nested, shares
+from ..proof.decide import log_odds
 from ..proof.expected import balanced_error, crossed, planned
 from ..proof.good import unknown_good
 from ..proof.money import table
-from ..proof.points import Held, held, log_odds
+from ..proof.points import Held, held
 from ..proof.rates import rate
 from ..proof.sizes import Claim, parse_claim
 from ..proof.sizes import plan as sizes_of
@@ -165,7 +166,7 @@ def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any],
         "each": errors.tolist(),
         "trainings": times,
         "shorter": shorter,
-        "ahead": [extrapolate(counts, mean, each, judged=number) for each in TIMES],
+        "ahead": [extrapolate(counts.tolist(), mean.tolist(), each, judged=number) for each in TIMES],
     }, whole
 
 

@@ -1,7 +1,7 @@
 """The verb `poc`: a proof of concept from labelled images to a decision, in stages with gates."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,22 @@ from ..deploy.runtime import predictor
 from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
+from ..proof.decide import as_probability, log_odds
 from ..proof.good import unknown_good
-from ..proof.points import Held, as_probability, by_claim, held, log_odds, look
+from ..proof.points import Held, by_claim, held, look
 from ..proof.sizes import Claim, parse_claim, verdict
 from ..record import Run, write_atomic
 from ..report.proving.poc import page
 from ..runs import all_finished
 from ..words import amount, percent, plain_percent
+from .check import check
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
 from .making.stages import Gate, Record, Said, Stage, hashed, noted, opened, run_stages
 from .plan import HALF, counted_parts, plan
 from .request import (
+    CheckRequest,
     CompareRequest,
     GrowRequest,
     PlanRequest,
@@ -107,6 +110,15 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
     return whole | {"folder": str(folder.path), "page": str(written)}
 
 
+def answered(request: PocRequest, ask: Callable[[str], str]) -> PocRequest:
+    """The request with answers to what was left open, each asked once; as it is where the claim was given."""
+    if request.claim is not None:
+        return request
+    known = {field: getattr(request, field) for field in PocRequest.model_fields}
+    given = {key: ask(text) for key, text in QUESTIONS.items() if known[key] is None}
+    return PocRequest.model_validate(known | {key: value for key, value in given.items() if value})
+
+
 def trained(request: PocRequest) -> TrainRequest:
     """The baseline's training."""
     return TrainRequest(**own(request))
@@ -141,20 +153,28 @@ def refuse_other_data(proof: Proof) -> None:
 
 
 def checked(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
-    """The data: copies on two sides, one image with two labels, what was left out."""
-    data, parts = proof.data, proof.parts
-    torn, double = leaks(data, parts), contradictions(data)
-    facts = {
-        "images": len(data),
-        "groups": None if data.groups is None else len(set(data.groups.tolist())),
-        "classes": dict(zip(data.classes, np.bincount(data.labels, minlength=len(data.classes)).tolist(), strict=True)),
-        "problems": list(data.problems),
-        "leaks": [list(pair) for pair in torn],
-        "contradictions": [list(pair) for pair in double],
+    """What is wrong with the data: all that `check` finds in images; in series, copies and double labels."""
+    data = proof.data
+    if data.preprocess.series:
+        torn, double = leaks(data, proof.parts), contradictions(data)
+        do = [("poc.do.leaks", *torn[0])] if torn else []
+        do += [("poc.do.labels", *double[0])] if double else []
+        return {}, Gate(not do, ("poc.why.series", len(data), len(torn), len(double)), tuple(do))
+    request, page = proof.request, proof.folder.path / "check.html"
+    places: dict[str, Any] = {
+        "source": request.source,
+        "root": request.root,
+        "download": request.download,
+        "page": str(page),
     }
-    do = [("poc.do.leaks", torn[0][0], torn[0][1])] if torn else []
-    do += [("poc.do.labels", double[0][0], double[0][1])] if double else []
-    return facts, Gate(not do, ("poc.why.check", len(data), len(torn), len(double)), tuple(do))
+    found = check(CheckRequest(**places, seed=request.seed, lang=request.lang), proof.tell)
+    errors = [each for each in found["findings"] if each["severity"] == "error"]
+    facts = {
+        "findings": [{k: v for k, v in each.items() if k != "facts"} for each in found["findings"]],
+        "page": page.name,
+    }
+    why = ("poc.why.check", len(data), len(found["findings"]), len(errors))
+    return facts, Gate(not errors, why, raw([f"{each['title']}: {each['do']}" for each in errors]))
 
 
 def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:

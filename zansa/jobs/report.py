@@ -7,7 +7,8 @@ from ..report import write
 from ..report.growth.explain import explain
 
 
-def report(run: str | Path, step: str | None = None) -> str:
-    """Write report.html and card.md again and return the page's path; with a step, return what was decided at it."""
+def report(run: str | Path, step: str | None = None, language: str | None = None) -> str:
+    """Write report.html and card.md again, in this language ("en", "ja") from now on, and return the page's path; with
+    a step, return what was decided at it."""
     opened = Run.open(run)
-    return str(write(opened)) if step is None else explain(opened, step)
+    return str(write(opened, language)) if step is None else explain(opened, step)

@@ -40,9 +40,34 @@ class DataRequest(BaseModel):
     download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
 
 
-class EvaluateRequest(DataRequest):
-    """A model and labelled data on which its figures are wanted."""
+class Pointed(BaseModel):
+    """Where inspection is to draw its line; nothing asked: at most 2 % false alarms."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cost: Annotated[
+        str | None,
+        Field(description="Draw the line by the costs of one part: miss=500,false_alarm=8 (and ask=2, for a person)."),
+    ] = None
+    defect_rate: Annotated[float | None, Field(description="Share of defective parts in production, with --cost.")] = (
+        None
+    )
+    recall_at_least: Annotated[float | None, Field(description="Share of defective parts to be found, as 0.99.")] = None
+    false_alarms_at_most: Annotated[
+        float | None, Field(description="Share of good parts that may be rejected; 0.02 where nothing is asked.")
+    ] = None
+    on_average: Annotated[
+        bool, Field(description="Promise these shares on average alone, not with 95 % confidence.")
+    ] = False
+
+
+class EvaluateRequest(DataRequest, Pointed):
+    """A model and labelled data on which its figures are wanted, at its working point or at another one."""
+
+    point: Annotated[
+        str | None,
+        Field(description="Look at another line: reject=0.3 of 1 - p(good), or reject=0.3,ask=0.1 with a person."),
+    ] = None
     model: Annotated[str, Field(description="A run's folder, a .safetensors or an .onnx file.")]
 
 
@@ -62,16 +87,13 @@ class CheckRequest(DataRequest):
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the tests that draw lots.")] = 0
 
 
-class TrainingRequest(DataRequest):
+class TrainingRequest(DataRequest, Pointed):
     """What all trainings are asked; None leaves a choice to zansa."""
 
     net: Annotated[str | None, Field(description="A network of the zoo or a spec.json; by default one that suits.")] = (
         None
     )
     good: Annotated[str | None, Field(description="The class without a defect; found by its name by default.")] = None
-    max_false_alarms: Annotated[float, Field(ge=0, lt=1, description="Share of good parts that may be rejected.")] = (
-        0.02
-    )
     size: Annotated[
         tuple[Side, Side] | None,
         Field(description="Size of the network's images: 64 or 64x96 (height x width); length of its series."),
@@ -88,6 +110,7 @@ class TrainingRequest(DataRequest):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    language: Annotated[Literal["en", "ja"], Field(description="Language of report and card: en or ja.")] = "en"
     begin: Annotated[
         str,
         Field(
@@ -174,6 +197,8 @@ class CompareRequest(BaseModel):
     defect_rate: Annotated[
         float | None, Field(gt=0, lt=1, description="Share of defective parts in production, for --cost.")
     ] = None
+    page: Annotated[str, Field(description="The page to write.")] = "compare.html"
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
     most_ms: Annotated[float | None, Field(gt=0, description="Milliseconds an image that the device can afford.")] = (
         None
     )
@@ -306,11 +331,15 @@ _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discrimina
 def read_request(value: dict[str, Any]) -> Request:
     """The request of a request.json. Older files have no verb and name the fields of all verbs; those that were left to
     zansa are left out."""
+    value = dict(value)
     if "verb" not in value:
         verb = "grow" if value.get("budget") else "finetune" if value.get("weights") else "train"
         kinds: dict[str, type[BaseModel]] = {"train": TrainRequest, "finetune": FinetuneRequest, "grow": GrowRequest}
         known = kinds[verb].model_fields
         value = {key: item for key, item in value.items() if key in known} | {"verb": verb}
+    share = value.pop("max_false_alarms", None)  # of older versions: on average
+    if share:
+        value = value | {"false_alarms_at_most": share, "on_average": True}
     return _REQUEST.validate_python(value)
 
 

@@ -29,7 +29,7 @@ from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
-from .making.conclude import conclude, costs, line_of
+from .making.conclude import conclude, costs, of_fold
 from .making.folder import begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure, usual_net
 from .request import Request, Tell, folds_of, learned_weights, read_request, silent
@@ -183,7 +183,7 @@ def by_folds(module: Network, job: Job, run: Run, last: Generator[dict[str, Any]
     if count := folds_of(job.request):
         first = copy.deepcopy(module)
         parts = folds(job.data, count, job.request.seed, job.request.val)
-        choose = partial(line_of, job)
+        choose = partial(of_fold, job)
         with closing(
             holding_out(lambda: copy.deepcopy(first), job.data, parts, job.recipe, choose, run.path / "folds")
         ) as told:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arch.use import OperatingPoint
+from ..arch.use import Calibration, OperatingPoint
 from ..events import Event, event
 from ..nets.build import Network
+from ..proof.calibration import apply
+from ..proof.decide import logits_of
 from ..record import write_atomic
 from .data.dataset import Dataset
 from .data.seal import sealed
@@ -27,7 +29,7 @@ class HeldOut:
     """What networks say of samples that they have not seen.
 
     index: the samples, each once.
-    probabilities: (N, classes), of the network that has not seen the sample.
+    probabilities: (N, classes), calibrated, of the network that has not seen the sample.
     line: (N,) the threshold of that network, chosen on its own validation part; nan where no line is drawn.
     """
 
@@ -41,14 +43,14 @@ def holding_out(
     data: Dataset,
     folds: Sequence[Parts],
     recipe: Recipe,
-    choose: Callable[[np.ndarray, np.ndarray], OperatingPoint | None],
+    choose: Callable[[np.ndarray, np.ndarray], tuple[Calibration, OperatingPoint | None]],
     folder: Path,
 ) -> Generator[Event]:
     """Train a network for each fold, and keep in the folder what it says of the fold's test part. Folds that are there
     already are not trained again, and a training that was killed goes on.
 
     begin: makes the first network.
-    choose: the operating point for (N, classes) probabilities and labels (N,) of a validation part.
+    choose: calibration and operating point for (N, classes) probabilities and the indices (N,) of a validation part.
     """
     folder.mkdir(exist_ok=True)
     for k, parts in enumerate(folds):
@@ -64,12 +66,12 @@ def holding_out(
                 yield event("trial", told, done=k, total=len(folds))
             elif each["event"] in ("again", "warning"):
                 yield event("warning", text=f"fold {k + 1}: {each['text']}")
-        point = choose(probabilities(module, own, parts.val), data.labels[parts.val])
+        calibration, point = choose(probabilities(module, own, parts.val), parts.val)
         saved = BytesIO()
         np.savez(
             saved,
             index=parts.test,
-            probabilities=probabilities(module, own, parts.test),
+            probabilities=apply(logits_of(probabilities(module, own, parts.test)), calibration),
             line=np.full(len(parts.test), np.nan if point is None else point.threshold),
         )
         write_atomic(_file(folder, k), saved.getvalue())

@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ..arch.use import OperatingPoint
 from ..proof.calibration import apply, fit
-from ..proof.figures import figures, scores
+from ..proof.decide import decisions
+from ..proof.figures import figures
 from ..proof.pairs import sign_flip
 from ..proof.traits import thumbnails, traits
 from .data.dataset import Dataset
@@ -162,7 +163,7 @@ def _judge(
 def _right(p: np.ndarray, operating: OperatingPoint | None, truth: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     if operating is None:
         return (p.argmax(axis=1) == truth).astype(float)
-    rejected = scores(p, classes, operating.good) >= operating.threshold
+    rejected = decisions(p[:, classes.index(operating.good)], operating) > 0
     return (rejected == (truth != classes.index(operating.good))).astype(float)
 
 

@@ -6,7 +6,7 @@ result.
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from ..arch.spec import Net
 from ..events import Event, event
@@ -125,16 +126,13 @@ def training(
                 yield begun_again(state, course, fresh)
             for change in () if policy is None else policy(state, steps):
                 line = state.edit(change, course.device, course.layout)
-                for handle in noise:
-                    handle.remove()
-                noise, first = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance), None
+                noise, first = renewed(noise, module, recipe, chance), None
                 yield line
             epoch, batch = divmod(state.step, per_epoch)
             if batch == 0 or order is None:
                 order = seeds.order(recipe.seed, epoch).permutation(parts.train)
             if batch == 0:
-                probe = to_tensor(data, np.sort(order[:PROBE]), course.device, course.layout)
-                refuse_wrong(module, probe, recipe.memory, chance)
+                refuse_wrong_way_back(module, course, data, order, chance)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
                 let_learn(module, first)
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
@@ -149,11 +147,9 @@ def training(
             if state.step % per_epoch == 0:
                 yield judged(state, course, data, parts, rate, pace)
             if checkpoint is not None and (state.step % per_epoch == 0 or pace.since_saved() > recipe.checkpoint):
-                pace.saved = time.monotonic()
                 state.write(checkpoint)
-        if state.attempt and at_chance(state, course):
-            yield event("warning", text=NOTHING, nothing=True)
-        yield event("done", step=state.step, steps=steps, best=state.best_epoch)
+                pace.saved = time.monotonic()
+        yield from ended(state, course)
     finally:
         for handle in noise:
             handle.remove()
@@ -225,6 +221,30 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
     chance = criterion.chance(data.labels[parts.train])
     return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion, chance)
+
+
+def ended(state: State, course: Course) -> Iterator[Event]:
+    """The last events: a warning where nothing was learned though the training began again, and the end."""
+    if state.attempt and at_chance(state, course):
+        yield event("warning", text=NOTHING, nothing=True)
+    yield event("done", step=state.step, steps=course.steps, best=state.best_epoch)
+
+
+def renewed(
+    noise: list[RemovableHandle], module: Network, recipe: Recipe, chance: torch.Generator
+) -> list[RemovableHandle]:
+    """The noise of a network whose structure has changed, in place of the one that it had."""
+    for handle in noise:
+        handle.remove()
+    return add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
+
+
+def refuse_wrong_way_back(
+    module: Network, course: Course, data: Dataset, order: np.ndarray, chance: torch.Generator
+) -> None:
+    """ValueError where a recipe that saves memory would compute wrong gradients, by the epoch's first samples."""
+    probe = to_tensor(data, np.sort(order[:PROBE]), course.device, course.layout)
+    refuse_wrong(module, probe, course.recipe.memory, chance)
 
 
 def begun(state: State, course: Course, resumed: bool) -> Event:

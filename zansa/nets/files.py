@@ -1,4 +1,4 @@
-"""One file for a trained network: its description, classes, preprocessing, operating point and weights.
+"""One file for a trained network: its description, classes, preprocessing, calibration, operating point and weights.
 
 The format is safetensors: a JSON header, then the tensors. Nothing in a file is ever executed.
 """
@@ -13,7 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ..arch.spec import Net
-from ..arch.use import OperatingPoint, Preprocess
+from ..arch.use import Calibration, OperatingPoint, Preprocess
 from ..record import write_atomic
 from .build import Network, build
 
@@ -31,6 +31,7 @@ class Model:
     preprocess: how a sample becomes the network's input.
     operating: where inspection draws its line; None where no class is the good one.
     notes: facts of its making, as text.
+    calibration: from logits to probabilities; None in older files, and where the probabilities are softmax(logits).
     """
 
     net: Net
@@ -39,6 +40,7 @@ class Model:
     preprocess: Preprocess
     operating: OperatingPoint | None = None
     notes: str = ""
+    calibration: Calibration | None = None
 
 
 def save(path: str | Path, model: Model) -> None:
@@ -50,6 +52,7 @@ def save(path: str | Path, model: Model) -> None:
         "preprocess": model.preprocess.model_dump_json(),
         "operating": model.operating.model_dump_json() if model.operating else "",
         "notes": model.notes,
+        "calibration": model.calibration.model_dump_json() if model.calibration else "",
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.module.state_dict().items()}
     write_atomic(Path(path), _steady(to_bytes(tensors, header)))
@@ -87,10 +90,14 @@ def load(path: str | Path) -> Model:
     operating = OperatingPoint.model_validate_json(header["operating"]) if header.get("operating") else None
     preprocess = Preprocess.model_validate_json(header["preprocess"])
     classes = tuple(json.loads(header["classes"]))
+    given = header.get("calibration")
+    calibration = Calibration.model_validate_json(given) if given else None
+    if calibration is not None and len(calibration.shift) != len(classes):
+        raise ValueError(f"{path} is damaged: its calibration does not fit its classes")
     fits = len(net.input.size) != 2 or (preprocess.channels, preprocess.size) == (net.input.channels, net.input.size)
     if len(classes) != net.head.classes or not fits:
         raise ValueError(f"{path} is damaged: its classes or its preprocessing do not fit its network")
-    return Model(net, module.eval(), classes, preprocess, operating, header.get("notes", ""))
+    return Model(net, module.eval(), classes, preprocess, operating, header.get("notes", ""), calibration)
 
 
 def read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:

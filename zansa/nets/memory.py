@@ -87,7 +87,7 @@ def runs(module: Network, memory: Memory) -> Iterator[Run]:
 
     for stage, layers in zip(module.net.stages, module.stages, strict=True):
         pairs = list(zip(layers, stage.blocks, strict=True))  # type: ignore[call-overload]
-        for able, group in groupby(pairs, key=lambda pair: back(*pair, stage.step)):
+        for able, group in groupby(pairs, key=lambda pair: back(pair[0], pair[1], stage.step)):
             blocks, specs = zip(*group, strict=True)
             size = max(1, round((len(blocks) / INSIDE) ** 0.5)) if memory == "checkpoint" else len(blocks)
             for k in range(0, len(blocks), size):
@@ -183,7 +183,8 @@ class _Back(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
-        run, streams, learned = ctx.run, ctx.saved_tensors, []
+        run, streams = ctx.run, ctx.saved_tensors
+        learned: list[Any] = []
         back = _inverted if STEPS[run.step.kind].inverse else _stepped_back
         with again(run.blocks, ctx.chance):
             for block, spec, states in zip(
@@ -328,7 +329,8 @@ def gradient_error(module: Network, samples: Tensor, memory: Memory, chance: tor
 @torch.no_grad()
 def inversion_error(module: Network, samples: Tensor, memory: Memory) -> float:
     """The largest relative error of a stream that a way back finds at the beginning of its blocks, without noise."""
-    worst, streams = 0.0, (module.stem(samples),)
+    worst = 0.0
+    streams: tuple[Tensor, ...] = (module.stem(samples),)
     with again([module], None):
         for run in runs(module, memory):
             begun, streams = streams, run(*streams)

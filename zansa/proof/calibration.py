@@ -5,7 +5,6 @@ images, and the log of the true shares mend that; more numbers overfit a few hun
 so, .716 with a scale for each class, .897 with isotonic curves, .317 at best).
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
+from ..arch.use import Calibration
+from .decide import logits_of
 from .exact import lower_limit, upper_limit
-from .points import LEAST
 
 FEWEST = 50  # validation parts for a fit
 WIDEST = 100.0  # a is from 1 / WIDEST to WIDEST
@@ -25,24 +25,6 @@ BALANCES = {"logit": 1.0, "weights": 0.5, "none": 0.0}
 BINS = 15
 RELIABILITY_BINS = 8
 SIMULATIONS = 200
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Probabilities are softmax(scale * f + shift) of logits f (or of log probabilities, which are as good)."""
-
-    scale: float
-    shift: tuple[float, ...]  # (K,), log of shares
-    prior: tuple[float, ...]  # (K,), the shares of the classes for which the probabilities are true
-    count: int  # validation parts that it was fitted on
-    before: float  # log loss of softmax(f) on them
-    after: float  # and with this calibration
-    fitted: bool  # False with fewer than 50 parts: the scale is 1
-
-
-def logits_of(probabilities: ArrayLike) -> np.ndarray:
-    """(N, K) log probabilities, for where logits are gone; finite also where a probability is 0."""
-    return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), LEAST))
 
 
 def fit(logits: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None, balance: str = "logit") -> Calibration:
@@ -86,7 +68,7 @@ def for_shares(calibration: Calibration, shares: ArrayLike) -> Calibration:
             f"shares of the classes are {new.tolist()}; needed: {len(calibration.prior)} above 0 that add up to 1"
         )
     shift = np.asarray(calibration.shift) + np.log(new / np.asarray(calibration.prior))
-    return replace(calibration, shift=tuple(map(float, shift)), prior=tuple(map(float, new)))
+    return calibration.model_copy(update={"shift": tuple(map(float, shift)), "prior": tuple(map(float, new))})
 
 
 def production_shares(prior: ArrayLike, good: int, defect_rate: float) -> np.ndarray:

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arch.use import OperatingPoint
+from ..arch.use import Calibration, OperatingPoint
+from .calibration import calibration_error, reliability
+from .decide import decisions, lines_of, log_odds, named
 from .good import good_class as good_class  # figures speak of the good class, and readers look for it here
+from .points import held, look
 from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
@@ -29,15 +32,19 @@ def figures(
     classes: Sequence[str],
     operating: OperatingPoint | None = None,
     confidence: float = 0.95,
+    groups: ArrayLike | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """All figures of N samples from their (N, K) probabilities and (N,) labels.
 
-    A sample counts as its most probable class; inspection rejects it where 1 - p(good) >= threshold. AUCs are means
-    over the classes that have samples on both sides; the log loss takes no p below 2.2e-16. ValueError for what are no
-    probabilities, for labels outside the classes, and for an unknown good class.
+    A sample counts as the class that the network names (`decide.named`: the most probable one, where no `calibration`
+    is given). Inspection decides by `operating`; where `groups`, (N,), name the parts that samples are of, it counts
+    parts, each with its worst sample. AUCs are means over the classes that have samples on both sides; the log loss
+    takes no p below 2.2e-16. ValueError for what are no probabilities, for labels outside the classes, and for an
+    unknown good class.
     """
     p, truth = _checked(probabilities, labels, classes)
-    confusion = _confusion(p, truth)
+    confusion = _confusion(named(p, calibration), truth, p.shape[1])
     right, counts, told = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     present = counts > 0
     two_sided = np.flatnonzero(present & (counts < len(truth)))
@@ -53,6 +60,7 @@ def figures(
                 "count": int(counts[i]),
                 "precision": _rate_or_none(right[i], told[i], confidence),
                 "recall": _rate_or_none(right[i], counts[i], confidence),
+                "f1": f1(int(right[i]), int(told[i]), int(counts[i]), confidence),
             }
             for i, name in enumerate(classes)
         ],
@@ -61,7 +69,8 @@ def figures(
         "pr_auc": _mean_or_none([area["pr_auc"] for area in areas]),
         "log_loss": _log_loss(p, truth),
         "calibration_error": _calibration_error(p, truth),
-        "inspection": operating and _inspection(p, truth, classes, operating, confidence),
+        "calibration": calibration_error(p, truth, groups),
+        "inspection": operating and _inspection(p, truth, classes, operating, confidence, groups),
     }
 
 
@@ -169,9 +178,20 @@ def _index(classes: Sequence[str], good: str) -> int:
 # ---- counts and intervals ----------------------------------------------------------------------------------
 
 
-def _confusion(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    size = p.shape[1]
-    return np.bincount(truth * size + p.argmax(axis=1), minlength=size * size).reshape(size, size)
+def _confusion(told: np.ndarray, truth: np.ndarray, size: int) -> np.ndarray:
+    return np.bincount(truth * size + told, minlength=size * size).reshape(size, size)
+
+
+def f1(right: int, told: int, count: int, confidence: float = 0.95) -> dict[str, Any] | None:
+    """F1, the harmonic mean of precision and recall, of `right` of `told` and of `count`; None where both are 0.
+
+    Its interval is exact given how many samples are told or are of the class: F1 = 2 J / (1 + J) rises with the share J
+    of them that are both.
+    """
+    if told + count == right:
+        return None
+    shared = rate(right, told + count - right, confidence)
+    return {end: 2 * shared[end] / (1 + shared[end]) for end in ("value", "low", "high")} | {"confidence": confidence}
 
 
 def _log_loss(p: np.ndarray, truth: np.ndarray) -> float:
@@ -190,27 +210,46 @@ def _calibration_error(p: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _inspection(
-    p: np.ndarray, truth: np.ndarray, classes: Sequence[str], operating: OperatingPoint, confidence: float
+    p: np.ndarray,
+    truth: np.ndarray,
+    classes: Sequence[str],
+    operating: OperatingPoint,
+    confidence: float,
+    groups: ArrayLike | None,
 ) -> dict[str, Any]:
-    score, defect = scores(p, classes, operating.good), truth != _index(classes, operating.good)
-    rejected = score >= operating.threshold
+    good = _index(classes, operating.good)
+    odds, (ask, reject) = log_odds(p[:, good]), lines_of(operating)
+    parts = held(odds, truth != good, groups)
+    seen = look(parts, reject, ask, confidence)
+    rejected = parts.score >= reject
+    hits, told, count = (int(each.sum()) for each in (rejected & parts.defect, rejected, parts.defect))
     return {
         "good": operating.good,
         "threshold": operating.threshold,
+        "ask": operating.ask,
+        "basis": operating.basis,
         "rule": operating.rule,
-        "detection": _share(rejected, defect, confidence),
-        "false_alarms": _share(rejected, ~defect, confidence),
-        **_free_of_threshold(score, defect),
+        "unit": "part" if parts.joined else "sample",
+        **seen,
+        "precision": _rate_or_none(hits, told, confidence),
+        "f1": f1(hits, told, count, confidence),
+        **_free_of_threshold(parts.score, parts.defect),
         "per_defect": [
-            {"class": name, "detection": _share(rejected, truth == i, confidence)}
+            {"class": name, **_kind(odds, truth == i, groups, ask, reject, confidence)}
             for i, name in enumerate(classes)
             if name != operating.good
         ],
+        "reliability": reliability(1 - p[:, good], truth != good, groups, confidence),
     }
 
 
-def _share(rejected: np.ndarray, among: np.ndarray, confidence: float) -> dict[str, Any] | None:
-    return _rate_or_none((rejected & among).sum(), among.sum(), confidence)
+def _kind(
+    odds: np.ndarray, among: np.ndarray, groups: ArrayLike | None, ask: float, reject: float, confidence: float
+) -> dict[str, Any]:
+    """How many parts of one kind of defect are found, and how many of them a person is asked about."""
+    own = None if groups is None else np.asarray(groups)[among]
+    seen = look(held(odds[among], among[among], own), reject, ask, confidence)
+    return {"detection": seen["detection"], "asked": seen["asked"]}
 
 
 def _free_of_threshold(score: np.ndarray, defect: np.ndarray) -> dict[str, Any]:
@@ -290,14 +329,16 @@ def _by_line(
 ) -> dict[str, list[int]]:
     good = _index(classes, operating.good)
     score, defect = scores(p, classes, operating.good), truth != good
-    rejected = score >= operating.threshold
+    done = decisions(p[:, good], operating)
+    shown = done > 0  # rejected, or shown to a person
     defects = np.where(np.arange(len(classes)) == good, -1.0, p)  # which defect, if it is one
-    confused = defect & rejected & (defects.argmax(axis=1) != truth)
+    confused = defect & shown & (defects.argmax(axis=1) != truth)
+    right = np.where(defect, shown, done < 2)
     return {
-        "missed": _ranked(defect & ~rejected, score),
-        "false alarm": _ranked(~defect & rejected, -score),
+        "missed": _ranked(defect & ~shown, score),
+        "false alarm": _ranked(~defect & ~right, -score),
         "confused": _ranked(confused, -_lead(defects, truth)),
-        "doubtful": _ranked((defect == rejected) & ~confused, abs(score - operating.threshold)),
+        "doubtful": _ranked(right & ~confused, abs(score - operating.threshold)),
     }
 
 

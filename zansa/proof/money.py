@@ -7,6 +7,7 @@ yearly saving is exact too, with prices that two rows share at one value in both
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -113,12 +114,16 @@ def table(money: Money, years: float = YEARS) -> dict[str, Any]:
     number of parts from which it pays within `years`, at the likely prices; None where none does.
     decides: prices by how much the saving moves when only they go from low to high, the largest first.
     """
-    rows = [
-        {"row": name, "today": _range(money, today), "proposed": _range(money, then)} | _difference(money, today, then)
+    rows: list[dict[str, Any]] = [
+        {
+            "row": name,
+            "today": _range(money, today),
+            "proposed": _range(money, then),
+            "difference": _range(money, partial(_saved, (name,))),
+        }
         for name, (today, then) in ROWS.items()
     ]
-    blocks = [_range(money, lambda v, names=names: _saved(v, names)) for names in TOGETHER]  # type: ignore[misc]
-    saving: Range = tuple(float(sum(block[i] for block in blocks)) for i in range(3))  # type: ignore[assignment]
+    saving = _added([_range(money, partial(_saved, names)) for names in TOGETHER])
     return {
         "rows": rows,
         "total": {side: _added([row[side] for row in rows]) for side in ("today", "proposed")},
@@ -149,7 +154,7 @@ def break_even(money: Money, name: str, years: float = YEARS) -> float | None:
 
     def left(value: float) -> float:
         v = likely | {name: np.asarray(value)}
-        return float(years * _saved(v, tuple(ROWS)) - money.investment[1])
+        return float(years * _saved(tuple(ROWS), v) - money.investment[1])
 
     start, slope = left(0.0), left(1.0) - left(0.0)
     return None if slope <= 0 else max(0.0, -start / slope)
@@ -157,10 +162,11 @@ def break_even(money: Money, name: str, years: float = YEARS) -> float | None:
 
 def decides(money: Money, most: int = 3) -> list[dict[str, Any]]:
     """The prices that move the yearly saving most, each with its saving at its low and its high end."""
-    likely, moved = _likely(money), []
+    likely = _likely(money)
+    moved: list[dict[str, Any]] = []
     for field in fields(money):
         low, _, high = getattr(money, field.name)
-        ends = [float(_saved(likely | {field.name: np.asarray(end)}, tuple(ROWS))) for end in (low, high)]
+        ends = [float(_saved(tuple(ROWS), likely | {field.name: np.asarray(end)})) for end in (low, high)]
         moved.append({"price": field.name, "low": ends[0], "high": ends[1]})
     moved.sort(key=lambda row: -abs(row["high"] - row["low"]))
     return [row for row in moved[:most] if row["high"] != row["low"]]
@@ -170,12 +176,8 @@ def _return(saving: float, investment: float, years: float) -> float | None:
     return (years * saving - investment) / investment if investment > 0 else None
 
 
-def _saved(v: Prices, names: tuple[str, ...]) -> np.ndarray:
+def _saved(names: tuple[str, ...], v: Prices) -> np.ndarray:
     return np.asarray(sum(ROWS[name][0](v) - ROWS[name][1](v) for name in names))
-
-
-def _difference(money: Money, today: Term, then: Term) -> dict[str, Range]:
-    return {"difference": _range(money, lambda v: today(v) - then(v))}
 
 
 def _added(ranges: list[Range]) -> Range:

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import betabinom
 
-from ..words import counted, plain_percent
+from ..arch.use import OperatingPoint
+from ..words import counted, plain_percent, typed
+from .decide import as_probability
 from .exact import allowed, checked_confidence, needed
 from .rates import rate
 from .sizes import Claim
 
 EDGE = 1e-9  # 0.29 * 100 is 28.999999999999996
 MOST_LINES = 4000  # of those that are tried for the best chance
-LEAST = 1e-300  # a probability below this counts as this: log odds stay finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +59,17 @@ class Point:
         return self.ask < self.reject
 
 
-def log_odds(p_good: ArrayLike) -> np.ndarray:
-    """Scores from p(good), (N,): log of (1 - p) / p, finite also where p is 0 or 1."""
-    p = np.clip(np.asarray(p_good, dtype=np.float64), LEAST, 1 - 2**-53)
-    return np.log1p(-p) - np.log(p)
-
-
-def as_probability(line: float) -> float:
-    """The line as a threshold of 1 - p(good), which model files hold."""
-    return 1 / (1 + math.exp(-line)) if line > -700 else 0.0
+def operating_point(point: Point, good: str) -> OperatingPoint:
+    """The point as model files hold it."""
+    ask, reject = as_probability(point.ask), as_probability(point.reject)
+    return OperatingPoint(
+        good=good,
+        threshold=reject,
+        rule=typed(point.rule),
+        ask=ask if point.asks else None,
+        basis=typed(point.basis),
+        odds=(float(point.ask), float(point.reject)),
+    )
 
 
 def held(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -> Held:
@@ -101,7 +104,7 @@ def by_false_alarms(parts: Held, most: float, confidence: float | None = None) -
     Feng & Li 2018 (1608.03109, proposition 1). ValueError where so few good parts cannot promise it.
     """
     good = parts.good
-    r = _spare(len(good), most, confidence, "good")
+    r = spare(len(good), most, confidence, "good")
     line = _above(good, parts.faulty, good[-1 - r])
     return _point(parts, line, line, confidence, f"at most {plain_percent(most)} of good parts are rejected")
 
@@ -113,7 +116,7 @@ def by_recall(parts: Held, least: float, confidence: float | None = None) -> Poi
     et al. 2022, 2208.02814). ValueError where so few defective parts cannot promise it.
     """
     faulty = parts.faulty
-    r = _spare(len(faulty), round(1 - least, 12), confidence, "defective")
+    r = spare(len(faulty), round(1 - least, 12), confidence, "defective")
     line = _below(parts.score, faulty[r])
     return _point(parts, line, line, confidence, f"at least {plain_percent(least, 4)} of defective parts are found")
 
@@ -215,7 +218,7 @@ def _rate(hits: np.ndarray, among: np.ndarray, confidence: float) -> dict[str, A
 # --- order statistics -----------------------------------------------------------------------------------------------
 
 
-def _spare(count: int, share: float, confidence: float | None, kind: str) -> int:
+def spare(count: int, share: float, confidence: float | None, kind: str) -> int:
     """How many of `count` parts may lie on the wrong side of the line."""
     if not 0 < share < 1:
         raise ValueError(
@@ -229,7 +232,7 @@ def _spare(count: int, share: float, confidence: float | None, kind: str) -> int
         return found
     instead = f", or ask for what they can promise ({_less_strict(count, confidence, kind)})" if count else ""
     if confidence is not None and _on_average(count, share) >= 0:
-        instead += ", or for the promise on average"
+        instead += ", or for the promise on average (--on-average)"
     raise ValueError(
         f"{counted(count, f'{kind} validation part')} cannot promise at most {plain_percent(share, 4)} of mistakes "
         f"{_basis(confidence)}: {least_parts(share, confidence)} are needed; add {kind} parts{instead}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..phrases import speaking
 from . import page
 from .check_words import PAGE, images_text
 from .page import Frame, Section
@@ -19,8 +20,8 @@ def html(record: Record, lang: str) -> str:
     }
     sections["data"] = Section(PAGE["data"][lang], _data(lang), "check_data.html")
     frame = Frame(record["name"], PAGE["footer"][lang], record["date"])
-    text = page.html(frame, record, sections, page.statement(summary(record, lang)))
-    return text.replace('<html lang="en">', f'<html lang="{lang}">', 1)
+    with speaking(lang):
+        return page.html(frame, record, sections, page.statement(summary(record, lang)))
 
 
 def summary(record: Record, lang: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 
+from ..phrases import speaking
 from ..words import amount, plain_percent
 from . import page, plots
 from .depth_words import COLUMNS, WAYS, say
@@ -14,6 +15,18 @@ CURVES = (
     ("size", "--right"),
     ("apart", "--wrong"),
     ("commutes", "--ink"),
+)
+MEASURED = (
+    "at",
+    "scalar",
+    "size",
+    "size_times",
+    "apart",
+    "commutes",
+    "weights",
+    "truncation",
+    "doubling",
+    "inversion",
 )
 COLOURS = {"delete": "--wrong", "parallel": "--right", "average": "--ink", "project": "--muted", "tie": "--muted"}
 
@@ -32,7 +45,8 @@ def html(record: dict[str, Any], language: str = "en") -> str:
     }  # fmt: skip
     if record.get("made"):
         sections["made"] = Section(say("made", language), lambda r: _made(r, language), "depth.html")
-    return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
+    with speaking(language):
+        return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
 
 
 def sentences(record: dict[str, Any], language: str = "en", made: bool = False) -> Iterator[str]:
@@ -77,40 +91,41 @@ def share(value: float | None) -> str:
 
 def _blocks(record: dict[str, Any], language: str) -> Content:
     """A picture and a table for each stage."""
-    keys = [key for key in COLUMNS if any(b[key] is not None for s in record["stages"] for b in s["blocks"])]
+    keys = [key for key in MEASURED if any(b[key] is not None for s in record["stages"] for b in s["blocks"])]
     stages = [
         {
-            "name": f"stage {stage['stage']}",
-            "picture": _picture(stage, language) if len(stage["blocks"]) > 1 else "",
+            "name": f"{COLUMNS['stage'][language]} {stage['stage']}",
+            "picture": _picture(stage) if len(stage["blocks"]) > 1 else "",
             "legend": [(colour, COLUMNS[key][language]) for key, colour in CURVES],
             "rows": [[_cell(block[key]) for key in keys] for block in stage["blocks"]],
         }
         for stage in record["stages"]
         if stage["blocks"]
     ]
-    return {"lead": say("legend", language), "columns": [COLUMNS[key][language] for key in keys], "tables": stages}
+    return {"lead": say("legend", language), "columns": _heads(keys, language), "tables": stages}
 
 
 def _cell(value: float | int | None) -> str:
     return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
-def _picture(stage: dict[str, Any], language: str) -> str:
+def _picture(stage: dict[str, Any]) -> str:
     lines = [
         (colour, [(float(block["at"]), block[key]) for block in stage["blocks"] if block[key] is not None])
         for key, colour in CURVES
     ]
-    return _lines(f"stage {stage['stage']}", [line for line in lines if line[1]], COLUMNS["at"][language])
+    return _lines(f"stage {stage['stage']}", [line for line in lines if line[1]])
 
 
-def _lines(name: str, lines: Iterable[tuple[str, plots.Points]], below: str, percent: bool = False) -> str:
+def _lines(name: str, lines: Iterable[tuple[str, plots.Points]], percent: bool = False) -> str:
+    """A picture of lines over blocks; words stand in the page, because the fonts of pictures have few letters."""
     with matplotlib.rc_context(plots.STYLE):
         figure, axes = plots.canvas(6.4, 2.6)
         for colour, points in lines:
             axes.plot(*zip(*points, strict=True), color=plots.COLOURS[colour], marker="o", markersize=4)
         plots.value_axis(axes, [y for _, points in lines for _, y in points], percent)
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
-        return plots.svg(figure, name, below)
+        return plots.svg(figure, name, "")
 
 
 def _made(record: dict[str, Any], language: str) -> Content:
@@ -118,20 +133,28 @@ def _made(record: dict[str, Any], language: str) -> Content:
     made = record["made"]
     tables = []
     if made["steps"]:
-        rows = [
-            [WAYS[s["way"]][language], f"stage {s['edit']['stage']}, {s['edit']['at']}", share(s["changed"]),
-             f"{s['loss']:.4f}", plain_percent(s["accuracy"]), str(s["blocks"]), str(s["depth"]), amount(s["macs"])]
-            for s in made["steps"]
-        ]  # fmt: skip
+        rows = [_edit(step, language) for step in made["steps"]]
         tables.append({"name": "", "picture": "", "legend": [], "rows": rows})
-    content = {
+    content: dict[str, Any] = {
         "lead": " ".join(_made_sentences(made, language)),
-        "columns": ["", "", "foretold change", "loss", "accuracy", "blocks", "layers", "multiply-adds"],
+        "columns": _heads(("way", "stage", "changed", "loss", "accuracy", "blocks", "depth", "macs"), language),
         "tables": tables,
     }
     if made["curves"]:
         content["curves"] = _curves(made, language)
     return content
+
+
+def _heads(keys: Iterable[str], language: str) -> list[str]:
+    return [COLUMNS[key][language] for key in keys]
+
+
+def _edit(step: dict[str, Any], language: str) -> list[str]:
+    """The row of an edit."""
+    at = f"{step['edit']['stage']}, {COLUMNS['at'][language]} {step['edit']['at']}"
+    loss, right = f"{step['loss']:.4f}", plain_percent(step["accuracy"])
+    size = [str(step["blocks"]), str(step["depth"]), amount(step["macs"])]
+    return [WAYS[step["way"]][language], at, share(step["changed"]), loss, right, *size]
 
 
 def _curves(made: dict[str, Any], language: str) -> Content:
@@ -148,8 +171,8 @@ def _curves(made: dict[str, Any], language: str) -> Content:
     return {
         "title": say("curves", language),
         "note": say("curve_note", language),
-        "picture": _lines(say("curves", language), lines, "blocks", percent=True),
+        "picture": _lines("curves", lines, percent=True),
         "legend": [(COLOURS[way], WAYS[way][language]) for way in made["curves"]],
-        "columns": ["", "blocks", "accuracy", "ms"],
+        "columns": _heads(("way", "blocks", "accuracy", "ms"), language),
         "rows": [["", str(start["blocks"]), plain_percent(start["accuracy"]), f"{start['ms']:.2f}"], *rows],
     }

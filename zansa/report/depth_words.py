@@ -85,6 +85,15 @@ WORDS: dict[str, dict[str, str]] = {
 }
 COLUMNS = {
     "at": {"en": "block", "ja": "ブロック"},
+    "stage": {"en": "stage", "ja": "ステージ"},
+    "way": {"en": "edit", "ja": "編集"},
+    "changed": {"en": "foretold change", "ja": "予測した変化"},
+    "loss": {"en": "loss", "ja": "損失"},
+    "accuracy": {"en": "accuracy", "ja": "正解率"},
+    "blocks": {"en": "blocks", "ja": "ブロック数"},
+    "depth": {"en": "layers", "ja": "層数"},
+    "macs": {"en": "multiply-adds", "ja": "積和演算"},
+    "ms": {"en": "ms", "ja": "ミリ秒"},
     "scalar": {"en": "scalar", "ja": "係数"},
     "size": {"en": "size", "ja": "大きさ"},
     "size_times": {"en": "size × blocks", "ja": "大きさ × 数"},

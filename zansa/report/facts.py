@@ -4,9 +4,10 @@ import csv
 from contextlib import suppress
 from typing import Any
 
+from ..phrases import phrase
 from ..record import Run
 
-DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request")
+DOCUMENTS = ("spec", "recipe", "environment", "data", "metrics", "examples", "start", "request", "report")
 LISTS = ("events", "edits")
 TABLES = ("race",)
 MANY_CLASSES = 24  # more are shown as a map and in scrolling tables
@@ -120,10 +121,10 @@ def fastest(facts: Facts) -> dict[str, Any] | None:
 def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] | None, int]]:
     """The figures of both splits: (name, validation rate, test rate, +1 where more is better and -1 where less is)."""
     names = (
-        ("defects found", ("inspection", "detection"), 1),
-        ("good parts thrown away", ("inspection", "false_alarms"), -1),
-        ("named correctly", ("accuracy",), 1),
-        ("balanced accuracy", ("balanced_accuracy",), 1),
+        (phrase("defects found"), ("inspection", "detection"), 1),
+        (phrase("good parts thrown away"), ("inspection", "false_alarms"), -1),
+        (phrase("named correctly"), ("accuracy",), 1),
+        (phrase("balanced accuracy"), ("balanced_accuracy",), 1),
     )
     return [
         (name, have(facts, "metrics", "validation", *path), have(facts, "metrics", "test", *path), sign)

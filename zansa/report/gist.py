@@ -1,5 +1,6 @@
 """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
 
+from ..phrases import language, say
 from ..words import (
     IMAGE,
     count,
@@ -41,17 +42,21 @@ def summary(facts: Facts) -> Content:
 
 
 def _where(facts: Facts, split: str) -> str:
-    made = "synthetic " if have(facts, "data", "synthetic") else ""
-    return f" in the held-out {made}test {IMAGE}s" if split == "test" else f" in the {made}validation {IMAGE}s"
+    if have(facts, "data", "synthetic"):
+        return say(
+            " in the held-out synthetic test {image}s" if split == "test" else " in the synthetic validation {image}s"
+        )
+    return say(" in the held-out test {image}s" if split == "test" else " in the validation {image}s")
 
 
 def _no_figures_yet(facts: Facts) -> str:
     run = epochs(facts)
     if not run:
-        return "This run has not been trained or evaluated yet."
+        return say("This run has not been trained or evaluated yet.")
     best = max((event.get("val_accuracy") or 0.0 for event in run), default=0.0)
-    so_far = f"; the best validation accuracy so far is {strong(percent(best))}" if best else ""
-    return f"This run has trained {strong(counted(len(run), 'epoch'))} and has not been evaluated yet{so_far}."
+    so_far = say("; the best validation accuracy so far is {best}", best=strong(percent(best))) if best else ""
+    text = "This run has trained {epochs} and has not been evaluated yet{so_far}."
+    return say(text, epochs=strong(counted(len(run), "epoch")), so_far=so_far)
 
 
 def _inspected(inspection: Content, where: str) -> list[str]:
@@ -74,18 +79,25 @@ def _inspected(inspection: Content, where: str) -> list[str]:
 
 
 def _sentence(text: str, rate: Content) -> str:
-    return text + fine(f" ({share_of(rate)}, {sure(rate)})") + "."
+    return text + fine(f" ({share_of(rate)}, {sure(rate)})") + say(".")
 
 
 def _named(figures: Content, where: str) -> list[str]:
     right = figures["accuracy"]
     what = where.removeprefix(" in the ").removesuffix("s")
+    if language() == "ja":
+        what = IMAGE
     text = outcome(right["count"], what, "", right["hits"], "was named correctly", "were named correctly")
     told = [_sentence(text, right)]
     worst = confused_pairs(figures)[:1]
     return told + [
-        f"The most frequent confusion: “{short(pair['true'])}” taken for “{short(pair['told'])}” "
-        f"({pair['count']} of {pair['of']})."
+        say(
+            "The most frequent confusion: “{true}” taken for “{told}” ({count} of {of}).",
+            true=short(pair["true"]),
+            told=short(pair["told"]),
+            count=pair["count"],
+            of=pair["of"],
+        )
         for pair in worst
     ]
 
@@ -100,18 +112,19 @@ def _outlook(inspection: Content, what: str) -> list[str]:
         return []
     missed = per_thousand(1 - detection["high"], 1 - detection["low"])
     thrown = per_thousand(alarms["low"], alarms["high"])
-    same = (
+    same = say(
         "parts, camera and light stay as they were" if what == "image" else "what is measured, and how, stays as it was"
     )
-    return [
-        f"In the long run, expect {missed} defects to slip through and {thrown} good parts to be thrown away, "
-        f"as long as {same} in these {IMAGE}s."
-    ]
+    text = (
+        "In the long run, expect {missed} defects to slip through and {thrown} good parts to be thrown away, as long "
+        "as {same} in these {image}s."
+    )
+    return [say(text, missed=missed, thrown=thrown, same=same)]
 
 
 def _speed(facts: Facts) -> list[str]:
     best = fastest(facts)
-    return [f"One {IMAGE} takes {time_text(best)}."] if best else []
+    return [say("One {image} takes {time}.", time=time_text(best))] if best else []
 
 
 def _inspection_panels(inspection: Content) -> list[Content]:
@@ -120,21 +133,21 @@ def _inspection_panels(inspection: Content) -> list[Content]:
     if detection:
         panels.append(
             {
-                "title": "Defects",
+                "title": say("Defects"),
                 "total": detection["count"],
                 "wrong": detection["count"] - detection["hits"],
-                "right_word": "found",
-                "wrong_word": "missed",
+                "right_word": say("found"),
+                "wrong_word": say("missed"),
             }
         )
     if alarms:
         panels.append(
             {
-                "title": "Good parts",
+                "title": say("Good parts"),
                 "total": alarms["count"],
                 "wrong": alarms["hits"],
-                "right_word": "passed",
-                "wrong_word": "thrown away",
+                "right_word": say("passed"),
+                "wrong_word": say("thrown away"),
             }
         )
     return panels
@@ -143,11 +156,11 @@ def _inspection_panels(inspection: Content) -> list[Content]:
 def _named_panel(figures: Content) -> Content:
     right = figures["accuracy"]
     return {
-        "title": f"All {IMAGE}s",
+        "title": say("All {image}s"),
         "total": right["count"],
         "wrong": right["count"] - right["hits"],
-        "right_word": "named correctly",
-        "wrong_word": "named wrongly",
+        "right_word": say("named correctly"),
+        "wrong_word": say("named wrongly"),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..phrases import phrase, retold, say
 from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, number, rate_text, rule_text, typed
 from . import cautions, results, setting
 from .facts import Facts, have, judged, noun
@@ -10,50 +11,51 @@ from .gist import summary
 from .growth import told as growth
 
 READ = {
-    "test": f"held-out test {IMAGE}s, read once at the end",
-    "validation": f"validation {IMAGE}s, on which choices were made",
+    "test": phrase("held-out test {image}s, read once at the end"),
+    "validation": phrase("validation {image}s, on which choices were made"),
 }
 WORDS = {  # of images, and of series
     True: {
         "files": "IMAGES",
         "sample": "part.png",
-        "source": "parts, cameras and light",
-        "change": "product, camera or light",
+        "source": phrase("parts, cameras and light"),
+        "change": phrase("product, camera or light"),
     },
     False: {
         "files": "TABLES",
         "sample": "new.csv",
-        "source": "sources and instruments",
-        "change": "source or instrument",
+        "source": phrase("sources and instruments"),
+        "change": phrase("source or instrument"),
     },
 }
+WHAT_HEAD = tuple(map(phrase, ("part", "channels", "size", "layers", "multiply-adds", "parameters")))
 LOOP = 'for row in predict(predictor("{file}"), ["{sample}"]):\n    print(row)'
 
 
 def card(facts: Facts) -> str:
     """The card as Markdown text; a part whose files are absent says so."""
-    grown = [("How it grew", _growth)] if have(facts, "start") is not None else []
+    grown = [(phrase("How it grew"), _growth)] if have(facts, "start") is not None else []
     parts = (
-        ("What it is", _what),
+        (phrase("What it is"), _what),
         *grown,
-        ("Data", _data),
-        ("Figures", _figures),
-        ("Limits", _limits),
-        ("How to use", _use),
-        ("Cost", _cost),
-        ("Environment", _environment),
+        (phrase("Data"), _data),
+        (phrase("Figures"), _figures),
+        (phrase("Limits"), _limits),
+        (phrase("How to use"), _use),
+        (phrase("Cost"), _cost),
+        (phrase("Environment"), _environment),
     )
     texts = [f"# {plain(facts['name'])}", *_lines(_summary, facts)]
     for title, part in parts:
-        texts += [f"## {title}", *_lines(part, facts)]
-    return typed("\n\n".join(texts).replace(IMAGE, noun(facts))) + "\n"
+        texts += [f"## {say(title)}", *_lines(part, facts)]
+    return typed("\n\n".join(texts).replace(IMAGE, say(noun(facts)))) + "\n"
 
 
 def _lines(part: Any, facts: Facts) -> list[str]:
     try:
         return list(part(facts))
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        return [f"Not recorded: {plain(str(error))}."]
+        return [say("Not recorded: {reason}.", reason=plain(str(error)))]
 
 
 def plain(text: str) -> str:
@@ -84,10 +86,13 @@ def _summary(facts: Facts) -> Iterable[str]:
 
 def _what(facts: Facts) -> Iterable[str]:
     net = setting.network(facts)
-    size = f"{net['params']} parameters, {net['macs']} multiply-adds per {IMAGE}"
-    yield f"A classifier of {IMAGE}s: a residual network of {plain(net['blocks'])}, {net['depth']} layers deep, {size}."
-    yield f"It gives each {IMAGE} one class, and is meant for {IMAGE}s taken as those described under Data."
-    head = ("part", "channels", "size", "layers", "multiply-adds", "parameters")
+    text = (
+        "A classifier of {image}s: a residual network of {blocks}, {depth} layers deep, {params} parameters, {macs} "
+        "multiply-adds per {image}."
+    )
+    yield say(text, blocks=plain(net["blocks"]), **{key: net[key] for key in ("depth", "params", "macs")})
+    yield say("It gives each {image} one class, and is meant for {image}s taken as those described under Data.")
+    head = tuple(map(say, WHAT_HEAD))
     columns = ("name", "width", "size", "layers", "macs", "params")
     yield table(head, (tuple(part[column] or "–" for column in columns) for part in net["parts"]))
 
@@ -114,26 +119,28 @@ def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:
 def _data(facts: Facts) -> Iterable[str]:
     told = setting.data(facts)
     if told["synthetic"]:
-        yield "**Synthetic images: drawn by a program, not taken by a camera.**"
+        yield f"**{say('Synthetic {image}s: drawn by a program, not taken by a camera.')}**"
     yield table(("", ""), told["facts"])
     total = told["totals"]
     rows = [(row["name"], row["train"], row["val"], row["test"]) for row in told["rows"]]
     yield table(
-        ("class", "training", "validation", "test"),
-        [*rows, ("all", total["train"], total["val"], total["test"])],
+        tuple(map(say, ("class", "training", "validation", "test"))),
+        [*rows, (say("all"), total["train"], total["val"], total["test"])],
     )
 
 
 def _figures(facts: Facts) -> Iterable[str]:
     split, figures = judged(facts)
-    yield f"On {figures['count']} {READ[split]}. Intervals of rates are exact (Clopper–Pearson)."
+    text = "On {count} {what}. Intervals of rates are exact (Clopper–Pearson)."
+    yield say(text, count=figures["count"], what=say(READ[split]))
     tiles = results.figures(facts)["tiles"]
     yield table(
-        ("figure", "value", "counts and interval"), ((it["name"], it["value"], it["sure"] or "–") for it in tiles)
+        (say("figure"), say("value"), say("counts and interval")),
+        ((it["name"], it["value"], it["sure"] or "–") for it in tiles),
     )
     told = figures["per_class"][: results.MANY_ROWS]
     rows = ((it["class"], it["count"], rate_text(it["recall"]), rate_text(it["precision"])) for it in told)
-    yield table(("class", f"{IMAGE}s", "named correctly", "right when named"), rows)
+    yield table((say("class"), say("{image}s"), say("named correctly"), say("right when named")), rows)
 
 
 def _limits(facts: Facts) -> Iterable[str]:
@@ -141,9 +148,17 @@ def _limits(facts: Facts) -> Iterable[str]:
     yield "\n".join(
         [
             *(f"- **{plain(each['title'])}.** {plain(each['text'])}{_more(each)}" for each in warnings),
-            f"- The figures hold for {words['source']} like those of the test {IMAGE}s, and for nothing else.",
-            "- What is none of the known classes is still given one of them.",
-            f"- A person should look at a sample of what passes, and at every change of {words['change']}.",
+            "- "
+            + say(
+                "The figures hold for {source} like those of the test {image}s, and for nothing else.",
+                source=say(words["source"]),
+            ),
+            "- " + say("What is none of the known classes is still given one of them."),
+            "- "
+            + say(
+                "A person should look at a sample of what passes, and at every change of {change}.",
+                change=say(words["change"]),
+            ),
         ]
     )
 
@@ -156,15 +171,16 @@ def _more(warning: dict[str, Any]) -> str:
 def _use(facts: Facts) -> Iterable[str]:
     file, told = have(facts, "metrics", "export", "file"), WORDS[noun(facts) == "image"]
     if not file:
-        yield "There is no exported file yet."
+        yield say("There is no exported file yet.")
         return
     yield f"```sh\nzansa predict {file} {told['files']}\n```"
     loop = LOOP.format(file=file, sample=told["sample"])
     yield f"```python\nfrom zansa.deploy.runtime import predict, predictor\n\n{loop}\n```"
     inspection = have(facts, "metrics", "validation", "inspection")
     if inspection:
-        chosen = plain(inspection.get("rule") or "not recorded")
-        yield f"A part is rejected when {plain(rule_text(inspection))}. How this was chosen: {chosen}."
+        chosen = plain(retold(inspection.get("rule") or "") or say("not recorded"))
+        text = "A part is rejected when {rule}. How this was chosen: {chosen}."
+        yield say(text, rule=plain(rule_text(inspection)), chosen=chosen)
 
 
 def _cost(facts: Facts) -> Iterable[str]:
@@ -172,7 +188,7 @@ def _cost(facts: Facts) -> Iterable[str]:
     yield table(("", ""), told["rows"])
     if told["latency"]:
         names = ("what", "device", "size", "threads", "precision", "batch", "ms")
-        yield table(names, (tuple(row[name] for name in names) for row in told["latency"]))
+        yield table(tuple(map(say, names)), (tuple(row[name] for name in names) for row in told["latency"]))
 
 
 def _environment(facts: Facts) -> Iterable[str]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..phrases import language, say
 from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, Rate, count, number, shown
 
 MARKS = {STRONG: "<strong>", PLAIN: "</strong>", FINE: '<span class="fine">', FULL: "</span>"}
@@ -72,10 +73,10 @@ def html(frame: Frame, record: Any, sections: Mapping[str, Section], summary: An
                 for id, section in sections.items()
                 if not isinstance(contents[id], str)
             },
-            left_out={sections[id].heading: reason for id, reason in contents.items() if isinstance(reason, str)},
+            left_out={say(sections[id].heading): reason for id, reason in contents.items() if isinstance(reason, str)},
         )
     )
-    return text.replace(IMAGE, frame.noun)
+    return text.replace(IMAGE, say(frame.noun))
 
 
 def built(build: Callable[[Any], Any], record: Any) -> Any:
@@ -85,11 +86,11 @@ def built(build: Callable[[Any], Any], record: Any) -> Any:
     try:
         return build(record)
     except KeyError as error:
-        return f"the record has no {error.args[0]}"
+        return say("the record has no {key}", key=error.args[0])
     except (LookupError, ValueError) as error:
         return str(error)
     except (TypeError, AttributeError, ArithmeticError) as error:
-        return f"the record is damaged ({error})"
+        return say("the record is damaged ({error})", error=error)
 
 
 def plain(
@@ -129,6 +130,7 @@ def _environment() -> Environment:
     files = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"marked": _marked, "grouped": _grouped}
+    made.globals |= {"say": say, "language": language}
     return made
 
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from ..words import plain_percent
+from ..phrases import say
+from ..words import amount, plain_percent
 
 COLOURS = {
     "--ink": "#000001",
@@ -133,6 +134,38 @@ def _logit(score: NDArray[Any]) -> NDArray[Any]:
     return np.log(inside / (1 - inside))
 
 
+def reliability(bins: list[dict[str, Any]], name: str) -> str:
+    """An SVG of how often parts were defective over how probable that was said to be, with exact intervals; both axes
+    are in log odds, marked in percent. Perfect probabilities lie on the diagonal."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(*TALL)
+        ends = (float(_logit(np.array(0.0))), float(_logit(np.array(1.0))))
+        axes.plot(ends, ends, color=COLOURS["--muted"], linewidth=1.2, linestyle=(0, (1, 2.5)))
+        for row in bins:
+            x, y, low, high = (float(_logit(np.array(row[key]))) for key in ("p", "value", "low", "high"))
+            axes.plot([x, x], [low, high], color=COLOURS["--right"], linewidth=1.4)
+            axes.plot([x], [y], "o", color=COLOURS["--right"], markersize=6, markeredgecolor=COLOURS["--paper"])
+        shares = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
+        marks = [float(_logit(np.array(share))) for share in shares]
+        axes.set_xticks(marks, [plain_percent(share) for share in shares])
+        axes.set_yticks(marks, [plain_percent(share) for share in shares])
+        return svg(figure, name, "stated probability of a defect", "share of defects")
+
+
+def cost_of_lines(points: Points, at: tuple[float, float] | None, name: str) -> str:
+    """An SVG of the expected cost of 1,000 parts over the share of good parts rejected, for every line; `at` marks the
+    point that was chosen."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(*TALL)
+        draw_line(axes, sorted(points), "--right")
+        if at is not None:
+            axes.plot(*([each] for each in at), "o", color=COLOURS["--wrong"], markersize=8)
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(FuncFormatter(as_percent))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value)))
+        return svg(figure, name, "good parts thrown away", "cost per 1,000 parts")
+
+
 def _operating(axes: Axes, across: dict[str, Any], up: dict[str, Any]) -> None:
     x, y, colour = across["value"], up["value"], COLOURS["--wrong"]
     axes.plot([across["low"], across["high"]], [y, y], color=colour, linewidth=1.4)
@@ -208,7 +241,7 @@ def svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
     width, height = (72 * side for side in figure.get_size_inches())
     text = re.sub(
         r"<svg[^>]*>",
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{name}">',
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{say(name)}">',
         text,
         count=1,
     )
@@ -217,6 +250,8 @@ def svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
     used = set(re.findall(r"#([mph][0-9a-f]{10})", text))
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{_slug(name)}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r"#([mph][0-9a-f]{10})", rf"#{_slug(name)}-\1", text).replace("xlink:href", "href")
+    # words are drawn in English, as the drawing's own font may lack Japanese, and then said
+    text = re.sub(r">([^<>]*[a-z]{3}[^<>]*)</text>", lambda m: f">{say(m[1])}</text>", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var({variable})")
     return re.sub(r"\s*\n\s*", " ", text)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
+from ..phrases import phrase, retold, say
 from ..words import (
     IMAGE,
     amount,
@@ -29,7 +30,7 @@ from ..words import (
     shown,
     sure,
 )
-from . import plots
+from . import plots, points
 from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, have, judged, need, trained
 from .page import Content
 
@@ -41,50 +42,76 @@ def figures(facts: Facts) -> Content:
     split, told = judged(facts)
     inspection = told.get("inspection") or {}
     area = inspection.get("roc_auc") or told.get("roc_auc")
-    area_of = "defects against good parts" if inspection.get("roc_auc") else "mean over classes, one against the rest"
-    gap = told.get("calibration_error")
+    area_of = say(
+        "defects against good parts" if inspection.get("roc_auc") else "mean over classes, one against the rest"
+    )
+    best = fastest(facts)
     tiles = [
-        _rate_tile("Defects found", inspection.get("detection"), "detection at the chosen threshold"),
-        _rate_tile("Good parts thrown away", inspection.get("false_alarms"), "false alarms at the chosen threshold"),
-        _rate_tile("Named correctly", told["accuracy"], "the most probable class is the true one"),
-        _rate_tile("Balanced accuracy", told.get("balanced_accuracy"), "mean over classes, rare ones count as much"),
-        _tile("Area under ROC", area and area_text(area), area_of),
-        _tile(
-            "Calibration error",
-            None if gap is None else percent(gap),
-            "mean gap between stated and true certainty",
+        _rate_tile(say("Defects found"), inspection.get("detection"), say("detection at the chosen threshold")),
+        _rate_tile(
+            say("Good parts thrown away"),
+            inspection.get("false_alarms"),
+            say("false alarms at the chosen threshold"),
+            wrong=True,
         ),
-        *_cost_tiles(facts),
+        _tile(say("Time per {image}"), milliseconds(best["ms"]) if best else None, latency_terms(best) if best else ""),
+        _rate_tile(
+            say("Shown to a person"),
+            inspection.get("asked") if inspection.get("ask") is not None else None,
+            say("between the two lines: neither accepted nor rejected"),
+            wrong=True,
+        ),
+        _rate_tile(say("Precision"), inspection.get("precision"), say("of what is rejected, how much is defective")),
+        _rate_tile(say("F1"), inspection.get("f1"), say("harmonic mean of detection and precision")),
+        _rate_tile(say("Named correctly"), told["accuracy"], say("the class that the network names is the true one")),
+        _rate_tile(
+            say("Balanced accuracy"), told.get("balanced_accuracy"), say("mean over classes, rare ones count as much")
+        ),
+        _tile(say("Area under ROC"), area and area_text(area), area_of),
+        _calibration_tile(told),
+        _size_tile(facts),
     ]
     filled = [tile for tile in tiles if tile["value"]]
     return {"tiles": filled, "split": split, "count": counted(told["count"], IMAGE)}
 
 
 def _tile(name: str, value: str | None, text: str) -> Content:
-    return {"name": name, "value": value, "sure": "", "text": text, "rate": None}
+    return {"name": name, "value": value, "sure": "", "text": text, "rate": None, "wrong": False}
 
 
-def _rate_tile(name: str, rate: Content | None, text: str) -> Content:
+def _rate_tile(name: str, rate: Content | None, text: str, wrong: bool = False) -> Content:
     if not rate:
         return _tile(name, None, text)
     counts = f"{counts_of(rate)}, ".removeprefix(", ")
-    return _tile(name, share_of(rate), text) | {"sure": counts + sure(rate), "rate": shown(rate)}
+    return _tile(name, share_of(rate), text) | {"sure": counts + sure(rate), "rate": shown(rate), "wrong": wrong}
 
 
-def _cost_tiles(facts: Facts) -> list[Content]:
-    best, params = fastest(facts), have(facts, "metrics", "cost", "params")
+def _calibration_tile(told: Content) -> Content:
+    """How far stated certainty is from how often it is right; older records have no chance level."""
+    found = told.get("calibration")
+    if not found:
+        gap = told.get("calibration_error")
+        text = say("mean gap between stated and true certainty")
+        return _tile(say("Calibration error"), None if gap is None else percent(gap), text)
+    text = say(
+        "gap between stated and true certainty, debiased; a perfect network would show about {chance}",
+        chance=percent(found["error_chance"]),
+    )
+    return _tile(say("Calibration error"), percent(found["error"]), text)
+
+
+def _size_tile(facts: Facts) -> Content:
+    params = have(facts, "metrics", "cost", "params")
     macs = price_text(have(facts, "metrics", "cost", "macs") or 0, "macs")
-    return [
-        _tile(f"Time per {IMAGE}", milliseconds(best["ms"]) if best else None, latency_terms(best) if best else ""),
-        _tile("Size", params and amount(params), f"parameters; {macs} per {IMAGE}"),
-    ]
+    text = say("parameters; {macs} per {image}", macs=macs)
+    return _tile(say("Size"), params and amount(params), text)
 
 
 def training(facts: Facts) -> Content:
     """The curves over the epochs, and how the training was set."""
     run = epochs(facts)
     if not run:
-        raise LookupError("events.jsonl holds no epochs")
+        raise LookupError(say("events.jsonl holds no epochs"))
     told = have(facts, "metrics", "training") or {}
     kept = told.get("best_epoch", run[-1].get("best"))
     return {
@@ -92,18 +119,25 @@ def training(facts: Facts) -> Content:
         "kept": kept,
         "resumed": sum(event.get("event") == "resumed" for event in facts["events"]),
         "facts": list(_training_facts(run, told, trained(facts))),
-        "notes": [*(told.get("notes") or []), *(number(event.get("text")) for event in _notes(facts))],
+        "notes": [
+            *map(retold, told.get("notes") or []),
+            *(retold(number(event.get("text"))) for event in _notes(facts)),
+        ],
         "recipe": list(flat(facts["recipe"] or {})),
     }
 
 
-LOSS = (("loss", "training", "--muted"), ("val_loss", "validation", "--right"))
+LOSS = (("loss", phrase("training"), "--muted"), ("val_loss", phrase("validation"), "--right"))
 ACCURACY = (
-    ("val_accuracy", f"all {IMAGE}s", "--right"),
-    ("val_balanced_accuracy", "mean over classes", "--wrong"),
+    ("val_accuracy", phrase("all {image}s"), "--right"),
+    ("val_balanced_accuracy", phrase("mean over classes"), "--wrong"),
 )
 RATE = (("rate", "", "--muted"),)
-CURVES = (("Loss", False, LOSS), ("Validation accuracy", True, ACCURACY), ("Learning rate", False, RATE))
+CURVES = (
+    (phrase("Loss"), False, LOSS),
+    (phrase("Validation accuracy"), True, ACCURACY),
+    (phrase("Learning rate"), False, RATE),
+)
 
 
 def _notes(facts: Facts) -> Iterable[Content]:
@@ -119,27 +153,31 @@ def _curve(run: list[Content], kept: float | None, title: str, share: bool, line
     if not drawn:
         return None
     svg = plots.curve([(colour, points) for colour, _, points in drawn], title, share, kept)
-    return {"title": title, "svg": svg, "legend": [(colour, word) for colour, word, _ in drawn if word]}
+    return {"title": say(title), "svg": svg, "legend": [(colour, say(word)) for colour, word, _ in drawn if word]}
 
 
 def _training_facts(run: list[Content], told: Content, done: bool) -> Iterable[tuple[str, str]]:
     seconds, planned = told.get("seconds") or run[-1].get("seconds"), run[-1].get("epochs", "?")
     last = run[-1]["epoch"]
-    early = ", stopped when it no longer got better" if done and last != planned else ""
-    yield "epochs", f"{last} of {planned}{early}"
+    text = (
+        "{last} of {planned}, stopped when it no longer got better"
+        if done and last != planned
+        else "{last} of {planned}"
+    )
+    yield say("epochs"), say(text, last=last, planned=planned)
     if told.get("best_epoch") is not None:
-        yield "kept", f"epoch {told['best_epoch']}"
+        yield say("kept"), say("epoch {epoch}", epoch=told["best_epoch"])
     if told.get("average"):
-        yield "average of weights", number(told["average"])
+        yield say("average of weights"), number(told["average"])
     if seconds:
-        yield "time", duration(seconds)
+        yield say("time"), duration(seconds)
     if told.get("race_seconds"):
-        yield "and of the race before", duration(told["race_seconds"])
+        yield say("and of the race before"), duration(told["race_seconds"])
     if speed := told.get("images_per_second") or run[-1].get("images_per_second"):
-        yield "speed", f"{count(speed)} {IMAGE}s per second"
-    for key in ("device", "processes", "threads", "precision", "layout"):
+        yield say("speed"), say("{speed} {image}s per second", speed=count(speed))
+    for key in (phrase("device"), phrase("processes"), phrase("threads"), phrase("precision"), phrase("layout")):
         if told.get(key) is not None:
-            yield key, number(told[key])
+            yield say(key), number(told[key])
 
 
 def operating(facts: Facts) -> Content:
@@ -147,15 +185,16 @@ def operating(facts: Facts) -> Content:
     split, told = judged(facts)
     inspection = told.get("inspection")
     if not inspection:
-        raise LookupError("no class means “good”, so there is no line between good and defective")
+        raise LookupError(say("no class means “good”, so there is no line between good and defective"))
     if not (inspection.get("detection") and inspection.get("false_alarms") and inspection.get("roc")):
-        raise LookupError(f"the {split} {IMAGE}s are not both good and defective")
-    areas = (("ROC", inspection.get("roc_auc")), ("precision and recall", inspection.get("pr_auc")))
+        raise LookupError(say("the {split} {image}s are not both good and defective", split=say(split)))
+    areas = ((say("ROC"), inspection.get("roc_auc")), (say("precision and recall"), inspection.get("pr_auc")))
     return {
         "plots": _roc_plots(inspection),
         "scores": _scores_plot(facts["scores"].get(split), inspection),
         "rejected": rule_text(inspection),
-        "rule": inspection.get("rule") or "",
+        "rule": retold(inspection.get("rule") or ""),
+        **points.told(facts, inspection),
         "areas": ", ".join(f"{area_text(value)} ({name})" for name, value in areas if value is not None),
         "at": [
             (plain_percent(float(share)), percent(detected))
@@ -241,16 +280,17 @@ def _class_row(place: int, told: Content, rejected: Content | None) -> Content:
     rates = {
         "recall": shown(told["recall"]),
         "precision": shown(told["precision"]),
+        "f1": shown(told.get("f1")),
         "rejected": shown(rejected),
     }
     return {"place": place, "name": told["class"], "count": told["count"], **rates}
 
 
 WHY = {
-    "missed": ("Missed", "a defect that would pass"),
-    "false alarm": ("False alarms", "good parts that would be thrown away"),
-    "confused": ("Confused", "named as another class"),
-    "doubtful": ("Doubtful", "on the right side, but only just"),
+    "missed": (phrase("Missed"), phrase("a defect that would pass")),
+    "false alarm": (phrase("False alarms"), phrase("good parts that would be thrown away")),
+    "confused": (phrase("Confused"), phrase("named as another class")),
+    "doubtful": (phrase("Doubtful"), phrase("on the right side, but only just")),
 }
 
 
@@ -258,7 +298,7 @@ def examples(facts: Facts) -> Content:
     """The worst and the doubtful images in groups, each with the reason why it is shown."""
     given = need(facts, "examples")
     if not given:
-        raise LookupError(f"examples.json holds no {IMAGE}s")
+        raise LookupError(say("examples.json holds no {image}s"))
     groups: dict[str, list[Content]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
@@ -268,7 +308,11 @@ def examples(facts: Facts) -> Content:
         else:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
-    filled = [{"title": titles[why][0], "text": titles[why][1], "images": each} for why, each in groups.items() if each]
+    filled = [
+        {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each}
+        for why, each in groups.items()
+        if each
+    ]
     return {"groups": filled, "left_out": counted(left_out, IMAGE) if left_out else ""}
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..phrases import LANGUAGES, phrase, say, speaking
 from ..record import Run
-from ..words import IMAGE
 from . import cautions, page, results, setting
 from .facts import Facts, have, noun, read
 from .gist import summary
@@ -11,36 +11,48 @@ from .growth.pictures import section
 from .model_card import card
 from .page import Frame, Section, built
 
-GROWTH = Section("How it grew", section, "growth.html")
+GROWTH = Section(phrase("How it grew"), section, "growth.html")
 SECTIONS: dict[str, Section] = {
-    "figures": Section("Key figures", results.figures, "figures.html"),
-    "training": Section("Training", results.training, "training.html"),
-    "operating": Section("Where the line is drawn", results.operating, "operating.html"),
-    "confusion": Section("Confusions", results.confusion, "confusion.html"),
-    "classes": Section("Class by class", results.classes, "classes.html"),
-    "examples": Section("Worth a look", results.examples, "examples.html"),
-    "network": Section("The network", setting.network, "network.html"),
-    "cost": Section("Cost", setting.cost, "cost.html"),
-    "data": Section("Data", setting.data, "data.html"),
-    "export": Section("Exported file", setting.export),
-    "environment": Section("Environment", setting.environment),
-    "decided": Section("How it was decided", setting.decided),
+    "figures": Section(phrase("Key figures"), results.figures, "figures.html"),
+    "training": Section(phrase("Training"), results.training, "training.html"),
+    "operating": Section(phrase("Where the line is drawn"), results.operating, "operating.html"),
+    "confusion": Section(phrase("Confusions"), results.confusion, "confusion.html"),
+    "classes": Section(phrase("Class by class"), results.classes, "classes.html"),
+    "examples": Section(phrase("Worth a look"), results.examples, "examples.html"),
+    "network": Section(phrase("The network"), setting.network, "network.html"),
+    "cost": Section(phrase("Cost"), setting.cost, "cost.html"),
+    "data": Section(phrase("Data"), setting.data, "data.html"),
+    "export": Section(phrase("Exported file"), setting.export),
+    "environment": Section(phrase("Environment"), setting.environment),
+    "decided": Section(phrase("How it was decided"), setting.decided),
 }
-EXACT = (
-    f"Intervals of rates are exact (Clopper–Pearson) and take the {IMAGE}s as independent of one another. "
-    "A multiply-add is one multiplication with its addition."
+EXACT = phrase(
+    "Intervals of rates are exact (Clopper–Pearson) and take the {image}s, or parts where groups were given, as "
+    "independent of one another. A multiply-add is one multiplication with its addition."
 )
 
 
-def write(run: Run) -> Path:
+def write(run: Run, language: str | None = None) -> Path:
     """Write report.html (one file that needs nothing else) and card.md into the run's folder; returns the page's path.
 
-    A file that is absent or broken costs the sections that read it, and the page says which and why.
+    A file that is absent or broken costs the sections that read it, and the page says which and why. The language is
+    "en" or "ja"; one that is named is kept in report.json, for reports to come. None: the one that was kept, or else
+    the one that the training was asked for. ValueError for others.
     """
+    if language is not None:
+        with speaking(language):
+            run.write_json("report.json", {"language": language})
     facts = read(run)
-    run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
-    run.write_bytes("report.html", html(facts).encode("utf-8", "replace"))
+    with speaking(spoken(facts)):
+        run.write_bytes("card.md", card(facts).encode("utf-8", "replace"))
+        run.write_bytes("report.html", html(facts).encode("utf-8", "replace"))
     return run.path / "report.html"
+
+
+def spoken(facts: Facts) -> str:
+    """The language of a run's page and card: the one that was kept, or else the one that was asked for."""
+    asked = (have(facts, "report", "language"), have(facts, "request", "language"))
+    return next((each for each in asked if each in LANGUAGES), "en")
 
 
 def html(facts: Facts) -> str:
@@ -53,9 +65,12 @@ def _frame(facts: Facts) -> Frame:
     return Frame(
         name=facts["name"],
         date=str(have(facts, "environment", "date") or "")[:10],
-        badge=f"synthetic {IMAGE}s" if have(facts, "data", "synthetic") else "",
+        badge=say("synthetic {image}s") if have(facts, "data", "synthetic") else "",
         noun=noun(facts),
-        footer=f"Made by zansa{f' {version}' if version else ''} from the files of the run “{facts['name']}”. {EXACT}",
+        footer=say(
+            "Made by zansa {version} from the files of the run “{name}”.", version=version or "", name=facts["name"]
+        )
+        + f" {say(EXACT)}",
     )
 
 

@@ -6,11 +6,13 @@ A function raises LookupError when the record lacks what it needs; the page then
 from collections.abc import Iterable
 from typing import Any
 
+from ..phrases import phrase, retold, say
 from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, threshold_text
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
 from .page import Content, plain
 
+UNITS = {"signal": phrase("numbers"), "sequence": phrase("letters"), "image": phrase("pixels (height × width)")}
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
 
 
@@ -36,11 +38,11 @@ def cost(facts: Facts) -> Content:
     memory, batch = price.get("activation_bytes") or {}, price.get("batch") or 1
     kept, alive = (file_size(memory[use]) if memory.get(use) else "–" for use in ("train", "infer"))
     rows = [
-        (f"multiply-adds per {IMAGE}", amount(price["macs"])),
-        ("parameters", amount(price["params"])),
-        ("layers on the longest path", number(price.get("depth"))),
-        (f"activations while training, batch {batch}", kept),
-        (f"activations in use, batch {batch}", alive),
+        (say("multiply-adds per {image}"), amount(price["macs"])),
+        (say("parameters"), amount(price["params"])),
+        (say("layers on the longest path"), number(price.get("depth"))),
+        (say("activations while training, batch {batch}", batch=batch), kept),
+        (say("activations in use, batch {batch}", batch=batch), alive),
     ]
     return {"rows": rows, "latency": [_latency_row(row) for row in have(facts, "metrics", "latency") or []]}
 
@@ -79,24 +81,25 @@ def _count_row(name: str, counts: dict[str, dict[str, int]]) -> Content:
 
 
 def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
-    yield "source", number(told.get("source"))
+    yield say("source"), number(told.get("source"))
     if told.get("size"):
         size, channels = shape(told["size"]), counted(told.get("channels", 1), "channel")
-        unit = {"signal": "numbers", "sequence": "letters"}.get(told.get("noun", ""), "pixels (height × width)")
-        yield "brought to", f"{size} {unit}, {channels}"
+        unit = say(UNITS.get(told.get("noun", ""), "pixels (height × width)"))
+        yield say("brought to"), f"{size} {unit}, {channels}"
         if letters := (told.get("preprocess") or {}).get("alphabet"):
-            yield "letters", " ".join(letters)
-    yield "kind", number(told.get("kind"))
-    yield "split", number(told.get("split"))
-    yield "groups", count(told["groups"]) if told.get("groups") else "none given"
+            yield say("letters"), " ".join(letters)
+    yield say("kind"), say(number(told.get("kind")))
+    yield say("split"), say(number(told.get("split")))
+    yield say("groups"), count(told["groups"]) if told.get("groups") else say("none given")
     if begin := told.get("begin"):
-        yield "weights began as", f"learned from {begin['from']}, SHA-256 {begin['sha256'][:12]}…"
+        text = "learned from {what}, SHA-256 {sha}…"
+        yield say("weights began as"), say(text, what=say(begin["from"]), sha=begin["sha256"][:12])
     if weights := told.get("weights"):
-        yield "weights began as", f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
+        yield say("weights began as"), f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
         if weights.get("told"):
-            yield "origin of the weights", weights["told"]
-    yield f"identical {IMAGE}s across parts", count(len(told.get("leaks") or []))
-    yield "remarks from reading", count(len(told.get("problems") or []))
+            yield say("origin of the weights"), weights["told"]
+    yield say("identical {image}s across parts"), count(len(told.get("leaks") or []))
+    yield say("remarks from reading"), count(len(told.get("problems") or []))
 
 
 def export(facts: Facts) -> Content:
@@ -104,12 +107,19 @@ def export(facts: Facts) -> Content:
     told = need(facts, "metrics", "export")
     same = told["same_class"] == told["images"]
     return plain(
-        f"The exported file {'gives' if same else 'does not give'} the same answers as the trained network.",
+        say(
+            "The exported file gives the same answers as the trained network."
+            if same
+            else "The exported file does not give the same answers as the trained network."
+        ),
         [
-            ("file", f"{told['file']}, {file_size(told['bytes'])}"),
-            ("compared on", counted(told["images"], IMAGE)),
-            ("largest difference of a probability", f"{told['largest_difference']:.2g}"),
-            ("same class", f"{count(told['same_class'])} of {count(told['images'])}"),
+            (say("file"), f"{told['file']}, {file_size(told['bytes'])}"),
+            (say("compared on"), counted(told["images"], IMAGE)),
+            (say("largest difference of a probability"), f"{told['largest_difference']:.2g}"),
+            (
+                say("same class"),
+                say("{count} of {all}", count=count(told["same_class"]), all=count(told["images"])),
+            ),
         ],
     )
 
@@ -124,21 +134,17 @@ def decided(facts: Facts) -> Content:
     validation, test = need(facts, "metrics", "validation"), have(facts, "metrics", "test")
     inspection = validation.get("inspection") or {}
     best = have(facts, "metrics", "training", "best_epoch")
-    chosen = [f"the weights (epoch {best})"] if best is not None else []
-    chosen += [f"the threshold {threshold_text(inspection)}"] if inspection else []
-    lead = (
-        f"Everything that was chosen was chosen on {counted(validation['count'], IMAGE)} set aside for that, the "
-        f"validation {IMAGE}s{': ' if chosen else ''}{' and '.join(chosen)}. "
-    )
-    lead += (
-        f"The {counted(test['count'], IMAGE)} of the test set were read once, at the end, and decided nothing."
-        if test
-        else f"The test {IMAGE}s have not been read."
-    )
+    chosen = [say("the weights (epoch {epoch})", epoch=best)] if best is not None else []
+    chosen += [say("the scale of the probabilities")] if have(facts, "metrics", "calibration") else []
+    chosen += [say("the threshold {threshold}", threshold=threshold_text(inspection))] if inspection else []
+    text = "Everything that was chosen was chosen on {count} set aside for that, the validation {image}s: {chosen}. "
+    lead = say(text, count=counted(validation["count"], IMAGE), chosen=say(", ").join(chosen) or "–")
+    text = "The {count} of the test set were read once, at the end, and decided nothing."
+    lead += say(text, count=counted(test["count"], IMAGE)) if test else say("The test {image}s have not been read.")
     return plain(
         lead,
-        hints=[f"The threshold: {inspection['rule']}."] if inspection.get("rule") else [],
-        columns=("validation", "test"),
-        rates=[(name, (before, after)) for name, before, after, _ in both(facts) if before or after],
-        less=[name for name, _, _, sign in both(facts) if sign < 0],
+        hints=[say("The threshold: {rule}.", rule=retold(inspection["rule"]))] if inspection.get("rule") else [],
+        columns=(say("validation"), say("test")),
+        rates=[(say(name), (before, after)) for name, before, after, _ in both(facts) if before or after],
+        less=[say(name) for name, _, _, sign in both(facts) if sign < 0],
     )

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ...arch.lower import Row, Table, lower, shrink
 from ...arch.spec import Net
+from ...arch.use import Calibration
 
 OPSET, IR = 18, 8  # of exported files: every onnxruntime from 1.16 on reads both; 1.16 and 1.17 refuse IR 10
 COARSE = 4  # zansa.nets.build.Contrast.COARSE
@@ -59,16 +60,18 @@ class Draft:
         return self.named[key]
 
 
-def twin(net: Net, state: State | None = None) -> onnx.ModelProto:
+def twin(net: Net, state: State | None = None, calibration: Calibration | None = None) -> onnx.ModelProto:
     """A network as ONNX: `pixels` float (N, C, *size) -> `probability` (N, classes). `state` has the arrays of its
-    module's `state_dict`; None: weights are arbitrary."""
+    module's `state_dict`; None: weights are arbitrary. With a calibration the probabilities are calibrated."""
     draft, layers = Draft(state), lower(net)
     named = {"input": "pixels"}
     for row in layers.rows:
         named[row.path] = _row(draft, row, [named[path] for path in row.reads], layers)
-    draft.nodes.append(
-        helper.make_node("Softmax", [named["head.linear"]], ["probability"], name="head/Softmax", axis=1)
-    )
+    logits = named["head.linear"]
+    if calibration is not None:
+        scaled = draft.put("Mul", "calibration", logits, draft.constant("calibration", calibration.scale))
+        logits = draft.put("Add", "calibration", scaled, draft.constant("calibration", calibration.shift))
+    draft.nodes.append(helper.make_node("Softmax", [logits], ["probability"], name="head/Softmax", axis=1))
     pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", net.input.channels, *net.input.size])
     answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", net.head.classes])
     graph = helper.make_graph(draft.nodes, "twin", [pixels], [answer], draft.constants)

@@ -12,7 +12,7 @@ import torch
 from ... import report
 from ...arch.cost import cost
 from ...arch.spec import Net
-from ...arch.use import OperatingPoint
+from ...arch.use import Calibration, OperatingPoint
 from ...deploy.bench import latency
 from ...deploy.clock.timing import Timer
 from ...deploy.export import export
@@ -27,14 +27,17 @@ from ...learn.rivals import Rival, lead, rivals
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
-from ...proof.figures import choose_threshold, doubtful, figures, scores
+from ...proof.calibration import apply, calibration_error
+from ...proof.decide import logits_of, named
+from ...proof.figures import doubtful, figures, scores
 from ...record import Run
 from ...report.cautions import still_improving
 from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
-from ..request import Tell, folds_of
+from ..request import Pointed, Tell, folds_of
 from .job import Job
+from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point
 
 EXAMPLES = 24  # pictures in the report
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
@@ -48,20 +51,23 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     """
     data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
-    answers = {"validation": (parts.val, probabilities(module, data, parts.val))}
-    operating = operating_point(job, *answers["validation"])
+    raw = probabilities(module, data, parts.val)
+    choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance)
+    operating, calibration, answers = choice.operating, choice.calibration, {"validation": (parts.val, p)}
     notes = json.dumps({"synthetic": job.request.source in BUILTIN, "begin": run.read_json("data.json").get("begin")})
-    model = Model(net, module, data.classes, data.preprocess, operating, notes)
+    model = Model(net, module, data.classes, data.preprocess, operating, notes, calibration)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)
     count, held = folds_of(job.request), None
     if not facts.get("stopped"):
         held = held_out(run.path / "folds", count) if count else None
-        tested = (parts.test, probabilities(module, data, parts.test))
+        tested = (parts.test, apply(logits_of(probabilities(module, data, parts.test)), calibration))
         answers["test"] = tested if held is None else (held.index, held.probabilities)
-    metrics = {name: figures(p, data.labels[index], data.classes, operating) for name, (index, p) in answers.items()}
+    metrics = {name: judged(job, choice, *answer) for name, answer in answers.items()}
     if held is not None and operating is not None:
-        metrics["test"]["inspection"] = of_all_folds(job, held, operating)
+        metrics["test"]["inspection"] = of_all_folds(job, choice, held)
+    if text := not_calibrated(calibration, data.preprocess.noun):
+        tell(event("note", text=text))
     run.write_json(
         "metrics.json",
         metrics
@@ -70,17 +76,34 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "latency": times,
             "training": facts,
             "export": parity,
+            "calibration": calibration.model_dump() | {"raw": raw_calibration(job, raw)},
+            "point": choice.told,
             "rivals": beside(run, job, answers, operating, tell),
         },
     )
     index, p = answers.get("test", answers["validation"])
-    run.write_json("examples.json", examples(data, index, p, operating))
-    run.write_bytes("predictions.csv", predictions_csv(data, answers, operating))
+    run.write_json("examples.json", examples(data, index, p, choice))
+    run.write_bytes("predictions.csv", predictions_csv(data, answers, choice))
     report.write(run)
     losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
+
+
+def judged(job: Job, choice: Chosen, index: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+    """The figures of calibrated answers, (n, K), to samples `index`; with their cost where costs were given."""
+    data, groups, labels = job.data, groups_of(job.data, index), job.data.labels[index]
+    told = figures(p, labels, data.classes, choice.operating, groups=groups, calibration=choice.calibration)
+    if choice.operating is not None:
+        parts = parts_of(p, labels, data.classes, choice.operating.good, groups)
+        told["inspection"]["cost"] = cost_on_test(job.request, choice.operating, parts)
+    return told
+
+
+def raw_calibration(job: Job, raw: np.ndarray) -> dict[str, Any]:
+    """How far the network's own certainties, before calibration, were off on validation samples."""
+    return calibration_error(raw, job.data.labels[job.parts.val], groups_of(job.data, job.parts.val))
 
 
 def beside(
@@ -91,14 +114,14 @@ def beside(
     if "test" not in answers or folds_of(job.request):  # by folds, rules would have to be learned in each
         return []
     index, p = answers["test"]
-    judged = {part: held for part, (held, _) in answers.items()}
+    shown = {part: held for part, (held, _) in answers.items()}
 
     def choose(p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
         if job.good is None:
             return None
-        return choose_threshold(p, labels, job.data.classes, job.good, job.request.max_false_alarms)
+        return rival_point(job.request, job.good, job.data.classes, p, labels, groups_of(job.data, job.parts.val))
 
-    plain = rivals(job.data, job.parts.train, judged, choose, job.recipe.balance != "none")
+    plain = rivals(job.data, job.parts.train, shown, choose, job.recipe.balance != "none")
     rows = [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
     if close := [row for row in rows if not row["clear"]]:
         text = not_ahead(close, job.data.preprocess.noun)
@@ -157,31 +180,30 @@ def latencies(job: Job, file: Predictor) -> list[dict[str, Any]]:
     return times
 
 
-def operating_point(job: Job, index: np.ndarray, p: np.ndarray) -> OperatingPoint | None:
-    """Where the line between good and defect stands, by validation samples; None when no class is the good one."""
-    return line_of(job, p, job.data.labels[index])
+def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, OperatingPoint | None]:
+    """Calibration and working point of the network of a fold, by its own validation samples; where these are too few
+    for what was asked, the usual point."""
+    try:
+        choice, _ = chosen(job.request, job.good, job.data, index, raw, job.recipe.balance)
+    except ValueError:
+        choice, _ = chosen(Pointed(), job.good, job.data, index, raw, job.recipe.balance)
+    return choice.calibration, choice.operating
 
 
-def line_of(job: Job, p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
-    """The same for probabilities and labels."""
-    if job.good is None:
-        return None
-    return choose_threshold(p, labels, job.data.classes, job.good, job.request.max_false_alarms)
-
-
-def of_all_folds(job: Job, held: HeldOut, operating: OperatingPoint) -> dict[str, Any]:
+def of_all_folds(job: Job, choice: Chosen, held: HeldOut) -> dict[str, Any]:
     """The figures of inspection over all folds, each sample by the line of the network that had not seen it."""
-    moved = to_one_line(held, job.data.classes.index(operating.good), operating.threshold)
-    found: dict[str, Any] = figures(moved, job.data.labels[held.index], job.data.classes, operating)["inspection"]
+    assert choice.operating is not None
+    moved = to_one_line(held, job.data.classes.index(choice.operating.good), choice.operating.threshold)
+    found: dict[str, Any] = judged(job, choice, held.index, moved)["inspection"]
     return found
 
 
-def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: OperatingPoint | None) -> list[dict[str, Any]]:
+def examples(data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen) -> list[dict[str, Any]]:
     """examples.json: the worst and the doubtful samples, with their pictures."""
-    chosen = []
+    shown, operating, told = [], choice.operating, named(p, choice.calibration)
     for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
-        i, k = index[entry["index"]], int(p[entry["index"]].argmax())
-        chosen.append(
+        i, k = index[entry["index"]], int(told[entry["index"]])
+        shown.append(
             {
                 "image": data.names[i],
                 "label": data.classes[data.labels[i]],
@@ -192,29 +214,28 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, operating: Operati
                 "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
             }
         )
-    return chosen
+    return shown
 
 
-def predictions_csv(
-    data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]], operating: OperatingPoint | None
-) -> bytes:
-    """predictions.csv: every validation and test sample with its probabilities."""
+def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]], choice: Chosen) -> bytes:
+    """predictions.csv: every validation and test sample with its probabilities; `score` is 1 - p(good)."""
     text = io.StringIO()
     rows = csv.writer(text)
-    rows.writerow(
-        ["sample" if data.preprocess.series else "image", "part", "label", "predicted", "score", *data.classes]
-    )
+    named_so = "sample" if data.preprocess.series else "image"
+    grouped = ["group"] if data.groups is not None else []
+    rows.writerow([named_so, "part", "label", "predicted", "score", *grouped, *data.classes])
+    operating = choice.operating
     for part, (index, p) in answers.items():
         score = scores(p, data.classes, operating.good) if operating else p.max(1)
-        for i, line, s in zip(index, p, score, strict=True):
-            told = data.classes[int(line.argmax())]
+        for i, line, s, k in zip(index, p, score, named(p, choice.calibration), strict=True):
             rows.writerow(
                 [
                     data.names[i],
                     part,
                     data.classes[data.labels[i]],
-                    told,
-                    f"{s:.6f}",
+                    data.classes[int(k)],
+                    f"{s:.12g}",
+                    *([] if data.groups is None else [data.groups[i]]),
                     *(f"{v:.6f}" for v in line),
                 ]
             )

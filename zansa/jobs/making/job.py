@@ -29,6 +29,7 @@ from ...nets.start import initialise
 from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
 from ..request import BEGINNINGS, FinetuneRequest, GrowRequest, Request, Tell, TrainRequest, folds_of, learned_weights
+from .point import asked, refuse_point
 
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 
@@ -83,6 +84,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     data, parts = door(request, tell)
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
+    refuse_point(request, good, data, parts.val)
     start = None if donor is None else adopted(donor, request, data)
     raised = doubted(request, data, parts)
     usual = levelled(usual_net(data), raised)
@@ -198,6 +200,7 @@ def smaller(job: Job) -> list[Job]:
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
     refuse_unwritable(out)
+    asked(request)
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)

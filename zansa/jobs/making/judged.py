@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...proof.points import Held, held, log_odds
+from ...proof.decide import log_odds
+from ...proof.points import Held, held
 from ...record import Run
 
 PARTS = {"validation": "val", "test": "test"}  # as predictions.csv and data.json call them
@@ -57,6 +58,7 @@ def judged(run: Run, part: str = "validation") -> Judged:
         right = np.array([row["label"] == row["predicted"] for row in rows])
         return Judged(*columns, right, np.unique(labels, return_inverse=True)[1], None)
     score = log_odds([float(row[point["good"]]) for row in rows])
-    rejected = np.array([float(row["score"]) >= point["threshold"] for row in rows])
+    ask = point["threshold"] if point.get("ask") is None else point["ask"]
+    shown, rejected = (np.array([float(row["score"]) >= line for row in rows]) for line in (ask, point["threshold"]))
     side = np.array([label != point["good"] for label in labels]).astype(int)
-    return Judged(*columns, rejected == (side == 1), side, score)
+    return Judged(*columns, np.where(side == 1, shown, ~rejected), side, score)

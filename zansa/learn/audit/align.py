@@ -13,7 +13,8 @@ from scipy.sparse import csr_array, vstack
 
 from .look import SIDE
 
-SMOOTH, FINE = 3.0, 0.7  # standard deviations, in pixels: coarser than the first and finer than the second is left out
+# standard deviations, in pixels: what is finer than the first and coarser than the second is left out
+FINE, COARSE = (0.7, 3.0), (1.5, 4.0)
 SHIFT = 6  # pixels, each way
 SCALES, TURNS = (0.905, 0.95, 1.05, 1.105), (-2.0, -1.0, 1.0, 2.0)  # times, degrees
 WARPS = ((1.0, 0.0), *((scale, 0.0) for scale in SCALES), *((1.0, turn) for turn in TURNS))
@@ -21,15 +22,17 @@ BLOCK = 128  # pairs at a time
 INNER = slice(SHIFT, SIDE - SHIFT)
 
 
-def high_pass(grey: np.ndarray) -> np.ndarray:
-    """(N, 64, 64) float32 of (N, 64, 64): what is coarser than 3 and finer than 0.7 pixels is taken away."""
+def band(grey: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+    """(N, 64, 64) float32 of (N, 64, 64): what is coarser and what is finer is taken away."""
     whole = grey.astype(np.float32)
-    smooth = gaussian_filter(whole, (0, FINE, FINE)) if FINE else whole
-    return np.asarray(smooth - gaussian_filter(whole, (0, SMOOTH, SMOOTH)))
+    return np.asarray(gaussian_filter(whole, (0, fine, fine)) - gaussian_filter(whole, (0, coarse, coarse)))
 
 
 def agreement(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of pairs (P, 2) of images (N, 64, 64) uint8: the correlation as they are, and after alignment; each (P,)."""
+    """Of pairs (P, 2) of images (N, 64, 64) uint8: the correlation as they are, and after alignment; each (P,).
+
+    As they are, a coarser band is compared: an image of half the size has lost its finest detail.
+    """
     plain, aligned = np.zeros(len(pairs), np.float32), np.zeros(len(pairs), np.float32)
     order = np.argsort(pairs[:, 1], kind="stable")
     for i in range(0, len(order), BLOCK):
@@ -41,13 +44,12 @@ def agreement(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _block(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, place = np.unique(pairs, return_inverse=True)
     one, other = place.reshape(pairs.shape).T
-    images = high_pass(grey[rows])
+    images, coarse = band(grey[rows], *FINE), band(grey[rows], *COARSE)
     moved, at_moved = np.unique(other, return_inverse=True)
     warped = warps(images[moved])
     best, at = _places(images[one], warped, at_moved)
-    plain = _correlations(images[one], images[other], np.zeros((len(pairs), 2), int))
-    exact = _correlations(images[one], warped[at_moved, best], at)
-    return plain, np.maximum(plain, exact)
+    plain = _correlations(coarse[one], coarse[other], np.zeros((len(pairs), 2), int))
+    return plain, _correlations(images[one], warped[at_moved, best], at)
 
 
 def warps(images: np.ndarray) -> np.ndarray:

@@ -23,7 +23,6 @@ PROVED = 20_000  # pairs laid on each other, at most
 SAMPLE = 600  # images whose candidates are always proved, to know what wrong pairs reach
 FALSE = 0.001  # share of images that a line accuses wrongly, by design
 FLOOR, CAP = 0.6, 0.97
-FITS = 3  # of a line
 PLANTED = 12  # images that are copied for the test, each in as many ways as CHANGES
 REACH = 0.5  # of the planted copies, fewer found: too alike to judge
 CHANGES = ("saved anew", "lighter", "half size", "cut", "shifted", "turned")
@@ -57,18 +56,24 @@ class Near:
 
 
 def compare(
-    grey: np.ndarray, features: tuple[np.ndarray, ...], apart: Apart | None, siblings: np.ndarray, seed: int = 0
+    grey: np.ndarray,
+    features: tuple[np.ndarray, ...],
+    apart: Apart | None,
+    siblings: np.ndarray,
+    seed: int = 0,
+    beside: Apart | None = None,
 ) -> Near:
     """Candidates of images (N, 64, 64) uint8 with thumbnails and hashes, laid on each other.
 
-    `apart` tells which images may show one part: these are no candidates, and say nothing about wrong pairs.
-    `siblings` (S, 2) are pairs to be laid on each other all the same.
+    `apart` tells which images show one part: these are no candidates, and say nothing about wrong pairs. `beside` tells
+    which others may do so: these are candidates, and say nothing about wrong pairs either. `siblings` (S, 2) are pairs
+    to be laid on each other all the same.
     """
     pairs, rank = _candidates(features, apart)
     sample = np.random.default_rng(seed).permutation(len(grey))[:SAMPLE]
     pairs = _limited(pairs, rank, siblings, sample)
     plain, aligned = agreement(grey, pairs)
-    unlike = ~_pairwise(apart, pairs)
+    unlike = ~(_pairwise(apart, pairs) | _pairwise(beside, pairs))
     lines = _line(_bests(pairs, plain, unlike, sample)), _line(_bests(pairs, aligned, unlike, sample))
     return Near(pairs, plain, aligned, lines, *_reach(grey, features, lines, seed))
 
@@ -120,17 +125,13 @@ def _bests(pairs: np.ndarray, score: np.ndarray, unlike: np.ndarray, sample: np.
 
 def _line(bests: np.ndarray) -> float:
     """Where 0.1 % of wrong bests would lie: a normal law of Fisher's z by the median and the 90 % quantile, or the 75 %
-    quantile where true copies bend it; fitted again without what lies above."""
-    line = CAP
-    for _ in range(FITS):
-        if len(bests) < 10:
-            return CAP
-        z = np.arctanh(np.clip(bests, -0.99, 0.9999))
-        middle, upper, high = np.quantile(z, (0.5, 0.75, 0.9))
-        sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / norm.ppf(0.75))
-        line = float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
-        bests = bests[bests <= line]
-    return line
+    quantile where true copies bend it."""
+    if len(bests) < 10:
+        return CAP
+    z = np.arctanh(np.clip(bests, -0.99, 0.9999))
+    middle, upper, high = np.quantile(z, (0.5, 0.75, 0.9))
+    sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / norm.ppf(0.75))
+    return float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
 
 
 # --- copies made for a test -------------------------------------------------------------------------------------------

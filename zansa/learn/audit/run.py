@@ -19,6 +19,7 @@ from .shortcuts import shortcuts
 
 Say = Callable[[str], None]
 FEWEST = 20  # images that are compared at all
+AGAIN = 20_000  # images up to which all are compared again when a rule explains siblings
 NEAR_SEVERITY = {"near_parts": "error", "near_labels": "warning", "near_same": "warning"}
 NO_PAIRS = np.zeros((0, 2), np.int64)
 
@@ -113,6 +114,10 @@ def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.nd
         near = compare(grey, both, lambda some: seen.labels[some][:, None] == seen.labels, siblings, seed)
     proven = _proven(near)
     offered = best_rule(seen, features, rows, proven)
+    if offered is not None and len(seen) <= AGAIN:
+        groups = offered.groups  # siblings are explained now: those that were photographed again are found
+        near = compare(grey, both, lambda some: groups[some][:, None] == groups, siblings, seed, beside)
+        proven = _proven(near)
     return Related(len(seen), near, order, None, offered, proven, 0.0 if offered is None else offered.fall)
 
 

@@ -16,21 +16,24 @@ ALARM = 0.01  # p-value, over all properties, classes and tails
 LEAST = 10  # images at a tail
 STEPS = 14  # sizes of a tail
 GROUPS = 20  # fewer allow no test
-LIFT = 1.5  # times as many of the class as usual
+LIFT = 1.5  # times the usual odds of the class; less is no use to a network
 MOST = 4000  # images
 EDGE = 2  # pixels of the small image that are its border
 MOST_TOLD = 5
 CONTENT = ("mean", "spread", "low", "high", "grain", "step", "border_spread")  # may as well be what is inspected
 
 
-@dataclass(frozen=True)
-class Tail:
-    """One end of a property, cut at several places."""
+@dataclass(frozen=True, eq=False)
+class Tails:
+    """Both ends of each property, each cut at several places; T ends, at most C cuts.
 
-    property: str
-    tail: str
-    bins: np.ndarray  # (N,) which cut is the first to hold an image; len(sizes) where none does
-    sizes: np.ndarray  # (cuts,) images that each cut holds
+    names: the property and "low" or "high". bins: (T, N) which cut is the first to hold an image; C where none does.
+    sizes: (T, C) images that each cut holds; infinite where an end has fewer cuts.
+    """
+
+    names: list[tuple[str, str]]
+    bins: np.ndarray
+    sizes: np.ndarray
 
 
 def shortcuts(inventory: Inventory, groups: np.ndarray, seed: int = 0) -> list[Finding]:
@@ -38,13 +41,12 @@ def shortcuts(inventory: Inventory, groups: np.ndarray, seed: int = 0) -> list[F
     rng = np.random.default_rng(seed)
     seen = np.sort(rng.permutation(len(inventory))[:MOST])
     few = inventory.only(seen)
-    tails = [tail for name, values in properties(few).items() for tail in _tails(name, values)]
+    tails = _tails(properties(few), len(few))
     count = len(np.unique(groups[seen]))
-    if not tails or len(inventory.classes) < 2:
+    if not tails.names or len(inventory.classes) < 2:
         return []
-    values, counts = _strengths(tails, few.labels, len(inventory.classes))
     null = _null(tails, few.labels, groups[seen], len(inventory.classes), rng) if count >= GROUPS else None
-    return _told(tails, values, counts, null, few.labels, inventory, seen, count)
+    return _told(tails, null, few.labels, inventory, seen, count)
 
 
 def properties(inventory: Inventory) -> dict[str, np.ndarray]:
@@ -86,33 +88,31 @@ def _of_pixels(grey: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _tails(name: str, values: np.ndarray) -> list[Tail]:
-    found = []
-    for tail, sign in (("low", 1), ("high", -1)):
-        ordered = np.sort(sign * values)
-        wanted = np.geomspace(LEAST, max(LEAST, len(values) / 2), STEPS).round().astype(int)
-        sizes = np.unique(np.searchsorted(ordered, ordered[np.minimum(wanted, len(ordered)) - 1], side="right"))
-        sizes = sizes[(sizes >= LEAST) & (sizes <= len(values) - LEAST)]  # equal values stay together
-        if len(sizes):
-            bins = np.searchsorted(ordered[sizes - 1], sign * values, side="left")
-            found.append(Tail(name, tail, bins, sizes))
-    return found
+def _tails(known: dict[str, np.ndarray], count: int) -> Tails:
+    names: list[tuple[str, str]] = []
+    bins: list[np.ndarray] = []
+    sizes = np.full((2 * len(known), STEPS), np.inf)
+    wanted = np.geomspace(LEAST, max(LEAST, count / 2), STEPS).round().astype(int)
+    for name, values in known.items():
+        for tail, sign in (("low", 1), ("high", -1)):
+            ordered = np.sort(sign * values)
+            cuts = np.unique(np.searchsorted(ordered, ordered[np.minimum(wanted, count) - 1], side="right"))
+            cuts = cuts[(cuts >= LEAST) & (cuts <= count - LEAST)]  # equal values stay together
+            if len(cuts):
+                sizes[len(names), : len(cuts)] = cuts
+                place = np.searchsorted(ordered[cuts - 1], sign * values, side="left")
+                bins.append(np.where(place == len(cuts), STEPS, place))
+                names.append((name, tail))
+    return Tails(names, np.array(bins, np.int64).reshape(len(names), count), sizes[: len(names)])
 
 
-def _strengths(tails: list[Tail], labels: np.ndarray, classes: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """(tails, classes) the statistic of each tail and class, and the counts (cuts, classes) that it is made of."""
+def _strengths(tails: Tails, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(T, C, classes) the statistic of each end, cut and class, and the counts that it is made of."""
     share = np.bincount(labels, minlength=classes) / len(labels)
-    values, counts = np.zeros((len(tails), classes)), []
-    for k, tail in enumerate(tails):
-        wide = len(tail.sizes) + 1
-        inside = (
-            np.bincount(tail.bins * classes + labels, minlength=wide * classes)
-            .reshape(wide, classes)[:-1]
-            .cumsum(axis=0)
-        )
-        counts.append(inside)
-        values[k] = _berk_jones(inside, tail.sizes[:, None], share).max(axis=0)
-    return values, counts
+    shape = len(tails.names), STEPS + 1, classes
+    place = (np.arange(shape[0])[:, None] * shape[1] + tails.bins) * classes + labels
+    inside = np.bincount(place.ravel(), minlength=int(np.prod(shape))).reshape(shape)[:, :-1].cumsum(axis=1)
+    return _berk_jones(inside, tails.sizes[:, :, None], share), inside
 
 
 def _berk_jones(hits: np.ndarray, count: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -120,12 +120,10 @@ def _berk_jones(hits: np.ndarray, count: np.ndarray, share: np.ndarray) -> np.nd
     q, p = hits / count, np.clip(share, 1e-9, 1 - 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
         own, rest = np.where(q > 0, q * np.log(q / p), 0), np.where(q < 1, (1 - q) * np.log((1 - q) / (1 - p)), 0)
-    return np.where(q > p, count * (own + rest), 0)
+        return np.where(q > p, count * (own + rest), 0)
 
 
-def _null(
-    tails: list[Tail], labels: np.ndarray, groups: np.ndarray, classes: int, rng: np.random.Generator
-) -> np.ndarray:
+def _null(tails: Tails, labels: np.ndarray, groups: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """(draws,) the largest statistic when groups change places: blocks of labels in random order, rolled, laid on the
     images in the order of their groups."""
     order = np.argsort(groups, kind="stable")
@@ -140,31 +138,32 @@ def _null(
 
 
 def _told(
-    tails: list[Tail],
-    values: np.ndarray,
-    counts: list[np.ndarray],
+    tails: Tails,
     null: np.ndarray | None,
     labels: np.ndarray,
     inventory: Inventory,
     seen: np.ndarray,
     groups: int,
 ) -> list[Finding]:
-    share = np.bincount(labels, minlength=values.shape[1]) / len(labels)
+    values, counts = _strengths(tails, labels, len(inventory.classes))
+    best = values.max(axis=1)
+    share = np.bincount(labels, minlength=best.shape[1]) / len(labels)
     found: dict[str, Finding] = {}
-    for place in np.argsort(-values, axis=None):
-        k, label = divmod(int(place), values.shape[1])
-        tail, value = tails[k], values[k, label]
+    for place in np.argsort(-best, axis=None, kind="stable"):
+        k, label = divmod(int(place), best.shape[1])
+        name, tail = tails.names[k]
+        value, cut = best[k, label], int(values[k, :, label].argmax())
         p = 1.0 if null is None else float((1 + (null >= value).sum()) / (1 + len(null)))
-        cut = int(_berk_jones(counts[k][:, label], tail.sizes, share[label]).argmax())
-        m, hits = int(tail.sizes[cut]), int(counts[k][cut, label])
         if value <= 0 or (null is not None and p > ALARM) or len(found) == (MOST_TOLD if null is not None else 1):
             break
-        if tail.property in found or hits < LIFT * share[label] * m or hits < LEAST / 2:
+        m, hits = int(tails.sizes[k, cut]), int(counts[k, cut, label])
+        weak = hits * (1 - share[label]) < LIFT * share[label] * (m - hits) or hits < LEAST / 2
+        if name in found or weak:
             continue
-        rows = seen[np.flatnonzero((tail.bins <= cut) & (labels == label))]
-        facts = {"property": tail.property, "tail": tail.tail, "m": m, "n": hits, "label": inventory.classes[label]}
+        rows = seen[np.flatnonzero((tails.bins[k] <= cut) & (labels == label))]
+        facts = {"property": name, "tail": tail, "m": m, "n": hits, "label": inventory.classes[label]}
         facts |= {"chance": round(float(share[label] * m)), "p": round(p, 3), "groups": groups, "least": GROUPS}
-        severity = "note" if null is None or tail.property in CONTENT else "warning"
+        severity = "note" if null is None or name in CONTENT else "warning"
         kind = "shortcut" if null is not None else "shortcut_effect"
-        found[tail.property] = Finding(kind, severity, single(rows), facts)
+        found[name] = Finding(kind, severity, single(rows), facts)
     return list(found.values())

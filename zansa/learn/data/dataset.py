@@ -10,7 +10,7 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...inputs.images import digest, fit_image, refuse_depth, to_channels
+from ...inputs.images import AS_COLOUR, digest, fit_image, refuse_depth, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
 from .kinds import likely_kind
@@ -211,7 +211,7 @@ def _lost(lost: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """What was lost of images that were read, counted; with the names of some."""
     by_kind: dict[str, list[str]] = {}
     for what, name in zip(lost, names, strict=True):
-        if what:
+        if what and not (what == AS_COLOUR and all(each == what for each in lost)):  # then colour was asked for
             by_kind.setdefault(what, []).append(name)
     return tuple(f"{len(some)} of {len(names)} images: {what} ({shortened(some, 3)})" for what, some in by_kind.items())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from ...inputs.files import is_hidden, is_image_name, printable
-from ...inputs.tables import TABLES, is_missing, is_number, open_table
+from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
 PATHS = (
@@ -90,6 +90,7 @@ def list_manifest(path: Path) -> Listing:
     if not used["path"]:
         raise ValueError(f"{called} has no rows; {NEEDED}")
     _refuse_empty(called, used)
+    refuse_dashes(used["label"], called)
     files, remarks = _found_files(path, called, used["path"])
     split = used.get("split")
     return Listing(

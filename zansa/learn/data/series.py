@@ -22,7 +22,7 @@ from ...inputs.series import (
     samples_of,
     signals_of,
 )
-from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table
+from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table, refuse_dashes
 from .dataset import Dataset, label_names, number
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 from .spelling import one_spelling
@@ -81,6 +81,7 @@ def list_tables(tables: Sequence[tuple[Path, str | None]], like: Preprocess | No
             raise ValueError(
                 f"only some of the tables have a column {name.removesuffix('s')}; give it in all or in none"
             )
+    refuse_dashes(rows["labels"], printable(tables[0][0].name))
     labels, changed = one_spelling(rows["labels"])
     remarks += [f"{note} (in {count} series)" for note, count in notes.items() if note]
     remarks += changed

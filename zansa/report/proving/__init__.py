@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
+from ...phrases import speaking
 from ...words import typed
 from .. import page
 from ..page import Frame, Section
@@ -41,8 +42,8 @@ def html(name: str, lang: str, sentences: Sequence[str], sections: Mapping[str, 
         id: Section(shown.heading, lambda _, shown=shown: _content(shown), "sheet.html")  # type: ignore[misc]
         for id, shown in sections.items()
     }
-    text = page.html(Frame(name, footer, date), None, made, page.statement(*sentences))
-    return text.replace('<html lang="en">', f'<html lang="{lang}">', 1)
+    with speaking(lang):
+        return page.html(Frame(name, footer, date), None, made, page.statement(*sentences))
 
 
 def text(sentences: Sequence[str], sections: Mapping[str, Shown]) -> str:

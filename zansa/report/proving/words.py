@@ -302,8 +302,12 @@ SAID: dict[str, dict[str, str]] = {
     },
     "poc.raw": {"en": "{0}", "ja": "{0}"},
     "poc.why.check": {
-        "en": "{0} samples; {1} pairs of copies stand in two parts of the data, {2} have two labels",
-        "ja": "{0} 枚、学習と評価の混在（重複） {1} 組、ラベルの食い違い {2} 組",
+        "en": "{0} images; {1} findings, {2} of them to be mended before training",
+        "ja": "{0} 枚、指摘 {1} 件（うち学習前に要修正 {2} 件）",
+    },
+    "poc.why.series": {
+        "en": "{0} series; {1} pairs of copies stand in two parts of the data, {2} have two labels",
+        "ja": "{0} 件、学習と評価の混在（重複） {1} 組、ラベルの食い違い {2} 組",
     },
     "poc.do.leaks": {
         "en": "leave out one of {0} and {1}, which are the same, or give both one group",

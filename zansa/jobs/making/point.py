@@ -1,0 +1,118 @@
+"""The end of a training, its first half: calibration and working point, both from validation parts alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...arch.use import Calibration, OperatingPoint
+from ...learn.data.dataset import Dataset
+from ...proof.asked import Asked, asked_for, choose, priced, priced_by_rate, promises, refuse_unreachable
+from ...proof.calibration import FEWEST, apply, fit
+from ...proof.decide import lines_of, log_odds, logits_of
+from ...proof.points import Held, Point, held, operating_point
+from ..request import Pointed
+
+NO_GOOD = (
+    "a working point was asked, and no class is known as the good one; name it with --good, one of: {classes}; "
+    "or leave out {options}"
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen on validation samples.
+
+    calibration: from the network's logits to probabilities.
+    operating: where the lines are; None where no class is the good one.
+    told: what metrics.json says of the choice, None likewise.
+    """
+
+    calibration: Calibration
+    operating: OperatingPoint | None
+    told: dict[str, Any] | None
+
+
+def asked(request: Pointed) -> Asked:
+    """The working point that was asked for; ValueError, which says what to type, for what cannot be."""
+    return asked_for(
+        request.cost,
+        request.defect_rate,
+        request.recall_at_least,
+        request.false_alarms_at_most,
+        request.on_average,
+    )
+
+
+def refuse_point(request: Pointed, good: str | None, data: Dataset, index: np.ndarray) -> None:
+    """ValueError, before the training, where the validation samples `index` could not promise what was asked."""
+    wanted = asked(request)
+    if wanted.anything and good is None:
+        given = [name for name, value in request if name in Pointed.model_fields and value not in (None, False)]
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(NO_GOOD.format(classes=", ".join(data.classes), options=options))
+    if good is not None:
+        defect = data.labels[index] != data.classes.index(good)
+        parts = held(np.zeros(len(index)), defect, groups_of(data, index))
+        refuse_unreachable(wanted, len(parts.good), len(parts.faulty))
+
+
+def groups_of(data: Dataset, index: np.ndarray) -> np.ndarray | None:
+    """The names of the parts that these samples are of; None where none are given."""
+    return None if data.groups is None else data.groups[index]
+
+
+def chosen(
+    request: Pointed, good: str | None, data: Dataset, index: np.ndarray, raw: np.ndarray, balance: str
+) -> tuple[Chosen, np.ndarray]:
+    """Calibration and working point by validation samples `index` with the softmax answers `raw`, (n, K), of a network
+    that was trained with this `balance`; and the calibrated answers."""
+    labels, groups = data.labels[index], groups_of(data, index)
+    calibration = fit(logits_of(raw), labels, groups, balance)
+    p = apply(logits_of(raw), calibration)
+    if good is None:
+        return Chosen(calibration, None, None), p
+    wanted, parts = asked(request), parts_of(p, labels, data.classes, good, groups)
+    point = choose(parts, wanted, calibration.fitted)
+    told = {
+        "basis": point.basis,
+        "promises": promises(parts, wanted),
+        "cost": priced(parts, point, wanted),
+        "by_rate": priced_by_rate(parts, point, wanted, calibration.fitted),
+        "parts": {"good": len(parts.good), "defective": len(parts.faulty)},
+    }
+    return Chosen(calibration, operating_point(point, good), told), p
+
+
+def parts_of(p: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], good: str, groups: np.ndarray | None) -> Held:
+    """Parts with their scores, from (n, K) probabilities and (n,) labels."""
+    place = classes.index(good)
+    return held(log_odds(p[:, place]), labels != place, groups)
+
+
+def rival_point(
+    request: Pointed, good: str, classes: tuple[str, ...], p: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
+) -> OperatingPoint:
+    """The point of a plain rule, chosen as that of the network; where it has none, it accepts every part."""
+    parts = parts_of(p, labels, classes, good, groups)
+    try:
+        return operating_point(choose(parts, asked(request)), good)
+    except ValueError as error:
+        line = float(parts.score.max()) + 1
+        return operating_point(Point(line, line, "", f"every part is accepted: {error}"), good)
+
+
+def cost_on_test(request: Pointed, operating: OperatingPoint, parts: Held) -> dict[str, Any] | None:
+    """What the point costs for 1,000 production parts, by test parts; None where no costs were given."""
+    ask, reject = lines_of(operating)
+    return priced(parts, Point(reject, ask, operating.basis, operating.rule), asked(request))
+
+
+def not_calibrated(calibration: Calibration, noun: str) -> str:
+    """What to tell where the probabilities could not be calibrated; "" where they were."""
+    if calibration.fitted:
+        return ""
+    return (
+        f"not calibrated: {calibration.count} validation parts, and {FEWEST} are needed; certainties are those of the "
+        f"network, with the shares of the classes among the validation {noun}s"
+    )

@@ -1,0 +1,94 @@
+"""One dictionary of two languages for report, card and page.
+
+An English sentence is its own key: `say("{found} of {all} were found", found=3, all=4)` gives it in the language that
+is spoken, English unless `speaking("ja")` surrounds it. The Japanese beside each English sentence stands in
+`japanese/`, one table a subject. A sentence that is not there yet stays English; `tests/test_phrases.py` finds it. What
+a record holds as an English sentence, such as a rule or a warning, is `retold` by the pattern of the sentence that made
+it.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, Literal
+
+from .japanese import JAPANESE
+
+Language = Literal["en", "ja"]
+LANGUAGES: tuple[Language, ...] = ("en", "ja")
+_SPOKEN: ContextVar[Language] = ContextVar("language", default="en")
+IMAGE = "\ue004"  # stands for what a sample is called: {image} in a sentence
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+def language() -> Language:
+    """The language that is spoken: "en" or "ja"."""
+    return _SPOKEN.get()
+
+
+@contextmanager
+def speaking(chosen: str) -> Iterator[None]:
+    """Speak this language inside; ValueError for one that is not spoken."""
+    known = next((each for each in LANGUAGES if each == chosen), None)
+    if known is None:
+        raise ValueError(f"the language {chosen!r} was asked; allowed: {', '.join(LANGUAGES)}")
+    token = _SPOKEN.set(known)
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(token)
+
+
+def say(english: str, **values: Any) -> str:
+    """A sentence in the language that is spoken, with the values in its {places}; "" stays ""."""
+    text = JAPANESE.get(english, english) if language() == "ja" else english
+    return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text.replace("{image}", IMAGE))
+
+
+def phrase(english: str) -> str:
+    """The sentence itself: it stands in a table and is said later. The test of the dictionary finds it by this name."""
+    return english
+
+
+def retold(text: str) -> str:
+    """A text that a record holds in English, in the language that is spoken: clause by clause, as `say` would have said
+    it; clauses that nobody knows stay as they are."""
+    if language() == "en" or not text:
+        return text
+    whole = _known(text)
+    return whole if whole is not None else "; ".join(_known(clause) or clause for clause in text.split("; "))
+
+
+def _known(text: str) -> str | None:
+    if text in JAPANESE:
+        return JAPANESE[text]
+    for english, pattern in _patterns():
+        if found := pattern.fullmatch(text):
+            return say(english, **{name: _known(value) or value for name, value in found.groupdict().items()})
+    return None
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """The sentences with places, as patterns; those with the most words of their own come first."""
+    open_ones = [english for english in JAPANESE if _PLACE.search(english) and len(_own(english)) > 5]
+    return [(english, _pattern(english)) for english in sorted(open_ones, key=lambda each: -len(_own(each)))]
+
+
+def _own(english: str) -> str:
+    return _PLACE.sub("", english)
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    pieces = _PLACE.split(english)
+    named = set[str]()
+    text = ""
+    for k, piece in enumerate(pieces):
+        if k % 2 == 0:
+            text += re.escape(piece)
+        else:
+            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>(?:(?!; ).)+?)"  # within a clause
+            named.add(piece)
+    return re.compile(text, re.DOTALL)

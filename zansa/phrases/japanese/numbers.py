@@ -1,0 +1,27 @@
+"""The words beside numbers."""
+
+TABLE = {
+    "yes": "はい",
+    "no": "いいえ",
+    "{sure}\u00a0CI {range}": "{sure} 信頼区間 {range}",
+    "on the processor": "プロセッサ上",
+    "on {device}": "{device} 上",
+    "{what} {where}, {threads}, {precision}, batch {batch}": "{what}、{where}、{threads}、{precision}、バッチ {batch}",
+    "multiply-adds": "積和演算",
+    "parameters": "パラメータ",
+    "{line}; from {ask} on a person is asked": "{line}（{ask} 以上は保留とし、目視で確認）",
+    "Of {total} {noun}{where}, {done} {did}": "{where}{noun} {total} 件のうち {done} 件を{did}",
+    "about {few} of every {thousand}": "{thousand} 個当たり約 {few} 個",
+    "up to {many} of every {thousand}": "{thousand} 個当たり最大 {many} 個",
+    "between {few} and {many} of every {thousand}": "{thousand} 個当たり {few}–{many} 個",
+    "{image}": "{image}",
+    "{image}s": "{image}",
+    "image": "画像",
+    "signal": "信号",
+    "sequence": "配列",
+    "defect": "不良品",
+    "good part": "良品",
+    "were found": "検出した",
+    "would be thrown away": "過検出した",
+    "were named correctly": "正しく分類した",
+}
