@@ -17,13 +17,11 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from PIL import Image
-from tiles import read_tiles
+from tiles import begun, read_tiles
 from torch import Tensor, nn
 from torch.nn import functional
 
-import zansa
 from zansa.learn.data.augment import augment
-from zansa.learn.defaults import default_net
 from zansa.learn.recipe import Augment
 from zansa.nets.backbone import smp_entry
 
@@ -32,9 +30,8 @@ THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
 MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped=0.5)  # many defects touch a border
 
 
-def make_segmenter(model: Path | None) -> nn.Module:
+def make_segmenter(network: nn.Module) -> nn.Module:
     """A U-Net with one answer for every pixel, on the network of a trained grey model or on a fresh one."""
-    network = zansa.load(model).module if model else zansa.build(default_net((SIZE, SIZE), 1, 2, "surface"))
     smp.encoders.encoders["zansa"] = smp_entry(network)
     unet = smp.Unet("zansa", encoder_weights=None, decoder_channels=(64, 32, 32, 16, 8), in_channels=1, classes=1)
     # it begins sure that nothing is a defect (Lin et al. 2017, 1708.02002, section 4.1); to learn that takes long
@@ -132,7 +129,8 @@ def draw(images: Tensor, masks: Tensor, marked: Tensor, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("archive", type=Path, help="magnetic_tile.tar.xz")
-    parser.add_argument("--model", type=Path, help="start from this trained zansa model (default: a fresh network)")
+    parser.add_argument("--model", type=Path, help="start from this trained zansa model")
+    parser.add_argument("--begin", choices=("drawn", "none"), default="drawn", help="weights of a fresh network")
     parser.add_argument("--out", type=Path, default=Path("tiles_segmented"), help="folder for the results")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the images, one epoch: does it run?")
     options = parser.parse_args()
@@ -140,7 +138,7 @@ def main() -> None:
     index, levels, masks = read_tiles(options.archive, SIZE, 20 if options.quick else 1)
     fit, val, test = (np.flatnonzero(np.isin(index["fold"], list(folds))) for folds in ("234", "1", "0"))
     print(f"{len(fit)} images train, {len(val)} choose, {len(test)} are held out; {torch.get_num_threads()} threads")
-    segmenter, images = make_segmenter(options.model), (levels.float() - 128) / 64
+    segmenter, images = make_segmenter(begun(options.model, options.begin, SIZE)), (levels.float() - 128) / 64
     train(segmenter, images, masks, fit, 1 if options.quick else EPOCHS)
     found = predicted(segmenter, images)
     seen = val[masks[val].flatten(1).any(1).numpy()]

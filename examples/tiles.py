@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+
+import zansa
+from zansa.beginnings.weights import load
+from zansa.learn.defaults import default_net
 
 
 def read_tiles(archive: Path, size: int, every: int = 1) -> tuple[dict[str, np.ndarray], Tensor, Tensor]:
@@ -33,3 +37,16 @@ def fitted(content: bytes, size: int) -> Tensor:
     """A grey image, stretched to (size, size), each value the mean of what it covers."""
     image = Image.open(io.BytesIO(content)).convert("L").resize((size, size), Image.Resampling.BOX)
     return torch.from_numpy(np.array(image))
+
+
+def begun(model: Path | None, begin: str, size: int) -> nn.Module:
+    """A grey network to build on: a trained model's, or zansa's default network, which begins with weights that were
+    learned from drawn pictures (`begin` is "drawn") or from nothing ("none")."""
+    if model:
+        return zansa.load(model).module
+    net = default_net((size, size), 1, 2, "surface")
+    network, beginning = zansa.build(net), load(net) if begin == "drawn" else None
+    if beginning:
+        print(beginning.told)
+        network.load_state_dict(beginning.state or network.state_dict())
+    return network
