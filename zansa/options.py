@@ -90,7 +90,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
         parameters = [*_fields(request, verb), *_recipe(hidden, verb == "grow"), *_output()]
 
         def command(**given: Any) -> None:
-            output = Output(given.pop("out"), given.pop("name"), given.pop("as_json"))
+            output = Output(given["out"], given.pop("name"), given.pop("as_json"))
             del given["config"]
             work(request.model_validate(asked_for(request, given)), output)
 

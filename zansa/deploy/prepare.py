@@ -11,7 +11,8 @@ from .clock.twin import IR, OPSET
 
 # From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation.
 # The resize is two products with matrices of Pillow's triangle weights, in float64, so that both sides round alike.
-# ONNX's Resize with antialias is up to three times as fast on large colour images, but its float32 positions miss
+# The columns' weights are divided after they are turned: onnxruntime 1.16 would join a product and the turning before it
+# into a node that it has for float32 alone. ONNX's Resize with antialias is up to three times as fast on large colour images, but its float32 positions miss
 # 16-bit levels by two, and engines other than onnxruntime's CPU lack it or compute it differently.
 PREPARE = """
 <ir_version: {ir}, opset_import: ["": {opset}]>
@@ -33,9 +34,12 @@ prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {heigh
     reach = Max (ratio, one)
     {rows}
     {columns}
-    columns_turned = Transpose <perm = [1, 0]> (columns_weights)
+    columns_triangles_turned = Transpose <perm = [1, 0]> (columns_triangle)
+    columns_total_turned = Transpose <perm = [1, 0]> (columns_total)
+    columns_turned = Div (columns_triangles_turned, columns_total_turned)
     planes = Transpose <perm = [0, 3, 1, 2]> (image)
     decoded = Cast <to = 11> (planes)
+    rows_weights = Div (rows_triangle, rows_total)
     lowered = MatMul (rows_weights, decoded)
     resized = MatMul (lowered, columns_turned)
     raised = Add (resized, half_level)
@@ -100,8 +104,7 @@ AXIS = """
     {axis}_slope = Sub (one, {axis}_relative)
     {axis}_triangle = Max ({axis}_slope, zero)
     {axis}_sum = ReduceSum ({axis}_triangle, last)
-    {axis}_total = Max ({axis}_sum, half)
-    {axis}_weights = Div ({axis}_triangle, {axis}_total)"""
+    {axis}_total = Max ({axis}_sum, half)"""
 
 
 def preparation(preprocess: Preprocess) -> onnx.ModelProto:
