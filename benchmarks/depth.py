@@ -181,12 +181,12 @@ def peak(work: Callable[[], None]) -> int:
 # --- levels ----------------------------------------------------------------------------------------------------------
 
 
-def levels(out: Path, sources: list[str], seeds: int, epochs: int) -> None:
+def levels(out: Path, sources: list[str], seeds: list[int], epochs: int) -> None:
     """Test accuracy and compute of multi-level training against direct training, for as many epochs and for as much
     compute."""
     rows: list[dict[str, Any]] = []
     for source in sources:
-        for seed in range(seeds):
+        for seed in seeds:
             request = TrainRequest(source=source, seed=seed, race="none")
             data, parts = door(request, lambda event: None)
             net = three_stages(data)
@@ -199,7 +199,7 @@ def levels(out: Path, sources: list[str], seeds: int, epochs: int) -> None:
                 rows.append(trained(name, net, data, parts, seed, levels_, length) | {"data": source})
                 rows[-1]["compute"] = work_of(net, levels_) * length / (work_of(net, 1) * epochs)
                 print(rows[-1], flush=True)
-                write(out, "levels", rows)
+                write(out, f"levels_{'-'.join(map(str, seeds))}", rows)
     for name in dict.fromkeys((row["data"], row["name"]) for row in rows):
         own = [row for row in rows if (row["data"], row["name"]) == name]
         print(*name, f"{100 * mean(r['accuracy'] for r in own):.1f} %, compute {mean(r['compute'] for r in own):.2f}")
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("piece", choices=("shorten", "memory", "levels"))
     parser.add_argument("out", type=Path)
     parser.add_argument("sources", nargs="*", help="the run, or the data")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=9)
     given = parser.parse_args()
     torch.set_num_threads(1)

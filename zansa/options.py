@@ -177,7 +177,7 @@ def _fields(request: type[DataRequest | DepthRequest | CompareRequest], verb: st
 
 def _recipe(hidden: str, grows: bool) -> Iterator[inspect.Parameter]:
     for name in RECIPE:
-        if not (grows and name == "compile"):
+        if not (grows and name in ("compile", "levels")):
             yield _option(name, Recipe.model_fields[name], "Training", None)
     if hidden != "tuning":
         for name, field in Tuning.model_fields.items():
