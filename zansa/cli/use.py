@@ -81,9 +81,9 @@ def store(
         Path | None, typer.Option(help="A .csv or .parquet file; CSV on standard output by default.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Answers from this moment on, 2026-11-27 or 2026-11-27T14:00.")
+        str | None, typer.Option(help="Answers from this moment on, in UTC: 2026-11-27 or 2026-11-27T14:00.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Answers before this moment.")] = None,
+    until: Annotated[str | None, typer.Option(help="Answers before this moment, in UTC.")] = None,
     model: Annotated[str | None, typer.Option(help="Answers of the model of this name.")] = None,
     decision: Annotated[str | None, typer.Option(help="Answers with this decision.")] = None,
     part: Annotated[str | None, typer.Option(help="Answers to this part.")] = None,
