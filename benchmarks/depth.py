@@ -161,9 +161,9 @@ def measured(net: Net, mode: Memory) -> dict[str, float]:
     step()  # the gradients are there from now on
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()  # of one thread: the machine may be busy with other work
         step()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     module.double()
     error = gradient_error(module, x.double(), mode) if mode != "store" else 0.0
     module.float()
