@@ -123,7 +123,7 @@ def deep_net(kind: str, blocks: int, branch: str = "preact_basic") -> Net:
     branches = 2 if kind == "reversible" else 1
     step = Step(kind=kind, h=1 / blocks if kind == "plain" else 1.0)
     return Net(
-        input=Input(channels=3, size=(16, 16)),
+        input=Input(channels=3, size=(8, 8)),
         stem=Stem(width=16, act=False),
         stages=(Stage(width=16, step=step, blocks=(Block(kind=branch, hidden=(16,) * branches),) * blocks),),
         head=Head(classes=10),
@@ -155,7 +155,7 @@ def measured(net: Net, mode: Memory) -> dict[str, float]:
     """Bytes of activations at the worst moment of a step (weights and their gradients left out), its seconds, and the
     relative error of its gradients."""
     module = build(net).train()
-    x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     answer = passing(module, mode)
     step = lambda: answer(x).square().mean().backward()  # noqa: E731
     step()  # the gradients are there from now on
