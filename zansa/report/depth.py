@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import matplotlib
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..phrases import speaking
 from ..words import amount, plain_percent
@@ -123,8 +124,11 @@ def _lines(name: str, lines: Iterable[tuple[str, plots.Points]], percent: bool =
         figure, axes = plots.canvas(6.4, 2.6)
         for colour, points in lines:
             axes.plot(*zip(*points, strict=True), color=plots.COLOURS[colour], marker="o", markersize=4)
-        plots.value_axis(axes, [y for _, points in lines for _, y in points], percent)
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(plots.as_percent))
+        else:
+            plots.value_axis(axes, [y for _, points in lines for _, y in points], percent=False)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         return plots.svg(figure, name, "")
 
 
