@@ -77,8 +77,8 @@ INNER = {
     inner = Min (at_least, target)""",
 }
 # weights, (target, given) of rows and (given, target) of columns: along the given pixels they are a triangle around a
-# new pixel's centre, as wide as a pixel of the coarser grid. inside, (target, 1) and (target): whether that pixel belongs
-# to the image or to the border of the letterbox. A pixel's triangle sums to a half at least; the lower bound only keeps
+# new pixel's centre, as wide as a pixel of the coarser grid. inside, (target, 1) and (target): whether it is a pixel of
+# the image or of the border of the letterbox. A pixel's triangle sums to a half at least; the lower bound only keeps
 # border pixels from 0 / 0.
 AXIS = """
     {axis}_at = Constant <value = int64 {{{at}}}> ()
