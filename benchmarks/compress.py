@@ -156,8 +156,8 @@ def measure(name: str, given: argparse.Namespace) -> list[Row]:
     theirs = tuned(by_torch_pruning(base, limit), base, job.recipe)
     rows.append(scored("Torch-Pruning", base, theirs, time.process_time() - began))
     int8 = predictor(runs / "small" / "model.onnx")
-    rows.append({"way": "int8 of the distilled", "seconds": 0.0} | told(
-        base, int8.probabilities(originals(base.data, base.parts.test)).astype(np.float64), int8.operating))  # fmt: skip
+    p = int8.probabilities(originals(base.data, base.parts.test)).astype(np.float64)
+    rows.append({"way": "int8 of the distilled", "seconds": 0.0} | told(base, p, int8.operating))
     files = {"float": to_onnx(base.model), "pruned and distilled": to_onnx(small), "int8 of the distilled": int8.file}
     times = in_turns(files)
     gates = {"pruned and distilled": "network", "int8 of the distilled": "int8"}

@@ -1,6 +1,6 @@
 """What serving costs and what it stands: HTTP over the bare engine, throughput, overload, a line, and kills.
 
-python benchmarks/serve.py MODEL.onnx IMAGES OUT [--seconds 60] [--kills 50] [--only overhead ... kills]
+python benchmarks/serve.py MODEL.onnx IMAGES OUT [--count 1000] [--seconds 60] [--kills 50] [--only overhead ... kills]
 
 MODEL is an exported file, IMAGES a folder of images that it takes. Every figure is measured with a real server process
 and its store on the disk of OUT; the client runs on the same machine, so that it takes part of its cores.
@@ -8,6 +8,7 @@ and its store on the disk of OUT; the client runs on the same machine, so that i
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -120,6 +121,12 @@ def told_text(times: list[float]) -> str:
     return f"{statistics.median(ordered):.2f} | {ordered[int(0.99 * (len(ordered) - 1))]:.2f}"
 
 
+def processor(process: subprocess.Popen) -> float:
+    """Seconds of the processor that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(process: subprocess.Popen) -> float:
     """Resident megabytes of a process."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
@@ -128,48 +135,55 @@ def memory(process: subprocess.Popen) -> float:
     return 0.0
 
 
-def overhead(model: Path, images: list[bytes], out: Path) -> None:
-    """The bare engine, the same over HTTP with its store, and with few images kept."""
-    bare = predictor(model, threads=1)
-    times = []
-    for i in range(WARM + 1000):
+def overhead(model: Path, images: list[bytes], out: Path, count: int) -> None:
+    """The bare engine, the same over HTTP with its store, and without the images of accepted parts: milliseconds by the
+    clock, and of the processor, which other work on the machine changes less."""
+    bare, times, before = predictor(model, threads=1), [], 0.0
+    for i in range(WARM + count):
+        before = time.process_time() if i == WARM else before
         began = time.perf_counter()
         levels, _ = read_like(images[i % len(images)], bare.preprocess)
         judged(bare.probabilities([levels])[0], bare)
         times.append(time.perf_counter() - began)
-    print(f"| decode and network, no server | {told_text(times[WARM:])} |", flush=True)
-    for name, more in (
-        ("HTTP, row and image on the disk", ()),
-        ("HTTP, row on the disk, no accepted image", ("--keep-accepted", "0")),
-    ):
-        with server(model, out / f"overhead{len(more)}", *more) as (_, port):
-            client, times = Client(port), []
-            for i in range(WARM + 1000):
+    spent = 1000 * (time.process_time() - before) / count
+    print(f"| decode and network, no server | {told_text(times[WARM:])} | {spent:.2f} |", flush=True)
+    rows = {
+        "row and image on the disk": (),
+        "row on the disk, images of accepted parts not kept": ("--keep-accepted", "0"),
+    }
+    for name, more in rows.items():
+        with server(model, out / f"overhead{len(more)}", *more) as (process, port):
+            client, times, before = Client(port), [], 0.0
+            for i in range(WARM + count):
+                before = processor(process) if i == WARM else before
                 began = time.perf_counter()
                 status, _ = client.ask(raw_request(images[i % len(images)]))
                 times.append(time.perf_counter() - began)
                 assert status == 200, status
-            print(f"| {name} | {told_text(times[WARM:])} |", flush=True)
+            spent = 1000 * (processor(process) - before) / count
+            print(f"| HTTP, {name} | {told_text(times[WARM:])} | {spent:.2f} |", flush=True)
 
 
-def throughput(model: Path, images: list[bytes], out: Path) -> None:
+def throughput(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
     """Answers a second by number of clients, and with two server processes."""
     requests = [raw_request(image) for image in images]
     for clients in (1, 4, 16):
         with server(model, out / f"throughput{clients}") as (_, port):
             load(port, requests, clients, 1)
-            found = load(port, requests, clients, 10)
-            good = [seconds for status, seconds, _ in found if status == 200]
-            print(f"| 1 process, {clients} clients | {len(good) / 10:.0f} | {told_text(good)} |", flush=True)
+            found = load(port, requests, clients, seconds)
+            good = [took for status, took, _ in found if status == 200]
+            print(f"| 1 process, {clients} clients | {len(good) / seconds:.0f} | {told_text(good)} |", flush=True)
     with server(model, out / "two-a") as (_, a), server(model, out / "two-b") as (_, b):
         both: list = []
-        threads = [threading.Thread(target=lambda p=port: both.extend(load(p, requests, 8, 10))) for port in (a, b)]
+        threads = [
+            threading.Thread(target=lambda p=port: both.extend(load(p, requests, 8, seconds))) for port in (a, b)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        good = [seconds for status, seconds, _ in both if status == 200]
-        print(f"| 2 processes, 8 clients each | {len(good) / 10:.0f} | {told_text(good)} |", flush=True)
+        good = [took for status, took, _ in both if status == 200]
+        print(f"| 2 processes, 8 clients each | {len(good) / seconds:.0f} | {told_text(good)} |", flush=True)
 
 
 def overload(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
@@ -289,14 +303,15 @@ def main() -> None:
     asked.add_argument("model", type=Path)
     asked.add_argument("images", type=Path)
     asked.add_argument("out", type=Path)
+    asked.add_argument("--count", type=int, default=1000, help="requests of the overhead")
     asked.add_argument("--seconds", type=float, default=60)
     asked.add_argument("--kills", type=int, default=50)
     asked.add_argument("--only", nargs="*", default=["overhead", "throughput", "overload", "line", "kills"])
     given = asked.parse_args()
     images = [path.read_bytes() for path in sorted(given.images.rglob("*.png"))]
     for name, work in {
-        "overhead": lambda: overhead(given.model, images, given.out),
-        "throughput": lambda: throughput(given.model, images, given.out),
+        "overhead": lambda: overhead(given.model, images, given.out, given.count),
+        "throughput": lambda: throughput(given.model, images, given.out, given.seconds / 6),
         "overload": lambda: overload(given.model, images, given.out, given.seconds),
         "line": lambda: line(given.model, images, given.out, given.seconds),
         "kills": lambda: kills(given.model, images, given.out, given.kills),

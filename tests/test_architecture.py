@@ -80,6 +80,7 @@ WITHOUT_TORCH = {
     "import zansa.inputs.images, zansa.record, zansa.report, zansa.deploy.runtime, zansa.proof.figures",
     "import zansa.learn.recipe, zansa.runs",
     "import zansa.beginnings.draw",
+    "import zansa.jobs.serve, zansa.jobs.store",
     "import zansa.jobs.check",
     "import zansa.learn.data.sources, zansa.learn.data.cache, zansa.learn.data.splits, zansa.learn.data.synthetic",
 }

@@ -232,7 +232,7 @@ def test_a_class_without_images_has_no_recall_and_weighs_nothing():
     found = figures(p[some], labels[some], CLASSES, OperatingPoint(good="good", threshold=0.5))
     assert found["per_class"][3]["recall"] is None
     assert found["per_class"][3]["precision"]["value"] == 0
-    assert found["inspection"]["per_defect"][2] == {"class": "stain", "detection": None}
+    assert found["inspection"]["per_defect"][2] == {"class": "stain", "detection": None, "asked": None}
     told = p[some].argmax(axis=1)
     oracle = np.mean([(told[labels[some] == c] == c).mean() for c in range(3)])
     assert found["balanced_accuracy"]["value"] == pytest.approx(oracle)

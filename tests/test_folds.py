@@ -13,6 +13,8 @@ from zansa.learn.data.splits import folds
 from zansa.learn.folds import HeldOut, held_out, holding_out, to_one_line
 from zansa.learn.recipe import Recipe
 from zansa.nets.build import build
+from zansa.proof.calibration import fit
+from zansa.proof.decide import logits_of
 
 
 def grouped(count=60, each=3):
@@ -68,10 +70,11 @@ def test_folds_go_on_after_a_kill_to_the_same_answers(tmp_path):
     def begin():
         return build(NET, torch.Generator().manual_seed(0))
 
+    def choose(raw, index):
+        return fit(logits_of(raw), data.labels[index]), OperatingPoint(good="none", threshold=raw[0, 0])
+
     def hold(folder, stop=None):
-        for each in holding_out(
-            begin, data, made, recipe, lambda p, labels: OperatingPoint(good="none", threshold=p[0, 0]), folder
-        ):
+        for each in holding_out(begin, data, made, recipe, choose, folder):
             if (each.get("done"), each.get("step")) == stop:
                 return None
         return held_out(folder, 3)

@@ -47,7 +47,7 @@ def test_a_proof_comes_to_a_decision_and_keeps_every_record(proof):
     with (folder / "data-poc" / stages["compare"]["chosen"] / "predictions.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["part"] == "test"]
     defect = np.array([row["label"] != "good" for row in rows])
-    found = np.array([1 - float(row["good"]) >= stages["point"]["threshold"] for row in rows])
+    found = np.array([float(row["score"]) >= stages["point"]["threshold"] for row in rows])
     assert stages["accept"]["counts"] == {
         "recall": [(found & defect).sum(), defect.sum()],
         "false_alarms": [(found & ~defect).sum(), (~defect).sum()],

@@ -99,7 +99,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
         parameters = [*_fields(request, verb), *_recipe(hidden, verb == "grow"), *_output()]
 
         def command(**given: Any) -> None:
-            output = Output(given.pop("out"), given.pop("name"), given.pop("as_json"))
+            output = Output(given["out"], given.pop("name"), given.pop("as_json"))
             del given["config"]
             work(request.model_validate(asked_for(request, given)), output)
 
@@ -188,7 +188,7 @@ def _fields(
 
 def _recipe(hidden: str, grows: bool) -> Iterator[inspect.Parameter]:
     for name in RECIPE:
-        if not (grows and name == "compile"):
+        if not (grows and name in ("compile", "levels")):
             yield _option(name, Recipe.model_fields[name], "Training", None)
     if hidden != "tuning":
         for name, field in Tuning.model_fields.items():

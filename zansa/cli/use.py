@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,8 @@ def serve(request: ServeRequest, new_key: str | None, as_json: bool) -> None:
     /predict (curl --data-binary @part.png), programs ask by the Open Inference Protocol v2 at /v2. SIGTERM ends the
     server after every accepted request is answered. `zansa store` reads the store back.
     """
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client", "multipart") if not find_spec(name)]:
+        raise ValueError(f"serving needs more packages ({', '.join(missing)}): pip install 'zansa[serve]'")
     from ..jobs.serve import add_key
     from ..jobs.serve import serve as work
 
@@ -121,9 +124,9 @@ def store(
         Path | None, typer.Option(help="A .csv or .parquet file; CSV on standard output by default.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Answers from this moment on, 2026-11-27 or 2026-11-27T14:00.")
+        str | None, typer.Option(help="Answers from this moment on, in UTC: 2026-11-27 or 2026-11-27T14:00.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Answers before this moment.")] = None,
+    until: Annotated[str | None, typer.Option(help="Answers before this moment, in UTC.")] = None,
     model: Annotated[str | None, typer.Option(help="Answers of the model of this name.")] = None,
     decision: Annotated[str | None, typer.Option(help="Answers with this decision.")] = None,
     part: Annotated[str | None, typer.Option(help="Answers to this part.")] = None,

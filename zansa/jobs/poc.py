@@ -15,6 +15,7 @@ from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
 from ..proof.decide import as_probability, log_odds
+from ..proof.exact import needed
 from ..proof.good import unknown_good
 from ..proof.points import Held, by_claim, held, look
 from ..proof.sizes import Claim, parse_claim, verdict
@@ -83,6 +84,10 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
     if missing:
         raise ValueError(f"an answer is missing; {'; '.join(missing)}; a poc.yaml with all of them is read by --config")
     claim = parse_claim(str(request.claim), request.confidence)
+    if (request.cost is None) != (request.defect_rate is None):
+        raise ValueError(
+            "costs need the production defect rate, and it needs them: give --cost and --defect-rate, or neither"
+        )
     request = request.model_copy(update={"source": absolute(request.source)})
     data, parts = door(trained(request), tell)
     good = good_of(request.good, data)
@@ -289,8 +294,19 @@ def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """The line with the best chance to pass the acceptance test, by validation parts."""
     seen = candidate(Run.open(proof.folder.path / records["compare"]["chosen"]), "chosen").seen.held
     defective, good = counted_parts(proof.data, proof.parts.test, proof.good)
-    point, chance = by_claim(seen, proof.claim, sum(defective.values()), good)
-    facts = {"line": point.reject, "threshold": as_probability(point.reject), "rule": point.rule, "chance": chance}
+    test = {"recall": sum(defective.values()), "false_alarms": good}
+    least = {name: int(needed(share, proof.claim.confidence)) for name, share in proof.claim.mistakes.items()}
+    # with too few test parts no line can pass, and all would seem alike: then the line is that of parts enough
+    counts = {name: max(count, least.get(name, 0)) for name, count in test.items()}
+    point, chance = by_claim(seen, proof.claim, counts["recall"], counts["false_alarms"])
+    chance = chance if counts == test else 0.0
+    facts = {
+        "line": point.reject,
+        "threshold": as_probability(point.reject),
+        "rule": point.rule,
+        "chance": chance,
+        "basis": point.basis,
+    }
     do = raw([row["do"] for row in records["plan"]["sizes"]["rows"]])
     gate = Gate(chance >= HALF, ("poc.why.chance", percent(chance, 0)), do)
     return facts | {"validation": look(seen, point.reject)}, gate
@@ -299,7 +315,14 @@ def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
 def exported(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """The chosen network with its line, as one file that answers as the network does."""
     model = load_model(proof.folder.path / records["compare"]["chosen"] / "model.safetensors")
-    line = OperatingPoint(good=proof.good, threshold=records["point"]["threshold"], rule=records["point"]["rule"])
+    point = records["point"]
+    line = OperatingPoint(
+        good=proof.good,
+        threshold=point["threshold"],
+        rule=point["rule"],
+        basis=point["basis"],
+        odds=(point["line"], point["line"]),
+    )
     model = replace(model, operating=line)
     save_model(proof.folder.path / "model.safetensors", model)
     samples = originals(proof.data, evenly(proof.parts.val, PARITY_IMAGES))

@@ -138,7 +138,8 @@ def turn_doubts(
         return []
     index = _some(train, LOOKED_AT)
     images, labels = data.images[index], data.labels[index]
-    plain, rules = thumbnails(images), []
+    plain = thumbnails(images)
+    rules: list[tuple[LogisticRegression, np.ndarray]] = []
     for learn, judge in _folds(data, index):
         rules.append((_taught(LogisticRegression(C=100, max_iter=200), plain[learn], labels[learn]), judge))
 
@@ -148,7 +149,8 @@ def turn_doubts(
             np.add.at(seen, (labels[judge], rule.predict(values[judge])), 1)
         return seen
 
-    as_they_are, found = told_of(images), {}
+    as_they_are = told_of(images)
+    found: dict[str, Doubt] = {}
     for turn in TURNS:
         if turn.off in found or not on >= set(turn.needs):
             continue
@@ -263,7 +265,8 @@ def _losses(values: np.ndarray, labels: np.ndarray, folds: Folds) -> np.ndarray:
 def _taught(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a plain rule need not be polished
-        return rule.fit(values, labels)
+        rule.fit(values, labels)
+    return rule
 
 
 def _compared(images: np.ndarray, window: int) -> np.ndarray:

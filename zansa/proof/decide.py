@@ -54,4 +54,7 @@ def decisions(p_good: ArrayLike, point: OperatingPoint) -> np.ndarray:
     """What is done with parts by their p(good), (N,): places in DECISIONS, 0 to 2."""
     ask, reject = lines_of(point)
     score = log_odds(p_good)
+    if point.odds is None:  # the thresholds themselves, to the last digit
+        ask, reject = point.threshold if point.ask is None else point.ask, point.threshold
+        score = 1 - np.asarray(p_good, dtype=np.float64)
     return np.asarray((score >= ask).astype(int) + (score >= reject))

@@ -102,9 +102,6 @@ def describe(job: Job) -> dict[str, Any]:
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
-        "group_of": None
-        if data.groups is None
-        else {part: [str(data.groups[i]) for i in index] for part, index in named.items()},
     }
 
 

@@ -10,8 +10,6 @@ from ...proof.decide import log_odds
 from ...proof.points import Held, held
 from ...record import Run
 
-PARTS = {"validation": "val", "test": "test"}  # as predictions.csv and data.json call them
-
 
 @dataclass(frozen=True, eq=False)
 class Judged:
@@ -41,15 +39,16 @@ class Judged:
 
 def judged(run: Run, part: str = "validation") -> Judged:
     """What predictions.csv of a run says of a part. ValueError where the run has no such figures yet."""
-    path, metrics, data = run.path / "predictions.csv", run.read_json("metrics.json"), run.read_json("data.json")
+    path, metrics = run.path / "predictions.csv", run.read_json("metrics.json")
     if not path.is_file():
         raise ValueError(f"{run.path} has no predictions.csv; `zansa resume {run.path}` goes on with it")
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["part"] == part]
     if not rows:
         raise ValueError(f"{run.path} has no figures of {part} samples; `zansa resume {run.path}` goes on with it")
+    grouped = run.read_json("data.json").get("groups") is not None and "group" in rows[0]  # else it is a class
     labels = tuple(row["label"] for row in rows)
-    groups = (data.get("group_of") or {}).get(PARTS[part])
+    groups = [row["group"] for row in rows] if grouped else None
     point: dict[str, Any] | None = (metrics.get(part) or {}).get("inspection")
     name = "image" if "image" in rows[0] else "sample"
     names = tuple(row[name] for row in rows)
@@ -57,7 +56,7 @@ def judged(run: Run, part: str = "validation") -> Judged:
     if point is None:
         right = np.array([row["label"] == row["predicted"] for row in rows])
         return Judged(*columns, right, np.unique(labels, return_inverse=True)[1], None)
-    score = log_odds([float(row[point["good"]]) for row in rows])
+    score = log_odds([1 - float(row["score"]) for row in rows])
     ask = point["threshold"] if point.get("ask") is None else point["ask"]
     shown, rejected = (np.array([float(row["score"]) >= line for row in rows]) for line in (ask, point["threshold"]))
     side = np.array([label != point["good"] for label in labels]).astype(int)

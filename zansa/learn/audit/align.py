@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from .look import SIDE
 
 # standard deviations, in pixels: what is finer than the first and coarser than the second is left out
-FINE, COARSE = (0.7, 3.0), (1.5, 4.0)
+FINE, COARSE = (0.0, 3.0), (1.5, 4.0)
 SHIFT = 6  # pixels, each way
 SCALES, TURNS = (0.905, 0.95, 1.05, 1.105), (-2.0, -1.0, 1.0, 2.0)  # times, degrees
 WARPS = ((1.0, 0.0), *((scale, 0.0) for scale in SCALES), *((1.0, turn) for turn in TURNS))

@@ -210,9 +210,11 @@ def from_listing(
 def _lost(lost: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """What was lost of images that were read, counted; with the names of some."""
     by_kind: dict[str, list[str]] = {}
-    for what, name in zip(lost, names, strict=True):
-        if what and not (what == AS_COLOUR and all(each == what for each in lost)):  # then colour was asked for
+    for several, name in zip(lost, names, strict=True):
+        for what in filter(None, several.split("; ")):
             by_kind.setdefault(what, []).append(name)
+    if len(by_kind.get(AS_COLOUR, ())) == len(names):
+        del by_kind[AS_COLOUR]  # colour was asked for
     return tuple(f"{len(some)} of {len(names)} images: {what} ({shortened(some, 3)})" for what, some in by_kind.items())
 
 

@@ -288,8 +288,8 @@ SAID: dict[str, dict[str, str]] = {
     },
     "poc.claim.data": {"en": "Data SHA-256 {0}", "ja": "データハッシュ値 SHA-256 {0}"},
     "poc.closed": {
-        "en": "No stage before the acceptance test used a test image to decide anything.",
-        "ja": "受入試験より前の段階では、評価用データを判断に使っていません。",
+        "en": "No stage before the acceptance test chose a network or a line by test images.",
+        "ja": "受入試験より前の段階では、モデルや動作点の選択に評価用データを使っていません。",
     },
     "poc.signed": {"en": "Signed", "ja": "承認・審査・作成"},
     "poc.approved": {"en": "approved", "ja": "承認"},
@@ -349,11 +349,11 @@ SAID: dict[str, dict[str, str]] = {
         "ja": "評価用の良品を集めてください（0個）",
     },
     "poc.do.few.recall": {
-        "en": "collect more defective test parts: {0} missed of {1} are too few parts to show at most {2}",
+        "en": "collect more defective test parts: {0} missed of {1} do not yet show at most {2}",
         "ja": "評価用の不良品を増やしてください：見逃し {0} / {1} では {2} 以下を実証できません",
     },
     "poc.do.few.false_alarms": {
-        "en": "collect more good test parts: {0} rejected of {1} are too few parts to show at most {2}",
+        "en": "collect more good test parts: {0} rejected of {1} do not yet show at most {2}",
         "ja": "評価用の良品を増やしてください：過検出 {0} / {1} では {2} 以下を実証できません",
     },
     "poc.do.worse.recall": {
