@@ -18,14 +18,20 @@ from PIL import Image
 from samples import NET, ready
 
 from zansa.arch.use import OperatingPoint
-from zansa.deploy.export import to_onnx
+from zansa.deploy.export import answers_of, to_onnx
+from zansa.deploy.handover import normalised
 from zansa.deploy.portable import folded
 from zansa.deploy.quantise import quantised
 from zansa.deploy.runtime import predictor
 from zansa.inputs.images import fitted
+from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
+from zansa.jobs.request import CompressRequest
+from zansa.learn.aware import add_integers
 from zansa.learn.distil import decoupled, distance, mixed
 from zansa.nets.files import load
+from zansa.proof.calibration import apply
+from zansa.proof.decide import logits_of
 from zansa.proof.gate import Answered, gate
 from zansa.record import Run
 
@@ -119,6 +125,36 @@ def test_the_gate_sees_a_detection_that_vanishes_behind_accuracy():
     assert gate(Answered(before, POINT), Answered(before, POINT), labels, ("good", "bad"), same_network=True)["passed"]
     whole = gate(Answered(before, POINT), Answered(after, POINT), labels, ("good", "bad"), np.arange(200) // 2)
     assert (whole["parts"], whole["turned"]) == (100, 10)
+
+
+def test_training_that_knows_of_integers_computes_as_the_int8_file(run):
+    """The network with rounding answers as the int8 file, which rounds by the same images, and learns; then it is as it
+    was."""
+    model = load(run.path / "model.safetensors")
+    paths = sorted((run.path.parents[1] / "data").rglob("*.png"))[::2]
+    images = [fitted(np.asarray(Image.open(path))[..., None], model.preprocess) for path in paths]
+    pixels = torch.from_numpy(normalised(model, images))
+    before = model.module(pixels).detach()
+    handles = add_integers(model.module)
+    model.module(pixels)  # sees the ranges
+    rounded = model.module(pixels)
+    rounded.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.module.parameters())
+    for handle in handles:
+        handle.remove()
+    torch.testing.assert_close(model.module(pixels).detach(), before, rtol=0, atol=0)
+    exact = answers_of(model, images)
+    calibrated = apply(logits_of(rounded.detach().double().softmax(1).numpy()), model.calibration)
+    file = predictor(quantised(to_onnx(model), images).file).probabilities(images)
+    assert 0 < np.abs(calibrated - exact).max() < 0.2
+    assert np.abs(file - calibrated).mean() < 0.5 * np.abs(file - exact).mean() + 0.002
+
+
+def test_a_compression_that_was_killed_goes_on(run, small):
+    """What it was asked stands in its folder, and `resume` reads it."""
+    asked = Run.open(small["run"]).read_json("asked.json")
+    assert CompressRequest.model_validate(asked).budget[0].unit == "macs"
+    assert asked_of(small["run"]) is None  # it is finished
 
 
 def test_laws_of_distillation():

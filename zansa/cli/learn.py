@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,8 +65,14 @@ def grow(request: GrowRequest, output: Output) -> None:
 @app.command()
 def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_json: Json = False) -> None:
     """Go on where a run stopped or was killed, to the same result."""
+    from ..jobs.compress import asked_of, go_on
     from ..jobs.train import resume as work
 
+    asked = asked_of(run)
+    if asked is not None:
+        with screen.Screen(quiet=as_json) as view:
+            show_smaller(go_on(run, asked, view.tell), as_json)
+        return
     with screen.Screen(quiet=as_json) as view:
         resumed = work(run, view.tell)
         show(resumed, view, as_json)
@@ -124,7 +130,11 @@ def compress(request: CompressRequest, as_json: bool) -> None:
     from ..jobs.compress import compress as work
 
     with screen.Screen(quiet=as_json) as view:
-        record = work(request, view.tell)
-        print(json.dumps(record) if as_json else screen.compressed_text(record))
+        show_smaller(work(request, view.tell), as_json)
+
+
+def show_smaller(record: dict[str, Any], as_json: bool) -> None:
+    """Show what a compression has made; exit code 1 where a gate failed."""
+    print(json.dumps(record) if as_json else screen.compressed_text(record))
     if not record["passed"]:
         raise typer.Exit(1)

@@ -20,6 +20,7 @@ from ..deploy.export import to_onnx
 from ..deploy.handover import write_hash
 from ..events import event
 from ..inputs.pictures import picture
+from ..learn.aware import SHARE, add_integers
 from ..learn.data.cache import default_folder
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
@@ -28,6 +29,7 @@ from ..learn.defaults import recipe_of
 from ..learn.distil import Teaching, teaching
 from ..learn.grow.run import growing, growth_of
 from ..learn.predict import probabilities
+from ..learn.recipe import Recipe
 from ..learn.train import training
 from ..nets.build import Network
 from ..nets.files import Model
@@ -43,12 +45,13 @@ from .adapt import unlabelled
 from .depth import own_request
 from .door import door, good_of
 from .making.conclude import conclude
-from .making.folder import begin, note
+from .making.folder import begin, facts_of, note
 from .making.integers import Tried, in_turns, to_int8
 from .making.job import Job, with_speed
-from .making.point import groups_of
+from .making.point import chosen, groups_of
 from .request import CompressRequest, DepthRequest, FinetuneRequest, Tell, silent
 
+ASKED = "asked.json"  # what `compress` was asked, for `resume`
 PICTURES = 12  # of turned samples on the page
 
 
@@ -77,15 +80,40 @@ def compress(request: CompressRequest, tell: Tell = silent) -> dict[str, Any]:
     base = opened(request, tell)
     job, teachers = planned(request, base, tell)
     out = Path(request.out)
-    run = begin(job, out, request.name or new_name(out, f"{base.name}-small"))
+    name = request.name or new_name(out, f"{base.name}-small")
+    asked = request.model_copy(update={"model": str(Path(request.model).expanduser().absolute())})
+    run = begin(job, out, name, more={ASKED: asked.model_dump(mode="json")})
     try:
-        with held(run):
-            made(request, base, job, teachers, run, tell)
-            record = finished(request, base, run, tell)
+        return carried_out(request, base, job, teachers, run, tell)
     except ValueError:
         shutil.rmtree(run.path)
         raise
-    return record
+
+
+def asked_of(path: str | Path) -> CompressRequest | None:
+    """What a run was asked that `compress` began and has not finished; None for any other run."""
+    file = Path(path) / ASKED
+    if not file.exists() or (Path(path) / "compress.json").exists():
+        return None
+    return CompressRequest.model_validate_json(file.read_bytes())
+
+
+def go_on(path: str | Path, request: CompressRequest, tell: Tell = silent) -> dict[str, Any]:
+    """Go on with a run that `compress` began, to the same result."""
+    run = Run.open(path)
+    base = opened(request, tell)
+    job, teachers = planned(request, base, tell)
+    job = replace(job, recipe=Recipe.model_validate(run.read_json("recipe.json")))
+    return carried_out(request, base, job, teachers, run, tell)
+
+
+def carried_out(
+    request: CompressRequest, base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell
+) -> dict[str, Any]:
+    """Make what was planned, and judge it."""
+    with held(run):
+        made(base, job, teachers, run, tell)
+        return finished(request, base, run, tell)
 
 
 def opened(request: CompressRequest, tell: Tell) -> Base:
@@ -157,10 +185,10 @@ def more_samples(request: CompressRequest, base: Base, tell: Tell) -> torch.Tens
     return samples
 
 
-def made(request: CompressRequest, base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell) -> None:
+def made(base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell) -> None:
     """Prune and distil where that is asked; then measure, export and report as every run."""
     module = build_like(base.model)
-    facts: dict[str, Any] = {}
+    facts = facts_of(run.lines("events.jsonl"))
     if teachers is not None:
         with closing(learning(module, job, run, teachers)) as events:
             for each in events:
@@ -197,12 +225,16 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
         "trained": changed,
         "gates": {},
     }  # fmt: skip
+    files = {"before": to_onnx(base.model)}
+    tries = integers(request, base, run, tell) if request.int8 else []
+    if tries and not tries[-1].gate["passed"]:
+        more = aware(request, base, small, run, tell)
+        tries += more
+        if more[-1].gate["passed"]:
+            small, changed = load_model(run.path / "model.safetensors"), True
     if changed:
         record["gates"]["network"] = between(base, small, base.parts.val, request.margin)
-    files = {"before": to_onnx(base.model)}
-    if changed:
         files["small"] = to_onnx(small)
-    tries = integers(request, base, run, tell) if request.int8 else []
     passed = tries and tries[-1].gate["passed"]
     if tries:
         record["gates"]["int8"] = tries[-1].gate
@@ -245,6 +277,37 @@ def integers(request: CompressRequest, base: Base, run: Run, tell: Tell) -> list
     tell(event("stage", text="quantising the exported file, and judging it on validation data"))
     file = (run.path / "model.onnx").read_bytes()
     return to_int8(file, base.data, base.parts, base.good, request.margin, tell)
+
+
+def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Tell) -> list[Tried]:
+    """Train the network shortly with the rounding of int8, its own answers as teacher, and try again. Where that passes
+    the gate it becomes the run's network; else the run stays as it is."""
+    tell(event("stage", text="training shortly with the rounding of int8, because the gate failed"))
+    module, data, parts = build_like(small), base.data, base.parts
+    usual = recipe_of(data, parts, base.request.seed, {}, learned=len(small.net.stages) + 2, fixed=False)
+    epochs = request.epochs or usual.epochs
+    short = {
+        "epochs": max(1, round(SHARE * epochs)),
+        "rate": SHARE * usual.rate,
+        "keep": "last",
+        "precision": "float32",
+    }
+    recipe = usual.model_copy(update=short)
+    handles = add_integers(module)
+    with closing(training(module, *sealed(data, parts), recipe, teaching=teaching([small.module]))) as events:
+        for each in events:
+            tell(each)
+    for handle in handles:
+        handle.remove()
+    raw = probabilities(module, data, parts.val)
+    choice, _ = chosen(base.request, base.good, data, parts.val, raw, recipe.balance)
+    model = replace(small, module=module, operating=choice.operating, calibration=choice.calibration)
+    tries = to_int8(to_onnx(model), data, parts, base.good, request.margin, tell)
+    tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
+    if tries[-1].gate["passed"]:
+        job = Job(base.request, data, parts, base.good, small.net, recipe)
+        conclude(run, job, module, facts_of(run.lines("events.jsonl")), tell)
+    return tries
 
 
 def keep_int8(run: Run, tried: Tried) -> None:
