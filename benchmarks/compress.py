@@ -1,6 +1,6 @@
 """What makes a trained network smaller, and what that costs: zansa compress beside Torch-Pruning, from the same base.
 
-    python benchmarks/compress.py OUT [--sets demo boards] [--epochs 12] [--share 0.5] [--seed 0]
+    python benchmarks/compress.py OUT [--sets demo boards] [--epochs 8] [--tune 3] [--share 0.5] [--seed 0]
 
 For each set a base is trained; then, all from that base and for equal epochs: pruned by zansa, the same with the base
 as teacher (what `zansa compress --budget` does), Torch-Pruning (group norm, MIT) fine-tuned by the same recipe, the
@@ -131,7 +131,7 @@ def measure(name: str, given: argparse.Namespace) -> list[Row]:
         train(request, runs, "base")
     began = time.process_time()
     limit = given.share * cost(load(runs / "base" / "model.safetensors").net).macs
-    asked = CompressRequest(model=str(runs / "base"), budget=f"macs={limit:.0f}", int8=True, epochs=given.epochs,
+    asked = CompressRequest(model=str(runs / "base"), budget=f"macs={limit:.0f}", int8=True, epochs=given.tune,
                             out=str(runs), name="small")  # fmt: skip
     base = opened(asked, lambda event: None)
     rows = [scored("float", base, base.model.module, 0.0)]
@@ -194,7 +194,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sets", nargs="+", default=["demo", "boards"], choices=["demo", "boards"])
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8, help="of the base")
+    parser.add_argument("--tune", type=int, default=3, help="epochs of everything that is made of it")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

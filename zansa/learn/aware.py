@@ -36,7 +36,7 @@ class _Rounding:
 
     def before(self, layer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         (x,) = inputs
-        self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
+        self.low, self.high = min(self.low, float(x.detach().min())), max(self.high, float(x.detach().max()))
         scale = max(self.high - self.low, 1e-8) / LEVELS
         zero = max(0, min(LEVELS, round(-self.low / scale)))
         self.weight = layer.weight.data
