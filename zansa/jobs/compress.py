@@ -267,7 +267,9 @@ def between(base: Base, small: Model, index: np.ndarray, margin: float) -> dict[
 def answered(model: Model, data: Dataset, index: np.ndarray) -> Answered:
     """What a network answers to samples, calibrated, with its line."""
     p = probabilities(model.module, data, index)
-    return Answered(p if model.calibration is None else apply(logits_of(p), model.calibration), model.operating)
+    return Answered(
+        p if model.calibration is None else apply(logits_of(p), model.calibration), model.operating, model.calibration
+    )
 
 
 def integers(request: CompressRequest, base: Base, run: Run, tell: Tell) -> list[Tried]:

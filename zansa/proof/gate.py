@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arch.use import OperatingPoint
-from .decide import decisions
+from ..arch.use import Calibration, OperatingPoint
+from .decide import decisions, named
 from .pairs import not_worse
 from .rates import rate
 
@@ -20,10 +20,17 @@ class Answered(NamedTuple):
 
     p: (N, K) calibrated probabilities.
     point: where its lines are; None where no class is the good one.
+    calibration: how p was calibrated, by which classes are named; None where it was not.
     """
 
     p: np.ndarray
     point: OperatingPoint | None
+    calibration: Calibration | None = None
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(N,) the class that is named."""
+        return named(self.p, self.calibration)
 
 
 def gate(
@@ -45,7 +52,7 @@ def gate(
     """
     right, found = (_judged(each, labels, classes, groups) for each in (before, after))
     change = np.abs(before.p - after.p).max(axis=1)
-    same = int((before.p.argmax(1) == after.p.argmax(1)).sum())
+    same = int((before.classes == after.classes).sum())
     worse, better = int((right.right & ~found.right).sum()), int((~right.right & found.right).sum())
     tested = not_worse(worse, better, len(right.right), margin)
     turned = _decided(before, classes) != _decided(after, classes)
@@ -81,8 +88,8 @@ class _Judged(NamedTuple):
 
 def _judged(given: Answered, labels: np.ndarray, classes: tuple[str, ...], groups: np.ndarray | None) -> _Judged:
     part = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    accuracy = rate(int((given.p.argmax(1) == labels).sum()), len(labels))
-    wrong = np.bincount(part, given.p.argmax(1) != labels) > 0
+    accuracy = rate(int((given.classes == labels).sum()), len(labels))
+    wrong = np.bincount(part, given.classes != labels) > 0
     if given.point is None:
         return _Judged(~wrong, None, {"accuracy": accuracy, "found": None, "false_alarms": None})
     place = classes.index(given.point.good)
@@ -96,7 +103,7 @@ def _judged(given: Answered, labels: np.ndarray, classes: tuple[str, ...], group
 def _decided(given: Answered, classes: tuple[str, ...]) -> np.ndarray:
     """What is done with every sample: its decision, or its class where no class is the good one."""
     if given.point is None:
-        return np.asarray(given.p.argmax(axis=1))
+        return given.classes
     return decisions(given.p[:, classes.index(given.point.good)], given.point)
 
 

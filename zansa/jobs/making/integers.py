@@ -58,7 +58,9 @@ def to_int8(file: bytes, data: Dataset, parts: Parts, good: str | None, margin: 
 
     def judge(made: Quantised) -> Tried:
         after = predictor(made.file).probabilities(samples)
-        ours, theirs = (Answered(p[:, order].astype(np.float64), opened.operating) for p in (before, after))
+        ours, theirs = (
+            Answered(p[:, order].astype(np.float64), opened.operating, opened.calibration) for p in (before, after)
+        )
         told = gate(ours, theirs, labels, data.classes, groups, margin, same_network=True)
         told["saturation"] = saturation(made, samples, before, after)
         told["checks"]["saturation"] = told["saturation"]["passed"]
