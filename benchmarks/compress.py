@@ -14,6 +14,7 @@ import json
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import packs
 from zansa.arch.cost import cost
 from zansa.deploy.export import to_onnx
 from zansa.deploy.runtime import predictor
-from zansa.jobs.compress import Base, compress, learning, opened, planned
+from zansa.jobs.compress import Base, asked_of, compress, go_on, learning, opened, planned
 from zansa.jobs.door import originals
 from zansa.jobs.making.integers import in_turns
 from zansa.jobs.making.point import chosen
@@ -39,7 +40,7 @@ from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities
 from zansa.learn.train import passed, steps_per_epoch, training, warmup_cosine
 from zansa.nets.build import build
-from zansa.nets.files import load
+from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
 from zansa.proof.decide import logits_of
 from zansa.proof.figures import figures
@@ -48,6 +49,8 @@ from zansa.record import Run
 STEADY = {"precision": "float32", "layout": "channels_first"}
 EVERY = 8  # of the circuit boards, of which there are ten thousand
 Row = dict[str, Any]
+WAYS = ("float", "pruned and distilled", "pruned", "Torch-Pruning", "the shape from scratch")
+INT8 = "int8 of the distilled"
 
 
 def source(name: str, out: Path) -> str:
@@ -122,51 +125,66 @@ def tuned(module: torch.nn.Module, base: Base, recipe: Any) -> torch.nn.Module:
 
 
 def measure(name: str, given: argparse.Namespace) -> list[Row]:
-    """All rows of a set."""
+    """All rows of a set; those that were measured before are read."""
     runs = given.out / f"{name}-{given.seed}"
     if not (runs / "base" / "metrics.json").exists():
         request = TrainRequest(
             source=source(name, given.out), seed=given.seed, recipe={"epochs": given.epochs, **STEADY}
         )
         train(request, runs, "base")
-    began = time.process_time()
     limit = given.share * cost(load(runs / "base" / "model.safetensors").net).macs
     asked = CompressRequest(model=str(runs / "base"), budget=f"macs={limit:.0f}", int8=True, epochs=given.tune,
                             out=str(runs), name="small")  # fmt: skip
-    base = opened(asked, lambda event: None)
-    rows = [scored("float", base, base.model.module, 0.0)]
-    if not (runs / "small" / "compress.json").exists():
-        compress(asked)
-    record = Run.open(runs / "small").read_json("compress.json")
-    small = load(runs / "small" / "model.safetensors")
-    rows.append(scored("pruned and distilled", base, small.module, time.process_time() - began))
-    job, _ = planned(asked, base, lambda event: None)
-    for way in ("pruned", "the shape from scratch"):
-        began = time.process_time()
-        module = copy.deepcopy(base.model.module) if way == "pruned" else build(small.net)
-        steps = (
-            learning(module, job, Run.create(runs, f"plain-{time.time():.0f}"), None)
-            if way == "pruned"
-            else training(module, base.data, base.parts, job.recipe)
-        )
-        for _ in steps:
-            pass
-        rows.append(scored(way, base, module, time.process_time() - began))
-    began = time.process_time()
-    theirs = tuned(by_torch_pruning(base, limit), base, job.recipe)
-    rows.append(scored("Torch-Pruning", base, theirs, time.process_time() - began))
-    int8 = predictor(runs / "small" / "model.onnx")
+    smaller(asked, runs / "small")
+    base, small = opened(asked, lambda event: None), load(runs / "small" / "model.safetensors")
+    kept, file = runs / "rows.json", (runs / "small" / "model.onnx").read_bytes()
+    rows = {row["way"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
+    for way in WAYS:
+        if way not in rows:
+            began = time.process_time()
+            module = trained(way, base, small, asked, runs / f"way-{WAYS.index(way)}")
+            rows[way] = scored(way, base, module, time.process_time() - began)
+            kept.write_text(json.dumps(list(rows.values())))
+    int8 = predictor(file)
     p = int8.probabilities(originals(base.data, base.parts.test)).astype(np.float64)
-    rows.append({"way": "int8 of the distilled", "seconds": 0.0} | told(base, p, int8.operating))
-    files = {"float": to_onnx(base.model), "pruned and distilled": to_onnx(small), "int8 of the distilled": int8.file}
-    times = in_turns(files)
-    gates = {"pruned and distilled": "network", "int8 of the distilled": "int8"}
-    for row in rows:
-        file = files.get(row["way"])
-        row |= {"set": name, "seed": given.seed, "bytes": file and len(file), "ms": file and times[row["way"]][0]["ms"]}
-        gate = record["gates"].get(gates.get(row["way"], ""), {})
+    rows[INT8] = {"way": INT8, "seconds": 0.0} | told(base, p, int8.operating)
+    files = {WAYS[0]: to_onnx(base.model), WAYS[1]: to_onnx(small), INT8: file}
+    times, gates = in_turns(files), {WAYS[1]: "network", INT8: "int8"}
+    record = Run.open(runs / "small").read_json("compress.json")
+    for way, row in rows.items():
+        row |= {"set": name, "seed": given.seed, "bytes": None, "ms": None}
+        row |= {"bytes": len(files[way]), "ms": times[way][0]["ms"]} if way in files else {}
+        gate = record["gates"].get(gates.get(way, ""), {})
         row |= {"turned": gate.get("turned"), "passed": gate.get("passed"), "kept": record["int8_kept"]}
-    return rows
+    return list(rows.values())
+
+
+def smaller(asked: CompressRequest, run: Path) -> None:
+    """Compress, or go on with it where it was stopped."""
+    if (going := asked_of(run)) is not None:
+        go_on(run, going)
+    elif not run.exists():
+        compress(asked)
+
+
+def trained(way: str, base: Base, small: Model, asked: CompressRequest, folder: Path) -> torch.nn.Module:
+    """The network of a way; a training that was stopped goes on."""
+    if way in WAYS[:2]:
+        return base.model.module if way == WAYS[0] else small.module
+    job, _ = planned(asked.model_copy(update={"int8": False}), base, lambda event: None)
+    job = replace(job, recipe=job.recipe.model_copy(update=STEADY))
+    if way == "Torch-Pruning":
+        return tuned(by_torch_pruning(base, job.growth.limit if job.growth else 0), base, job.recipe)
+    run = Run.open(folder) if folder.exists() else Run.create(folder.parent, folder.name)
+    module = copy.deepcopy(base.model.module) if way == "pruned" else build(small.net)
+    steps = (
+        learning(module, job, run, None)
+        if way == "pruned"
+        else training(module, base.data, base.parts, job.recipe, run.path / "checkpoint.pt")
+    )
+    for _ in steps:
+        pass
+    return module
 
 
 def table(rows: list[Row]) -> str:
