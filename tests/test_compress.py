@@ -243,6 +243,8 @@ def test_a_page_carries_everything(run, tmp_path):
     facts = json.loads(text.split('id="facts">')[1].split("</script>")[0])
     assert len(facts["golden"]) == 8
     assert "npm pack" in refused("export", run.path, data, "--out", tmp_path / "n.onnx", "--page", page)
+    assert "allowed: onnx, opencv" in refused("export", run.path, data, "--out", tmp_path / "n.onnx", "--target", "x")
+    assert not (tmp_path / "n.onnx").exists()
 
 
 def test_bench_tells_latency_and_whether_a_budget_is_kept(run):

@@ -33,8 +33,7 @@ def write_target(
     the target's engine, or in ONNX Runtime where that is not installed. ValueError, and no network.onnx stays, where
     the answers differ from the network's.
     """
-    if model.preprocess.series:
-        raise ValueError(f"targets are for models of images; this one takes {model.preprocess.noun}s")
+    refuse_target(model, target, batch)
     folder.mkdir(parents=True, exist_ok=True)
     file = write_atomic(folder / "network.onnx", portable(model, target, batch))
     written = [file, *(write_native(file) if TARGETS[target].native else [])]
@@ -49,6 +48,16 @@ def write_target(
         raise
     write_atomic(folder / "proof.json", json.dumps(proof, indent=1).encode())
     return proof | {"folder": str(folder), "files": [each.name for each in written] + ["proof.json"]}
+
+
+def refuse_target(model: Model, target: str, batch: int) -> None:
+    """ValueError for a target that is not known, a batch that cannot be, and a model of series."""
+    if target not in TARGETS:
+        raise ValueError(f"target {target!r} was asked; allowed: {', '.join(TARGETS)}")
+    if batch < 1:
+        raise ValueError(f"a batch of {batch} was asked; allowed: 1 or more")
+    if model.preprocess.series:
+        raise ValueError(f"targets are for models of images; this one takes {model.preprocess.noun}s")
 
 
 def proven(model: Model, target: str, file: Path, images: Sequence[np.ndarray], batch: int) -> dict[str, Any]:

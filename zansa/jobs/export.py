@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..deploy.export import export
-from ..deploy.handover import write_bundle, write_hash, write_target
+from ..deploy.handover import refuse_target, write_bundle, write_hash, write_target
 from ..deploy.runtime import predictor, read_all
-from ..deploy.web.page import write_page
+from ..deploy.web.page import refuse_page, write_page
 from ..inputs.files import survey_all
 from ..nets.files import load as load_model
 from ..runs import model_file
@@ -40,6 +40,10 @@ def export_model(
     Returns what the check found; `left_out` are sentences on samples that could not be read.
     """
     loaded = load_model(model_file(model))
+    if target is not None:
+        refuse_target(loaded, target, batch)
+    if page is not None:
+        refuse_page(loaded.preprocess, runtime)
     files, told = named, list[str]()
     if not loaded.preprocess.series:
         surveyed = survey_all(named)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...arch.use import Preprocess
 from ...inputs.pictures import picture
 from ...phrases import phrase, say, speaking
 from ...record import write_atomic
@@ -51,8 +52,8 @@ def write_page(path: Path, predictor: Predictor, golden: Sequence[Path], runtime
     models that a page cannot feed, and where the runtime is not there.
     """
     pre = predictor.preprocess
-    if pre.series or pre.channels not in (1, 3) or pre.depth != 8:
-        raise ValueError("a page classifies gray or colour images of 8 bits; this model takes others")
+    refuse_page(pre, runtime)
+    assert runtime is not None
     parts = runtime_parts(runtime)
     stored = stored_golden(predictor, golden)
     words = {}
@@ -71,6 +72,17 @@ def write_page(path: Path, predictor: Predictor, golden: Sequence[Path], runtime
     text = filled((HERE / "page.html").read_text(encoding="utf-8"), parts, predictor.file, facts)
     write_atomic(path, text.encode("utf-8", "replace"))
     return {"file": str(path), "bytes": len(text), "golden": len(stored), "runtime": parts["version"].decode()}
+
+
+def refuse_page(pre: Preprocess, runtime: Path | None) -> None:
+    """ValueError for models that a page cannot feed, and where the runtime is not there."""
+    if pre.series or pre.channels not in (1, 3) or pre.depth != 8:
+        raise ValueError("a page classifies gray or colour images of 8 bits; this model takes others")
+    if runtime is None or not runtime.exists():
+        named = "was not named" if runtime is None else f"is not at {runtime}"
+        raise ValueError(
+            f"onnxruntime-web {named}; get it once with 'npm pack onnxruntime-web' and name its .tgz with --runtime"
+        )
 
 
 def filled(template: str, parts: dict[str, bytes], model: bytes, facts: dict[str, Any]) -> str:
@@ -111,13 +123,8 @@ def _shrunk(image: np.ndarray) -> np.ndarray:
     return np.asarray(made).reshape(made.height, made.width, image.shape[2])
 
 
-def runtime_parts(runtime: Path | None) -> dict[str, bytes]:
+def runtime_parts(runtime: Path) -> dict[str, bytes]:
     """The files of onnxruntime-web that the page needs, and its version. ValueError where they are not there."""
-    if runtime is None or not runtime.exists():
-        named = "was not named" if runtime is None else f"is not at {runtime}"
-        raise ValueError(
-            f"onnxruntime-web {named}; get it once with 'npm pack onnxruntime-web' and name its .tgz with --runtime"
-        )
     try:
         if runtime.is_dir():
             folder = runtime / "dist" if (runtime / "dist").is_dir() else runtime
