@@ -24,13 +24,17 @@ STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse strengths of th
 COPIES = 4  # varied copies of each training sample, beside itself
 
 
-def probe(module: Network, data: Dataset, parts: Parts, recipe: Recipe) -> tuple[Network, float]:
+def probe(
+    module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool = True
+) -> tuple[Network, float]:
     """A copy of a network with the best linear head on its features, and the tempered validation loss of it (see
-    `loss.tempered`). The strength of the penalty is chosen by that loss."""
+    `loss.tempered`). The strength of the penalty is chosen by that loss. `statistics`: whether norms take those of the
+    training samples in place of those that they have learned."""
     network = copy.deepcopy(module).cpu().eval()
     cpu, layout = torch.device("cpu"), torch.contiguous_format
     given = to_tensor(data, parts.train, cpu, layout)
-    renormalise(network, batches_of(given), prior=0)
+    if statistics:
+        renormalise(network, batches_of(given), prior=0)
     varied = [augment(given, recipe.augment, _chance(recipe.seed, k)) for k in range(COPIES)]
     seen = features(network, (batch for samples in (given, *varied) for batch in batches_of(samples)))
     held = features(network, batches_of(to_tensor(data, parts.val, cpu, layout)))
