@@ -35,12 +35,13 @@ NO_GROUPS = {
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     """The data set, normalised on its training part or as the weights of a package are used to, and its parts. `tell`
     hears what is wrong with them."""
+    ready = READY.get(learned_weights(request) or "")
     if request.source in BUILTIN:
         data = builtin(request.seed, name=request.source)
     else:
         data = load(
             request.source,
-            size=request.size,
+            size=request.size or (ready.size if ready else None),
             fit=request.fit,
             channels=request.channels,
             kind=request.kind,
@@ -56,7 +57,6 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
             tell(event("warning", text=f"the same {data.preprocess.noun} {fault}: {shown}{more}"))
-    ready = READY.get(learned_weights(request) or "")
     return normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train), parts
 
 
