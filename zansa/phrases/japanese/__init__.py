@@ -1,6 +1,6 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import depth, numbers, page, points, records, results, serve, setting, warnings
+from . import compress, depth, numbers, page, points, records, results, serve, setting, warnings
 
 TABLES = (
     page.TABLE,
@@ -12,5 +12,6 @@ TABLES = (
     records.TABLE,
     serve.TABLE,
     depth.TABLE,
+    compress.TABLE,
 )
 JAPANESE: dict[str, str] = {english: japanese for table in TABLES for english, japanese in table.items()}
