@@ -5,18 +5,21 @@ stays as it was learned elsewhere, but for the statistics of its norms, which ar
 """
 
 import copy
+import time
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from ..events import Event, event
 from ..nets.build import Network
 from . import seeds
 from .adapt import batches_of, features, renormalise
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .loss import tempered
+from .loss import tempered, validate
 from .predict import to_tensor
 from .recipe import Recipe
 
@@ -57,6 +60,32 @@ def probe(
         linear.weight.copy_(torch.from_numpy(best[1]))  # type: ignore[operator]
         linear.bias.copy_(torch.from_numpy(best[2]))  # type: ignore[operator]
     return network, float(best[0])
+
+
+def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool) -> Generator[Event]:
+    """Give a network the best linear head in place, with the events of a training of one epoch."""
+    began, cpu = time.monotonic(), torch.device("cpu")
+    how = {"precision": "float32", "layout": "channels_first", "device": "cpu", "threads": torch.get_num_threads()}
+    yield event("start", how, step=0, steps=1, per_epoch=1)
+    fitted, _ = probe(module, data, parts, recipe, statistics)
+    module.to(cpu).load_state_dict(fitted.state_dict())
+    module.eval()
+    seen, held = (validate(module, data, part, recipe, torch.contiguous_format) for part in (parts.train, parts.val))
+    seconds = time.monotonic() - began
+    yield event(
+        "epoch",
+        held,
+        epoch=1,
+        epochs=1,
+        progress=1.0,
+        rate=0.0,
+        loss=seen["val_loss"],
+        best=1,
+        few=False,
+        seconds=round(seconds, 3),
+        images_per_second=round(len(parts.train) * (COPIES + 1) / seconds, 1),
+    )
+    yield event("done", step=1, steps=1, best=1)
 
 
 def _rows(fitted: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarray]:
