@@ -34,9 +34,10 @@ from PIL import Image
 from real_images import spread
 
 from zansa.arch.spec import Net
+from zansa.arch.zoo import READY
 from zansa.beginnings.weights import DRAWN, begun, load
 from zansa.learn.data import load as load_data
-from zansa.learn.data.dataset import Dataset, from_arrays
+from zansa.learn.data.dataset import Dataset, from_arrays, normalised_for
 from zansa.learn.data.splits import PARTS, Parts
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
@@ -167,13 +168,14 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     """Train once and measure."""
     data, parts = few(whole(name, seed, given.out), count, seed)
     data = enlarged(data) if column == "ready-made, linear head" else data
-    data = data.normalised(parts.train)
+    ready = READY["efficientnet_lite0"] if column.startswith("ready-made") else None
+    data = normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train)
     recipe = default_recipe(data, parts, seed)
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     module, recipe = COLUMNS[column](net, recipe, given.weights)
     began, epochs, best, again = time.process_time(), [], 0, 0
     if column.endswith("linear head"):
-        module, _ = probe(module, data, parts, recipe)
+        module, _ = probe(module, data, parts, recipe, statistics=ready is None)
     else:
         for event in training(module, data, parts, recipe):
             again += event["event"] == "again"

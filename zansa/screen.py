@@ -199,6 +199,8 @@ def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     asked = told.get("asked") if told.get("ask") is not None else None
     rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]), ("asked about", asked))
     rows = [(label, rate_text(rate)) for label, rate in rates if rate]
+    if told.get("unit") == "part":
+        rows.append(("counted", "by part; a part is rejected when one of its images is"))
     rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
     if told.get("rule"):
         rows.append(("chosen by", told["rule"]))

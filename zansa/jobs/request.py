@@ -153,6 +153,18 @@ class FinetuneRequest(TrainingRequest):
             "efficientnet_lite0 of zansa[imagenet]; those from drawn pictures by default."
         ),
     ] = None
+    linear: Annotated[
+        bool,
+        Field(description="Fit the classifier alone, by logistic regression on what the weights see: in seconds."),
+    ] = False
+
+    @model_validator(mode="after")
+    def _linear_fits(self) -> "FinetuneRequest":
+        if self.linear and (named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "tuning", "momentum"})):
+            raise ValueError(
+                f"--linear fits the classifier alone: {', '.join(named)} would have no effect; leave it out"
+            )
+        return self
 
 
 class GrowRequest(TrainingRequest):
