@@ -86,10 +86,12 @@ def test_what_cannot_be_compressed_is_said(run, tmp_path):
     assert "none" in refused("compress", tmp_path / "none", "--int8")
 
 
-def test_int8_keeps_stem_and_header_and_is_the_same_twice(run):
+def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     file = to_onnx(load(run.path / "model.safetensors"))
     images = [np.asarray(Image.open(path))[..., None] for path in sorted((run.path.parents[1] / "data").rglob("*.png"))]
     made, again = (quantised(file, images[:40]) for _ in range(2))
+    quantised(file, images[:8], "entropy")
+    assert capfd.readouterr() == ("", "")
     assert made.file == again.file
     after = onnx.load_from_string(made.file)
     kept = {each.key: each.value for each in after.metadata_props}

@@ -8,8 +8,9 @@ first convolution) stays in float32: quantised, it destroys small differences of
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,10 +41,12 @@ class Quantised:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """The quantiser advises to prepare the file by a tool that raises its version, so that old runtimes refuse it."""
+    """The quantiser prints its progress, and advises to prepare the file by a tool that raises its version, so that
+    old runtimes refuse it."""
     logging.disable(logging.WARNING)
     try:
-        yield
+        with redirect_stdout(StringIO()):
+            yield
     finally:
         logging.disable(logging.NOTSET)
 
