@@ -52,7 +52,9 @@ def _said(record: Record) -> Iterator[str]:
             yield say(failed, **values, lost=lost)
     if record["asked"]["int8"] and not record["int8_kept"]:
         yield say("The exported file stays in float32.")
-    yield _speed(record["stages"])
+    handed = [each for each in record["stages"] if each["stage"] != "int8" or record["int8_kept"]]
+    if len(handed) > 1:
+        yield _speed(handed)
 
 
 def _speed(stages: list[dict[str, Any]]) -> str:
