@@ -1,8 +1,8 @@
 """Has something changed since a calm time? Charts over lots with a promise of false alarms, and tests of a window.
 
 Parts of one lot are alike, so a lot (or an hour) is the unit of a chart, and never a part: at an intra-lot correlation
-of 0.05 thresholds for independent parts alarm 17 times as often as they promise. A statistic is a number of a part, such
-as its score; of a lot it is the mean.
+of 0.05 thresholds for independent parts alarm 17 times as often as they promise. A statistic is a number of a part,
+such as its score; of a lot it is the mean.
 """
 
 from collections.abc import Sequence

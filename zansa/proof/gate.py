@@ -36,9 +36,7 @@ def gate(
     was, is_now, bad = (np.asarray(each, bool) for each in (old, new, defect))
     where = np.asarray(lots)
     kinds = {"misses": bad, "false_alarms": ~bad}
-    told = {
-        name: _kind(was[kind], is_now[kind], where[kind], margin, confidence) for name, kind in kinds.items()
-    }
+    told = {name: _kind(was[kind], is_now[kind], where[kind], margin, confidence) for name, kind in kinds.items()}
     reasons = [name for name, row in told.items() if row is None or not row["passed"]]
     reasons += ["escapes"] if escapes_missed else []
     gain = _gain(told, costs) if costs and None not in told.values() else None
@@ -56,7 +54,9 @@ def gate(
     }
 
 
-def _kind(old: np.ndarray, new: np.ndarray, lots: np.ndarray, margin: float, confidence: float) -> dict[str, Any] | None:
+def _kind(
+    old: np.ndarray, new: np.ndarray, lots: np.ndarray, margin: float, confidence: float
+) -> dict[str, Any] | None:
     """Whether the challenger is not worse on the parts of a kind; None where there are none."""
     if not len(old):
         return None

@@ -1,6 +1,15 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import numbers, page, points, records, results, setting, warnings
+from . import numbers, page, points, records, results, setting, warnings, watching
 
-TABLES = (page.TABLE, numbers.TABLE, results.TABLE, points.TABLE, warnings.TABLE, setting.TABLE, records.TABLE)
+TABLES = (
+    page.TABLE,
+    numbers.TABLE,
+    results.TABLE,
+    points.TABLE,
+    warnings.TABLE,
+    setting.TABLE,
+    records.TABLE,
+    watching.TABLE,
+)
 JAPANESE: dict[str, str] = {english: japanese for table in TABLES for english, japanese in table.items()}
