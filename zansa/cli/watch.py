@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import screen
 from ..options import Json
 from .app import app
 
@@ -68,8 +69,8 @@ def review(
 ) -> None:
     """Let people look at parts again, and tell what they found of all parts, with intervals.
 
-    Chosen are accepted parts by suspicion beside a uniform share, rejected ones, disagreements with a shadow, parts that
-    look new, known defects and second readings. Chances are kept, so that estimates hold however wrong the scores are.
+    Chosen are accepted parts by suspicion beside a uniform share, rejected ones, disagreements with a shadow, parts
+    that look new, known defects and second readings. Chances are kept, so that estimates hold however wrong the scores are.
     The chosen parts stand on the operators' page too.
     """
     from ..jobs import review as work
@@ -100,3 +101,82 @@ def review(
 
 def _without_pictures(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "pictures"}
+
+
+@app.command()
+def retrain(
+    store: Store,
+    reference: Annotated[
+        Path | None, typer.Option(help="The run of the model that acts: its data and its recipe are used again.")
+    ] = None,
+    accept: Annotated[
+        str | None, typer.Option(help='What is accepted, "recall>=0.95 at false_alarms<=0.05" by default.')
+    ] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="Costs of mistakes, miss=500,false_alarm=8: then the gain is told in them.")
+    ] = None,
+    renewal: Annotated[float, typer.Option(help="What training, labels and approval cost together.")] = 0.0,
+    next_parts: Annotated[float, typer.Option(help="Parts until the next decision.")] = 100_000,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Learn again whatever the decision is.")] = False,
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Go on from the run's weights instead of beginning anew.")
+    ] = False,
+    challenger: Annotated[Path | None, typer.Option(help="A run or .onnx file: with --promote it is to act.")] = None,
+    margin: Annotated[float, typer.Option(help="Share by which a new network may be worse.")] = 0.02,
+    promote: Annotated[bool, typer.Option("--promote", help="Let --challenger act; needs --who and --reason.")] = False,
+    waive: Annotated[bool, typer.Option("--waive", help="With --promote: although it did not pass.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Let the version before act again.")] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Tell the records of changes, and whether all are whole.")
+    ] = False,
+    model: Model = None,
+    who: Who = "",
+    reason: Reason = "",
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Decide whether to learn again, do it, and compare the new network with the one that acts.
+
+    "Do nothing" is a full answer. With --reference and a decision for it, the run's recipe learns the old data and the
+    judged parts; the new network must not be worse by lot, and must find every confirmed escape. Nothing acts before
+    --promote. The report is STORE/change-LANGUAGE.html. The exit code is 1 when a gate failed or a record was changed.
+    """
+    from ..jobs import retrain as work
+    from ..report.watching.change import lines
+
+    if promote or rollback:
+        if rollback:
+            print(work.rollback(store, model, who, reason))
+        elif challenger is None:
+            raise ValueError("--promote needs the --challenger that is to act")
+        else:
+            print(work.promote(store, challenger, model, who, reason, waive))
+        work.written(store, None, None, language)
+        return
+    if chain:
+        _tell_chain(work.checked(store), as_json)
+        return
+    decision = work.decided(store, model, accept, cost, renewal, next_parts, who=who or "zansa")
+    comparison = None
+    if reference is not None and (anyway or decision["do"] == "train"):
+        from ..jobs.relearn import learn
+
+        with screen.Screen(quiet=as_json) as view:
+            run, parts = learn(store, reference, finetune, view.tell)
+        comparison = work.compared(store, run.path, parts, model, margin, who=who or "zansa") | {"run": str(run.path)}
+    page = work.written(store, decision, comparison, language)
+    record = {"decision": decision, "comparison": comparison, "page": str(page)}
+    print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
+    if comparison is not None and not comparison["passed"]:
+        raise typer.Exit(1)
+
+
+def _tell_chain(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(told))
+    else:
+        for row in told["records"]:
+            print(f"{row['number']}  {row['time'][:19]}  {row['kind']}  {row['who']}: {row['why']}")
+        print(told["broken"] or f"all {len(told['records'])} records are whole; the last hash is {told['head']}")
+    if told["broken"]:
+        raise typer.Exit(1)

@@ -32,7 +32,7 @@ def drawn(chance: ArrayLike, seed: int) -> np.ndarray:
 
 
 def total(found: ArrayLike, chance: ArrayLike, least: float | None = None, confidence: float = 0.95) -> dict[str, Any]:
-    """How many of all parts are like the found ones, from (n,) finds (0 or 1) of the parts looked at, and their chances.
+    """How many of all parts are like the found ones, by (n,) finds (0 or 1) of the parts looked at, and their chances.
 
     The interval is that of a weighted sum of Poisson counts (Fay & Feuer 1997, Statistics in Medicine 16), which holds
     also where two or none were found. `least` is the smallest chance that any part had; without it, of those that were

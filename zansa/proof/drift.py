@@ -102,8 +102,8 @@ def paths(bets: np.ndarray) -> np.ndarray:
     """
     running = np.zeros(bets.shape[:-1])
     found = np.empty((*bets.shape[:-2], bets.shape[-1]))
-    for unit in range(bets.shape[-1]):
-        running = np.maximum(running, 0) + bets[..., unit]
+    for unit, bet in enumerate(np.ascontiguousarray(np.moveaxis(bets, -1, 0))):
+        running = np.maximum(running, 0) + bet
         top = running.max(-1)
         found[..., unit] = top + np.log(np.exp(running - top[..., None]).mean(-1))
     return found

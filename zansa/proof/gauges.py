@@ -17,7 +17,7 @@ ASSUMES = {
 def accuracy(sure: ArrayLike, right: ArrayLike, now: ArrayLike) -> dict[str, Any]:
     """The accuracy now, by average thresholded confidence (Garg et al. 2022): of validation samples the probability of
     the named class `sure` and whether it was `right`, and of parts `now` that probability."""
-    confident, good = np.sort(np.asarray(sure, float)), float(np.mean(right))
+    confident, good = np.sort(np.asarray(sure, float)), float(np.asarray(right, float).mean())
     line = np.quantile(confident, 1 - good)
     return {"value": float((np.asarray(now) >= line).mean()), "then": good, "assumes": ASSUMES["accuracy"]}
 

@@ -88,7 +88,8 @@ def _wanted(why: list[str], seen: Seen) -> str:
     if "misses" in why or any(each.startswith("new class") for each in why):
         return "train"
     if "drift" in why:  # with harm it must be learned or removed; without, the line is enough once its cause is known
-        return "clean" if "false_alarms" in why or seen.misses is None else "line"
+        harm = "false_alarms" in why or "misses not shown" in why
+        return "clean" if harm or seen.misses is None else "line"
     if "false_alarms" in why:
         return "line"
     return "look" if "misses not shown" in why or "calendar" in why or seen.misses is None else "nothing"

@@ -215,11 +215,15 @@ def reviewers(store: Path, good: str) -> list[dict[str, Any]]:
     return found
 
 
-def escapes(store: Path, good: str) -> list[Row]:
-    """Accepted parts whose last verdict is a defect: the confirmed escapes, with their images."""
+def judged(store: Path) -> list[Row]:
+    """Every answer with its last verdict, but for undecided ones."""
     with closing(opened(store)) as connection:
         rows = connection.execute(
-            f"SELECT a.*, v.verdict, v.who FROM ({VERDICTS}) v JOIN answers a ON a.id = v.answer "
-            "WHERE a.decision = 'accept' ORDER BY a.id"
+            f"SELECT a.*, v.verdict, v.who FROM ({VERDICTS}) v JOIN answers a ON a.id = v.answer ORDER BY a.id"
         ).fetchall()
-    return [dict(row) for row in rows if row["verdict"] not in (good, *UNDECIDED)]
+    return [dict(row) for row in rows if row["verdict"] not in UNDECIDED]
+
+
+def escapes(store: Path, good: str) -> list[Row]:
+    """Accepted parts whose last verdict is a defect: the confirmed escapes, with their images."""
+    return [row for row in judged(store) if row["decision"] == "accept" and row["verdict"] != good]

@@ -2,6 +2,7 @@
 
 TABLE = {
     "score": "スコア",
+    "parts": "部品数",
     "share of rejected parts": "不良判定の割合",
     "margin between two classes": "上位2クラスの差",
     "doubt of the answer": "判定の迷い（エントロピー）",
@@ -108,4 +109,49 @@ TABLE = {
     ),
     "Typical of the change: {statistic}": "変化の典型例: {statistic}",
     "nearest of the calm time": "安定期で最も近いもの",
+    "before, at its line": "変更前（変更前のしきい値）",
+    "after, at its own line": "変更後（変更後のしきい値）",
+    "after, at the line of before": "変更後（変更前のしきい値）",
+    "warning acknowledged": "警告を確認",
+    "decided": "判断",
+    "compared": "比較",
+    "promotion begun": "切替を開始",
+    "promoted": "切替完了",
+    "rollback begun": "切戻しを開始",
+    "rolled back": "切戻し完了",
+    "refused": "拒否",
+    "Decision": "判断",
+    "Before and after": "変更前後の比較",
+    "Records": "記録",
+    "Change of an inspection (4M change: method)": "検査方法の変更（4M変更：方法）",
+    "Made by zansa retrain.": "zansa retrain による変更報告。",
+    "nothing that was measured asks for it": "測定結果に再学習を求めるものはない",
+    "Decision: {do} – {why}.": "判断: {do} – {why}。",
+    "The new network may act: on {parts} parts it is not worse by more than {margin}, and it finds all {escapes} "
+    "confirmed escapes.": (
+        "新しいモデルを使用できます: {parts} 個の部品で {margin} を超える悪化がなく、"
+        "確認済みの流出品 {escapes} 個をすべて検出します。"
+    ),
+    "The new network may not act: {why}.": "新しいモデルは使用できません: {why}。",
+    "Records of changes: {count}": "変更の記録: {count} 件",
+    "missed defects": "見逃し率",
+    "rejected good parts": "過検出率",
+    "not measured": "未測定",
+    "{value} ({low} to {high})": "{value}（{low}～{high}）",
+    "; accepted: {most}": "、許容値 {most}",
+    "expected gain until the next look: {gain}, with a chance of {chance} to be above 0 (assumed: a training "
+    "mends 20 to 80 % of what is wrong)": (
+        "次回判断までの期待効果: {gain}、正になる確率 {chance}（再学習で誤りの20～80 %が直ると仮定）"
+    ),
+    "{who}: {missed} of {defects} defects missed, {false_alarms} of {good} good parts rejected": (
+        "{who}: 不良 {defects} 個中 見逃し {missed} 個、良品 {good} 個中 過検出 {false_alarms} 個"
+    ),
+    "McNemar's exact test of equal rates, over parts: p = {p}": "マクネマー正確検定（部品単位）: p = {p}",
+    "nothing was decided this time": "今回は判断を行っていません",
+    "nothing was compared this time": "今回は比較を行っていません",
+    "now wrong: {path} ({label}, {lot})": "新たな誤判定: {path}（{label}、{lot}）",
+    "parts that were right before and are wrong now: {count}": "以前は正しく、新たに誤判定となった部品: {count} 個",
+    "Every record holds the hash of the one before; the last is {hash}.": (
+        "各記録は直前の記録のハッシュを含みます。最後のハッシュ: {hash}"
+    ),
 }
