@@ -70,8 +70,8 @@ def review(
     """Let people look at parts again, and tell what they found of all parts, with intervals.
 
     Chosen are accepted parts by suspicion beside a uniform share, rejected ones, disagreements with a shadow, parts
-    that look new, known defects and second readings. Chances are kept, so that estimates hold however wrong the scores are.
-    The chosen parts stand on the operators' page too.
+    that look new, known defects and second readings. Chances are kept, so that estimates hold however wrong the scores
+    are. The chosen parts stand on the operators' page too.
     """
     from ..jobs import review as work
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...proof.audit import chances, drawn, kappa, reviewed, total
-from ..serve.schema import FILE, VERDICTS, insert, prepare
+from ..serve.schema import FILE, insert, prepare
 from ..serve.store import now
 from ..serve.stored import opened
 from .units import Answers
@@ -118,20 +118,21 @@ def items(store: Path) -> list[Row]:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "queue" not in tables:
             return []
-        said = (
-            "SELECT answer, verdict, who, time FROM verdicts WHERE verdict IS NOT NULL AND id IN "
-            "(SELECT max(v.id) FROM verdicts v JOIN queue q ON q.answer = v.answer AND v.time >= q.time "
-            "AND q.why IN ('seeded', 'second') GROUP BY v.answer)"
-        )
         rows = connection.execute(
             "SELECT q.*, a.part, a.lot, a.model, a.decision, a.class, a.score, a.image, a.suffix, a.local, a.sha, "
-            "coalesce(s.verdict, CASE WHEN q.truth IS NULL THEN v.verdict END) AS verdict, "
-            "coalesce(s.who, CASE WHEN q.truth IS NULL THEN v.who END) AS who, "
             "(SELECT max(id) FROM answers b WHERE b.time <= q.time) AS until "
-            f"FROM queue q JOIN answers a ON a.id = q.answer LEFT JOIN ({VERDICTS}) v ON v.answer = q.answer "
-            f"LEFT JOIN ({said}) s ON s.answer = q.answer AND q.truth IS NOT NULL ORDER BY q.id"
+            "FROM queue q JOIN answers a ON a.id = q.answer ORDER BY q.id"
         ).fetchall()
-    return [dict(row) for row in rows]
+    said: dict[int, list[Row]] = defaultdict(list)
+    for row in verdicts(store):
+        said[row["answer"]].append(row)
+    return [_with_verdict(dict(row), said[row["answer"]]) for row in rows]
+
+
+def _with_verdict(row: Row, said: Sequence[Row]) -> Row:
+    """A chosen part with its last verdict; where something was known of it, with the last one since it was chosen."""
+    own = [each for each in said if row["truth"] is None or each["time"] >= row["time"]]
+    return row | {name: own[-1][name] if own else None for name in ("verdict", "who")}
 
 
 def verdicts(store: Path) -> list[Row]:
@@ -217,11 +218,11 @@ def reviewers(store: Path, good: str) -> list[dict[str, Any]]:
 
 def judged(store: Path) -> list[Row]:
     """Every answer with its last verdict, but for undecided ones."""
+    last = {row["answer"]: row for row in verdicts(store)}
     with closing(opened(store)) as connection:
-        rows = connection.execute(
-            f"SELECT a.*, v.verdict, v.who FROM ({VERDICTS}) v JOIN answers a ON a.id = v.answer ORDER BY a.id"
-        ).fetchall()
-    return [dict(row) for row in rows if row["verdict"] not in UNDECIDED]
+        rows = [dict(row) for row in connection.execute("SELECT * FROM answers ORDER BY id") if row["id"] in last]
+    found = [row | {name: last[row["id"]][name] for name in ("verdict", "who")} for row in rows]
+    return [row for row in found if row["verdict"] not in UNDECIDED]
 
 
 def escapes(store: Path, good: str) -> list[Row]:
