@@ -56,7 +56,7 @@ def stream(rng, lots, size, icc):
 
 
 def windows(icc, rng, count=400):
-    """Share of daily windows of 10 lots that alarm falsely at 1 %: parts as if independent, and by what lots are worth."""
+    """Share of windows of 10 lots that alarm falsely at 1 %: by parts as if independent, and by what lots are worth."""
     found = {"as independent": 0, "by lots": 0}
     for _ in range(count):
         old, new = stream(rng, CALM, 50, icc), stream(rng, 10, 50, icc)
@@ -89,7 +89,7 @@ def delays(name, rng, repeats=20, before=40, after=400, size=50, icc=0.05):
         late = CHANGES[name](stream(rng, after, size, icc), rng, np.arange(after)[:, None])
         new = np.concatenate([calm, late])
         alarms = {
-            "e-detector": charted(reference.mean(1), new.mean(1)),
+            "e-detector": charted(reference, new),
             "KS by lots": windowed(reference, new, by_lot=True),
             "KS on parts": windowed(reference, new, by_lot=False),
             "ADWIN": rivalled(ADWIN(), reference, new),
@@ -102,9 +102,11 @@ def delays(name, rng, repeats=20, before=40, after=400, size=50, icc=0.05):
     return {"change": name, "early": early} | {k: None if not np.isfinite(m) else int(m) for k, m in middle.items()}
 
 
-def charted(reference, means, size=50):
-    found = chart(reference, means, limit(STATISTICS, 365 * 20))
-    return None if found.at is None else (found.at + 1) * size
+def charted(reference, new):
+    """The first alarm of the charts of a lot's mean and of its spread."""
+    kinds = [chart(made(reference, 1), made(new, 1), limit(STATISTICS, 365 * 20)).at for made in (np.mean, np.std)]
+    told = [at for at in kinds if at is not None]
+    return (min(told) + 1) * new.shape[1] if told else None
 
 
 def windowed(reference, new, by_lot, count=10):

@@ -52,7 +52,7 @@ def test_charts_name_change_and_way_and_keep_calm():
 
 
 def test_windows_pay_for_lots():
-    lots = np.repeat(np.arange(40), 50)
+    lots = np.repeat(np.arange(36), 50)
     shade = RNG(2).normal(size=40)[lots] * 0.5 + RNG(3).normal(size=2000)
     assert correlation(shade, lots) == pytest.approx(0.2, abs=0.08)
     late = RNG(4).normal(size=10)[lots[:500]] * 0.5 + RNG(5).normal(size=500)
@@ -140,7 +140,8 @@ def dirty(tmp_path_factory):
 
 def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
     found = zansa("watch", dirty)
-    assert found.returncode == 1 and "since 2026-11-03 06:00, lot L048" in found.stdout, found.stderr
+    assert found.returncode == 1, found.stderr
+    assert "since 2026-11-03 06:00, lot L048" in found.stdout
     assert "median picture (dirt, shift): higher than before" in found.stdout
     record = json.loads(zansa("watch", dirty, "--json", "--language", "ja").stdout)
     assert record["state"] == "alarm"
@@ -221,22 +222,22 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
     """Calm lots, then dirt on the lens and missed defects; a reviewer who misses one in five; a decision, a gate that
     refuses, a promotion, an escape again, and a way back: all beside the running server."""
     store, rng = tmp_path / "store", RNG(0)
-    (tmp_path / "m1.onnx").write_bytes(exported(threshold=0.8, slope=12))
+    (tmp_path / "m1.onnx").write_bytes(exported(threshold=0.7, slope=12))
     (tmp_path / "m2.onnx").write_bytes(exported(threshold=0.5, slope=12))
     (tmp_path / "m3.onnx").write_bytes(exported(threshold=0.9999, slope=12))
     truth = {}
     with serving(f"m={tmp_path / 'm1.onnx'}", "--store", store) as (process, port):
-        for lot in range(40):
+        for lot in range(36):
             for part in range(6):
                 faulty = rng.random() < 0.15
-                levels = picture(rng, False, rng.normal() * 0.2 + 4.2 * faulty, 45 if lot >= 28 else 0)
+                levels = picture(rng, False, rng.normal() * 0.2 + 4.2 * faulty, 45 if lot >= 25 else 0)
                 status, answer = told(port, f"/predict?lot=L{lot:02}&part={lot}-{part}", png(levels))
                 assert status == 200
                 truth[answer["id"]] = "hole" if faulty else "good"
         faster = ["--alarms-a-year", 1000]  # lots come a thousand times faster here than on a line
-        found = json.loads(zansa("watch", store, "--calm", 24, *faster, "--json").stdout)
+        found = json.loads(zansa("watch", store, "--calm", 22, *faster, "--json").stdout)
         assert found["state"] == "alarm"
-        assert {row["since"]["name"] for row in found["charts"] if row["alarm"]} & {f"L{k}" for k in (27, 28, 29)}
+        assert {row["since"]["name"] for row in found["charts"] if row["alarm"]} & {f"L{k}" for k in (24, 25, 26)}
         zansa("review", store, "--plan", 250)
         said = [
             (row["answer"], "good" if truth[row["answer"]] == "good" or rng.random() < 0.2 else "hole", "robot", 1.0)
@@ -245,7 +246,8 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
         queue.judge(store, said)
         result = zansa("retrain", store, "--who", "kato", "--accept", "recall>=0.99 at false_alarms<=0.2", "--json")
         decision = json.loads(result.stdout)["decision"]
-        assert decision["do"] == "train" and "misses" in decision["why"], decision
+        assert decision["do"] == "train", decision
+        assert "misses" in decision["why"]
         assert "was not compared" in refused(
             "retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", "--who", "kato", "--reason", "x"
         )

@@ -39,7 +39,8 @@ def look(
             | _labels(store, seen, None, False)
         )
     table, shots = _table(store, seen, units, calm)
-    names = (*seen.names, "place") if shots is not None else seen.names
+    spread = ("spread",) if "score" in seen.names else ()
+    names = (*seen.names, *spread, *(("place",) if shots is not None else ()))
     record["threshold"] = limit(len(names), record["units_a_year"], alarms_a_year)
     charts = [_chart(name, table[:, k], units, calm, record["threshold"], said) for k, name in enumerate(names)]
     windows = _windows(seen, units, calm)
@@ -53,7 +54,7 @@ def look(
 def acknowledge(store: Path, seen: Answers, what: str, who: str, why: str, calm_again: bool) -> dict[str, Any]:
     """Record that a warning was looked into; its charts begin anew. `what`: a statistic, or "all". ValueError for
     another one."""
-    known = ("all", "place", *seen.names)
+    known = ("all", "place", "spread", *seen.names)
     if what not in known:
         raise ValueError(f"no chart is called {what!r}; allowed: {', '.join(known)}")
     until = seen.units[-1].start if seen.units else ""
@@ -100,10 +101,13 @@ def _dead(seen: Answers) -> str:
 
 
 def _table(store: Path, seen: Answers, units: Sequence[Unit], calm: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The statistics of all units (U, S), with that of the median pictures as the last where there are any, and these
-    pictures."""
+    """The statistics of all units (U, S), with the spread of the score within each and, where there are any, how far
+    the median pictures moved; and these pictures."""
     first = len(seen.units) - len(units)
     table = seen.means()[first:]
+    if "score" in seen.names:
+        column = seen.values[:, seen.names.index("score")]
+        table = np.column_stack([table, [np.nanstd(column[unit.rows]) for unit in units]])
     shots = medians(store, seen, first + calm)[first:]
     place = differences(shots, calm)
     if np.isnan(place[:calm]).sum() > calm - LEAST:

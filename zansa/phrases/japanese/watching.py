@@ -3,6 +3,7 @@
 TABLE = {
     "score": "スコア",
     "parts": "部品数",
+    "spread of the score within a lot": "ロット内のスコアのばらつき",
     "share of rejected parts": "不良判定の割合",
     "margin between two classes": "上位2クラスの差",
     "doubt of the answer": "判定の迷い（エントロピー）",

@@ -4,6 +4,7 @@ from ...phrases import phrase, say
 
 STATISTICS = {
     "score": phrase("score"),
+    "spread": phrase("spread of the score within a lot"),
     "rejected": phrase("share of rejected parts"),
     "margin": phrase("margin between two classes"),
     "entropy": phrase("doubt of the answer"),
