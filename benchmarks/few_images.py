@@ -9,7 +9,9 @@ out.
 
 Columns: "none" has fresh weights and the default recipe; "drawn" has weights learned from drawn pictures and their
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
-logistic regression. "none, before" and "drawn, before" have the recipes as they were until 26 November 2026: batches of
+logistic regression. "ready-made" begins with EfficientNet-Lite0 of ImageNet (zansa[imagenet]) and drawn's recipe;
+"ready-made, linear head" fits the classifier alone on its features of the same images, enlarged to 224 x 224 (407 M
+multiply-adds). "none, before" and "drawn, before" have the recipes as they were until 26 November 2026: batches of
 32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and network are the
 same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
 the figures are those of the validation part, for decisions.
@@ -28,12 +30,14 @@ from typing import Any
 import numpy as np
 import packs
 import torch
+from PIL import Image
 from real_images import spread
 
 from zansa.arch.spec import Net
+from zansa.arch.zoo import READY
 from zansa.beginnings.weights import DRAWN, begun, load
 from zansa.learn.data import load as load_data
-from zansa.learn.data.dataset import Dataset, from_arrays
+from zansa.learn.data.dataset import Dataset, from_arrays, normalised_for
 from zansa.learn.data.splits import PARTS, Parts
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
@@ -42,11 +46,13 @@ from zansa.learn.predict import probabilities
 from zansa.learn.recipe import Recipe
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
+from zansa.nets.donor import read_donor
 from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 TESTED = 150  # images of a class
 SIZE = 64
+READY_SIZE = 224
 BUILTIN = 3000  # pictures of the built-in set
 NAMES = {"tiles": "magnetic_tile", "boards": "deeppcb", "cifar10": "cifar10", "digits": "mnist"}
 SETS = ("tiles", "boards", "cifar10", "builtin", "digits")
@@ -82,11 +88,18 @@ def from_drawn_before(net: Net, recipe: Recipe, weights: Path) -> tuple[Network,
     return from_drawn(net, before(recipe), weights)
 
 
+def ready_made(net: Net, recipe: Recipe, weights: Path) -> tuple[Network, Recipe]:
+    network = read_donor("efficientnet_lite0").network(net.input.size, net.input.channels, net.head.classes)
+    return network.train(), begun(recipe)
+
+
 COLUMNS: dict[str, Callable[[Net, Recipe, Path], tuple[Network, Recipe]]] = {
     "none": from_nothing,
     "none, drawn's recipe": alike,
     "drawn": from_drawn,
     "drawn, linear head": from_drawn,
+    "ready-made": ready_made,
+    "ready-made, linear head": ready_made,
     "none, before": from_nothing_before,
     "drawn, before": from_drawn_before,
 }
@@ -139,16 +152,30 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
+def enlarged(data: Dataset) -> Dataset:
+    """The same images at 224 x 224."""
+    images = np.stack([_enlarged(image) for image in data.images])
+    names = [data.classes[k] for k in data.labels]
+    return from_arrays(images, names, split=data.split, groups=data.groups, kind=data.kind)
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    shown = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    return np.asarray(shown.resize((READY_SIZE, READY_SIZE), Image.Resampling.BICUBIC)).reshape(*[READY_SIZE] * 2, -1)
+
+
 def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train once and measure."""
     data, parts = few(whole(name, seed, given.out), count, seed)
-    data = data.normalised(parts.train)
+    data = enlarged(data) if column == "ready-made, linear head" else data
+    ready = READY["efficientnet_lite0"] if column.startswith("ready-made") else None
+    data = normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train)
     recipe = default_recipe(data, parts, seed)
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     module, recipe = COLUMNS[column](net, recipe, given.weights)
     began, epochs, best, again = time.process_time(), [], 0, 0
     if column.endswith("linear head"):
-        module, _ = probe(module, data, parts, recipe)
+        module, _ = probe(module, data, parts, recipe, statistics=ready is None)
     else:
         for event in training(module, data, parts, recipe):
             again += event["event"] == "again"

@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 from zansa.deploy.serve.features import image_features
 from zansa.learn.data.synthetic import surfaces
 from zansa.proof.audit import chances, total
+from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, evidence, limit, paths, window
-from zansa.proof.gate import gate
 
 CALM, STATISTICS = 40, 12
 PLANTS = {100: (50, 200), 1_000: (50, 100), 10_000: (200, 40)}  # parts a day: parts of a lot, simulated years
@@ -207,7 +207,7 @@ def promoted(worse, rng, trials=200, defects=600, good=600, lot=10, icc=0.05):
         new = np.where(
             old, rng.random(len(lots)) >= lost / hard.mean(), rng.random(len(lots)) < 0.01 / (1 - hard.mean())
         )
-        hits += gate(old, new, defect, lots, 0.02)["passed"]
+        hits += challenge(old, new, defect, lots, 0.02)["passed"]
     return {"worse": worse, "trials": trials, "promoted": hits / trials}
 
 

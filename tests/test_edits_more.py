@@ -157,7 +157,7 @@ def multiply_branch(block: nn.Module, factor: float) -> None:
         (small_net("basic", "parallel"), 0, "cannot split blocks of stage 0: its step is parallel"),
         (small_net("basic"), 1, "cannot split block 0: the first block of stage 1 sets its shape"),
         (small_net("basic", act="gelu"), 0, "it ends in an activation, and the stream that enters it"),
-        (small_net("resbuilder", act="silu"), 0, "half a resbuilder branch ends in half a silu"),
+        (small_net("resbuilder", act="silu"), 0, "part of a resbuilder branch ends in part of a silu"),
     ],
 )
 def test_splits_that_would_be_no_half_steps_are_refused(net, stage, why):

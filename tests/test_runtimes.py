@@ -105,7 +105,7 @@ def loaded(files, *flags, **settings):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     words = [line for line in done.stderr.splitlines() if "device_discovery" not in line]  # it looks for a GPU
-    assert (done.returncode, words) == (0, [])
+    assert (done.returncode, words) == (0, []), done.stderr
     return json.loads(done.stdout)
 
 

@@ -34,12 +34,13 @@ from zansa.deploy.serve.desk import Asked, Desk
 from zansa.deploy.serve.folder import Watching
 from zansa.deploy.serve.keys import Keys, may, new_key
 from zansa.deploy.serve.limits import Limits, Refused
-from zansa.deploy.serve.line import Line, Parts
+from zansa.deploy.serve.line import Line, Parts, judged
 from zansa.deploy.serve.modbus import Modbus
 from zansa.deploy.serve.models import Models
 from zansa.deploy.serve.mqtt import Mqtt
+from zansa.deploy.serve.page import Page
 from zansa.deploy.serve.result import Result
-from zansa.deploy.serve.serve_words import LANGUAGES, WORDS
+from zansa.deploy.serve.serve_words import LANGUAGES, words
 from zansa.deploy.serve.store import Keeping, Store
 
 CLASSES = ("good", "hole", "scratch")
@@ -51,7 +52,7 @@ def png(levels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def exported(threshold: float, slope: float) -> bytes:
+def exported(threshold: float, slope: float, ask: float | None = None) -> bytes:
     """A file as an export has it, of a network of three weights that sees brightness: dark parts are good, bright ones
     have a hole, and those between a scratch. It takes no torch to make, and no time to run."""
     weights = {"w": [[-slope, slope, 0.0]], "b": [slope * 0.35, -slope * 0.35, 0.0], "full": [255.0]}
@@ -68,7 +69,7 @@ def exported(threshold: float, slope: float) -> bytes:
     answer = helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, ["N", 3])
     graph = helper.make_graph(nodes, "brightness", [image], [answer], [*constants, axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    operating = OperatingPoint(good="good", threshold=threshold).model_dump_json()
+    operating = OperatingPoint(good="good", threshold=threshold, ask=ask).model_dump_json()
     preprocess = Preprocess(channels=1, size=(12, 12)).model_dump_json()
     helper.set_model_props(
         model,
@@ -270,7 +271,7 @@ def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
     for language in LANGUAGES:
         page = ask(server, "GET", f"/?lang={language}")[2].decode()
         assert f'lang="{language}"' in page
-        assert all(text[language] and set(text) == set(LANGUAGES) for text in WORDS.values())
+        assert words(language)["reject"] in page
     state = told(server, "/page/state")[1]
     last = state["strip"][-1]
     assert state["models"][0]["sha"] == last["sha"]
@@ -360,6 +361,19 @@ def desk(files, tmp_path):
     made = Desk(store, models, Limits(deadline=5))
     yield made
     made.end()
+
+
+def test_a_decision_to_ask_is_a_decision_of_its_own(desk, files):
+    """It is kept as it is, waits for a person, and is no acceptance for the line."""
+    served = desk.models.activate("m", exported(threshold=0.99, slope=12, ask=0.01), "test")
+    page = Page(desk, "06:00")
+    answers = [desk.ask(served, [(files / f"{i:02}.png").read_bytes()], Asked("http")).result(5)[0] for i in range(12)]
+    asked = [answer for answer in answers if answer["decision"] == "ask"]
+    assert asked
+    assert {answer["doubtful"] for answer in asked} == {"the decision is ask"}
+    assert page.state()["counts"]["ask"] == len(asked)
+    assert {answer["id"] for answer in asked} <= {row["id"] for row in page.queue()}
+    assert judged(7, asked).bits == [True, False, True, False, False, True]
 
 
 def test_where_the_disk_refuses_nothing_is_answered_and_then_all_goes_on(desk, files):

@@ -15,8 +15,8 @@ from zansa.deploy.watch.rivals import Part
 from zansa.jobs import retrain, review
 from zansa.jobs import watch as watching
 from zansa.proof.audit import chances, kappa, reviewed, total
+from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
-from zansa.proof.gate import gate
 from zansa.proof.gauges import accuracy, defect_share
 from zansa.proof.renewal import Accepted, Price, Seen, decide
 
@@ -52,7 +52,7 @@ def test_charts_name_change_and_way_and_keep_calm():
 
 
 def test_windows_pay_for_lots():
-    lots = np.repeat(np.arange(36), 50)
+    lots = np.repeat(np.arange(40), 50)
     shade = RNG(2).normal(size=40)[lots] * 0.5 + RNG(3).normal(size=2000)
     assert correlation(shade, lots) == pytest.approx(0.2, abs=0.08)
     late = RNG(4).normal(size=10)[lots[:500]] * 0.5 + RNG(5).normal(size=500)
@@ -106,12 +106,12 @@ def test_a_worse_challenger_rarely_passes_and_a_missed_escape_never():
         old = rng.random(800) < 0.95
         return old, old & (rng.random(800) >= np.where(defect, worse, 0.0)), defect, lots
 
-    wrong = [gate(*trial(0.0211, RNG(k)), 0.02)["passed"] for k in range(20)]  # 2 points of 95 %
+    wrong = [challenge(*trial(0.0211, RNG(k)), 0.02)["passed"] for k in range(20)]  # 2 points of 95 %
     assert np.mean(wrong) <= 0.2
     same = trial(0.0, RNG(0))
-    assert gate(*same, 0.02)["passed"]
-    assert gate(*same, 0.02, ["A7"])["reasons"] == ["escapes"]
-    assert gate(*trial(0.3, RNG(0)), 0.02, costs=(100, 1, 0.1))["reasons"] == ["misses", "cost"]
+    assert challenge(*same, 0.02)["passed"]
+    assert challenge(*same, 0.02, ["A7"])["reasons"] == ["escapes"]
+    assert challenge(*trial(0.3, RNG(0)), 0.02, costs=(100, 1, 0.1))["reasons"] == ["misses", "cost"]
 
 
 def test_decisions_follow_the_order_of_authority():

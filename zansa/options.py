@@ -15,7 +15,15 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
-from .jobs.request import BEGINNINGS, CompareRequest, DataRequest, DepthRequest, ServeRequest, TrainingRequest
+from .jobs.request import (
+    BEGINNINGS,
+    CompareRequest,
+    CompressRequest,
+    DataRequest,
+    DepthRequest,
+    ServeRequest,
+    TrainingRequest,
+)
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (
@@ -32,6 +40,7 @@ PANELS = {  # the other fields of a request are of the data
     **dict.fromkeys(NETWORK, "Network"),
     **dict.fromkeys(POINT, "Working point"),
     **dict.fromkeys(("halve", "to", "loss", "by", "refine", "heal"), "Another depth"),
+    **dict.fromkeys(("int8", "teacher", "unlabelled", "distil", "epochs", "margin"), "Smaller"),
     **dict.fromkeys(("language", "out", "name"), "Output"),
 }
 RECIPE = (
@@ -90,7 +99,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
         parameters = [*_fields(request, verb), *_recipe(hidden, verb == "grow"), *_output()]
 
         def command(**given: Any) -> None:
-            output = Output(given.pop("out"), given.pop("name"), given.pop("as_json"))
+            output = Output(given["out"], given.pop("name"), given.pop("as_json"))
             del given["config"]
             work(request.model_validate(asked_for(request, given)), output)
 
@@ -101,7 +110,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
 
 
 def data_command(
-    app: typer.Typer, request: type[DataRequest | DepthRequest | CompareRequest]
+    app: typer.Typer, request: type[DataRequest | DepthRequest | CompareRequest | CompressRequest]
 ) -> Callable[[Callable[..., None]], None]:
     """Make a function `work(request, as_json)` the command of its name, with all options of such a request."""
 
@@ -154,7 +163,9 @@ def _sign(command: Callable[..., None], work: Callable[..., None], parameters: l
     command.__annotations__ = {each.name: each.annotation for each in parameters}
 
 
-def _fields(request: type[DataRequest | DepthRequest | CompareRequest], verb: str) -> Iterator[inspect.Parameter]:
+def _fields(
+    request: type[DataRequest | DepthRequest | CompareRequest | CompressRequest], verb: str
+) -> Iterator[inspect.Parameter]:
     order = ("model", "source", "runs")  # arguments, in this order; the rest are options
     for name in order:
         if name in request.model_fields:

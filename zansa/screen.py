@@ -199,6 +199,8 @@ def inspection_rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     asked = told.get("asked") if told.get("ask") is not None else None
     rates = (("defects found", told["detection"]), ("false alarms", told["false_alarms"]), ("asked about", asked))
     rows = [(label, rate_text(rate)) for label, rate in rates if rate]
+    if told.get("unit") == "part":
+        rows.append(("counted", "by part; a part is rejected when one of its images is"))
     rows.append(("threshold", f"a part is rejected when {rule_text(told)}"))
     if told.get("rule"):
         rows.append(("chosen by", told["rule"]))
@@ -272,6 +274,11 @@ def depth_text(record: dict[str, Any]) -> str:
     return typed("\n".join([*record["told"], *made, f"page: {record['page']}"]))
 
 
+def compressed_text(record: dict[str, Any]) -> str:
+    """What a compression has made, before and after, and where the page is."""
+    return typed("\n".join([*record["told"], f"run: {record['run']}", f"page: {record['page']}"]))
+
+
 def zoo_text(rows: list[dict[str, Any]]) -> str:
     """The catalogue as a table."""
     lines = [f"{'name':26}{'parameters':>12}{'multiply-adds':>15}{'depth':>7}  {'published error':16}data, paper"]
@@ -292,7 +299,30 @@ def entry_text(row: dict[str, Any]) -> str:
 def parity_text(path: object, parity: dict[str, Any]) -> str:
     """How far an exported file and the trained network agree."""
     largest = f"the largest difference of a probability is {parity['largest_difference']:.2g}"
-    return typed(f"{path}: {file_size(parity['bytes'])}; on {counted(parity['images'], parity['noun'])} {largest}")
+    lines = [f"{path}: {file_size(parity['bytes'])}; on {counted(parity['images'], parity['noun'])} {largest}"]
+    if target := parity.get("target"):
+        own = "" if target["own_engine"] else f" (the engine of {target['target']} is not installed here)"
+        found = f"{target['largest_difference']:.2g}"
+        lines.append(f"{target['folder']}/network.onnx: run by {target['engine']}{own}, largest difference {found}")
+    if page := parity.get("page"):
+        lines.append(f"{page['file']}: {file_size(page['bytes'])}, classifies offline; open it from the disk")
+    if bundle := parity.get("bundle"):
+        lines.append(f"{bundle}: everything, with handover.json")
+    return typed("\n".join(lines))
+
+
+def bench_text(told: dict[str, Any]) -> str:
+    """The times of an exported file as a table."""
+    lines = [f"{told['engine']}, {told['file']}, {file_size(told['bytes'])}, {told['cpu']}"]
+    lines.append(f"{'threads':>7}{'batch':>7}{'median':>10}{'p95':>10}{'p99':>10}{'a second':>11}{'memory':>11}")
+    for row in told["rows"]:
+        times = "".join(f"{row[name]:>7.2f} ms" for name in ("ms", "p95", "p99"))
+        lines.append(
+            f"{row['threads']:>7}{row['batch']:>7}{times}{row['per_second']:>11.0f}{file_size(row['memory']):>11}"
+        )
+    if told["within"] is not None:
+        lines.append(f"the budget of {told['budget']} is {'' if told['within'] else 'not '}kept by the median")
+    return typed("\n".join(lines))
 
 
 def adapted_text(path: object, facts: dict[str, Any]) -> str:

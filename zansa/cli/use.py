@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from .. import screen
 from ..jobs.request import ServeRequest
-from ..options import Json, serving_command
+from ..options import Json, pair, serving_command
 from .app import app
 
 
@@ -43,15 +44,58 @@ def export(
         list[Path], typer.Argument(help="Real images, or tables of series, for the check that both answer alike.")
     ],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("model.onnx"),
+    target: Annotated[
+        str | None,
+        typer.Option(help="Also for another engine: opencv, openvino, tensorrt, npu or onnx (float, channels first)."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Samples that the target's file takes at once.")] = 1,
+    page: Annotated[
+        Path | None, typer.Option(help="Also one .html file that classifies images offline, opened from the disk.")
+    ] = None,
+    runtime: Annotated[
+        Path | None, typer.Option(help="onnxruntime-web for --page: its .tgz or folder (npm pack onnxruntime-web).")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Put all files, manifest, report and card into this folder or .zip.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one ONNX file, preprocessing inside, and prove on real data that it answers as the network does."""
+    """Write one ONNX file, preprocessing inside, and prove on real data that it answers as the network does.
+
+    Its SHA-256 stands beside it. --target writes the network alone into a folder of that name, with preprocess.json and
+    readers in Python and C++, and runs it in its engine where that is installed, else in ONNX Runtime.
+    """
     from ..jobs.export import export_model as work
 
-    parity = work(model, images, out)
+    parity = work(model, images, out, target, batch, page, bundle, runtime)
     for sentence in parity["left_out"]:
         print(f"warning: {sentence}", file=sys.stderr)
     print(json.dumps(parity) if as_json else screen.parity_text(out, parity))
+
+
+@app.command()
+def bench(
+    model: Annotated[Path, typer.Argument(help="An exported .onnx file, or a run's folder.")],
+    threads: Annotated[str, typer.Option(help="Threads, with commas: 1,2.")] = "1",
+    batch: Annotated[str, typer.Option(help="Samples at once, with commas: 1,8.")] = "1",
+    size: Annotated[
+        str | None, typer.Option(help="Size of the images before they are fitted, 480x640; by default the network's.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="ort (ONNX Runtime) or openvino.")] = "ort",
+    repeats: Annotated[int, typer.Option(help="Runs of each, after a warm-up.")] = 100,
+    budget: Annotated[str | None, typer.Option(help="ms=2.5: tell whether the median keeps to it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure an exported file on this machine: latency, throughput, memory.
+
+    A time is from decoded levels to probabilities, for one sample. The exit code is 1 where a budget is not kept.
+    """
+    from ..jobs.bench import bench as work
+
+    told = work(model, threads, batch, pair(size), engine, repeats, budget)
+    print(json.dumps(told) if as_json else screen.bench_text(told))
+    if told["within"] is False:
+        raise typer.Exit(1)
 
 
 @serving_command(app, ServeRequest)
@@ -62,6 +106,8 @@ def serve(request: ServeRequest, new_key: str | None, as_json: bool) -> None:
     /predict (curl --data-binary @part.png), programs ask by the Open Inference Protocol v2 at /v2. SIGTERM ends the
     server after every accepted request is answered. `zansa store` reads the store back.
     """
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client", "multipart") if not find_spec(name)]:
+        raise ValueError(f"serving needs more packages ({', '.join(missing)}): pip install 'zansa[serve]'")
     from ..jobs.serve import add_key
     from ..jobs.serve import serve as work
 
@@ -78,9 +124,9 @@ def store(
         Path | None, typer.Option(help="A .csv or .parquet file; CSV on standard output by default.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Answers from this moment on, 2026-11-27 or 2026-11-27T14:00.")
+        str | None, typer.Option(help="Answers from this moment on, in UTC: 2026-11-27 or 2026-11-27T14:00.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Answers before this moment.")] = None,
+    until: Annotated[str | None, typer.Option(help="Answers before this moment, in UTC.")] = None,
     model: Annotated[str | None, typer.Option(help="Answers of the model of this name.")] = None,
     decision: Annotated[str | None, typer.Option(help="Answers with this decision.")] = None,
     part: Annotated[str | None, typer.Option(help="Answers to this part.")] = None,

@@ -8,6 +8,7 @@ import typer
 
 from .. import screen
 from ..options import Json
+from ..record import Run
 from .app import app
 
 Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa serve` writes.")]
@@ -156,6 +157,8 @@ def retrain(
     if chain:
         _tell_chain(work.checked(store), as_json)
         return
+    if reference is not None:
+        Run.open(reference)  # refuses what is none before anything is recorded
     decision = work.decided(store, model, accept, cost, renewal, next_parts, who=who or "zansa")
     comparison = None
     if reference is not None and (anyway or decision["do"] == "train"):

@@ -1,15 +1,17 @@
 """How long a network takes for a sample, from its exported file."""
 
 import time
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
+from .engines import Run, openvino_whole
 from .runtime import Predictor, _input, _session
 
 WARM_UP = 5
+ENGINES = ("ort", "openvino")
 
 
 def latency(
@@ -24,28 +26,57 @@ def latency(
     `size` is the (height, width) of images before they are fitted; by default it is the network's own, so nothing is
     resized. Series always have the network's length.
     """
+    return measured(predictor, threads, batch, repeats, size)[0]
+
+
+def measured(
+    predictor: Predictor,
+    threads: int = 1,
+    batch: int = 1,
+    repeats: int = 50,
+    size: tuple[int, int] | None = None,
+    engine: str = "ort",
+) -> tuple[dict[str, Any], list[float]]:
+    """The figures of `latency`, and the milliseconds per sample of every run. `engine` is one of ENGINES; ValueError
+    where it is not installed."""
     for name, value in (("threads", threads), ("batch", batch), ("repeats", repeats)):
         if value < 1:
             raise ValueError(f"{name} is {value}; allowed: 1 or more")
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r} was asked; allowed: {', '.join(ENGINES)}")
     preprocess = predictor.preprocess
     shape = preprocess.size if size is None or preprocess.series else size
-    levels = np.random.default_rng(0).integers(0, 256, (batch, *shape, preprocess.channels))
-    feed = {_input(preprocess): levels.astype(preprocess.dtype)}
-    session = _session(predictor.file, threads, "the model")
-    seconds = [_seconds(session, feed) for _ in range(WARM_UP + repeats)][WARM_UP:]
+    levels = np.random.default_rng(0).integers(0, 256, (batch, *shape, preprocess.channels)).astype(preprocess.dtype)
+    run, what = _running(predictor, threads, engine)
+    times = [1e3 * _seconds(run, levels) / batch for _ in range(WARM_UP + repeats)][WARM_UP:]
     return {
-        "what": "ONNX Runtime",
+        "what": what,
         "device": "cpu",
         "threads": threads,
-        "precision": "float32",
+        "precision": "int8" if b"QLinear" in predictor.file or b"DequantizeLinear" in predictor.file else "float32",
         "batch": batch,
         "size": list(shape),
-        "ms": 1e3 * median(seconds) / batch,
+        "ms": median(times),
         "repeats": repeats,
-    }
+    }, times
 
 
-def _seconds(session: onnxruntime.InferenceSession, feed: dict[str, np.ndarray]) -> float:
+def _running(predictor: Predictor, threads: int, engine: str) -> tuple[Run, str]:
+    name = _input(predictor.preprocess)
+    if engine == "openvino":
+        return openvino_whole(predictor.file, threads), "OpenVINO"
+    session = _session(predictor.file, threads, "the model")
+    return lambda levels: session.run(["probability"], {name: levels})[0], "ONNX Runtime"
+
+
+def _seconds(run: Run, levels: np.ndarray) -> float:
     start = time.perf_counter()
-    session.run(["probability"], feed)
+    run(levels)
     return time.perf_counter() - start
+
+
+def memory() -> int:
+    """Bytes of this process in memory now; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)

@@ -71,18 +71,18 @@ def compare(file: bytes, model: Model, samples: Sequence[np.ndarray], tolerance:
     if not len(samples):
         raise ValueError("an export is proven on real images or series, and none were given; give some of validation")
     answers = runtime.predictor(file).probabilities(samples)
-    expected = _eager(model, samples)
+    expected = answers_of(model, samples)
     difference = np.abs(answers - expected).max(axis=1)
     same = answers.argmax(axis=1) == expected.argmax(axis=1)
     best = np.sort(expected, axis=1)
     clear = best[:, -1] - best[:, -2] > tolerance
-    turned = _turned(expected, answers, model)
-    wrong = ~(difference <= tolerance) | (~same & clear) | turned  # not a number is wrong as well
+    changed = turned(expected, answers, model)
+    wrong = ~(difference <= tolerance) | (~same & clear) | changed  # not a number is wrong as well
     if wrong.any():
         raise ValueError(
             f"the exported network answers differently on {wrong.sum()} of {len(samples)} {model.preprocess.noun}s: "
             f"probabilities differ by up to {difference.max():.2g} (allowed: {tolerance:g}), "
-            f"{(~same & clear).sum()} classes and {turned.sum()} decisions differ; nothing was written"
+            f"{(~same & clear).sum()} classes and {changed.sum()} decisions differ; nothing was written"
         )
     return {
         "images": len(samples),
@@ -93,7 +93,7 @@ def compare(file: bytes, model: Model, samples: Sequence[np.ndarray], tolerance:
     }
 
 
-def _turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarray:
+def turned(expected: np.ndarray, answers: np.ndarray, model: Model) -> np.ndarray:
     """On which samples the two decide differently, but for those within rounding of a line."""
     if model.operating is None:
         return np.zeros(len(expected), bool)
@@ -138,7 +138,7 @@ def _on_cpu(model: Model) -> nn.Module:
 
 
 @torch.inference_mode()
-def _eager(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
+def answers_of(model: Model, samples: Sequence[np.ndarray]) -> np.ndarray:
     """(N, classes) probabilities of the network itself, on samples prepared as for training."""
     module, preprocess = _answering(model), model.preprocess
     ones = (1,) * len(preprocess.size)

@@ -11,12 +11,14 @@ from .clock.twin import IR, OPSET
 
 # From images as decoded to the network's input: zansa.inputs.images.fit_image and the normalisation.
 # The resize is two products with matrices of Pillow's triangle weights, in float64, so that both sides round alike.
+# The columns' matrix is made as it is used, since onnxruntime 1.16 joins a product and a turning before it into a node
+# that it has for float32 alone.
 # ONNX's Resize with antialias is up to three times as fast on large colour images, but its float32 positions miss
 # 16-bit levels by two, and engines other than onnxruntime's CPU lack it or compute it differently.
 PREPARE = """
 <ir_version: {ir}, opset_import: ["": {opset}]>
 prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {height}, {width}] pixels)
-<int64[2] target = {{{height}, {width}}}, int64[1] last = {{1}}, int64[1] two = {{2}},
+<int64[2] target = {{{height}, {width}}}, int64[1] first = {{0}}, int64[1] last = {{1}}, int64[1] two = {{2}},
  double height = {{{height}}}, double width = {{{width}}},
  double zero = {{0}}, double half = {{0.5}}, double one = {{1}}, double half_level = {{{half}}},
  float[{channels}, 1, 1] fill = {{{fill}}},
@@ -33,16 +35,14 @@ prepare (uint{depth}[N, H, W, {channels}] image) => (float[N, {channels}, {heigh
     reach = Max (ratio, one)
     {rows}
     {columns}
-    columns_turned = Transpose <perm = [1, 0]> (columns_weights)
     planes = Transpose <perm = [0, 3, 1, 2]> (image)
     decoded = Cast <to = 11> (planes)
     lowered = MatMul (rows_weights, decoded)
-    resized = MatMul (lowered, columns_turned)
+    resized = MatMul (lowered, columns_weights)
     raised = Add (resized, half_level)
     floored = Floor (raised)
     rounded = Cast <to = 1> (floored)
-    inside_column = Transpose <perm = [1, 0]> (columns_inside)
-    inside = And (rows_inside, inside_column)
+    inside = And (rows_inside, columns_inside)
     levels = Where (inside, rounded, fill)
     centred = Sub (levels, mean)
     pixels = Div (centred, std)
@@ -76,9 +76,10 @@ INNER = {
     at_least = Max (nearest, least)
     inner = Min (at_least, target)""",
 }
-# weights (target, given): each row is a triangle around a new pixel's centre, as wide as a pixel of the coarser grid;
-# inside (target, 1): whether that pixel belongs to the image or to the border of the letterbox. A pixel's triangle sums
-# to a half at least; the lower bound only keeps border pixels from 0 / 0.
+# weights, (target, given) of rows and (given, target) of columns: along the given pixels they are a triangle around a
+# new pixel's centre, as wide as a pixel of the coarser grid. inside, (target, 1) and (target): whether it is a pixel of
+# the image or of the border of the letterbox. A pixel's triangle sums to a half at least; the lower bound only keeps
+# border pixels from 0 / 0.
 AXIS = """
     {axis}_at = Constant <value = int64 {{{at}}}> ()
     {axis}_whole = Gather (whole, {axis}_at)
@@ -88,18 +89,18 @@ AXIS = """
     {axis}_reach = Gather (reach, {axis}_at)
     {axis}_given = Range (half, {axis}_whole, one)
     {axis}_target = Range (half, {size}, one)
-    {axis}_target_column = Unsqueeze ({axis}_target, last)
-    {axis}_new = Sub ({axis}_target_column, {axis}_offset)
+    {axis}_{upright}_column = Unsqueeze ({axis}_{upright}, last)
+    {axis}_new = Sub ({axis}_{target}, {axis}_offset)
     {axis}_begun = Greater ({axis}_new, zero)
     {axis}_not_ended = Less ({axis}_new, {axis}_part)
     {axis}_inside = And ({axis}_begun, {axis}_not_ended)
     {axis}_centre = Mul ({axis}_new, {axis}_ratio)
-    {axis}_apart = Sub ({axis}_given, {axis}_centre)
+    {axis}_apart = Sub ({axis}_{given}, {axis}_centre)
     {axis}_distance = Abs ({axis}_apart)
     {axis}_relative = Div ({axis}_distance, {axis}_reach)
     {axis}_slope = Sub (one, {axis}_relative)
     {axis}_triangle = Max ({axis}_slope, zero)
-    {axis}_sum = ReduceSum ({axis}_triangle, last)
+    {axis}_sum = ReduceSum ({axis}_triangle, {along})
     {axis}_total = Max ({axis}_sum, half)
     {axis}_weights = Div ({axis}_triangle, {axis}_total)"""
 
@@ -143,8 +144,12 @@ def _text(preprocess: Preprocess) -> str:
         std=std,
         half=repr(HALF),
         inner=INNER[preprocess.fit],
-        rows=AXIS.format(axis="rows", at=0, size="height"),
-        columns=AXIS.format(axis="columns", at=1, size="width"),
+        rows=AXIS.format(
+            axis="rows", at=0, size="height", upright="target", target="target_column", given="given", along="last"
+        ),
+        columns=AXIS.format(
+            axis="columns", at=1, size="width", upright="given", target="target", given="given_column", along="first"
+        ),
     )
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arch.zoo import READY
 from ..events import Event, event
 from ..inputs.images import read_image
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
-from ..learn.data.dataset import Dataset
+from ..learn.data.dataset import Dataset, normalised_for
 from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.splits import Parts, all_but_validation, folds, split
 from ..learn.data.synthetic import NAMES as BUILTIN
@@ -18,7 +19,7 @@ from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from ..words import counted, typed
-from .request import Request, Tell, folds_of
+from .request import Request, Tell, folds_of, learned_weights
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
 PARITY_IMAGES = 64  # validation samples that the exported file must answer as the network does
@@ -32,13 +33,15 @@ NO_GROUPS = {
 
 
 def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
-    """The data set, normalised on its training part, and its parts. `tell` hears what is wrong with them."""
+    """The data set, normalised on its training part or as the weights of a package are used to, and its parts. `tell`
+    hears what is wrong with them."""
+    ready = READY.get(learned_weights(request) or "")
     if request.source in BUILTIN:
         data = builtin(request.seed, name=request.source)
     else:
         data = load(
             request.source,
-            size=request.size,
+            size=request.size or (ready.size if ready else None),
             fit=request.fit,
             channels=request.channels,
             kind=request.kind,
@@ -54,7 +57,7 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
             tell(event("warning", text=f"the same {data.preprocess.noun} {fault}: {shown}{more}"))
-    return data.normalised(parts.train), parts
+    return normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train), parts
 
 
 def all_parts(data: Dataset, request: Request) -> Parts:

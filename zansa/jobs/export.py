@@ -1,4 +1,5 @@
-"""The verb `export`: one ONNX file, proven on real data."""
+"""The verb `export`: one ONNX file, proven on real data; and what else is handed over: a file for another engine, a
+page that classifies offline, a bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -6,19 +7,43 @@ from typing import Any
 import numpy as np
 
 from ..deploy.export import export
-from ..deploy.runtime import read_all
+from ..deploy.handover import refuse_target, write_bundle, write_hash, write_target
+from ..deploy.runtime import predictor, read_all
+from ..deploy.web.page import refuse_page, write_page
 from ..inputs.files import survey_all
 from ..nets.files import load as load_model
 from ..runs import model_file
 from .door import PARITY_IMAGES, evenly
 
+GOLDEN = 8  # images inside a page, on which it tests itself
+KEPT = ("model.safetensors", "report.html", "card.md", "metrics.json", "compress.html", "compress.json")
 
-def export_model(model: str | Path, named: list[Path], out: str | Path) -> dict[str, Any]:
+
+def export_model(
+    model: str | Path,
+    named: list[Path],
+    out: str | Path,
+    target: str | None = None,
+    batch: int = 1,
+    page: Path | None = None,
+    bundle: Path | None = None,
+    runtime: Path | None = None,
+) -> dict[str, Any]:
     """Export a model file (.safetensors or a run's folder) to ONNX, proven on these image files or tables of series.
+
+    target: also write the network for another engine, into a folder TARGET beside `out`.
+    batch: samples that this network takes at once.
+    page: also write one HTML file that classifies images offline; `runtime` is the folder, or the .tgz, of
+        onnxruntime-web.
+    bundle: put all that was written, with manifest, report and card, into this folder or .zip.
 
     Returns what the check found; `left_out` are sentences on samples that could not be read.
     """
     loaded = load_model(model_file(model))
+    if target is not None:
+        refuse_target(loaded, target, batch)
+    if page is not None:
+        refuse_page(loaded.preprocess, runtime)
     files, told = named, list[str]()
     if not loaded.preprocess.series:
         surveyed = survey_all(named)
@@ -30,4 +55,30 @@ def export_model(model: str | Path, named: list[Path], out: str | Path) -> dict[
         why = "".join(f"; {sentence}" for sentence in told)
         raise ValueError(f"none of the {loaded.preprocess.noun}s could be read to check the exported file by{why}")
     chosen = [values[i] for i in evenly(np.arange(len(values)), PARITY_IMAGES)]
-    return export(loaded, out, chosen) | {"left_out": told}
+    parity = export(loaded, out, chosen) | {"left_out": told}
+    write_hash(Path(out))
+    if target is not None:
+        parity["target"] = write_target(loaded, target, Path(out).parent / target, chosen, batch)
+    if page is not None:
+        golden = [files[i] for i in evenly(np.arange(len(files)), GOLDEN)]
+        parity["page"] = write_page(page, predictor(out), golden, runtime)
+    if bundle is not None:
+        write_bundle(bundle, bundled(Path(model), Path(out), parity, page), parity, sorted(map(str, files)))
+        parity["bundle"] = str(bundle)
+    return parity
+
+
+def bundled(model: Path, out: Path, parity: dict[str, Any], page: Path | None) -> dict[str, bytes]:
+    """The files of a bundle, by their names in it."""
+    sha = out.with_name(out.name + ".sha256")
+    found = {out.name: out.read_bytes(), sha.name: sha.read_bytes()}
+    folder = model if model.is_dir() else model.parent
+    for name in KEPT:
+        if model.is_dir() and (folder / name).exists():
+            found[name] = (folder / name).read_bytes()
+    if "target" in parity:
+        at = Path(parity["target"]["folder"])
+        found |= {f"{at.name}/{name}": (at / name).read_bytes() for name in parity["target"]["files"]}
+    if page is not None:
+        found[page.name] = page.read_bytes()
+    return found

@@ -153,6 +153,18 @@ class FinetuneRequest(TrainingRequest):
             "efficientnet_lite0 of zansa[imagenet]; those from drawn pictures by default."
         ),
     ] = None
+    linear: Annotated[
+        bool,
+        Field(description="Fit the classifier alone, by logistic regression on what the weights see: in seconds."),
+    ] = False
+
+    @model_validator(mode="after")
+    def _linear_fits(self) -> "FinetuneRequest":
+        if self.linear and (named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "tuning", "momentum"})):
+            raise ValueError(
+                f"--linear fits the classifier alone: {', '.join(named)} would have no effect; leave it out"
+            )
+        return self
 
 
 class GrowRequest(TrainingRequest):
@@ -321,6 +333,53 @@ class DepthRequest(BaseModel):
             raise ValueError("--halve and --to both say how many blocks shall remain; leave one out")
         if self.heal and not self.changes:
             raise ValueError("--heal trains what was made; say what: --halve, --to, --loss or --refine")
+        return self
+
+
+class CompressRequest(BaseModel):
+    """A trained network that is to become smaller."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(description="A run's folder or a .safetensors file.")]
+    source: Annotated[
+        str | None, Field(description="Labelled data, as for train; a run knows its own and needs none.")
+    ] = None
+    root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
+    download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split; a run keeps its own.")] = 0
+    budget: Annotated[
+        Budgets | None, Field(description="Prune to a limit: macs=20M, params=300k, bytes=1.2M or ms=2.5.")
+    ] = None
+    int8: Annotated[bool, Field(description="Quantise the exported file to 8-bit integers.")] = False
+    teacher: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value or ()),
+        Field(description="Runs to learn from, with commas between; the unpruned network by default."),
+    ] = ()
+    unlabelled: Annotated[
+        str | None, Field(description="Folder of images without labels, on which the teachers are imitated too.")
+    ] = None
+    distil: Annotated[bool, Field(description="Learn from the teachers again, also where nothing is pruned.")] = False
+    epochs: Annotated[
+        int | None, Field(ge=1, description="How long to train after pruning; as a training by default.")
+    ] = None
+    margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
+    out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
+    name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether something is to be learned, beside what pruning needs."""
+        return bool(self.distil or self.teacher or self.unlabelled)
+
+    @model_validator(mode="after")
+    def _asks(self) -> "CompressRequest":
+        if self.budget is None and not self.int8 and not self.trains:
+            raise ValueError("nothing was asked; allowed: --budget, --int8, --distil, --teacher, or several of them")
+        if self.budget is not None and len(self.budget) > 1:
+            raise ValueError("several budgets were asked; allowed: one, and another command for another")
         return self
 
 

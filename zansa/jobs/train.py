@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 
 from ..arch.spec import Net
+from ..arch.zoo import READY
 from ..events import event
 from ..learn import several
 from ..learn.data.seal import sealed
@@ -21,6 +22,7 @@ from ..learn.depth.levels import coarse, refining
 from ..learn.folds import holding_out
 from ..learn.grow.resbuilder.search import resbuilder
 from ..learn.grow.run import growing
+from ..learn.linear import fitting
 from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
@@ -32,7 +34,7 @@ from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_o
 from .making.conclude import conclude, costs, of_fold
 from .making.folder import begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure, usual_net
-from .request import Request, Tell, folds_of, learned_weights, read_request, silent
+from .request import FinetuneRequest, Request, Tell, folds_of, learned_weights, read_request, silent
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
@@ -172,6 +174,8 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
         fine = Net.from_dict(run.read_json("fine.json"))
         module.become(build(coarse(fine, job.recipe.levels), torch.Generator().manual_seed(job.recipe.seed)))
         return training(module, data, parts, job.recipe, checkpoint, refining(fine, job.recipe.levels))
+    if isinstance(job.request, FinetuneRequest) and job.request.linear:
+        return fitting(module, data, parts, job.recipe, learned_weights(job.request) not in READY)
     if job.growth is None:
         return by_folds(module, job, run, training(module, data, parts, job.recipe, checkpoint))
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]

@@ -5,18 +5,21 @@ stays as it was learned elsewhere, but for the statistics of its norms, which ar
 """
 
 import copy
+import time
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from ..events import Event, event
 from ..nets.build import Network
 from . import seeds
 from .adapt import batches_of, features, renormalise
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .loss import tempered
+from .loss import tempered, validate
 from .predict import to_tensor
 from .recipe import Recipe
 
@@ -24,13 +27,17 @@ STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse strengths of th
 COPIES = 4  # varied copies of each training sample, beside itself
 
 
-def probe(module: Network, data: Dataset, parts: Parts, recipe: Recipe) -> tuple[Network, float]:
+def probe(
+    module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool = True
+) -> tuple[Network, float]:
     """A copy of a network with the best linear head on its features, and the tempered validation loss of it (see
-    `loss.tempered`). The strength of the penalty is chosen by that loss."""
+    `loss.tempered`). The strength of the penalty is chosen by that loss. `statistics`: whether norms take those of the
+    training samples in place of those that they have learned."""
     network = copy.deepcopy(module).cpu().eval()
     cpu, layout = torch.device("cpu"), torch.contiguous_format
     given = to_tensor(data, parts.train, cpu, layout)
-    renormalise(network, batches_of(given), prior=0)
+    if statistics:
+        renormalise(network, batches_of(given), prior=0)
     varied = [augment(given, recipe.augment, _chance(recipe.seed, k)) for k in range(COPIES)]
     seen = features(network, (batch for samples in (given, *varied) for batch in batches_of(samples)))
     held = features(network, batches_of(to_tensor(data, parts.val, cpu, layout)))
@@ -53,6 +60,32 @@ def probe(module: Network, data: Dataset, parts: Parts, recipe: Recipe) -> tuple
         linear.weight.copy_(torch.from_numpy(best[1]))  # type: ignore[operator]
         linear.bias.copy_(torch.from_numpy(best[2]))  # type: ignore[operator]
     return network, float(best[0])
+
+
+def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool) -> Generator[Event]:
+    """Give a network the best linear head in place, with the events of a training of one epoch."""
+    began, cpu = time.monotonic(), torch.device("cpu")
+    how = {"precision": "float32", "layout": "channels_first", "device": "cpu", "threads": torch.get_num_threads()}
+    yield event("start", how, step=0, steps=1, per_epoch=1)
+    fitted, _ = probe(module, data, parts, recipe, statistics)
+    module.to(cpu).load_state_dict(fitted.state_dict())
+    module.eval()
+    seen, held = (validate(module, data, part, recipe, torch.contiguous_format) for part in (parts.train, parts.val))
+    seconds = time.monotonic() - began
+    yield event(
+        "epoch",
+        held,
+        epoch=1,
+        epochs=1,
+        progress=1.0,
+        rate=0.0,
+        loss=seen["val_loss"],
+        best=1,
+        few=False,
+        seconds=round(seconds, 3),
+        images_per_second=round(len(parts.train) * (COPIES + 1) / seconds, 1),
+    )
+    yield event("done", step=1, steps=1, best=1)
 
 
 def _rows(fitted: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,7 @@ from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .depth.fuse import refuse_alone
+from .distil import Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
@@ -89,6 +90,7 @@ def training(
     policy: Policy | None = None,
     penalty: Penalty | None = None,
     begin: Saved | None = None,
+    teaching: Teaching | None = None,
 ) -> Generator[Event]:
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
@@ -104,6 +106,7 @@ def training(
         optimiser's moments follow.
     penalty: gives what is added to the loss.
     begin: the state of another training, from which this one goes on where it has none of its own yet.
+    teaching: what is learned from other networks beside the labels.
 
     Diverged when the loss stops being a finite number.
     """
@@ -138,7 +141,7 @@ def training(
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
-            loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance)
+            loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching)
             rate = rate_at(state, course)
             told = state.descend(loss, rate, course.criterion.share(data.labels, index), penalty)
             state.advance(told, recipe.average * steps)
@@ -331,6 +334,7 @@ def passed(
     recipe: Recipe,
     criterion: Criterion,
     chance: torch.Generator,
+    teaching: Teaching | None = None,
 ) -> Tensor:
     """The loss of these training samples, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the rank of the process."""
@@ -341,7 +345,8 @@ def passed(
     labels = torch.from_numpy(data.labels[index]).to(chance.device)
     with autocast(chance.device, recipe.precision):
         logits = answer(samples)
-    return criterion(logits.float(), labels)
+    loss = criterion(logits.float(), labels)
+    return loss if teaching is None else teaching(answer, samples, logits.float(), labels, loss, seed)
 
 
 def helping(data: Dataset, parts: Parts) -> None:

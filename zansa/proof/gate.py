@@ -1,85 +1,117 @@
-"""Champion against challenger on the same parts: may the new network act?
+"""Whether a smaller network may take the place of a larger one: by its decisions, part by part, and never by accuracy
+alone, because a detection rate can vanish behind an accuracy that stays."""
 
-Four questions, and each must be answered yes: it misses not more than before (by a margin), it raises not more false
-alarms than before (by a margin), it finds every escape that was ever confirmed, and its expected cost is not higher.
-Parts of a lot are alike, so a limit over lots must hold beside the exact one over parts.
-"""
-
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import t
 
-from .pairs import mcnemar, not_worse
+from ..arch.use import Calibration, OperatingPoint
+from .decide import decisions, named
+from .pairs import not_worse
+from .rates import rate
 
-FEW_LOTS = 8  # with fewer lots no limit over lots is told
+USUAL = 0.95  # share of samples whose change of probability is at most the usual one
+AGREE = 0.99  # of samples whose class stays
+MARGIN = 0.02
+
+
+class Answered(NamedTuple):
+    """What a network answers to labelled samples.
+
+    p: (N, K) calibrated probabilities.
+    point: where its lines are; None where no class is the good one.
+    calibration: how p was calibrated, by which classes are named; None where it was not.
+    """
+
+    p: np.ndarray
+    point: OperatingPoint | None
+    calibration: Calibration | None = None
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(N,) the class that is named."""
+        return named(self.p, self.calibration)
 
 
 def gate(
-    old: ArrayLike,
-    new: ArrayLike,
-    defect: ArrayLike,
-    lots: ArrayLike,
-    margin: float,
-    escapes_missed: Sequence[str] = (),
-    costs: tuple[float, float, float] | None = None,
-    confidence: float = 0.95,
+    before: Answered,
+    after: Answered,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    groups: np.ndarray | None = None,
+    margin: float = MARGIN,
+    same_network: bool = False,
 ) -> dict[str, Any]:
-    """Whether a challenger may act: (N,) whether champion and challenger decide rightly, which parts are defects, and
-    their lots. `escapes_missed` names confirmed escapes that the challenger misses; `costs` are those of a miss and of
-    a false alarm, and the share of defects.
+    """Compare the answers of two networks to the same samples, (N, K), with true labels (N,).
 
-    Returns `passed`, the `reasons` against it, and per kind of part (`misses`, `false_alarms`) what was compared.
+    Checks: `detection` (the share of defective parts found is within the 95 % interval of the first network's),
+    `not_worse` (right on at most `margin` fewer of the parts; where parts are too few to show that, no more of them may
+    be wrong than before). Where both shall be one network in two precisions, also `agreement` (99 % of the classes
+    stay, or all but one) and `clear` (no decision is turned that was farther from the line than the usual change of
+    probability). `passed` is true when all hold. Without a good class a decision is the class.
     """
-    was, is_now, bad = (np.asarray(each, bool) for each in (old, new, defect))
-    where = np.asarray(lots)
-    kinds = {"misses": bad, "false_alarms": ~bad}
-    told = {name: _kind(was[kind], is_now[kind], where[kind], margin, confidence) for name, kind in kinds.items()}
-    reasons = [name for name, row in told.items() if row is None or not row["passed"]]
-    reasons += ["escapes"] if escapes_missed else []
-    gain = _gain(told, costs) if costs and None not in told.values() else None
-    reasons += ["cost"] if gain is not None and gain < 0 else []
-    flips = np.flatnonzero(was & ~is_now)
+    right, found = (_judged(each, labels, classes, groups) for each in (before, after))
+    change = np.abs(before.p - after.p).max(axis=1)
+    same = int((before.classes == after.classes).sum())
+    worse, better = int((right.right & ~found.right).sum()), int((~right.right & found.right).sum())
+    tested = not_worse(worse, better, len(right.right), margin)
+    turned = _decided(before, classes) != _decided(after, classes)
+    usual = float(np.quantile(change, USUAL))
+    clear = int((turned & (_distance(before, classes) > usual)).sum())
+    checks = {"not_worse": bool(tested["not_worse"] or worse <= better)}
+    if right.found is not None and found.found is not None:
+        checks["detection"] = found.found["value"] >= right.found["low"]
+    if same_network:
+        checks |= {"agreement": len(labels) - same <= max(1, (1 - AGREE) * len(labels)), "clear": clear == 0}
     return {
-        "passed": not reasons,
-        "reasons": reasons,
-        "margin": margin,
-        **told,
-        "escapes_missed": list(escapes_missed),
-        "negative_flips": flips.tolist(),
-        "mcnemar": mcnemar(int((was & ~is_now).sum()), int((~was & is_now).sum())),
-        "gain": gain,
+        "samples": len(labels),
+        "parts": len(right.right),
+        "largest_change": float(change.max()),
+        "usual_change": usual,
+        "same_class": same,
+        "turned": int(turned.sum()),
+        "turned_clear": clear,
+        "turned_at": [int(i) for i in np.flatnonzero(turned)],
+        "before": right.told,
+        "after": found.told,
+        "not_worse": tested,
+        "checks": checks,
+        "passed": all(checks.values()),
     }
 
 
-def _kind(
-    old: np.ndarray, new: np.ndarray, lots: np.ndarray, margin: float, confidence: float
-) -> dict[str, Any] | None:
-    """Whether the challenger is not worse on the parts of a kind; None where there are none."""
-    if not len(old):
-        return None
-    worse, better = int((old & ~new).sum()), int((~old & new).sum())
-    told = not_worse(worse, better, len(old), margin, confidence)
-    by_lot = _by_lot(new.astype(float) - old, lots, confidence)
-    passed = told["not_worse"] and (by_lot is None or by_lot > -margin)
-    return told | {"worse": worse, "better": better, "low_by_lot": by_lot, "passed": passed}
+class _Judged(NamedTuple):
+    right: np.ndarray  # by part
+    found: dict[str, Any] | None
+    told: dict[str, Any]
 
 
-def _by_lot(difference: np.ndarray, lots: np.ndarray, confidence: float) -> float | None:
-    """The lower limit of the mean difference, with lots as the unit; None with few lots."""
-    groups = np.unique(lots, return_inverse=True)[1]
-    sums, sizes = np.bincount(groups, difference), np.bincount(groups)
-    count, mean = len(sums), float(difference.mean())
-    if count < FEW_LOTS:
-        return None
-    error = np.sqrt(np.square(sums - mean * sizes).sum() * count / (count - 1)) / sizes.sum()
-    return float(mean - t.ppf(confidence, count - 1) * error)
+def _judged(given: Answered, labels: np.ndarray, classes: tuple[str, ...], groups: np.ndarray | None) -> _Judged:
+    part = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    accuracy = rate(int((given.classes == labels).sum()), len(labels))
+    wrong = np.bincount(part, given.classes != labels) > 0
+    if given.point is None:
+        return _Judged(~wrong, None, {"accuracy": accuracy, "found": None, "false_alarms": None})
+    place = classes.index(given.point.good)
+    faulty = np.bincount(part, labels != place) > 0
+    shown = np.bincount(part, _decided(given, classes) > 0) > 0
+    found = rate(int((shown & faulty).sum()), int(faulty.sum())) if faulty.any() else None
+    alarms = rate(int((shown & ~faulty).sum()), int((~faulty).sum())) if (~faulty).any() else None
+    return _Judged(shown == faulty, found, {"accuracy": accuracy, "found": found, "false_alarms": alarms})
 
 
-def _gain(told: dict[str, Any], costs: tuple[float, float, float]) -> float:
-    """What a part costs less with the challenger, on average."""
-    miss, false_alarm, share = costs
-    gained = miss * share * told["misses"]["difference"]
-    return float(gained + false_alarm * (1 - share) * told["false_alarms"]["difference"])
+def _decided(given: Answered, classes: tuple[str, ...]) -> np.ndarray:
+    """What is done with every sample: its decision, or its class where no class is the good one."""
+    if given.point is None:
+        return given.classes
+    return decisions(given.p[:, classes.index(given.point.good)], given.point)
+
+
+def _distance(given: Answered, classes: tuple[str, ...]) -> np.ndarray:
+    """How far each sample's probability is from turning its decision."""
+    if given.point is None:
+        best = np.sort(given.p, axis=1)
+        return np.asarray((best[:, -1] - best[:, -2]) / 2)
+    score = 1 - given.p[:, classes.index(given.point.good)]
+    lines = [given.point.threshold, *([] if given.point.ask is None else [given.point.ask])]
+    return np.asarray(np.abs(score[:, None] - np.array(lines)).min(axis=1))

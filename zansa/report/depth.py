@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import matplotlib
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..phrases import speaking
+from ..phrases import say, speaking
 from ..words import amount, plain_percent
 from . import page, plots
-from .depth_words import COLUMNS, WAYS, say
+from .depth_words import COLUMNS, WAYS, told
 from .page import Content, Frame, Section
 
 CURVES = (
@@ -33,30 +34,30 @@ COLOURS = {"delete": "--wrong", "parallel": "--right", "average": "--ink", "proj
 
 def html(record: dict[str, Any], language: str = "en") -> str:
     """The page of a record (depth.json) as HTML text."""
-    frame = Frame(
-        name=f"{record['name']}: {say('title', language)}",
-        footer=f"zansa {record.get('zansa', '')}: {record['model']}",
-        date=record.get("date", ""),
-    )
-    sections = {
-        "stages": Section(say("stages", language), lambda r: {"lead": say("what", language, count=r["samples"]),
-                          "pairs": [], "hints": list(sentences(r, language)), "columns": (), "rates": []}),
-        "blocks": Section(say("blocks", language), lambda r: _blocks(r, language), "depth.html"),
-    }  # fmt: skip
-    if record.get("made"):
-        sections["made"] = Section(say("made", language), lambda r: _made(r, language), "depth.html")
     with speaking(language):
-        return page.html(frame, record, sections, page.statement(*sentences(record, language, made=True)))
+        frame = Frame(
+            name=f"{record['name']}: {told('title')}",
+            footer=f"zansa {record.get('zansa', '')}: {record['model']}",
+            date=record.get("date", ""),
+        )
+        sections = {
+            "stages": Section(told("stages"), lambda r: {"lead": told("what", count=r["samples"]),
+                              "pairs": [], "hints": list(sentences(r)), "columns": (), "rates": []}),
+            "blocks": Section(told("blocks"), lambda r: _blocks(r), "depth.html"),
+        }  # fmt: skip
+        if record.get("made"):
+            sections["made"] = Section(told("made"), lambda r: _made(r), "depth.html")
+        return page.html(frame, record, sections, page.statement(*sentences(record, made=True)))
 
 
-def sentences(record: dict[str, Any], language: str = "en", made: bool = False) -> Iterator[str]:
+def sentences(record: dict[str, Any], made: bool = False) -> Iterator[str]:
     """The verdicts in words, a sentence or two for each stage; with `made` before them what was made of the network."""
     if made and record.get("made"):
-        yield from _made_sentences(record["made"], language)
+        yield from _made_sentences(record["made"])
         return
     for stage in record["stages"]:
         figures = {key: share(stage[key]) for key in ("doubled", "beside", "inversion")}
-        text = say(stage["verdict"], language, stage=stage["stage"], blocks=len(stage["blocks"]), **figures)
+        text = told(stage["verdict"], stage=stage["stage"], blocks=len(stage["blocks"]), **figures)
         if stage["verdict"] != "short":
             back = (
                 "no_way_back"
@@ -65,21 +66,21 @@ def sentences(record: dict[str, Any], language: str = "en", made: bool = False) 
                 if stage["invertible"]
                 else "not_invertible"
             )
-            text += " " + say(back, language, **figures)
+            text += " " + told(back, **figures)
         yield text
 
 
-def _made_sentences(made: dict[str, Any], language: str) -> Iterator[str]:
+def _made_sentences(made: dict[str, Any]) -> Iterator[str]:
     before, steps = made["before"], made["steps"]
     after = made["after"]
     values = {"before": before["blocks"], "after": after["blocks"]}
     if made["refined"]:
-        yield say("refined", language, **values)
+        yield told("refined", **values)
     elif steps:
-        yield say("shortened", language, **values, first=plain_percent(before["accuracy"]),
+        yield told("shortened", **values, first=plain_percent(before["accuracy"]),
                   last=plain_percent(steps[-1]["accuracy"]))  # fmt: skip
     if made["heal"]:
-        yield say("healed", language, epochs=made["heal"])
+        yield told("healed", epochs=made["heal"])
 
 
 def share(value: float | None) -> str:
@@ -89,20 +90,20 @@ def share(value: float | None) -> str:
     return f"{100 * value:.3g} %" if value < 10 else f"{value:.3g} ×"
 
 
-def _blocks(record: dict[str, Any], language: str) -> Content:
+def _blocks(record: dict[str, Any]) -> Content:
     """A picture and a table for each stage."""
     keys = [key for key in MEASURED if any(b[key] is not None for s in record["stages"] for b in s["blocks"])]
     stages = [
         {
-            "name": f"{COLUMNS['stage'][language]} {stage['stage']}",
+            "name": f"{say(COLUMNS['stage'])} {stage['stage']}",
             "picture": _picture(stage) if len(stage["blocks"]) > 1 else "",
-            "legend": [(colour, COLUMNS[key][language]) for key, colour in CURVES],
+            "legend": [(colour, say(COLUMNS[key])) for key, colour in CURVES],
             "rows": [[_cell(block[key]) for key in keys] for block in stage["blocks"]],
         }
         for stage in record["stages"]
         if stage["blocks"]
     ]
-    return {"lead": say("legend", language), "columns": _heads(keys, language), "tables": stages}
+    return {"lead": told("legend"), "columns": _heads(keys), "tables": stages}
 
 
 def _cell(value: float | int | None) -> str:
@@ -123,56 +124,59 @@ def _lines(name: str, lines: Iterable[tuple[str, plots.Points]], percent: bool =
         figure, axes = plots.canvas(6.4, 2.6)
         for colour, points in lines:
             axes.plot(*zip(*points, strict=True), color=plots.COLOURS[colour], marker="o", markersize=4)
-        plots.value_axis(axes, [y for _, points in lines for _, y in points], percent)
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(plots.as_percent))
+        else:
+            plots.value_axis(axes, [y for _, points in lines for _, y in points], percent=False)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         return plots.svg(figure, name, "")
 
 
-def _made(record: dict[str, Any], language: str) -> Content:
+def _made(record: dict[str, Any]) -> Content:
     """The edits with their reasons, and the curves of each way alone."""
     made = record["made"]
     tables = []
     if made["steps"]:
-        rows = [_edit(step, language) for step in made["steps"]]
+        rows = [_edit(step) for step in made["steps"]]
         tables.append({"name": "", "picture": "", "legend": [], "rows": rows})
     content: dict[str, Any] = {
-        "lead": " ".join(_made_sentences(made, language)),
-        "columns": _heads(("way", "stage", "changed", "loss", "accuracy", "blocks", "depth", "macs"), language),
+        "lead": " ".join(_made_sentences(made)),
+        "columns": _heads(("way", "stage", "changed", "loss", "accuracy", "blocks", "depth", "macs")),
         "tables": tables,
     }
     if made["curves"]:
-        content["curves"] = _curves(made, language)
+        content["curves"] = _curves(made)
     return content
 
 
-def _heads(keys: Iterable[str], language: str) -> list[str]:
-    return [COLUMNS[key][language] for key in keys]
+def _heads(keys: Iterable[str]) -> list[str]:
+    return [say(COLUMNS[key]) for key in keys]
 
 
-def _edit(step: dict[str, Any], language: str) -> list[str]:
+def _edit(step: dict[str, Any]) -> list[str]:
     """The row of an edit."""
-    at = f"{step['edit']['stage']}, {COLUMNS['at'][language]} {step['edit']['at']}"
+    at = f"{step['edit']['stage']}, {say(COLUMNS['at'])} {step['edit']['at']}"
     loss, right = f"{step['loss']:.4f}", plain_percent(step["accuracy"])
     size = [str(step["blocks"]), str(step["depth"]), amount(step["macs"])]
-    return [WAYS[step["way"]][language], at, share(step["changed"]), loss, right, *size]
+    return [say(WAYS[step["way"]]), at, share(step["changed"]), loss, right, *size]
 
 
-def _curves(made: dict[str, Any], language: str) -> Content:
+def _curves(made: dict[str, Any]) -> Content:
     start = made["before"]
     lines = [
         (COLOURS[way], [(float(p["blocks"]), p["accuracy"]) for p in (start, *points)])
         for way, points in made["curves"].items()
     ]
     rows = [
-        [WAYS[way][language], str(p["blocks"]), plain_percent(p["accuracy"]), f"{p['ms']:.2f}"]
+        [say(WAYS[way]), str(p["blocks"]), plain_percent(p["accuracy"]), f"{p['ms']:.2f}"]
         for way, points in made["curves"].items()
         for p in points
     ]
     return {
-        "title": say("curves", language),
-        "note": say("curve_note", language),
+        "title": told("curves"),
+        "note": told("curve_note"),
         "picture": _lines("curves", lines, percent=True),
-        "legend": [(COLOURS[way], WAYS[way][language]) for way in made["curves"]],
-        "columns": _heads(("way", "blocks", "accuracy", "ms"), language),
+        "legend": [(COLOURS[way], say(WAYS[way])) for way in made["curves"]],
+        "columns": _heads(("way", "blocks", "accuracy", "ms")),
         "rows": [["", str(start["blocks"]), plain_percent(start["accuracy"]), f"{start['ms']:.2f}"], *rows],
     }

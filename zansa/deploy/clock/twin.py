@@ -23,10 +23,12 @@ NUMBERS = np.random.default_rng(0).normal(size=4099).astype(np.float32)  # a pri
 
 class Draft:
     """Nodes and constants of an ONNX graph in the making. Names begin with the path of the row that they stand for.
-    `state` has the weights under their names in the network's state; None: arbitrary ones are made."""
+    `state` has the weights under their names in the network's state; None: arbitrary ones are made. `batch` is a fixed
+    number of samples, with which only operators are used that mean the same in every opset from 13 on; None: any."""
 
-    def __init__(self, state: State | None = None) -> None:
+    def __init__(self, state: State | None = None, batch: int | None = None) -> None:
         self.state = state
+        self.batch = batch
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.named: dict[str, str] = {}
@@ -60,10 +62,13 @@ class Draft:
         return self.named[key]
 
 
-def twin(net: Net, state: State | None = None, calibration: Calibration | None = None) -> onnx.ModelProto:
+def twin(
+    net: Net, state: State | None = None, calibration: Calibration | None = None, batch: int | None = None
+) -> onnx.ModelProto:
     """A network as ONNX: `pixels` float (N, C, *size) -> `probability` (N, classes). `state` has the arrays of its
-    module's `state_dict`; None: weights are arbitrary. With a calibration the probabilities are calibrated."""
-    draft, layers = Draft(state), lower(net)
+    module's `state_dict`; None: weights are arbitrary. With a calibration the probabilities are calibrated. With a
+    `batch` N is that number, and the operators are those that engines beside onnxruntime know."""
+    draft, layers = Draft(state, batch), lower(net)
     named = {"input": "pixels"}
     for row in layers.rows:
         named[row.path] = _row(draft, row, [named[path] for path in row.reads], layers)
@@ -72,8 +77,9 @@ def twin(net: Net, state: State | None = None, calibration: Calibration | None =
         scaled = draft.put("Mul", "calibration", logits, draft.constant("calibration", calibration.scale))
         logits = draft.put("Add", "calibration", scaled, draft.constant("calibration", calibration.shift))
     draft.nodes.append(helper.make_node("Softmax", [logits], ["probability"], name="head/Softmax", axis=1))
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", net.input.channels, *net.input.size])
-    answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", net.head.classes])
+    many = batch or "N"
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [many, net.input.channels, *net.input.size])
+    answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [many, net.head.classes])
     graph = helper.make_graph(draft.nodes, "twin", [pixels], [answer], draft.constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
 
@@ -82,7 +88,7 @@ def _row(draft: Draft, row: Row, reads: list[str], table: Table) -> str:
     x, y, dims, path = table.width[row.x], table.width[row.y], len(row.size_in), row.path
     match row.op:
         case "contrast":
-            return _contrast(draft, row, reads[0])
+            return _contrast(draft, row, reads[0], x)
         case "conv":
             kernel = [row.kernel] * dims
             weights = draft.weights(row, "weight", y, x // row.groups, *kernel)
@@ -182,21 +188,25 @@ def _mean(draft: Draft, path: str, x: str, kernel: list[int], stride: int) -> st
     )
 
 
-def _contrast(draft: Draft, row: Row, x: str) -> str:
+def _contrast(draft: Draft, row: Row, x: str, channels: int) -> str:
     path, width = row.path, row.kernel // COARSE | 1
-    centred = draft.put("Sub", path, x, _smooth(draft, row, x, width))
-    variance = _smooth(draft, row, draft.put("Mul", path, centred, centred), 2 * width + 1)
+    centred = draft.put("Sub", path, x, _smooth(draft, row, x, width, channels))
+    variance = _smooth(draft, row, draft.put("Mul", path, centred, centred), 2 * width + 1, channels)
     deviation = draft.put("Sqrt", path, draft.put("Add", path, variance, draft.constant(path, 0.0025)))
     return draft.put("Mul", path, centred, draft.put("Reciprocal", path, deviation))
 
 
-def _smooth(draft: Draft, row: Row, x: str, width: int) -> str:
+def _smooth(draft: Draft, row: Row, x: str, width: int, channels: int) -> str:
     path, dims = row.path, len(row.size)
     size, coarse = row.size, shrink(row.size, COARSE)
     x = _mean(draft, path, x, [min(COARSE, n) for n in size], COARSE)
     for d in range(dims):
         x = _mean(draft, path, x, [min(width, (coarse[d] - 1) | 1) if k == d else 1 for k in range(dims)], 1)
-    shape = draft.put("Concat", path, draft.put("Shape", path, x, end=2), draft.constant(path, size, np.int64), axis=0)
+    if draft.batch is None:
+        whole = draft.constant(path, size, np.int64)
+        shape = draft.put("Concat", path, draft.put("Shape", path, x, end=2), whole, axis=0)
+    else:
+        shape = draft.constant(path, [draft.batch, channels, *size], np.int64)
     return draft.put("Resize", path, x, "", "", shape, mode="linear")
 
 
@@ -221,8 +231,14 @@ def _add(draft: Draft, row: Row, reads: list[str]) -> str:
 
 
 def _globalpool(draft: Draft, row: Row, reads: list[str], x: int) -> str:
-    path, last = row.path, draft.constant(row.path, [2], np.int64)
-    pooled = []
+    path, pooled = row.path, []
+    if draft.batch is not None:
+        kinds = {"Mean": "GlobalAveragePool", "Max": "GlobalMaxPool"}
+        pooled = [
+            draft.put("Flatten", path, draft.put(kinds[kind], path, name)) for name in reads for kind in POOLS[row.kind]
+        ]
+        return pooled[0] if len(pooled) == 1 else draft.put("Concat", path, *pooled, axis=1)
+    last = draft.constant(path, [2], np.int64)
     for name in reads:
         if len(row.size_in) > 1:
             name = draft.put("Reshape", path, name, draft.constant(path, [-1, x, prod(row.size_in)], np.int64))

@@ -59,6 +59,7 @@ class Store:
         self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.local, self.full, self.started = threading.local(), "", time.time()
         self.readers: list[sqlite3.Connection] = []
+        self.closing = threading.Event()
         with closing(self._connect()) as connection, connection:
             prepare(connection)
         self.disk = ThreadPoolExecutor(4, "images")  # they mostly wait for the disk, and their syncs join
@@ -120,6 +121,7 @@ class Store:
         self.disk.shutdown()
         self.jobs.put(None)
         self.writer.join()
+        self.closing.set()
         self.sweeper.join()
         for reader in self.readers:
             reader.close()
@@ -197,6 +199,8 @@ class Store:
         """Count what is on the disk, and remove images that no row names: those of a killed server."""
         with closing(self._connect()) as connection:
             for sha, suffix, found in self.pictures.on_disk():
+                if self.closing.is_set():
+                    return
                 if found.st_mtime >= self.started - 1:
                     continue
                 named = connection.execute("SELECT 1 FROM answers WHERE image = ? AND kept = 1 LIMIT 1", (sha,))

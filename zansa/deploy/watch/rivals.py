@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...inputs.images import read_like
-from ...proof.gate import gate
+from ...proof.challenge import challenge
 from ..runtime import Predictor, predictor
 from ..serve.models import names_in
 from ..serve.pictures import place
@@ -37,7 +37,7 @@ def compare(
     margin: float,
     costs: tuple[float, float, float] | None = None,
 ) -> dict[str, Any]:
-    """What `proof.gate` says of the challenger on parts, and on every confirmed escape of the store; with the parts
+    """What `proof.challenge` says of the challenger on parts, and on every confirmed escape of the store; with the parts
     that it judges wrongly and the champion does not, and the counts at both lines. ValueError where there are no parts
     or one of the networks draws no line."""
     old, new = champion.operating, challenger.operating
@@ -57,7 +57,7 @@ def compare(
         for row, s in zip(gone, again, strict=True)
         if s < new.threshold
     ]
-    told = gate(*right, defect, [part.lot for part in parts], margin, missed, costs)
+    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, missed, costs)
     same = (after >= old.threshold) == defect
     lines = {"champion": old.threshold, "challenger": new.threshold}
     counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,20 @@ from .job import Job
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
 
-def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), main: str | None = None) -> Run:
+def begin(
+    job: Job,
+    out: str | Path,
+    name: str,
+    branches: Sequence[str] = (),
+    main: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Run:
     """Make the run's folder with all that `resume` needs. request.json is written last: where it is, the folder is
     whole.
 
     branches: the names of the runs of smaller budgets, which are there already.
     main: the name of the run whose smaller budget this run is; None where it is no such run.
+    more: other values that `resume` needs, by the names of their files.
     """
     run = Run.create(out, name)
     weights = None
@@ -47,6 +55,8 @@ def begin(job: Job, out: str | Path, name: str, branches: Sequence[str] = (), ma
     run.write_bytes("edits.jsonl", b"")
     if branches:
         run.write_json("branches.json", list(branches))
+    for file, value in (more or {}).items():
+        run.write_json(file, value)
     run.write_json("request.json", job.request.model_dump(mode="json"))
     return run
 

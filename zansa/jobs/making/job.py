@@ -101,6 +101,8 @@ def resolve(request: Request, tell: Tell) -> Job:
         fixed=not isinstance(request, GrowRequest),
         adjust=lambda default: undoubted(begun(default) if prepared else default, raised),
     )
+    if isinstance(request, FinetuneRequest) and request.linear:
+        recipe = recipe.model_copy(update={"epochs": 1})
     if beginning is not None and beginning.state is not None and (growth is None or growth.usual is None):
         start = build(net)
         start.load_state_dict(beginning.state)

@@ -20,6 +20,7 @@ from .. import state as states
 from ..data.dataset import Dataset
 from ..data.seal import sealed
 from ..data.splits import Parts
+from ..distil import Teaching
 from ..doubts import doubts, levelled, undoubted
 from ..recipe import Recipe
 from ..speed import choose_device, choose_speed
@@ -110,6 +111,7 @@ def growing(
     forks: Sequence[Path] = (),
     pick: Pick = list,
     around: Around = lambda policy: policy,
+    teaching: Teaching | None = None,
 ) -> Generator[Event]:
     """Train the network while it grows, yielding what happens; a growth that was killed goes on to the same result.
 
@@ -121,6 +123,7 @@ def growing(
     forks: the files where the smaller budgets leave, the smallest first.
     pick: says which rivals run; for benchmarks.
     around: puts something around the policy; for benchmarks.
+    teaching: what is learned from other networks beside the labels; a race does without.
     """
     checkpoint, begin = folder / "checkpoint.pt", None
     if growth.usual is not None and not checkpoint.exists():
@@ -141,7 +144,8 @@ def growing(
     price = growth.right_price(net)
     left = tuple(Fork(smaller.limit, path) for smaller, path in zip(growth.budgets, forks, strict=False))
     policy = Policy(growth, price, price(net), data, parts, recipe, left)
-    with closing(training(module, data, parts, recipe, checkpoint, around(policy), begin=begin)) as events:
+    learning = training(module, data, parts, recipe, checkpoint, around(policy), begin=begin, teaching=teaching)
+    with closing(learning) as events:
         yield from events
     if text := policy.excess(module.net):
         yield event("warning", text=text)

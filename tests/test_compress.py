@@ -1,0 +1,259 @@
+"""Smaller networks and what is handed over: decisions are gated, files answer alike in every engine, a page carries
+everything."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from command import STEADY, fill, refused, zansa
+from PIL import Image
+from samples import NET, ready
+
+from zansa.arch.use import OperatingPoint
+from zansa.deploy.export import answers_of, to_onnx
+from zansa.deploy.handover import normalised
+from zansa.deploy.portable import folded
+from zansa.deploy.quantise import quantised
+from zansa.deploy.runtime import predictor
+from zansa.inputs.images import fitted
+from zansa.jobs.compress import asked_of
+from zansa.jobs.making.integers import calibrating
+from zansa.jobs.request import CompressRequest
+from zansa.learn.aware import add_integers
+from zansa.learn.distil import decoupled, distance, mixed
+from zansa.nets.files import load
+from zansa.proof.calibration import apply
+from zansa.proof.decide import logits_of
+from zansa.proof.gate import Answered, gate
+from zansa.record import Run
+
+POINT = OperatingPoint(good="good", threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on small surfaces."""
+    folder = tmp_path_factory.mktemp("compress")
+    fill(folder / "data", 120)
+    (folder / "net.json").write_text(NET.but({"input": NET.input.but({"size": (24, 24)})}).to_json())
+    made = zansa("train", folder / "data", "--net", folder / "net.json", "--epochs", 3, "--out", folder / "runs",
+                 "--name", "base", "--race", "none", *STEADY)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return Run.open(folder / "runs" / "base")
+
+
+@pytest.fixture(scope="module")
+def small(run):
+    """That run, pruned to half, distilled and quantised."""
+    told = zansa("compress", run.path, "--budget", "macs=600k", "--int8", "--epochs", 2, "--out", run.path.parent,
+                 "--name", "small", "--margin", "0.5", "--json")  # fmt: skip
+    assert told.returncode in (0, 1), told.stderr
+    return json.loads(told.stdout)
+
+
+def test_compress_makes_a_run_with_a_page_of_before_and_after(run, small):
+    made = Run.open(small["run"])
+    before, after, integers = small["stages"]
+    assert after["macs"] <= 600_000 < before["macs"]
+    assert after["bytes"] < before["bytes"]
+    assert integers["macs"] == after["macs"]
+    assert made.lines("edits.jsonl")
+    assert small["int8_kept"] == small["gates"]["int8"]["passed"]
+    assert small["passed"] == all(each["passed"] for each in small["gates"].values())
+    assert ((made.path / "model-float.onnx").exists()) == small["int8_kept"]
+    exported = (made.path / "model.onnx").read_bytes()
+    assert (b"DequantizeLinear" in exported) == small["int8_kept"]
+    header = predictor(exported)
+    assert header.classes == load(made.path / "model.safetensors").classes
+    page = (made.path / "compress.html").read_text()
+    assert "Before and after" in page
+    assert "Left out" not in page or "no decision was turned" in page
+    answers = zansa("predict", made.path, run.path.parents[1] / "data" / "good")
+    assert answers.returncode == 0, answers.stderr
+
+
+def test_what_cannot_be_compressed_is_said(run, tmp_path):
+    assert "nothing was asked" in refused("compress", run.path)
+    assert "several budgets" in refused("compress", run.path, "--budget", "macs=1M,2M")
+    assert "none" in refused("compress", tmp_path / "none", "--int8")
+
+
+def test_int8_keeps_stem_and_header_and_is_the_same_twice(run):
+    file = to_onnx(load(run.path / "model.safetensors"))
+    images = [np.asarray(Image.open(path))[..., None] for path in sorted((run.path.parents[1] / "data").rglob("*.png"))]
+    made, again = (quantised(file, images[:40]) for _ in range(2))
+    assert made.file == again.file
+    after = onnx.load_from_string(made.file)
+    kept = {each.key: each.value for each in after.metadata_props}
+    assert {"zansa", "classes", "preprocess", "operating", "calibration"} <= kept.keys()
+    assert after.ir_version == 8
+    assert all(node.name for node in after.graph.node)
+    integers = {name for node in after.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    convs = [node for node in after.graph.node if node.op_type == "Conv"]
+    assert [bool(integers & set(node.input)) for node in convs] == [False] + [True] * (len(convs) - 1)
+    opened = predictor(made.file)
+    eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
+    np.testing.assert_allclose(eight, ones, atol=1e-6)
+
+
+def test_calibration_images_are_chosen_by_kind_of_defect():
+    data, parts = ready()
+    chosen = calibrating(data, parts, "none", 40)
+    counts = np.bincount(data.labels[chosen], minlength=3)
+    assert counts[data.classes.index("none")] == 20
+    assert set(chosen) <= set(parts.train)
+    assert min(counts) >= 10
+
+
+def test_the_gate_sees_a_detection_that_vanishes_behind_accuracy():
+    """10 of 200 are defects; all are lost, which accuracy hardly shows."""
+    labels = np.repeat([0, 1], [190, 10])
+    before = np.where(labels[:, None] == 0, [[0.9, 0.1]], [[0.2, 0.8]])
+    after = np.where(labels[:, None] == 0, [[0.9, 0.1]], [[0.6, 0.4]])
+    told = gate(Answered(before, POINT), Answered(after, POINT), labels, ("good", "bad"))
+    assert not told["passed"]
+    assert not told["checks"]["detection"]
+    assert told["after"]["accuracy"]["value"] == 0.95
+    assert gate(Answered(before, POINT), Answered(before, POINT), labels, ("good", "bad"), same_network=True)["passed"]
+    whole = gate(Answered(before, POINT), Answered(after, POINT), labels, ("good", "bad"), np.arange(200) // 2)
+    assert (whole["parts"], whole["turned"]) == (100, 10)
+
+
+def test_training_that_knows_of_integers_computes_as_the_int8_file(run):
+    """The network with rounding answers as the int8 file, which rounds by the same images, and learns; then it is as it
+    was."""
+    model = load(run.path / "model.safetensors")
+    paths = sorted((run.path.parents[1] / "data").rglob("*.png"))[::2]
+    images = [fitted(np.asarray(Image.open(path))[..., None], model.preprocess) for path in paths]
+    pixels = torch.from_numpy(normalised(model, images))
+    before = model.module(pixels).detach()
+    handles = add_integers(model.module)
+    model.module(pixels)  # sees the ranges
+    rounded = model.module(pixels)
+    rounded.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.module.parameters())
+    for handle in handles:
+        handle.remove()
+    torch.testing.assert_close(model.module(pixels).detach(), before, rtol=0, atol=0)
+    exact = answers_of(model, images)
+    calibrated = apply(logits_of(rounded.detach().double().softmax(1).numpy()), model.calibration)
+    file = predictor(quantised(to_onnx(model), images).file).probabilities(images)
+    assert 0 < np.abs(calibrated - exact).max() < 0.2
+    assert np.abs(file - calibrated).mean() < 0.5 * np.abs(file - exact).mean() + 0.002
+
+
+def test_a_compression_that_was_killed_goes_on(run, small):
+    """What it was asked stands in its folder, and `resume` reads it."""
+    asked = Run.open(small["run"]).read_json("asked.json")
+    assert CompressRequest.model_validate(asked).budget[0].unit == "macs"
+    assert asked_of(small["run"]) is None  # it is finished
+
+
+def test_laws_of_distillation():
+    torch.manual_seed(0)
+    teacher, labels = torch.randn(32, 4), torch.randint(4, (32,))
+    student = teacher.clone().requires_grad_()
+    for loss in (distance(student, teacher), decoupled(student, teacher, labels)):
+        (grad,) = torch.autograd.grad(loss, student)
+        assert abs(loss.item()) < 1e-5
+        assert grad.abs().max() < 1e-6
+    other = torch.randn(32, 4, requires_grad=True)
+    sizes = [torch.autograd.grad(distance(other, teacher, t), other)[0].norm().item() for t in (1.0, 4.0, 8.0)]
+    assert max(sizes) < 3 * min(sizes)
+    # DKD with both weights as KD weighs them is KD: TCKD + (1 - p_target) NCKD (Zhao et al. 2022, eq. 7)
+    two, truth = torch.randn(8, 2), torch.zeros(8, dtype=torch.long)
+    plain = mixed(two, teacher[:8, :2], truth, torch.tensor(0.5))
+    torch.testing.assert_close(plain, 0.05 + 0.9 * distance(two, teacher[:8, :2]))
+
+
+def test_folded_norms_change_nothing(run):
+    file = to_onnx(load(run.path / "model.safetensors"))
+    image = np.random.default_rng(0).integers(0, 256, (30, 20, 1)).astype(np.uint8)
+    small = folded(onnx.load_from_string(file))
+    assert not any(node.op_type == "BatchNormalization" for node in small.graph.node)
+    ours, theirs = (predictor(f).probabilities([image]) for f in (file, small.SerializeToString()))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(("target", "opset"), [("opencv", 17), ("openvino", 17), ("npu", 13)])
+def test_targets_answer_as_the_network(run, tmp_path, target, opset):
+    data = run.path.parents[1] / "data"
+    told = zansa("export", run.path, data, "--out", tmp_path / "m.onnx", "--target", target, "--bundle",
+                 tmp_path / "b.zip", "--json")  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    proof = json.loads(told.stdout)["target"]
+    assert proof["largest_difference"] < 1e-4
+    network = onnx.load(tmp_path / target / "network.onnx")
+    assert network.opset_import[0].version == opset
+    assert (tmp_path / "m.onnx.sha256").read_text().endswith("  m.onnx\n")
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        manifest = json.loads(archive.read("handover.json"))
+        assert {each["name"] for each in manifest["files"]} >= {"m.onnx", f"{target}/network.onnx", "report.html"}
+    one = sorted(data.rglob("*.png"))[0]
+    read = subprocess.run(
+        [sys.executable, "reader.py", str(one)], cwd=tmp_path / target, capture_output=True, text=True, check=True
+    )
+    p = [float(value) for value in read.stdout.split()[2:]]
+    exact = predictor(tmp_path / "m.onnx").probabilities([np.asarray(Image.open(one))[..., None]])[0]
+    np.testing.assert_allclose(p, exact, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_the_reader_in_cpp_gives_the_very_pixels(run, tmp_path):
+    pre = load(run.path / "model.safetensors").preprocess.model_copy(update={"fit": "letterbox", "fill": (7,)})
+    image = np.random.default_rng(1).integers(0, 256, (37, 53, 1)).astype(np.uint8)
+    (tmp_path / "image.raw").write_bytes(image.tobytes())
+    reader = Path(__file__).parents[1] / "zansa" / "deploy" / "readers" / "reader.hpp"
+    (tmp_path / "main.cpp").write_text(
+        f'#include "{reader}"\n#include <cstdio>\n'
+        'int main() { std::vector<unsigned char> a(37 * 53); FILE* f = fopen("image.raw", "rb"); '
+        "if (fread(a.data(), 1, a.size(), f) != a.size()) return 1; fclose(f);"
+        f"Use use{{24, 24, 1, true, {{7}}, {{{pre.mean[0]}f}}, {{{pre.std[0]}f}}}};"
+        'for (float v : pixels(a.data(), 37, 53, use)) std::printf("%.9g\\n", v); }'
+    )
+    subprocess.run(["g++", "-std=c++17", "-o", "main", "main.cpp"], cwd=tmp_path, check=True)
+    told = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = (fitted(image, pre).astype(np.float32) - np.float32(pre.mean[0])) / np.float32(pre.std[0])
+    np.testing.assert_allclose(np.array(told.stdout.split(), float), expected.ravel(), atol=1e-5)
+
+
+def test_a_page_carries_everything(run, tmp_path):
+    with tarfile.open(tmp_path / "web.tgz", "w:gz") as archive:
+        (tmp_path / "package" / "dist").mkdir(parents=True)
+        (tmp_path / "package" / "package.json").write_text('{"version": "1.30.0"}')
+        for name in ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+            (tmp_path / "package" / "dist" / name).write_text(f"/* {name} */")
+        archive.add(tmp_path / "package", "package")
+    data = run.path.parents[1] / "data"
+    page = tmp_path / "demo.html"
+    told = zansa("export", run.path, data, "--out", tmp_path / "m.onnx", "--page", page, "--runtime",
+                 tmp_path / "web.tgz")  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    text = page.read_text()
+    assert "@@" not in text
+    assert "自己診断に合格" in text
+    facts = json.loads(text.split('id="facts">')[1].split("</script>")[0])
+    assert len(facts["golden"]) == 8
+    assert "npm pack" in refused("export", run.path, data, "--out", tmp_path / "n.onnx", "--page", page)
+    assert "allowed: onnx, opencv" in refused("export", run.path, data, "--out", tmp_path / "n.onnx", "--target", "x")
+    assert not (tmp_path / "n.onnx").exists()
+
+
+def test_bench_tells_latency_and_whether_a_budget_is_kept(run):
+    told = zansa(
+        "bench", run.path, "--threads", "1,2", "--batch", "1,4", "--repeats", 5, "--budget", "ms=1000", "--json"
+    )
+    assert told.returncode == 0, told.stderr
+    rows = json.loads(told.stdout)["rows"]
+    assert [(row["threads"], row["batch"]) for row in rows] == [(1, 1), (1, 4), (2, 1), (2, 4)]
+    assert all(row["ms"] <= row["p95"] <= row["p99"] for row in rows)
+    assert zansa("bench", run.path, "--repeats", 5, "--budget", "ms=0.0001").returncode == 1
+    assert "--threads" in refused("bench", run.path, "--threads", "many")

@@ -1,0 +1,113 @@
+"""From an exported file in float32 to one in int8: weights per channel, activations by the ranges that real samples
+have, both by onnxruntime's own quantiser (QDQ).
+
+Defects are the outliers of an inspection, so ranges are those of the largest values ever seen among images that include
+defects; means and percentiles of ranges cut just them off. What stands before the network's first activation (contrast,
+first convolution) stays in float32: quantised, it destroys small differences of gray.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from .portable import folded
+from .runtime import Predictor, predictor
+
+METHODS = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A way to quantise, and what came of it.
+
+    way: in words: the calibration, and the nodes that were left in float32.
+    file: the content of the file.
+    left: the names of the nodes that were left in float32 although they could have been quantised.
+    """
+
+    way: str
+    file: bytes
+    left: tuple[str, ...] = ()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """The quantiser advises to prepare the file by a tool that raises its version, so that old runtimes refuse it."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class _Samples(CalibrationDataReader):
+    """Decoded samples, one at a time, as the exported file takes them."""
+
+    def __init__(self, name: str, samples: Sequence[np.ndarray]) -> None:
+        self.rest: Iterator[dict[str, np.ndarray]] = iter([{name: sample[None]} for sample in samples])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.rest, None)
+
+
+def quantised(
+    file: bytes, samples: Sequence[np.ndarray], method: str = "min-max", left: tuple[str, ...] = ()
+) -> Quantised:
+    """The exported file in int8, calibrated on decoded samples (H, W, C); the nodes `left` stay in float32."""
+    source = folded(onnx.load_from_string(file))
+    nodes = [name for name in quantisable(source) if name not in left]
+    with TemporaryDirectory() as folder, _silence():
+        before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(source.SerializeToString())
+        quantize_static(
+            before,
+            after,
+            _Samples(source.graph.input[0].name, samples),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,  # AVX2 adds pairs of products in 16 bits, which saturate with full 8-bit weights
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=METHODS[method],
+            nodes_to_quantize=nodes,
+        )
+        made = onnx.load(after)
+    for number, node in enumerate(made.graph.node):
+        node.name = node.name or f"int8/{number}"  # old runtimes refuse nodes without a name
+    way = method if not left else f"{method}, {len(left)} nodes in float32"
+    return Quantised(way, made.SerializeToString(), left)
+
+
+def quantisable(model: onnx.ModelProto) -> list[str]:
+    """The names of the network's nodes behind its stem, in order."""
+    return [
+        node.name
+        for node in model.graph.node
+        if node.name.startswith("network/") and not node.name.startswith(("network/stem", "network/head/Softmax"))
+    ]
+
+
+def heavy(file: bytes) -> list[str]:
+    """The nodes that have weights, which are those worth leaving out."""
+    model = folded(onnx.load_from_string(file))
+    kept = set(quantisable(model))
+    return [node.name for node in model.graph.node if node.name in kept and node.op_type in ("Conv", "Gemm")]
+
+
+def simulated(file: bytes, samples: Sequence[np.ndarray]) -> np.ndarray:
+    """What an int8 file answers when its integers are computed in float32, where nothing saturates: (N, classes)."""
+    opened: Predictor = predictor(file)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    plain = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    name = opened.session.get_inputs()[0].name
+    return np.concatenate([plain.run(["probability"], {name: sample[None]})[0] for sample in samples])

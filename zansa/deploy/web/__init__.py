@@ -1,0 +1,1 @@
+"""The page that classifies images offline, opened from a disk."""

@@ -1,0 +1,352 @@
+"""The verb `compress`: a trained network becomes smaller. It is pruned to a budget, learns from what it was, and its
+exported file is quantised to int8: what was asked and no more, each step judged by a gate on decisions."""
+
+import base64
+import copy
+import json
+import shutil
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..arch.cost import cost
+from ..deploy.clock.timing import timer
+from ..deploy.export import to_onnx
+from ..deploy.handover import write_hash
+from ..events import event
+from ..inputs.pictures import picture
+from ..learn.aware import SHARE, add_integers
+from ..learn.data.cache import default_folder
+from ..learn.data.dataset import Dataset
+from ..learn.data.seal import sealed
+from ..learn.data.splits import Parts
+from ..learn.defaults import recipe_of
+from ..learn.distil import Teaching, teaching
+from ..learn.grow.run import growing, growth_of
+from ..learn.predict import probabilities
+from ..learn.recipe import Recipe
+from ..learn.train import training
+from ..nets.build import Network
+from ..nets.files import Model
+from ..nets.files import load as load_model
+from ..proof.calibration import apply
+from ..proof.decide import logits_of
+from ..proof.gate import Answered, gate
+from ..record import Run, held, new_name, write_atomic
+from ..report import write as write_report
+from ..report.compress import html, sentences
+from ..runs import model_file
+from .adapt import unlabelled
+from .depth import own_request
+from .door import door, good_of
+from .making.conclude import conclude
+from .making.folder import begin, facts_of, note
+from .making.integers import Tried, in_turns, to_int8
+from .making.job import Job, with_speed
+from .making.point import chosen, groups_of
+from .request import CompressRequest, DepthRequest, FinetuneRequest, Tell, silent
+
+ASKED = "asked.json"  # what `compress` was asked, for `resume`
+PICTURES = 12  # of turned samples on the page
+
+
+@dataclass(frozen=True)
+class Base:
+    """The network that is to become smaller, with its data.
+
+    name: what it is called.
+    model: the network.
+    data, parts: the data, normalised as the network takes them, and their parts.
+    request: how a run on these data is asked for.
+    good: the class without a defect, or None.
+    """
+
+    name: str
+    model: Model
+    data: Dataset
+    parts: Parts
+    request: FinetuneRequest
+    good: str | None
+
+
+def compress(request: CompressRequest, tell: Tell = silent) -> dict[str, Any]:
+    """Make a run of the smaller network. Returns its record; "passed" tells whether every gate was passed. ValueError
+    for what cannot be made."""
+    base = opened(request, tell)
+    job, teachers = planned(request, base, tell)
+    out = Path(request.out)
+    name = request.name or new_name(out, f"{base.name}-small")
+    asked = request.model_copy(update={"model": str(Path(request.model).expanduser().absolute())})
+    run = begin(job, out, name, more={ASKED: asked.model_dump(mode="json")})
+    try:
+        return carried_out(request, base, job, teachers, run, tell)
+    except ValueError:
+        shutil.rmtree(run.path)
+        raise
+
+
+def asked_of(path: str | Path) -> CompressRequest | None:
+    """What a run was asked that `compress` began and has not finished; None for any other run."""
+    file = Path(path) / ASKED
+    if not file.exists() or (Path(path) / "compress.json").exists():
+        return None
+    return CompressRequest.model_validate_json(file.read_bytes())
+
+
+def go_on(path: str | Path, request: CompressRequest, tell: Tell = silent) -> dict[str, Any]:
+    """Go on with a run that `compress` began, to the same result."""
+    run = Run.open(path)
+    base = opened(request, tell)
+    job, teachers = planned(request, base, tell)
+    job = replace(job, recipe=Recipe.model_validate(run.read_json("recipe.json")))
+    return carried_out(request, base, job, teachers, run, tell)
+
+
+def carried_out(
+    request: CompressRequest, base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell
+) -> dict[str, Any]:
+    """Make what was planned, and judge it."""
+    with held(run):
+        made(base, job, teachers, run, tell)
+        return finished(request, base, run, tell)
+
+
+def opened(request: CompressRequest, tell: Tell) -> Base:
+    """Open the network and its data. ValueError where they do not fit."""
+    path = Path(request.model).expanduser()
+    file = model_file(path)
+    model = load_model(file)
+    asked = {name: getattr(request, name) for name in ("model", "source", "root", "download", "seed")}
+    given = own_request(DepthRequest(**asked), path, file, model.preprocess)
+    given = given.model_copy(update={"language": request.lang})
+    data, parts = door(given, tell)
+    if data.classes != model.classes:
+        raise ValueError(
+            f"{file} knows the classes {', '.join(model.classes)}; the data have {', '.join(data.classes)}; allowed: "
+            "the same"
+        )
+    mine, theirs = model.preprocess, data.preprocess
+    if (mine.size, mine.channels, mine.depth) != (theirs.size, theirs.channels, theirs.depth):
+        raise ValueError(f"{file} takes {mine.size} with {mine.channels} channels; the data are {theirs.size} with "
+                         f"{theirs.channels}")  # fmt: skip
+    data = replace(data, preprocess=theirs.model_copy(update={"mean": mine.mean, "std": mine.std, "fill": mine.fill}))
+    good = model.operating.good if model.operating else good_of(given.good, data)
+    return Base(path.resolve().stem, model, data, parts, given, good)
+
+
+def planned(request: CompressRequest, base: Base, tell: Tell) -> tuple[Job, Teaching | None]:
+    """What is to be trained, and by which teachers; without teachers nothing is trained."""
+    net, growth = base.model.net, None
+    if request.budget is not None:
+        clock = timer(default_folder(), base.data.preprocess) if request.budget[0].unit == "ms" else None
+        _, growth = growth_of(request.budget, base.data, net, clock)
+        now = growth.right_price(net)(net)
+        if now <= growth.limit:
+            tell(event("note", text=f"the network costs {now:.4g} {growth.unit} already: nothing is pruned"))
+            growth = None
+    trains = growth is not None or request.trains
+    asked: dict[str, Any] = {"epochs": request.epochs} if request.epochs else {}
+    asked |= {} if trains else {"epochs": 1}
+    learned = len(net.stages) + 2
+    recipe = recipe_of(
+        base.data, base.parts, base.request.seed, asked | {"tuning": {}}, growth=growth, learned=learned, fixed=False
+    )
+    job = Job(base.request, base.data, base.parts, base.good, net, recipe, growth, start=base.model.module)
+    if not trains:
+        return job, None
+    return with_speed(job), teaching(teachers_of(request, base), more_samples(request, base, tell))
+
+
+def teachers_of(request: CompressRequest, base: Base) -> list[Network]:
+    """The networks to learn from: those that were named, or the unpruned network. ValueError for one of other
+    classes."""
+    models = [load_model(model_file(Path(each).expanduser())) for each in request.teacher] or [base.model]
+    for model, name in zip(models, request.teacher or (request.model,), strict=True):
+        mine, theirs = base.model.preprocess, model.preprocess
+        if model.classes != base.model.classes or (mine.size, mine.channels) != (theirs.size, theirs.channels):
+            raise ValueError(f"the teacher {name} has other classes, or takes {theirs.noun}s of another size")
+        if not np.allclose(mine.mean + mine.std, theirs.mean + theirs.std, rtol=0.05):
+            raise ValueError(f"the teacher {name} normalises {theirs.noun}s otherwise; train it on the same data")
+    return [model.module for model in models]
+
+
+def more_samples(request: CompressRequest, base: Base, tell: Tell) -> torch.Tensor | None:
+    """The unlabelled samples, normalised; None without a folder."""
+    if request.unlabelled is None:
+        return None
+    samples, told = unlabelled([Path(request.unlabelled).expanduser()], base.model.preprocess)
+    for text in told:
+        tell(event("warning", text=text))
+    return samples
+
+
+def made(base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell) -> None:
+    """Prune and distil where that is asked; then measure, export and report as every run."""
+    module = build_like(base.model)
+    facts = facts_of(run.lines("events.jsonl"))
+    if teachers is not None:
+        with closing(learning(module, job, run, teachers)) as events:
+            for each in events:
+                note(run, each, facts)
+                tell(each)
+    conclude(run, job, module.eval(), facts, tell)
+    for saved in run.path.glob("checkpoint*"):
+        saved.unlink()
+
+
+def build_like(model: Model) -> Network:
+    """A copy of the network, which may change."""
+    return copy.deepcopy(model.module)
+
+
+def learning(module: Network, job: Job, run: Run, teachers: Teaching | None) -> Generator[dict[str, Any]]:
+    """The training: with the moves that prune, or of the network as it is."""
+    data, parts = sealed(job.data, job.parts)
+    if job.growth is not None:
+        return growing(module, data, parts, job.recipe, job.growth, run.path, teaching=teachers)
+    return training(module, data, parts, job.recipe, run.path / "checkpoint.pt", teaching=teachers)
+
+
+def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict[str, Any]:
+    """Judge what was made, quantise it where that is asked, and write record and page."""
+    small = load_model(run.path / "model.safetensors")
+    changed = bool(run.lines("edits.jsonl")) or request.trains or small.net != base.model.net
+    record: dict[str, Any] = {
+        "name": run.path.name,
+        "of": base.name,
+        "noun": base.data.preprocess.noun,
+        "asked": {"budget": str(request.budget[0]) if request.budget else None, "int8": request.int8,
+                  "teachers": list(request.teacher), "unlabelled": request.unlabelled},
+        "trained": changed,
+        "gates": {},
+    }  # fmt: skip
+    files = {"before": to_onnx(base.model)}
+    tries = integers(request, base, run, tell) if request.int8 else []
+    if tries and not tries[-1].gate["passed"]:
+        more = aware(request, base, small, run, tell)
+        tries += more
+        if more[-1].gate["passed"]:
+            small, changed = load_model(run.path / "model.safetensors"), True
+    if changed:
+        record["gates"]["network"] = between(base, small, base.parts.val, request.margin)
+        files["small"] = to_onnx(small)
+    passed = tries and tries[-1].gate["passed"]
+    if tries:
+        record["gates"]["int8"] = tries[-1].gate
+        record["tries"] = [{"way": each.made.way, "passed": each.gate["passed"], "turned": each.gate["turned"],
+                            "largest_change": each.gate["largest_change"]} for each in tries]  # fmt: skip
+        files["int8"] = tries[-1].made.file
+    if passed:
+        keep_int8(run, tries[-1])
+    record["stages"] = stages(files, base, small, in_turns(files), tries)
+    record["int8_kept"] = bool(passed)
+    record["test"] = between(base, small, base.parts.test, request.margin) if changed and len(base.parts.test) else None
+    record["passed"] = all(each["passed"] for each in record["gates"].values())
+    record["pictures"] = pictures(base, record)
+    write_report(run)
+    write_hash(run.path / "model.onnx")
+    write_atomic(run.path / "compress.json", json.dumps(record, indent=1).encode())
+    page = write_atomic(run.path / "compress.html", html(record, request.lang).encode("utf-8", "replace"))
+    shown = {key: value for key, value in record.items() if key != "pictures"}
+    return shown | {"run": str(run.path), "page": str(page), "told": list(sentences(record, "en"))}
+
+
+def between(base: Base, small: Model, index: np.ndarray, margin: float) -> dict[str, Any]:
+    """The gate between the network as it was and as it is, on these samples."""
+    before, after = (answered(each, base.data, index) for each in (base.model, small))
+    labels, groups = base.data.labels[index], groups_of(base.data, index)
+    told = gate(before, after, labels, base.data.classes, groups, margin)
+    return told | {"turned_index": [int(index[i]) for i in told["turned_at"]]}
+
+
+def answered(model: Model, data: Dataset, index: np.ndarray) -> Answered:
+    """What a network answers to samples, calibrated, with its line."""
+    p = probabilities(model.module, data, index)
+    return Answered(
+        p if model.calibration is None else apply(logits_of(p), model.calibration), model.operating, model.calibration
+    )
+
+
+def integers(request: CompressRequest, base: Base, run: Run, tell: Tell) -> list[Tried]:
+    """The tries at int8 of the run's exported file. ValueError where there is none."""
+    if not (run.path / "model.onnx").exists():
+        raise ValueError("the exported file was refused, so there is nothing to quantise; `zansa export` tells why")
+    tell(event("stage", text="quantising the exported file, and judging it on validation data"))
+    file = (run.path / "model.onnx").read_bytes()
+    return to_int8(file, base.data, base.parts, base.good, request.margin, tell)
+
+
+def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Tell) -> list[Tried]:
+    """Train the network shortly with the rounding of int8, its own answers as teacher, and try again. Where that passes
+    the gate it becomes the run's network; else the run stays as it is."""
+    tell(event("stage", text="training shortly with the rounding of int8, because the gate failed"))
+    module, data, parts = build_like(small), base.data, base.parts
+    usual = recipe_of(data, parts, base.request.seed, {}, learned=len(small.net.stages) + 2, fixed=False)
+    epochs = request.epochs or usual.epochs
+    short = {
+        "epochs": max(1, round(SHARE * epochs)),
+        "rate": SHARE * usual.rate,
+        "keep": "last",
+        "precision": "float32",
+    }
+    recipe = usual.model_copy(update=short)
+    handles = add_integers(module)
+    with closing(training(module, *sealed(data, parts), recipe, teaching=teaching([small.module]))) as events:
+        for each in events:
+            tell(each)
+    for handle in handles:
+        handle.remove()
+    raw = probabilities(module, data, parts.val)
+    choice, _ = chosen(base.request, base.good, data, parts.val, raw, recipe.balance)
+    model = replace(small, module=module, operating=choice.operating, calibration=choice.calibration)
+    tries = to_int8(to_onnx(model), data, parts, base.good, request.margin, tell)
+    tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
+    if tries[-1].gate["passed"]:
+        job = Job(base.request, data, parts, base.good, small.net, recipe)
+        conclude(run, job, module, facts_of(run.lines("events.jsonl")), tell)
+    return tries
+
+
+def keep_int8(run: Run, tried: Tried) -> None:
+    """The int8 file becomes the run's exported file; the one in float32 stays beside it."""
+    (run.path / "model.onnx").rename(run.path / "model-float.onnx")
+    write_atomic(run.path / "model.onnx", tried.made.file)
+    metrics = run.read_json("metrics.json")
+    metrics["export"] |= {"bytes": len(tried.made.file), "int8": tried.made.way}
+    run.write_json("metrics.json", metrics)
+
+
+def stages(
+    files: dict[str, bytes], base: Base, small: Model, times: dict[str, list[dict[str, Any]]], tries: list[Tried]
+) -> list[dict[str, Any]]:
+    """What each file costs and what it answers on validation samples: before, after, int8."""
+    rows = []
+    for name, file in files.items():
+        net = base.model.net if name == "before" else small.net
+        model = base.model if name == "before" else small
+        costs = cost(net)
+        if name == "int8":
+            told = tries[-1].gate["after"]
+        else:
+            same = answered(model, base.data, base.parts.val)
+            labels, groups = base.data.labels[base.parts.val], groups_of(base.data, base.parts.val)
+            told = gate(same, same, labels, base.data.classes, groups)["after"]
+        row = {"stage": name, "bytes": len(file), "macs": costs.macs, "params": costs.params}
+        rows.append(row | told | {"times": times[name]})
+    return rows
+
+
+def pictures(base: Base, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The samples whose decisions were turned on the way, with their pictures."""
+    shown = []
+    for step, told in record["gates"].items():
+        for i in told["turned_index"][:PICTURES]:
+            png = base64.b64encode(picture(base.data.images[i], base.data.preprocess)).decode()
+            label = base.data.classes[base.data.labels[i]]
+            shown.append({"gate": step, "image": base.data.names[i], "label": label, "png": png})
+    return shown
