@@ -146,13 +146,9 @@ def retrain(
     from ..report.watching.change import lines
 
     if promote or rollback:
-        if rollback:
-            print(work.rollback(store, model, who, reason))
-        elif challenger is None:
+        if promote and challenger is None:
             raise ValueError("--promote needs the --challenger that is to act")
-        else:
-            print(work.promote(store, challenger, model, who, reason, waive))
-        work.written(store, None, None, language)
+        print(work.changed(store, challenger if promote else None, model, who, reason, waive, language))
         return
     if chain:
         _tell_chain(work.checked(store), as_json)

@@ -95,6 +95,18 @@ def compared(
     return told | shas | {"model": name, "record": record["number"]}
 
 
+def changed(
+    store: Path, challenger: Path | None, model: str | None, who: str, why: str, waive: bool, language: str
+) -> str:
+    """Promote a challenger, or where there is none go back to the version before; write the change report, and return a
+    sentence on it."""
+    told = (
+        rollback(store, model, who, why) if challenger is None else promote(store, challenger, model, who, why, waive)
+    )
+    written(store, None, None, language)
+    return told
+
+
 def promote(store: Path, challenger: Path, model: str | None, who: str, why: str, waive: bool = False) -> str:
     """Let a challenger act that has passed its comparison, and a sentence on it. ValueError where it has not: then
     `waive` lets it act all the same, and the record says so."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t
 
+from .exact import needed
 from .pairs import mcnemar, not_worse
 
 FEW_LOTS = 8  # with fewer lots no limit over lots is told
@@ -64,7 +65,13 @@ def _kind(
     told = not_worse(worse, better, len(old), margin, confidence)
     by_lot = _by_lot(new.astype(float) - old, lots, confidence)
     passed = told["not_worse"] and (by_lot is None or by_lot > -margin)
-    return told | {"worse": worse, "better": better, "low_by_lot": by_lot, "passed": passed}
+    return told | {
+        "worse": worse,
+        "better": better,
+        "low_by_lot": by_lot,
+        "passed": passed,
+        "needed": int(needed(margin, confidence)),
+    }
 
 
 def _by_lot(difference: np.ndarray, lots: np.ndarray, confidence: float) -> float | None:

@@ -37,9 +37,9 @@ def compare(
     margin: float,
     costs: tuple[float, float, float] | None = None,
 ) -> dict[str, Any]:
-    """What `proof.challenge` says of the challenger on parts, and on every confirmed escape of the store; with the parts
-    that it judges wrongly and the champion does not, and the counts at both lines. ValueError where there are no parts
-    or one of the networks draws no line."""
+    """What `proof.challenge` says of the challenger on parts and on every confirmed escape of the store, with the parts
+    that it alone judges wrongly, and the counts at both lines. ValueError where there are no parts or one of the
+    networks draws no line."""
     old, new = champion.operating, challenger.operating
     if old is None or new is None:
         raise ValueError("champion and challenger both need a line between good and defect")

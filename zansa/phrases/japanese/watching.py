@@ -1,7 +1,6 @@
 """A network at work: the watch, the queue of people, learning again."""
 
 TABLE = {
-    "score": "スコア",
     "parts": "部品数",
     "spread of the score within a lot": "ロット内のスコアのばらつき",
     "share of rejected parts": "不良判定の割合",
@@ -122,7 +121,6 @@ TABLE = {
     "rolled back": "切戻し完了",
     "refused": "拒否",
     "Decision": "判断",
-    "Before and after": "変更前後の比較",
     "Records": "記録",
     "Change of an inspection (4M change: method)": "検査方法の変更（4M変更：方法）",
     "Made by zansa retrain.": "zansa retrain による変更報告。",
@@ -134,6 +132,7 @@ TABLE = {
         "確認済みの流出品 {escapes} 個をすべて検出します。"
     ),
     "The new network may not act: {why}.": "新しいモデルは使用できません: {why}。",
+    " ({parts} such parts were compared; it takes {needed} or more)": "（比較した該当部品は {parts} 個、少なくとも {needed} 個必要）",
     "Records of changes: {count}": "変更の記録: {count} 件",
     "missed defects": "見逃し率",
     "rejected good parts": "過検出率",

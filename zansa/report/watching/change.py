@@ -63,9 +63,17 @@ def comparison_text(comparison: Record) -> str:
             margin=plain_percent(comparison["margin"]),
             escapes=comparison["escapes"],
         )
-    why = "; ".join(say(words.AGAINST[each]) for each in comparison["reasons"])
+    why = "; ".join(_against(comparison, each) for each in comparison["reasons"])
     missed = ", ".join(comparison["escapes_missed"])
     return say("The new network may not act: {why}.", why=f"{why} ({missed})" if missed else why)
+
+
+def _against(comparison: Record, reason: str) -> str:
+    """A reason against the new network; where too few parts were compared to show anything, how many it takes."""
+    text, row = say(words.AGAINST[reason]), comparison.get(reason)
+    if not isinstance(row, Mapping) or row["parts"] >= row["needed"]:
+        return text
+    return text + say(" ({parts} such parts were compared; it takes {needed} or more)", **row)
 
 
 def _summary(record: Record) -> list[str]:
