@@ -3,8 +3,8 @@
 Heavy imports stand in the commands, so that `zansa --help` answers at once.
 """
 
-from . import learn, look, prove, use
+from . import learn, look, prove, use, watch
 from .app import app
 from .process import main, run_command
 
-__all__ = ["app", "learn", "look", "main", "prove", "run_command", "use"]
+__all__ = ["app", "learn", "look", "main", "prove", "run_command", "use", "watch"]

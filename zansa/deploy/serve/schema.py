@@ -60,6 +60,17 @@ TABLES = {
         "verdict": "TEXT",  # a class, "cannot tell" or "unusable"; NULL takes the one before back
         "seconds": "REAL",  # that the person looked at it
     },
+    "queue": {
+        "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "time": "TEXT",
+        "batch": "INTEGER",  # the plan that chose it, counted from 1
+        "answer": "INTEGER",
+        "why": "TEXT",  # audit, rejected, line, disagrees, new, seeded or second
+        "chance": "REAL",  # with which it was chosen, and its image kept
+        "least": "REAL",  # the smallest chance of all parts that could have been chosen with it
+        "pool": "INTEGER",  # how many these are
+        "truth": "TEXT",  # what is known of a seeded one, or was said of one that is read again
+    },
     "log": {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
         "time": "TEXT",
@@ -71,7 +82,13 @@ TABLES = {
         "detail": "TEXT",  # JSON
     },
 }
-INDEXES = ("answers(time)", "answers(image)", "answers(doubtful) WHERE doubtful IS NOT NULL", "verdicts(answer)")
+INDEXES = (
+    "answers(time)",
+    "queue(answer)",
+    "answers(image)",
+    "answers(doubtful) WHERE doubtful IS NOT NULL",
+    "verdicts(answer)",
+)
 # the verdict of each answer that has one: the last word counts, unless it was taken back
 VERDICTS = (
     "SELECT answer, verdict, who, time FROM verdicts WHERE id IN (SELECT max(id) FROM verdicts GROUP BY answer) "

@@ -1,6 +1,6 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import compress, depth, numbers, page, points, records, results, serve, setting, warnings
+from . import compress, depth, numbers, page, points, records, results, serve, setting, warnings, watching
 
 TABLES = (
     page.TABLE,
@@ -13,5 +13,6 @@ TABLES = (
     serve.TABLE,
     depth.TABLE,
     compress.TABLE,
+    watching.TABLE,
 )
 JAPANESE: dict[str, str] = {english: japanese for table in TABLES for english, japanese in table.items()}

@@ -1,0 +1,279 @@
+"""Watching, reviewing and learning again: laws of the mathematics, the commands on a store, and a real server."""
+
+import csv
+import json
+import signal
+
+import numpy as np
+import pytest
+from command import refused, zansa
+from test_serve import exported, png, serving, told
+from watched import a_store, picture
+
+from zansa.deploy.watch import chain, queue
+from zansa.deploy.watch.rivals import Part
+from zansa.jobs import retrain, review
+from zansa.jobs import watch as watching
+from zansa.proof.audit import chances, kappa, reviewed, total
+from zansa.proof.challenge import challenge
+from zansa.proof.drift import chart, correlation, evidence, limit, window
+from zansa.proof.gauges import accuracy, defect_share
+from zansa.proof.renewal import Accepted, Price, Seen, decide
+
+RNG = np.random.default_rng
+
+
+# ---- mathematics ---------------------------------------------------------------------------------------------------
+
+
+def test_no_bet_wins_more_than_it_risks_while_nothing_changes():
+    """E[e] <= 1 for every bet, for a reference of 20 or 200 lots, continuous or with many ties."""
+    for size in (20, 200):
+        for draw in (RNG(0).standard_normal, RNG(0).standard_exponential, lambda n: RNG(1).integers(0, 4, n)):
+            won = np.exp(evidence(draw(size), draw(20_000)))
+            assert won.shape == (13, 20_000)
+            assert (won.mean(1) <= 1).all()
+            assert (won >= 0).all()
+    assert (evidence(np.arange(30.0), [np.nan, 5])[:, 0] == 0).all()
+
+
+def test_charts_name_change_and_way_and_keep_calm():
+    calm, new = RNG(0).normal(size=60), RNG(1).normal(size=400)
+    threshold = limit(12, 7300)
+    assert chart(calm, new, threshold).at is None
+    for shift, way in ((2.0, "higher"), (-2.0, "lower")):
+        found = chart(calm, np.r_[new[:100], new[100:] + shift], threshold)
+        assert found.way == way
+        assert 100 <= found.at < 150
+        assert abs(found.since - 100) <= 5
+    assert chart(calm, np.r_[new[:100], 4 * new[100:]], threshold).way == "wider"
+    with pytest.raises(ValueError, match="calm time of 5 lots was given; needed: 20"):
+        chart(calm[:5], new, threshold)
+
+
+def test_windows_pay_for_lots():
+    lots = np.repeat(np.arange(40), 50)
+    shade = RNG(2).normal(size=40)[lots] * 0.5 + RNG(3).normal(size=2000)
+    assert correlation(shade, lots) == pytest.approx(0.2, abs=0.08)
+    late = RNG(4).normal(size=10)[lots[:500]] * 0.5 + RNG(5).normal(size=500)
+    assert window(shade, lots, late, lots[:500], 0.01).parts < 100
+    found = window(shade, lots, late + 2, lots[:500], 0.01)
+    assert found.alarm
+    assert found.shift > 0.3
+
+
+def test_audits_find_the_true_number_however_wrong_the_scores_are():
+    rng = RNG(0)
+    truth = rng.random(4000) < 0.02
+    share = chances(np.where(truth, 1e-4, 0.05), 300)  # scores that say the opposite
+    assert share.sum() == pytest.approx(300, rel=0.01)
+    held, values = 0, []
+    for _ in range(400):
+        looked = np.flatnonzero(rng.random(4000) < share)
+        found = total(truth[looked], share[looked], float(share.min()))
+        held += found["low"] <= truth.sum() <= found["high"]
+        values.append(found["value"])
+    assert held >= 0.93 * 400
+    assert abs(np.mean(values) - truth.sum()) < 3 * np.std(values) / 20
+    assert total([0, 0], [0.1, 0.1])["high"] == pytest.approx(36.9, abs=0.1)  # 3.69 misses, each worth ten
+    corrected = reviewed({"value": 8.0, "low": 4.0, "high": 20.0, "confidence": 0.95}, 40, 50)
+    assert corrected["value"] == 10
+    assert corrected["high"] > 25
+    assert corrected["low"] > 4
+
+
+def test_gauges_follow_a_share_and_say_what_they_assume():
+    rng = RNG(0)
+
+    def scores(n, share):
+        bad = rng.random(n) < share
+        odds = rng.normal(np.where(bad, 2.0, -2.0), 2.0) + np.log(0.3 / 0.7)  # calibrated at a share of 0.3
+        return 1 / (1 + np.exp(-odds)), bad
+
+    (old, bad), (now, _) = scores(5000, 0.3), scores(5000, 0.6)
+    told = defect_share(old, bad, now, 0.5, calm=True)
+    assert told["matrix"] == pytest.approx(0.6, abs=0.04)
+    assert told["likelihood"] == pytest.approx(0.6, abs=0.04)
+    assert "assumes that only the share of defects moves" in told["assumes"]
+    assert defect_share(old, bad, now, 0.5, calm=False) is None
+    sure = rng.random(2000)
+    assert accuracy(sure, rng.random(2000) < sure, sure)["value"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_worse_challenger_rarely_passes_and_a_missed_escape_never():
+    def trial(worse, rng):
+        lots, defect = np.arange(800) // 10, np.arange(800) < 400
+        old = rng.random(800) < 0.95
+        return old, old & (rng.random(800) >= np.where(defect, worse, 0.0)), defect, lots
+
+    wrong = [challenge(*trial(0.0211, RNG(k)), 0.02)["passed"] for k in range(20)]  # 2 points of 95 %
+    assert np.mean(wrong) <= 0.2
+    same = trial(0.0, RNG(0))
+    assert challenge(*same, 0.02)["passed"]
+    assert challenge(*same, 0.02, ["A7"])["reasons"] == ["escapes"]
+    assert challenge(*trial(0.3, RNG(0)), 0.02, costs=(100, 1, 0.1))["reasons"] == ["misses", "cost"]
+
+
+def test_decisions_follow_the_order_of_authority():
+    counts = {"value": 40.0, "low": 30.0, "high": 55.0}
+    none = {"value": 1.0, "low": 0.0, "high": 4.0}
+    seen = Seen(10_000, 400, none, none, {}, (), 30)
+    assert decide(seen, Accepted(0.05, 0.05))["do"] == "nothing"
+    bad = Seen(10_000, 400, counts, none, {}, ("score",), 30)
+    assert decide(bad, Accepted(0.05, 0.05))["why"] == ["misses", "drift"]
+    assert decide(bad, Accepted(0.05, 0.05), Price(100, 1, 500, 10_000))["do"] == "train"
+    assert decide(bad, Accepted(0.05, 0.05), Price(100, 1, 1e6, 10_000))["why"][-1] == "the gain does not pay"
+    assert decide(Seen(10_000, 400, none, none, {"burr": 12}, (), 30), Accepted(0.05))["do"] == "train"
+    assert decide(Seen(10_000, 400, none, none, {}, ("mean",), 30), Accepted(0.05))["do"] == "line"
+    assert decide(Seen(10_000, 400, None, None, {}, ("mean",), 30), Accepted(0.05))["do"] == "clean"
+    assert kappa(list("ggdd"), list("ggdd")) == 1
+    assert kappa(list("gdgd"), list("ggdd")) == 0
+
+
+# ---- commands on a store -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory):
+    return a_store(tmp_path_factory.mktemp("dirty"), dirt_from=48)
+
+
+def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
+    found = zansa("watch", dirty)
+    assert found.returncode == 1, found.stderr
+    assert "since 2026-11-03 06:00, lot L048" in found.stdout
+    assert "median picture (dirt, shift): higher than before" in found.stdout
+    record = json.loads(zansa("watch", dirty, "--json", "--language", "ja").stdout)
+    assert record["state"] == "alarm"
+    assert record["units_a_year"] == pytest.approx(8766, rel=0.01)
+    page = (dirty / "watch.html").read_text()
+    assert "変化点は 2026-11-03 06:00、ロット L048" in page
+    assert page.count("data:image/png") >= 9
+    calm = a_store(tmp_path / "calm", seed=1)
+    assert zansa("watch", calm).returncode == 0
+    assert "20 of 40 lots are there, and nothing" in zansa("watch", a_store(tmp_path / "few", lots=20)).stdout
+    assert "allowed: 20 or more" in refused("watch", calm, "--calm", 5)
+    assert "is no store" in refused("watch", tmp_path / "nowhere")
+    done = ["watch", dirty, "--acknowledge", "all", "--who", "kato", "--calm-again"]
+    assert "needs who and why" in refused(*done)
+    assert zansa(*done, "--reason", "lens cleaned").returncode == 0
+    assert "nothing is watched yet" in zansa("watch", dirty).stdout
+
+
+def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
+    store = a_store(tmp_path / "store", lots=40)
+    (tmp_path / "none.csv").write_text("a,b\n1,2\n")
+    assert "needed: answer, verdict" in refused("review", store, "--read", tmp_path / "none.csv")
+    chosen = json.loads(zansa("review", store, "--plan", 150, "--out", tmp_path / "q.csv", "--json").stdout)["chosen"]
+    assert chosen["audit"] > 50
+    assert chosen["rejected"] > 5
+    with (tmp_path / "q.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert not {"why", "class", "decision", "score"} & rows[0].keys()
+    for row in rows:
+        row |= {"verdict": "hole" if "d" in row["part"] else "good", "who": "kato"}
+    rows[0]["verdict"] = "cannot tell"
+    with (tmp_path / "a.csv").open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    told = json.loads(zansa("review", store, "--read", tmp_path / "a.csv", "--json").stdout)
+    parts = list(watching.answers(store).rows)
+    true = sum(row["decision"] == "accept" and row["part"].endswith("d") for row in parts)
+    misses = told["estimates"]["misses"]
+    assert misses["low"] <= true <= misses["high"]
+    assert misses["of"] == sum(r["decision"] == "accept" for r in parts)
+    assert told["waiting"] == 0
+    assert told["people"][0]["undecided"] == 1
+    zansa("review", store, "--plan", 100)  # nothing new has come: second readings alone
+    typed = iter(["1", "z", "2", "new:burr", "q"])
+    assert review.ask(store, None, "sato", lambda menu: next(typed), lambda text: None) == 3
+    assert review.waiting(store, "kato") == []  # nobody reads the same part twice
+    people = {row["who"]: row for row in review.result(store, None)["people"]}
+    assert people["sato"]["verdicts"] == 2
+    assert people["sato"]["shared"] >= 1
+
+
+def test_one_changed_byte_of_a_record_is_named(tmp_path):
+    (tmp_path / "store").mkdir()
+    for k in range(4):
+        chain.append(tmp_path / "store", "decided", "kato", f"reason {k}")
+    file = tmp_path / "store" / chain.FILE
+    whole = file.read_bytes()
+    assert chain.check(tmp_path / "store")["broken"] == ""
+    assert len(chain.records(tmp_path / "store")) == 4
+    for place in RNG(0).integers(0, len(whole), 60):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        number = whole[:place].count(b"\n") + 1
+        told = chain.check(tmp_path / "store")["broken"]
+        assert f"record {number} of" in told, place
+    lines = whole.splitlines(keepends=True)
+    file.write_bytes(b"".join([lines[0], *lines[2:]]))
+    assert "record 2 of" in chain.check(tmp_path / "store")["broken"]
+    file.write_bytes(whole + b'{"half')  # killed while it wrote
+    assert chain.append(tmp_path / "store", "decided", "kato", "again")["number"] == 5
+    assert chain.check(tmp_path / "store")["broken"] == ""
+
+
+# ---- end to end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
+    """Calm lots, then dirt on the lens and missed defects; a reviewer who misses one in five; a decision, a gate that
+    refuses, a promotion, an escape again, and a way back: all beside the running server."""
+    store, rng = tmp_path / "store", RNG(0)
+    (tmp_path / "m1.onnx").write_bytes(exported(threshold=0.7, slope=12))
+    (tmp_path / "m2.onnx").write_bytes(exported(threshold=0.5, slope=12))
+    (tmp_path / "m3.onnx").write_bytes(exported(threshold=0.9999, slope=12))
+    truth = {}
+    with serving(f"m={tmp_path / 'm1.onnx'}", "--store", store) as (process, port):
+        for lot in range(36):
+            for part in range(6):
+                faulty = rng.random() < 0.15
+                levels = picture(rng, False, rng.normal() * 0.2 + 4.2 * faulty, 45 if lot >= 25 else 0)
+                status, answer = told(port, f"/predict?lot=L{lot:02}&part={lot}-{part}", png(levels))
+                assert status == 200
+                truth[answer["id"]] = "hole" if faulty else "good"
+        faster = ["--alarms-a-year", 1000]  # lots come a thousand times faster here than on a line
+        found = json.loads(zansa("watch", store, "--calm", 22, *faster, "--json").stdout)
+        assert found["state"] == "alarm"
+        assert {row["since"]["name"] for row in found["charts"] if row["alarm"]} & {f"L{k}" for k in (24, 25, 26)}
+        zansa("review", store, "--plan", 250)
+        said = [
+            (row["answer"], "good" if truth[row["answer"]] == "good" or rng.random() < 0.2 else "hole", "robot", 1.0)
+            for row in review.waiting(store)
+        ]
+        queue.judge(store, said)
+        result = zansa("retrain", store, "--who", "kato", "--accept", "recall>=0.99 at false_alarms<=0.2", "--json")
+        decision = json.loads(result.stdout)["decision"]
+        assert decision["do"] == "train", decision
+        assert "misses" in decision["why"]
+        assert "was not compared" in refused(
+            "retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", "--who", "kato", "--reason", "x"
+        )
+        parts = [
+            Part(store / "images" / row["image"][:2] / f"{row['image'][2:]}.png", truth[row["id"]], row["lot"])
+            for row in watching.answers(store).rows
+        ]
+        worse = retrain.compared(store, tmp_path / "m3.onnx", parts)
+        assert not worse["passed"]
+        assert "escapes" in worse["reasons"]
+        assert worse["negative_flips"]
+        better = retrain.compared(store, tmp_path / "m2.onnx", parts, margin=0.05)
+        assert better["counts"]["new"]["missed"] < better["counts"]["old"]["missed"]
+        waive = [] if better["passed"] else ["--waive"]
+        by = ["--who", "kato", "--reason", "fewer misses"]
+        zansa("retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", *by, *waive)
+        assert told(port, "/predict", png(levels))[1]["version"] == 2
+        zansa("retrain", store, "--rollback", *by, "--language", "ja")
+        assert told(port, "/predict", png(levels))[1]["version"] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    kinds = [row["kind"] for row in chain.records(store)]
+    assert kinds == ["decided", "compared", "compared", "promoting", "promoted", "rolling back", "rolled back"]
+    assert "切戻し完了" in (store / "change-ja.html").read_text()
+    file = store / chain.FILE
+    file.write_bytes(file.read_bytes().replace(b"fewer misses", b"fewer Misses", 1))
+    changed = zansa("retrain", store, "--chain")
+    assert changed.returncode == 1
+    assert "record 4 of" in changed.stdout

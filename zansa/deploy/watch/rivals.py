@@ -1,0 +1,116 @@
+"""A served network and one that wants its place, on the same parts; and the change, with its records."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...inputs.images import read_like
+from ...proof.challenge import challenge
+from ..runtime import Predictor, predictor
+from ..serve.models import names_in
+from ..serve.pictures import place
+from . import chain
+from .queue import escapes
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that neither network has learned from. path: of its image. label: its class. lot: its lot or group."""
+
+    path: Path
+    label: str
+    lot: str
+
+
+def compare(
+    store: Path,
+    champion: Predictor,
+    challenger: Predictor,
+    parts: Sequence[Part],
+    margin: float,
+    costs: tuple[float, float, float] | None = None,
+) -> dict[str, Any]:
+    """What `proof.challenge` says of the challenger on parts and on every confirmed escape of the store, with the parts
+    that it alone judges wrongly, and the counts at both lines. ValueError where there are no parts or one of the
+    networks draws no line."""
+    old, new = champion.operating, challenger.operating
+    if old is None or new is None:
+        raise ValueError("champion and challenger both need a line between good and defect")
+    if not parts:
+        raise ValueError(
+            "there are no parts to compare on: neither test samples of the run nor judged ones of the audit"
+        )
+    before, after = (1 - _good(model, [part.path for part in parts]) for model in (champion, challenger))
+    defect = np.array([part.label != old.good for part in parts])
+    right = [(score >= line) == defect for score, line in ((before, old.threshold), (after, new.threshold))]
+    gone = [row for row in escapes(store, old.good) if row["kept"] == 1]
+    again = 1 - _good(challenger, [place(store / "images", row["image"], row["suffix"]) for row in gone])
+    missed = [
+        f"{row['part'] or row['id']} ({row['verdict']})"
+        for row, s in zip(gone, again, strict=True)
+        if s < new.threshold
+    ]
+    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, missed, costs)
+    same = (after >= old.threshold) == defect
+    lines = {"champion": old.threshold, "challenger": new.threshold}
+    counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}
+    flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
+    return told | {"parts": len(parts), "escapes": len(gone), "lines": lines, "counts": counts, "negative_flips": flips}
+
+
+def _counts(right: np.ndarray, defect: np.ndarray) -> dict[str, int]:
+    return {
+        "defects": int(defect.sum()),
+        "missed": int((~right & defect).sum()),
+        "good": int((~defect).sum()),
+        "false_alarms": int((~right & ~defect).sum()),
+    }
+
+
+def _good(model: Predictor, paths: Sequence[Path]) -> np.ndarray:
+    """p(good) of image files: (N,)."""
+    assert model.operating is not None
+    column, found = model.classes.index(model.operating.good), [np.zeros(0)]
+    for start in range(0, len(paths), BATCH):
+        levels = [read_like(path, model.preprocess)[0] for path in paths[start : start + BATCH]]
+        found.append(model.probabilities(levels)[:, column])
+    return np.concatenate(found)
+
+
+def acting(store: Path, name: str | None) -> tuple[str, Path]:
+    """The name and the file of the model that acts. ValueError where it is not told which of several."""
+    known = names_in(store)
+    if name is None and len(known) != 1:
+        raise ValueError(f"name a model with --model; the store has: {', '.join(known) or 'none'}")
+    chosen = name or known[0]
+    if chosen not in known:
+        raise ValueError(f"the store has no model {chosen}; it has: {', '.join(known)}")
+    state = _state(store, chosen)
+    return chosen, store / "models" / chosen / str(state["active"]) / "model.onnx"
+
+
+def _state(store: Path, name: str) -> dict[str, Any]:
+    return json.loads((store / "models" / name / "active.json").read_bytes())
+
+
+def judged(store: Path, sha: str) -> dict[str, Any] | None:
+    """What the last comparison said of a file; None where it was never compared."""
+    found = [row for row in chain.records(store) if row["kind"] == "compared" and row["challenger"] == sha]
+    return found[-1] if found else None
+
+
+def sha_of(file: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def load(file: Path) -> Predictor:
+    """The network of an exported file, on one thread."""
+    return predictor(file, threads=1)

@@ -1,0 +1,96 @@
+"""Learning again for `retrain`: the old data, the judged parts of a store beside them, and the run's own recipe."""
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..deploy.serve.pictures import place
+from ..deploy.watch import queue
+from ..deploy.watch.rivals import Part
+from ..learn.data.dataset import Dataset
+from ..record import Run
+from .door import door
+from .request import FinetuneRequest, Request, Tell, read_request, silent
+from .train import train
+
+HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
+COLUMNS = ("path", "label", "group", "split")
+
+
+def learn(store: Path, reference: Path, finetune: bool = False, tell: Tell = silent) -> tuple[Run, list[Part]]:
+    """A run that has learned from the old data and the judged parts, in STORE/learn; and the parts to compare on. Old
+    data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are for training only.
+    ValueError where the run's data cannot be read or nobody has judged a part."""
+    run = Run.open(reference)
+    request = read_request(run.read_json("request.json"))
+    new = judged(store)
+    if not new:
+        raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
+    folder = store / "learn" / f"{1 + len(list((store / 'learn').glob('*/data.csv')))}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [*_old(folder, *door(request, tell)), *new]
+    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    made = train(_request(request, folder / "data.csv", run, finetune), folder, "run", tell)
+    return made, [Part(Path(row["path"]), row["label"], row["group"]) for row in rows if row["split"] == "test"]
+
+
+def _request(request: Request, source: Path, run: Run, finetune: bool) -> Request:
+    """The run's own request on other data; the parts are given, and the size stays."""
+    changed: dict[str, Any] = {"source": str(source.absolute()), "root": None, "size": None}
+    if not finetune:
+        return request.model_copy(update=changed)
+    known = {name: value for name, value in request.model_dump().items() if name in FinetuneRequest.model_fields}
+    own = {"verb": "finetune", "weights": str(run.path.absolute()), "begin": "auto"}
+    return FinetuneRequest.model_validate(known | changed | own)
+
+
+def judged(store: Path) -> list[dict[str, str]]:
+    """The judged parts of a store as rows of a manifest; undecided ones and those without an image are left out."""
+    why = {row["answer"]: row["why"] for row in queue.items(store) if row["truth"] is None}
+    found = []
+    for row in queue.judged(store):
+        drawn = why.get(row["id"]) in ("audit", "rejected")
+        lot = row["lot"] or row["local"][:13]
+        image = place(store / "images", row["image"], row["suffix"])
+        if row["kept"] == 1:
+            told = {"path": str(image.absolute()), "label": row["verdict"], "group": f"lot {lot}"}
+            found.append(told | {"split": _split(lot) if drawn else "train"})
+    return _whole_lots(found)
+
+
+def _whole_lots(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """No lot stands in two parts: selected parts of a lot that is held out are left out."""
+    held = {row["group"] for row in rows if row["split"] != "train"}
+    return [row for row in rows if row["split"] != "train" or row["group"] not in held]
+
+
+def _split(lot: str) -> str:
+    """The part of a lot, by its name alone, so that it stays the same at the next time."""
+    tenth = int(hashlib.sha256(lot.encode()).hexdigest(), 16) % 10
+    return "train" if tenth < HELD["train"] else "val" if tenth < HELD["train"] + HELD["val"] else "test"
+
+
+def _old(folder: Path, data: Dataset, parts: Any) -> list[dict[str, str]]:
+    """The old data as rows; samples without a file of their own are written beside."""
+    found = []
+    for split in ("train", "val", "test"):
+        for i in getattr(parts, split):
+            path = data.files[i] if data.files else _drawn(folder, data, int(i))
+            group = data.names[i] if data.groups is None else data.groups[i]
+            told = {"path": str(path), "label": data.classes[data.labels[i]], "group": f"old {group}"}
+            found.append(told | {"split": split})
+    return found
+
+
+def _drawn(folder: Path, data: Dataset, i: int) -> Path:
+    path = folder / "old" / f"{i}.png"
+    path.parent.mkdir(exist_ok=True)
+    levels = data.images[i]
+    Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(path)
+    return path.absolute()

@@ -1,0 +1,170 @@
+"""The verb `retrain`: learn again or not, and what may act afterwards. Deciding and changing need no torch; learning is
+in `relearn`."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..deploy.serve import stored
+from ..deploy.watch import chain, look, queue, rivals
+from ..deploy.watch.units import Answers, answers
+from ..proof.costs import parse_costs
+from ..proof.renewal import Accepted, Price, Seen, decide
+from ..proof.sizes import parse_claim
+from ..record import write_atomic
+from ..report.watching import change as page
+from ..runs import exported_file
+from . import store as serving
+
+USUAL = Accepted(misses=0.05, false_alarms=0.05)
+NEXT = 100_000  # parts until the next decision
+
+
+def decided(
+    store: Path,
+    model: str | None = None,
+    accept: str | None = None,
+    cost: str | None = None,
+    renewal: float = 0.0,
+    next_parts: float = NEXT,
+    calm: int = look.CALM,
+    who: str = "zansa",
+) -> dict[str, Any]:
+    """Whether to learn again, with reasons and the expected gain; kept in the chain, and on STORE/change.html."""
+    seen = answers(store, model)
+    good = look.good_of(seen)
+    if good is None:
+        raise ValueError(f"the model {seen.model} draws no line between good and defect, so no misses can be measured")
+    wanted = USUAL if accept is None else _accepted(accept)
+    prices = None if cost is None else parse_costs(cost)
+    price = None if prices is None else Price(prices.miss, prices.false_alarm, renewal, next_parts)
+    found = decide(_measured(store, seen, good, calm), wanted, price)
+    limits = {"misses": wanted.misses, "false_alarms": wanted.false_alarms}
+    record = {"model": seen.model, "version": seen.version, "sha": seen.sha, "accepted": limits, **found}
+    chain.append(store, "decided", who, ", ".join(found["why"]) or "no trigger", sha=seen.sha, do=found["do"])
+    return record
+
+
+def _accepted(accept: str) -> Accepted:
+    claim = parse_claim(accept)
+    return Accepted(None if claim.recall is None else round(1 - claim.recall, 12), claim.false_alarms)
+
+
+def _measured(store: Path, seen: Answers, good: str, calm: int) -> Seen:
+    """What was measured of the model that acts; counts are those of the parts that were planned for the audit."""
+    found = queue.estimates(store, good, seen.sha)
+    of = {name: 0 if found[name] is None else found[name]["of"] for name in ("misses", "false_alarms")}
+    rejected = sum(row["decision"] == "reject" for row in seen.rows)
+    parts = sum(of.values()) if found["misses"] else len(seen.rows)
+    false = found["false_alarms"]["value"] if found["false_alarms"] else 0.0
+    defects = max(0.0, (of["false_alarms"] if found["misses"] and of["false_alarms"] else rejected) - false)
+    classes = {name[2:] for name in seen.rows[-1] if name.startswith("p_")} | set(queue.UNDECIDED)
+    ours = {row["id"] for row in seen.rows}
+    named = Counter(r["verdict"] for r in queue.verdicts(store) if r["answer"] in ours and r["verdict"] not in classes)
+    watched = look.look(store, seen, None, calm)
+    drifted = tuple(row["name"] for row in watched["charts"] if row["alarm"])
+    return Seen(parts, defects, found["misses"], found["false_alarms"], dict(named), drifted, _days(seen))
+
+
+def _days(seen: Answers) -> float:
+    first, last = (datetime.fromisoformat(seen.rows[k]["time"]) for k in (0, -1))
+    return (last - first).total_seconds() / 86400
+
+
+def compared(
+    store: Path,
+    challenger: Path,
+    parts: list[rivals.Part],
+    model: str | None = None,
+    margin: float = 0.02,
+    costs: tuple[float, float, float] | None = None,
+    who: str = "zansa",
+) -> dict[str, Any]:
+    """The acting model against a challenger on parts that neither has learned from; kept in the chain."""
+    name, file = rivals.acting(store, model)
+    offered = exported_file(challenger)
+    told = rivals.compare(store, rivals.load(file), rivals.load(offered), parts, margin, costs)
+    short = {
+        key: told[key]
+        for key in ("passed", "reasons", "margin", "parts", "escapes", "escapes_missed", "counts", "lines")
+    }
+    shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
+    why = "passed" if told["passed"] else ", ".join(told["reasons"])
+    record = chain.append(store, "compared", who, why, model=name, **shas, **short)
+    return told | shas | {"model": name, "record": record["number"]}
+
+
+def changed(
+    store: Path, challenger: Path | None, model: str | None, who: str, why: str, waive: bool, language: str
+) -> str:
+    """Promote a challenger, or where there is none go back to the version before; write the change report, and return a
+    sentence on it."""
+    told = (
+        rollback(store, model, who, why) if challenger is None else promote(store, challenger, model, who, why, waive)
+    )
+    written(store, None, None, language)
+    return told
+
+
+def promote(store: Path, challenger: Path, model: str | None, who: str, why: str, waive: bool = False) -> str:
+    """Let a challenger act that has passed its comparison, and a sentence on it. ValueError where it has not: then
+    `waive` lets it act all the same, and the record says so."""
+    name, file = rivals.acting(store, model)
+    offered = exported_file(challenger)
+    sha, before = rivals.sha_of(offered), rivals.sha_of(file)
+    told = rivals.judged(store, sha)
+    if told is None or told["champion"] != before:
+        raise ValueError(
+            f"{offered} was not compared with the model that acts; zansa retrain {store} --challenger does"
+        )
+    if not told["passed"] and not waive:
+        raise ValueError(
+            f"{offered} did not pass (record {told['number']}: {', '.join(told['reasons'])}); --waive lets it act all "
+            "the same, with a reason that stays in the records"
+        )
+    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": not told["passed"]}
+    return _changed(store, "promoting", "promoted", who, why, detail, activate=f"{name}={offered}")
+
+
+def rollback(store: Path, model: str | None, who: str, why: str) -> str:
+    """Let the version before act again, and a sentence on it. ValueError where there is none."""
+    name, file = rivals.acting(store, model)
+    detail = {"model": name, "before": rivals.sha_of(file)}
+    return _changed(store, "rolling back", "rolled back", who, why, detail, rollback=name)
+
+
+def _changed(
+    store: Path,
+    begun: str,
+    done: str,
+    who: str,
+    why: str,
+    detail: dict[str, Any],
+    activate: str | None = None,
+    rollback: str | None = None,
+) -> str:
+    """Record the wish, make the change, record what became of it: whenever this is killed, the records tell."""
+    first = chain.append(store, begun, who, why, **detail)
+    try:
+        text = serving.change(store, activate, rollback)
+    except ValueError as error:
+        chain.append(store, "refused", who, str(error), of=first["number"])
+        raise
+    _, file = rivals.acting(store, detail["model"])
+    last = chain.append(
+        store, done, who, why, of=first["number"], acting=rivals.sha_of(file), version=int(file.parent.name)
+    )
+    return f"{text}; record {last['number']}, hash {last['hash'][:16]}"
+
+
+def checked(store: Path) -> dict[str, Any]:
+    """The records, and the first one that is not as it was written."""
+    stored.opened(store).close()
+    return chain.check(store)
+
+
+def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, Any] | None, language: str) -> Path:
+    """The change report STORE/change-LANGUAGE.html: decision, comparison and records."""
+    record = {"store": str(store), "decision": decision, "comparison": comparison, "chain": chain.check(store)}
+    return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())

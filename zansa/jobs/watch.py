@@ -1,0 +1,64 @@
+"""The verb `watch`: has something changed since a calm time? It needs no torch."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..deploy.runtime import predictor
+from ..deploy.watch import look as looking
+from ..deploy.watch.units import answers
+from ..proof.drift import LEAST
+from ..record import Run, write_atomic
+from ..report.watching import watch as page
+from ..runs import exported_file
+
+
+def watch(
+    store: Path,
+    reference: Path | None = None,
+    model: str | None = None,
+    calm: int = looking.CALM,
+    alarms_a_year: float = 1.0,
+    language: str = "en",
+) -> dict[str, Any]:
+    """Look at a store, and write STORE/watch.html. Returns what was found, with the page's path. ValueError where the
+    store has no answers, or the run no predictions."""
+    if calm < LEAST:
+        raise ValueError(f"--calm is {calm} lots; allowed: {LEAST} or more, since fewer tell nothing of rare values")
+    if not alarms_a_year > 0:
+        raise ValueError(f"--alarms-a-year is {alarms_a_year:g}; allowed: above 0, for example 1")
+    validation = None if reference is None else validated(reference)
+    record = looking.look(store, answers(store, model), validation, calm, alarms_a_year)
+    written = write_atomic(store / "watch.html", page.html(record, language).encode())
+    return record | {"page": str(written)}
+
+
+def acknowledge(store: Path, model: str | None, what: str, who: str, why: str, calm_again: bool) -> str:
+    """Record that a warning was looked into, and a sentence on it."""
+    record = looking.acknowledge(store, answers(store, model), what, who, why, calm_again)
+    after = "a new calm time begins with the next lot" if calm_again else "the charts begin anew with the next lot"
+    return f"record {record['number']}: {what} acknowledged by {who} ({why}); {after}"
+
+
+def validated(reference: Path) -> dict[str, Any]:
+    """What the validation samples of a run say: `sure` (probability of the named class), `right`, and where it draws a
+    line `score` and `defect`."""
+    run = Run.open(reference)
+    path = run.path / "predictions.csv"
+    if not path.is_file():
+        raise ValueError(f"{run.path} has no predictions.csv; `zansa resume {run.path}` goes on with it")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == "validation"]
+    classes = list(rows[0])[list(rows[0]).index("group" if "group" in rows[0] else "score") + 1 :] if rows else []
+    if not rows:
+        raise ValueError(f"{path} has no validation samples")
+    operating = predictor(exported_file(run.path), threads=1).operating
+    good = None if operating is None else operating.good
+    return {
+        "sure": np.array([max(float(row[name]) for name in classes) for row in rows]),
+        "right": np.array([row["predicted"] == row["label"] for row in rows]),
+        "score": np.array([float(row["score"]) for row in rows]),
+        "defect": None if good is None else np.array([row["label"] != good for row in rows]),
+    }

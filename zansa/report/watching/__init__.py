@@ -1,0 +1,1 @@
+"""Pages and sentences on a network at work: the watch, the queue, the change report."""
