@@ -149,7 +149,7 @@ def planned(request: CompressRequest, base: Base, tell: Tell) -> tuple[Job, Teac
         if now <= growth.limit:
             tell(event("note", text=f"the network costs {now:.4g} {growth.unit} already: nothing is pruned"))
             growth = None
-    trains = growth is not None or request.trains
+    trains = growth is not None or learns(request)
     asked: dict[str, Any] = {"epochs": request.epochs} if request.epochs else {}
     asked |= {} if trains else {"epochs": 1}
     learned = len(net.stages) + 2
@@ -160,6 +160,11 @@ def planned(request: CompressRequest, base: Base, tell: Tell) -> tuple[Job, Teac
     if not trains:
         return job, None
     return with_speed(job), teaching(teachers_of(request, base), more_samples(request, base, tell))
+
+
+def learns(request: CompressRequest) -> bool:
+    """Whether something is to be learned, beside what pruning needs."""
+    return bool(request.distil or request.teacher or request.unlabelled)
 
 
 def teachers_of(request: CompressRequest, base: Base) -> list[Network]:
@@ -215,7 +220,7 @@ def learning(module: Network, job: Job, run: Run, teachers: Teaching | None) -> 
 def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict[str, Any]:
     """Judge what was made, quantise it where that is asked, and write record and page."""
     small = load_model(run.path / "model.safetensors")
-    changed = bool(run.lines("edits.jsonl")) or request.trains or small.net != base.model.net
+    changed = bool(run.lines("edits.jsonl")) or learns(request) or small.net != base.model.net
     record: dict[str, Any] = {
         "name": run.path.name,
         "of": base.name,

@@ -276,8 +276,8 @@ class PocRequest(TrainingRequest):
     lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
 
 
-class DepthRequest(BaseModel):
-    """A trained network whose depth is to be seen as time, and perhaps changed."""
+class OfTrained(BaseModel):
+    """A trained network and its data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -288,6 +288,11 @@ class DepthRequest(BaseModel):
     root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
     download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split; a run keeps its own.")] = 0
+
+
+class DepthRequest(OfTrained):
+    """A trained network whose depth is to be seen as time, and perhaps changed."""
+
     net: Annotated[str | None, Field(description="The network that foreign weights are of.")] = None
     halve: Annotated[bool, Field(description="Make a run with half the blocks.")] = False
     to: Annotated[int | None, Field(ge=1, description="Make a run with so many blocks.")] = None
@@ -336,18 +341,10 @@ class DepthRequest(BaseModel):
         return self
 
 
-class CompressRequest(BaseModel):
+class CompressRequest(OfTrained):
     """A trained network that is to become smaller."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     model: Annotated[str, Field(description="A run's folder or a .safetensors file.")]
-    source: Annotated[
-        str | None, Field(description="Labelled data, as for train; a run knows its own and needs none.")
-    ] = None
-    root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
-    download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split; a run keeps its own.")] = 0
     budget: Annotated[
         Budgets | None, Field(description="Prune to a limit: macs=20M, params=300k, bytes=1.2M or ms=2.5.")
     ] = None
@@ -361,22 +358,15 @@ class CompressRequest(BaseModel):
         str | None, Field(description="Folder of images without labels, on which the teachers are imitated too.")
     ] = None
     distil: Annotated[bool, Field(description="Learn from the teachers again, also where nothing is pruned.")] = False
-    epochs: Annotated[
-        int | None, Field(ge=1, description="How long to train after pruning; as a training by default.")
-    ] = None
+    epochs: Annotated[int | None, Field(ge=1, description="Epochs of this training; as usual by default.")] = None
     margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
     lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
     out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
     name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
 
-    @property
-    def trains(self) -> bool:
-        """Whether something is to be learned, beside what pruning needs."""
-        return bool(self.distil or self.teacher or self.unlabelled)
-
     @model_validator(mode="after")
     def _asks(self) -> "CompressRequest":
-        if self.budget is None and not self.int8 and not self.trains:
+        if self.budget is None and not self.int8 and not (self.distil or self.teacher or self.unlabelled):
             raise ValueError("nothing was asked; allowed: --budget, --int8, --distil, --teacher, or several of them")
         if self.budget is not None and len(self.budget) > 1:
             raise ValueError("several budgets were asked; allowed: one, and another command for another")
