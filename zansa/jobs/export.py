@@ -1,6 +1,7 @@
 """The verb `export`: one ONNX file, proven on real data; and what else is handed over: a file for another engine, a
 page that classifies offline, a bundle."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def export_model(
 
     target: also write the network for another engine, into a folder TARGET beside `out`.
     batch: samples that this network takes at once.
-    page: also write one HTML file that classifies images offline; `runtime` is the folder, or the .tgz, of
-        onnxruntime-web.
+    page: also write one HTML file that classifies images offline, in int8 where the run is.
+    runtime: the folder, or the .tgz, of onnxruntime-web, for the page.
     bundle: put all that was written, with manifest, report and card, into this folder or .zip.
 
     Returns what the check found; `left_out` are sentences on samples that could not be read.
@@ -61,11 +62,18 @@ def export_model(
         parity["target"] = write_target(loaded, target, Path(out).parent / target, chosen, batch)
     if page is not None:
         golden = [files[i] for i in evenly(np.arange(len(files)), GOLDEN)]
-        parity["page"] = write_page(page, predictor(out), golden, runtime)
+        parity["page"] = write_page(page, predictor(in_int8(Path(model)) or out), golden, runtime)
     if bundle is not None:
         write_bundle(bundle, bundled(Path(model), Path(out), parity, page), parity, sorted(map(str, files)))
         parity["bundle"] = str(bundle)
     return parity
+
+
+def in_int8(model: Path) -> Path | None:
+    """The int8 file of a run that `zansa compress` made and whose gate it passed; None for others."""
+    record = model / "compress.json"
+    kept = record.exists() and json.loads(record.read_bytes())["int8_kept"]
+    return model / "model.onnx" if kept else None
 
 
 def bundled(model: Path, out: Path, parity: dict[str, Any], page: Path | None) -> dict[str, bytes]:
