@@ -2,7 +2,7 @@
 
     python watch.py OUT
 
-Prints tables and writes OUT/watch.json. NumPy alone, about three minutes on one core; river (dev) brings the rivals.
+Prints tables and writes OUT/watch.json. NumPy alone, about five minutes on one core; river (dev) brings the rivals.
 """
 
 import json
