@@ -12,7 +12,7 @@ from watched import a_store, picture
 
 from zansa.deploy.watch import chain, queue
 from zansa.deploy.watch.rivals import Part
-from zansa.jobs import retrain, review
+from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
@@ -185,6 +185,16 @@ def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     assert misses["of"] == sum(r["decision"] == "accept" for r in parts)
     assert told["waiting"] == 0
     assert told["people"][0]["undecided"] == 1
+    learned = relearn.judged(store)
+    lots = {split: {row["group"] for row in learned if row["split"] == split} for split in ("train", "val", "test")}
+    assert all(lots.values())
+    assert not lots["train"] & (lots["val"] | lots["test"])
+    assert not lots["val"] & lots["test"]
+    new = {row["answer"] for row in queue.items(store) if row["why"] == "new"}
+    selected = {row["image"] for row in watching.answers(store).rows if row["id"] in new}
+    drawn = {row["image"] for row in queue.items(store) if row["why"] in ("audit", "rejected")}
+    named = {row["path"][-66:].replace("/", "").removesuffix(".png") for row in learned if row["split"] != "train"}
+    assert not {image for image in selected - drawn if image[-60:] in {name[-60:] for name in named}}
     zansa("review", store, "--plan", 100)  # nothing new has come: second readings alone
     typed = iter(["1", "z", "2", "new:burr", "q"])
     assert review.ask(store, None, "sato", lambda menu: next(typed), lambda text: None) == 3

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..deploy.runtime import predictor
 from ..deploy.watch import look as looking
+from ..deploy.watch.rivals import sha_of
 from ..deploy.watch.units import answers
 from ..proof.drift import LEAST
 from ..record import Run, write_atomic
@@ -29,8 +30,11 @@ def watch(
         raise ValueError(f"--calm is {calm} lots; allowed: {LEAST} or more, since fewer tell nothing of rare values")
     if not alarms_a_year > 0:
         raise ValueError(f"--alarms-a-year is {alarms_a_year:g}; allowed: above 0, for example 1")
+    seen = answers(store, model)
     validation = None if reference is None else validated(reference)
-    record = looking.look(store, answers(store, model), validation, calm, alarms_a_year)
+    if reference is not None and sha_of(exported_file(reference)) != seen.sha:
+        raise ValueError(f"{reference} is not the run of the model that acts ({seen.model}, version {seen.version})")
+    record = looking.look(store, seen, validation, calm, alarms_a_year)
     written = write_atomic(store / "watch.html", page.html(record, language).encode())
     return record | {"page": str(written)}
 

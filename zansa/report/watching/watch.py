@@ -11,14 +11,15 @@ from ..page import Frame, Section
 from . import words
 
 Record = Mapping[str, Any]
+CALM = 4  # calm charts that the page shows below those with a warning
 
 
 def html(record: Record, language: str) -> str:
     """The page of what `deploy.watch.look` found, in "en" or "ja"."""
     sections = {
         "charts": Section("Time line", _charts, "watch.html"),
-        "windows": Section("The last lots against the calm time", _windows),
         "pictures": Section("Pictures", _pictures, "watch_pictures.html"),
+        "windows": Section("The last lots against the calm time", _windows),
         "labels": Section("What people found", _labels),
         "gauges": Section("Without labels", _gauges),
         "promise": Section("What is promised", _promise),
@@ -86,7 +87,7 @@ def _charts(record: Record) -> dict[str, Any]:
             "text": alarm_text(row) if row["alarm"] else "",
             "line": _polyline(row["path"], record["threshold"]),
         }
-        for row in record["charts"]
+        for row in record["charts"][: CALM + sum(row["alarm"] for row in record["charts"])]
     ]
     return {"rows": rows, "units": record["units"] - record["calm"]}
 
