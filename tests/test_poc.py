@@ -145,7 +145,7 @@ def test_a_proof_asks_for_what_only_people_know(tmp_path):
     assert "--budget: What may the network cost?" in said
     for name in ("left", "right"):
         (tmp_path / "data" / name).mkdir(parents=True)
-    for i, file in enumerate(sorted(fill(tmp_path / "made", 40).rglob("*.png"))):
+    for i, file in enumerate(sorted(fill(tmp_path / "made", 60).rglob("*.png"))):
         file.rename(tmp_path / "data" / ("left", "right")[i % 2] / f"{i}.png")
     asked = ("--claim", CLAIM, "--budget", "macs=300k", "--out", tmp_path / "runs")
     said = refused("poc", tmp_path / "data", *asked)

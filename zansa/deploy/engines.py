@@ -65,8 +65,8 @@ OPENERS: dict[str, Callable[[Path], tuple[Run, str]]] = {
 
 def write_native(file: Path) -> list[Path]:
     """OpenVINO's own two files beside an ONNX file, with weights in float32; its default is float16, which answers
-    otherwise by 2e-4. None where OpenVINO is not installed. `openvino.convert_model` would read the same file, and is not
-    called because it counts its uses over the network."""
+    otherwise by 2e-4. None where OpenVINO is not installed. `openvino.convert_model` would read the same file, and is
+    not called because it counts its uses over the network."""
     if not installed("openvino"):
         return []
     openvino: Any = import_module("openvino")

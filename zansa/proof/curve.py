@@ -5,11 +5,12 @@ honest range is that of benchmarks, not of a bootstrap: the law is wrong more of
 folds covered 29 to 58 % of what it called 90 %).
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 
 from ..words import plain_percent
 
@@ -109,19 +110,20 @@ def _levelling(ratio: np.ndarray, e: np.ndarray, noise: np.ndarray, times: float
         return a + b * x**-c
 
     starts = ((0.0, e[-1], 0.3), (e[-1] / 2, e[-1] / 2, 0.5), (0.9 * e[-1], e[-1] / 4, 1.0))
-    fits = [
-        curve_fit(
-            law,
-            ratio,
-            e,
-            start,
-            noise,
-            bounds=([0, 0, 0.05], [e[-1], 1, 2]),
-            method="trf",
-            loss="soft_l1",
-            full_output=True,
-        )
-        for start in starts
-    ]
+    with warnings.catch_warnings(action="ignore", category=OptimizeWarning):  # the covariance is not used
+        fits = [
+            curve_fit(
+                law,
+                ratio,
+                e,
+                start,
+                noise,
+                bounds=([0, 0, 0.05], [e[-1], 1, 2]),
+                method="trf",
+                loss="soft_l1",
+                full_output=True,
+            )
+            for start in starts
+        ]
     best = min(fits, key=lambda fit: float(np.square(fit[2]["fvec"]).sum()))[0]
     return float(law(np.array(times), *best))

@@ -84,8 +84,9 @@ def lrp_map(seen: Subject, x: Tensor) -> Tensor:
 
 
 def occlusion_map(seen: Subject, x: Tensor) -> Tensor:
-    """(N, C, *size) -> (N, *cells): by how much the log-odds fall, on average, where a patch of 3/16 of a side is blurred
-    at steps of 1/16. It asks the network alone, and so is the referee of the others; it takes some 200 passes."""
+    """(N, C, *size) -> (N, *cells): by how much the log-odds fall, on average, where a patch of 3/16 of a side is
+    blurred, at steps of 1/16. It asks the network alone, and so is the referee of the others; it takes some 200
+    passes."""
     blurred, size = blur(x), x.shape[2:]
     steps = [max(1, n // 16) for n in size]
     windows = _windows(size, steps)
@@ -96,9 +97,9 @@ def occlusion_map(seen: Subject, x: Tensor) -> Tensor:
     for n in range(len(x)):
         covered = x[n].repeat(len(windows), *[1] * (x.ndim - 1))
         for k, window in enumerate(windows):
-            covered[(k, slice(None), *window)] = blurred[(n, slice(None), *window)]
+            covered[k][(slice(None), *window)] = blurred[n][(slice(None), *window)]
         for window, after in zip(windows, score(seen, covered), strict=True):
-            drop[(n, *window)] += before[n] - after
+            drop[n][window] += before[n] - after
     return drop / count
 
 

@@ -1,5 +1,5 @@
-"""Layer-wise relevance (Bach et al. 2015; generalised gamma rule: Montavon et al. 2019, section 10.2; the split at a sum
-by absolute size: Otsuki et al. 2024, 2407.09115), for every network that a table of rows describes.
+"""Layer-wise relevance (Bach et al. 2015; generalised gamma rule: Montavon et al. 2019, section 10.2; the split at a
+sum by absolute size: Otsuki et al. 2024, 2407.09115), for every network that a table of rows describes.
 
 Each row is computed so that the gradient of the decision, times a tensor, is that tensor's relevance. Batch norms are
 folded into the convolution before them. What the biases take is counted, so that the sum can be checked.
@@ -66,11 +66,11 @@ class Relevant:
 
     def convolved(self, network: Network, row: Row, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
         module: nn.Module = network.get_submodule(row.module or row.path)
-        weight: Tensor = module.weight.detach()  # type: ignore[assignment, operator]
+        weight: Tensor = module.weight.detach()  # type: ignore[operator]
         weight = weight if scale is None else weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
 
         def conv(each: Tensor, w: Tensor) -> Tensor:
-            return functional_call(module, {"weight": w}, (each,))  # type: ignore[no-any-return]
+            return functional_call(module, {"weight": w}, (each,))
 
         up, down, high = weight.clamp(min=0), weight.clamp(max=0), x.clamp(min=0)
         positive, negative = conv(high, up), conv(high, down)
@@ -111,7 +111,7 @@ def affine(network: Network, row: Row, x: Tensor) -> tuple[Tensor, Tensor]:
     module = network.get_submodule(row.module or row.path)
     ones = [1] * (x.ndim - 2)
     if row.op == "bias":
-        shift = module.bias.detach().reshape(1, -1, *ones)  # type: ignore[operator, union-attr]
+        shift = module.bias.detach().reshape(1, -1, *ones)  # type: ignore[operator]
         return torch.ones_like(shift), shift
     weight, bias = (getattr(module, name).detach() for name in ("weight", "bias"))
     if row.kind == "batch":
