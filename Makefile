@@ -32,7 +32,7 @@ test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$beside; others=$$?; cat $$told; rm $$told; [ $$tests -eq 0 ] && [ $$others -eq 0 ]
 
-# the same with the lines that no test runs, which takes half as long again
+# the same with the lines that no test runs, which takes longer
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --dist loadfile --no-loadscope-reorder \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=90
