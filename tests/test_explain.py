@@ -43,7 +43,7 @@ def test_gates_add_up_to_the_log_odds(seen):
     added, missing = gates(subject, x)
     assert added.shape == (len(x), sum(len(stage.blocks) for stage in subject.network.net.stages))
     assert (abs(added).sum(1) > 0).all()
-    assert ((missing < 0.05) | (abs(added.sum(1)) < 0.5)).all()
+    assert missing.max() <= 0.01
 
 
 def test_occlusion_asks_the_network_alone():

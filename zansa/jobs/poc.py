@@ -116,11 +116,11 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
 
 
 def answered(request: PocRequest, ask: Callable[[str], str]) -> PocRequest:
-    """The request with answers to what was left open, each asked once; as it is where the claim was given."""
-    if request.claim is not None:
-        return request
+    """The request with answers to what was left open, each asked once; where the claim was given, only what a proof
+    cannot do without is asked."""
+    wanted = QUESTIONS if request.claim is None else NEEDED
     known = {field: getattr(request, field) for field in PocRequest.model_fields}
-    given = {key: ask(text) for key, text in QUESTIONS.items() if known[key] is None}
+    given = {key: ask(QUESTIONS[key]) for key in wanted if known[key] is None}
     return PocRequest.model_validate(known | {key: value for key, value in given.items() if value})
 
 

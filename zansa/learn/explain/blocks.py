@@ -12,7 +12,8 @@ from ...arch.lower import Row, lower
 from ...nets.build import Network
 from .rows import Subject, decision, plain, tensors
 
-POINTS = 16  # of the integral: midpoints
+POINTS = (16, 64, 256)  # midpoints of the integral, one number after the other
+MISSED = 0.01
 
 
 def blocks(network: Network) -> list[str]:
@@ -21,18 +22,34 @@ def blocks(network: Network) -> list[str]:
 
 
 def gates(seen: Subject, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(N, C, *size) samples -> what each block added to the log-odds (N, blocks), and how much of the whole the sum
-    leaves unexplained (N,), as a share of the whole."""
-    names = blocks(seen.network)
-    total = torch.zeros(len(x), len(names), dtype=x.dtype)
-    for k in range(POINTS):
-        t = torch.full((len(x), len(names)), (k + 0.5) / POINTS, dtype=x.dtype, requires_grad=True)
-        total += torch.autograd.grad(_gated(seen, x, t).sum(), t, allow_unused=False)[0] / POINTS
-    with torch.no_grad():
-        ends = [_gated(seen, x, torch.full((len(x), len(names)), value, dtype=x.dtype)) for value in (1.0, 0.0)]
+    """(N, C, *size) samples -> what each block added to the log-odds (N, blocks), and by how much their sum misses the
+    whole (N,), as a share of the sum of their sizes.
+
+    Activations make the derivative jump on the way, so the number of points is raised until every sample misses at most
+    MISSED, up to the last of POINTS; a sample that still misses more must not be told as complete.
+    """
+    ends = [_gated(seen, x, _opened(seen, x, value)).detach() for value in (1.0, 0.0)]
     whole = ends[0] - ends[1]
-    missing = (total.sum(1) - whole).abs() / whole.abs().clamp(min=1e-6)
-    return total.numpy(), missing.numpy()
+    for points in POINTS:
+        added = _integrated(seen, x, points)
+        missed = (added.sum(1) - whole).abs() / added.abs().sum(1).clamp(min=1e-12)
+        if bool((missed <= MISSED).all()):
+            break
+    return added.numpy(), missed.numpy()
+
+
+def _opened(seen: Subject, x: Tensor, value: float) -> Tensor:
+    """All gates at one value, (N, blocks)."""
+    return torch.full((len(x), len(blocks(seen.network))), value, dtype=x.dtype)
+
+
+def _integrated(seen: Subject, x: Tensor, points: int) -> Tensor:
+    """The integral (N, blocks) by so many midpoints."""
+    total = _opened(seen, x, 0.0)
+    for k in range(points):
+        t = _opened(seen, x, (k + 0.5) / points).requires_grad_()
+        total += torch.autograd.grad(_gated(seen, x, t).sum(), t)[0] / points
+    return total
 
 
 def _gated(seen: Subject, x: Tensor, t: Tensor) -> Tensor:
