@@ -34,8 +34,9 @@ from zansa.jobs.compress import Base, asked_of, compress, go_on, learning, opene
 from zansa.jobs.door import originals
 from zansa.jobs.making.integers import in_turns
 from zansa.jobs.making.point import chosen
-from zansa.jobs.request import CompressRequest, TrainRequest
+from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
+from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities
 from zansa.learn.train import passed, steps_per_epoch, training, warmup_cosine

@@ -34,7 +34,8 @@ from zansa.deploy.export import export
 from zansa.deploy.runtime import predictor
 from zansa.jobs.depth import JUDGED, MENDED, read, samples_of
 from zansa.jobs.door import door, evenly, originals
-from zansa.jobs.request import DepthRequest, TrainRequest
+from zansa.jobs.request import TrainRequest
+from zansa.jobs.trained_request import DepthRequest
 from zansa.learn.defaults import recipe_of
 from zansa.learn.depth.levels import at_level, coarse, refining
 from zansa.learn.depth.shorten import Judge, blocks_of, shortening

@@ -26,7 +26,7 @@ from zansa.deploy.runtime import predictor
 from zansa.inputs.images import fitted
 from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
-from zansa.jobs.request import CompressRequest
+from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.aware import add_integers
 from zansa.learn.distil import decoupled, distance, mixed
 from zansa.nets.files import load

@@ -10,8 +10,9 @@ from laws import a_block
 from zansa.arch.spec import Head, Input, Net, Stage, Stem, Step
 from zansa.cli import app
 from zansa.jobs.depth import depth
-from zansa.jobs.request import DepthRequest, TrainRequest
+from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
+from zansa.jobs.trained_request import DepthRequest
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import split
 from zansa.learn.recipe import Recipe

@@ -17,13 +17,10 @@ from typer.core import TyperCommand
 from .arch.zoo import READY
 from .jobs.request import (
     BEGINNINGS,
-    CompareRequest,
-    CompressRequest,
     DataRequest,
-    DepthRequest,
-    ServeRequest,
     TrainingRequest,
 )
+from .jobs.trained_request import CompareRequest, CompressRequest, DepthRequest, ServeRequest
 from .learn.recipe import Recipe, Tuning
 
 NETWORK = (

@@ -361,6 +361,17 @@ def check_text(found: dict[str, Any]) -> str:
     return typed("\n".join(lines))
 
 
+def explained(record: dict[str, Any]) -> list[str]:
+    """A line for each image: what was answered, where it looked, and what its strongest blocks added."""
+    lines = []
+    for each in record["images"]:
+        top = sorted(each["blocks"].items(), key=lambda item: -abs(item[1]))[:3]
+        blocks = ", ".join(f"{name} {value:+.2f}" for name, value in top)
+        place = "no clear place" if each["strongest"] is None else "at x {}, y {}".format(*each["strongest"])
+        lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {blocks}")
+    return [typed(line) for line in lines]
+
+
 def error_text(error: BaseException) -> str:
     """An error as one sentence, which says what was asked and what is allowed."""
     if isinstance(error, ValidationError):

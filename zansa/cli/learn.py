@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from .. import screen
-from ..jobs.request import CompressRequest, DepthRequest, FinetuneRequest, GrowRequest, TrainRequest
+from ..jobs.request import FinetuneRequest, GrowRequest, TrainRequest
+from ..jobs.trained_request import CompressRequest, DepthRequest
 from ..options import Config, Grouped, Json, Name, Out, Output, Seed, data_command, training_command
 from ..record import new_name
 from .app import app, end, run_training, show

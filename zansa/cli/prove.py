@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from .. import screen
-from ..jobs.request import CheckRequest, CompareRequest, EvaluateRequest, PlanRequest, PocRequest
-from ..options import Output, data_command, training_command
+from ..jobs.request import CheckRequest, EvaluateRequest, PlanRequest, PocRequest
+from ..jobs.trained_request import CompareRequest, ExplainRequest
+from ..options import Json, Output, data_command, training_command
 from .app import app, show_page
 
 
@@ -109,3 +110,38 @@ def report(
     from ..jobs.report import report as work
 
     print(work(run, step, lang))
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    data: Annotated[
+        str | None, typer.Option(help="Labelled images that the model learned from; the nearest of them are shown.")
+    ] = None,
+    map: Annotated[
+        str, typer.Option(help="relevance, stage, class or occlusion: how places are weighed.")
+    ] = "relevance",
+    most: Annotated[int, typer.Option(help="How many images at most.")] = 24,
+    page: Annotated[Path, typer.Option(help="The page to write.")] = Path("explain.html"),
+    lang: Annotated[str, typer.Option(help="en or ja: the language of the page.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Show where a network looked, which of its blocks decided, and which known images are like the one it judged.
+
+    A map says what counted for the network, not whether it was right. The page has the images with their maps.
+    """
+    from ..jobs.explain import explain as work
+    from ..report.explain import sentences
+
+    request = ExplainRequest.model_validate(
+        {"model": str(model), "images": tuple(str(each) for each in images), "data": data,
+         "map": map, "most": most, "page": str(page), "lang": lang}
+    )  # fmt: skip
+    with screen.Screen(quiet=as_json) as view:
+        record = work(request, view.tell)
+    if as_json:
+        kept = [{key: value for key, value in each.items() if key != "pictures"} for each in record["images"]]
+        print(json.dumps(record | {"images": kept, "page": str(page)}))
+    else:
+        print("\n".join([*sentences(record), "", *screen.explained(record), "", str(page)]))

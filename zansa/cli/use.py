@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import screen
-from ..jobs.request import ServeRequest
+from ..jobs.trained_request import ServeRequest
 from ..options import Json, pair, serving_command
 from .app import app
 

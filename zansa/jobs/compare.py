@@ -12,7 +12,8 @@ from ..record import Run
 from ..runs import branches_of, finished
 from .making.candidates import Candidate, candidates, smaller_would_do, weights
 from .making.judged import Judged
-from .request import CompareRequest, GrowRequest, read_request
+from .request import GrowRequest, read_request
+from .trained_request import CompareRequest
 
 
 def compare(request: CompareRequest) -> dict[str, Any]:

@@ -49,7 +49,8 @@ from .making.folder import begin, facts_of, note
 from .making.integers import Tried, in_turns, to_int8
 from .making.job import Job, with_speed
 from .making.point import chosen, groups_of
-from .request import CompressRequest, DepthRequest, FinetuneRequest, Tell, silent
+from .request import FinetuneRequest, Tell, silent
+from .trained_request import CompressRequest, DepthRequest
 
 ASKED = "asked.json"  # what `compress` was asked, for `resume`
 PICTURES = 12  # of turned samples on the page

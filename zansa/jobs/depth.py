@@ -37,7 +37,8 @@ from .door import absolute, door, evenly, good_of
 from .making.conclude import conclude
 from .making.folder import begin, note
 from .making.job import Job, with_speed
-from .request import DepthRequest, FinetuneRequest, Pointed, Tell, read_request, silent
+from .request import FinetuneRequest, Pointed, Tell, read_request, silent
+from .trained_request import DepthRequest
 
 BATCH = 64  # samples on which blocks are measured
 JUDGED = 500  # validation samples that judge an edit

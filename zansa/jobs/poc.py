@@ -31,7 +31,6 @@ from .making.stages import Gate, Record, Said, Stage, hashed, noted, opened, run
 from .plan import HALF, counted_parts, plan
 from .request import (
     CheckRequest,
-    CompareRequest,
     GrowRequest,
     PlanRequest,
     PocRequest,
@@ -42,6 +41,7 @@ from .request import (
     silent,
 )
 from .train import resume, train
+from .trained_request import CompareRequest
 
 QUESTIONS = {  # what is asked in a terminal where no answer is there: at most five
     "claim": 'What is to be shown? (for example "recall>=0.95 at false_alarms<=0.05")',

@@ -194,183 +194,54 @@ class GrowRequest(TrainingRequest):
         return self
 
 
-class CompareRequest(BaseModel):
-    """Finished runs that are to be compared."""
+Curve = Annotated[
+    Literal["full", "quick", "none"],
+    Field(
+        description="Small trainings that tell what more data would bring: full (three of each size), quick, or none."
+    ),
+]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    runs: Annotated[tuple[str, ...], Field(description="Folders of finished runs; smaller budgets belong to theirs.")]
-    margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
-    confidence: Annotated[float, Field(ge=0.5, lt=1, description="Confidence of intervals and tests.")] = 0.95
-    cost: Annotated[
+class ProofRequest(TrainingRequest):
+    """What planning and proving a claim have in common."""
+
+    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
+    curve: Curve = "full"
+    probe: Annotated[
+        Literal["auto", "none"],
+        Field(description="auto foretells time and memory from a few steps of training, none does not."),
+    ] = "auto"
+    costs: Annotated[
         str | None,
-        Field(description='Costs of mistakes, such as "miss=500,false_alarm=8"; by default both weigh alike.'),
+        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
     ] = None
-    defect_rate: Annotated[
-        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, for --cost.")
-    ] = None
-    page: Annotated[str, Field(description="The page to write.")] = "compare.html"
-    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
-    most_ms: Annotated[float | None, Field(gt=0, description="Milliseconds an image that the device can afford.")] = (
-        None
-    )
+    lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
 
 
-class PlanRequest(TrainingRequest):
+class PlanRequest(ProofRequest):
     """A training that is to be planned, and what is to be shown of its result."""
 
     claim: Annotated[str, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')]
-    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
     each: Annotated[bool, Field(description="Claim the recall for every kind of defect by itself.")] = False
     budget: Annotated[Budgets | None, Field(description="Also plan a growth to this limit, such as macs=20M.")] = None
     like: Annotated[
         str | None,
         Field(description="A trained run on these data: expect a model as good as it was on validation."),
     ] = None
-    curve: Annotated[
-        Literal["full", "quick", "none"],
-        Field(
-            description="Small trainings that tell what more data would bring: full (three of each size), quick (one), "
-            "or none."
-        ),
-    ] = "full"
-    probe: Annotated[
-        Literal["auto", "none"],
-        Field(description="auto foretells time and memory from a few steps of training, none does not."),
-    ] = "auto"
-    costs: Annotated[
-        str | None,
-        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
-    ] = None
     watts: Annotated[float | None, Field(gt=0, description="Power of this machine; measured where it can be.")] = None
-    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
 
 
-class PocRequest(TrainingRequest):
+class PocRequest(ProofRequest):
     """A proof of concept, from the data to the decision."""
 
     claim: Annotated[
         str | None, Field(description='What is to be shown, such as "recall>=0.99 at false_alarms<=0.02".')
     ] = None
-    confidence: Annotated[float, Field(description="Confidence with which it is to be shown, one-sided.")] = 0.95
     budget: Annotated[Budgets | None, Field(description="What the network may cost, such as macs=20M or ms=2.5.")] = (
         None
     )
-    cost: Annotated[str | None, Field(description='Costs of mistakes, such as "miss=500,false_alarm=8".')] = None
-    defect_rate: Annotated[
-        float | None, Field(gt=0, lt=1, description="Share of defective parts in production, such as 0.02.")
-    ] = None
-    curve: Annotated[
-        Literal["full", "quick", "none"],
-        Field(description="Small trainings for a learning curve: full, quick or none."),
-    ] = "quick"
-    probe: Annotated[
-        Literal["auto", "none"],
-        Field(description="auto foretells time and memory from a few steps of training, none does not."),
-    ] = "auto"
-    costs: Annotated[
-        str | None,
-        Field(description="Prices for the manager's table (.yaml); written with defaults where it is not there yet."),
-    ] = None
+    curve: Curve = "quick"
     go_on: Annotated[bool, Field(description="Go on where a gate fails; the report says so.")] = False
-    lang: Annotated[Literal["en", "ja"], Field(description="Language of the pages: en or ja.")] = "en"
-
-
-class OfTrained(BaseModel):
-    """A trained network and its data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: Annotated[str, Field(description="A run's folder, a .safetensors file, or foreign weights with --net.")]
-    source: Annotated[
-        str | None, Field(description="Labelled data, as for train; a run knows its own and needs none.")
-    ] = None
-    root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
-    download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split; a run keeps its own.")] = 0
-
-
-class DepthRequest(OfTrained):
-    """A trained network whose depth is to be seen as time, and perhaps changed."""
-
-    net: Annotated[str | None, Field(description="The network that foreign weights are of.")] = None
-    halve: Annotated[bool, Field(description="Make a run with half the blocks.")] = False
-    to: Annotated[int | None, Field(ge=1, description="Make a run with so many blocks.")] = None
-    loss: Annotated[
-        float | None,
-        Field(ge=0, le=100, description="Make a run with as few blocks as cost at most so many points of accuracy."),
-    ] = None
-    by: Annotated[
-        str,
-        Field(description="Ways to have fewer blocks, with commas: delete, average, tie, project, parallel."),
-    ] = "delete,average,project,parallel"
-    refine: Annotated[
-        Literal["euler", "midpoint"] | None,
-        Field(description="Make a run with every step split into two: copies (euler), or weights between (midpoint)."),
-    ] = None
-    heal: Annotated[int, Field(ge=0, description="Train what was made for so many epochs.")] = 0
-    out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
-    name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
-
-    @property
-    def ways(self) -> tuple[str, ...]:
-        """The ways to have fewer blocks."""
-        return tuple(self.by.split(","))
-
-    @property
-    def changes(self) -> bool:
-        """Whether a network is to be made."""
-        return self.aims or self.loss is not None or self.refine is not None
-
-    @property
-    def aims(self) -> bool:
-        """Whether a number of blocks is asked for."""
-        return self.halve or self.to is not None
-
-    @model_validator(mode="after")
-    def _agrees(self) -> "DepthRequest":
-        known = ("delete", "average", "tie", "project", "parallel")
-        if unknown := [way for way in self.ways if way not in known]:
-            raise ValueError(f"--by {', '.join(unknown)} was asked; allowed: {', '.join(known)}, with commas between")
-        if self.refine is not None and (self.halve or self.to is not None or self.loss is not None):
-            raise ValueError("--refine makes more blocks, and --halve, --to and --loss make fewer; leave one out")
-        if self.halve and self.to is not None:
-            raise ValueError("--halve and --to both say how many blocks shall remain; leave one out")
-        if self.heal and not self.changes:
-            raise ValueError("--heal trains what was made; say what: --halve, --to, --loss or --refine")
-        return self
-
-
-class CompressRequest(OfTrained):
-    """A trained network that is to become smaller."""
-
-    model: Annotated[str, Field(description="A run's folder or a .safetensors file.")]
-    budget: Annotated[
-        Budgets | None, Field(description="Prune to a limit: macs=20M, params=300k, bytes=1.2M or ms=2.5.")
-    ] = None
-    int8: Annotated[bool, Field(description="Quantise the exported file to 8-bit integers.")] = False
-    teacher: Annotated[
-        tuple[str, ...],
-        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value or ()),
-        Field(description="Runs to learn from, with commas between; the unpruned network by default."),
-    ] = ()
-    unlabelled: Annotated[
-        str | None, Field(description="Folder of images without labels, on which the teachers are imitated too.")
-    ] = None
-    distil: Annotated[bool, Field(description="Learn from the teachers again, also where nothing is pruned.")] = False
-    epochs: Annotated[int | None, Field(ge=1, description="Epochs of this training; as usual by default.")] = None
-    margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
-    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
-    out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
-    name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
-
-    @model_validator(mode="after")
-    def _asks(self) -> "CompressRequest":
-        if self.budget is None and not self.int8 and not (self.distil or self.teacher or self.unlabelled):
-            raise ValueError("nothing was asked; allowed: --budget, --int8, --distil, --teacher, or several of them")
-        if self.budget is not None and len(self.budget) > 1:
-            raise ValueError("several budgets were asked; allowed: one, and another command for another")
-        return self
 
 
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
@@ -405,44 +276,3 @@ def learned_weights(request: Request) -> str | None:
 def folds_of(request: Request) -> int | None:
     """In how many folds every sample is held out once; None where a test part is."""
     return request.folds if isinstance(request, TrainRequest) else None
-
-
-class ServeRequest(BaseModel):
-    """Models that are to be served, and how."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    models: Annotated[
-        tuple[str, ...],
-        Field(description="Exported .onnx files or runs, as MODEL or NAME=MODEL; or what the store has."),
-    ] = ()
-    host: Annotated[str, Field(description="Where to listen; 0.0.0.0 lets other machines ask.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="The port; 0 takes a free one.")] = 8000
-    store: Annotated[str, Field(description="Folder of the store: answers, images and versions of models.")] = "store"
-    key_file: Annotated[str | None, Field(description="File of hashed keys; without it anyone may ask.")] = None
-    shadow: Annotated[
-        tuple[str, ...],
-        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value or ()),
-        Field(description="A model that answers beside and never acts: MODEL, or NAME=MODEL with commas between."),
-    ] = ()
-    golden: Annotated[
-        str | None, Field(description="Folder of golden images, a folder a class; new versions must answer them.")
-    ] = None
-    watch: Annotated[str | None, Field(description="Folder whose new images are judged.")] = None
-    done: Annotated[str | None, Field(description="Folder for images that were judged.")] = None
-    mqtt: Annotated[str | None, Field(description="Broker of the line: mqtt://HOST:1883/TOPIC.")] = None
-    modbus: Annotated[str | None, Field(description="Where the line's PLC finds Modbus TCP: HOST:PORT.")] = None
-    line_deadline: Annotated[
-        float, Field(gt=0, le=60, description="Seconds after which an announced part is rejected.")
-    ] = 1.0
-    deadline: Annotated[float, Field(gt=0, le=60, description="Seconds within which a request is answered.")] = 2.0
-    queue: Annotated[int, Field(ge=1, le=10_000, description="Images that wait at once, at most.")] = 64
-    max_megabytes: Annotated[float, Field(gt=0, le=1000, description="Largest body of a request, MB.")] = 20
-    max_megapixels: Annotated[float, Field(gt=0, le=100, description="Largest image, million pixels.")] = 50
-    quota: Annotated[float, Field(gt=0, description="GB of images on the disk; the oldest accepted ones go first.")] = (
-        10
-    )
-    keep_accepted: Annotated[
-        float, Field(ge=0, le=1, description="Share of accepted images that is kept; all others are kept.")
-    ] = 1
-    shifts: Annotated[str, Field(description="When shifts begin.")] = "06:00,14:00,22:00"

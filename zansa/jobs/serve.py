@@ -9,7 +9,7 @@ from ..deploy.serve.limits import MEGABYTE, Limits
 from ..deploy.serve.run import Plan, named
 from ..deploy.serve.run import serve as work
 from ..deploy.serve.store import Keeping
-from .request import ServeRequest
+from .trained_request import ServeRequest
 
 
 def serve(request: ServeRequest, tell: Callable[[str], None], as_json: bool = False) -> bool:

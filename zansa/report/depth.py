@@ -43,10 +43,10 @@ def html(record: dict[str, Any], language: str = "en") -> str:
         sections = {
             "stages": Section(told("stages"), lambda r: {"lead": told("what", count=r["samples"]),
                               "pairs": [], "hints": list(sentences(r)), "columns": (), "rates": []}),
-            "blocks": Section(told("blocks"), lambda r: _blocks(r), "depth.html"),
+            "blocks": Section(told("blocks"), _blocks, "depth.html"),
         }  # fmt: skip
         if record.get("made"):
-            sections["made"] = Section(told("made"), lambda r: _made(r), "depth.html")
+            sections["made"] = Section(told("made"), _made, "depth.html")
         return page.html(frame, record, sections, page.statement(*sentences(record, made=True)))
 
 

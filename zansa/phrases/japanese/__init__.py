@@ -1,6 +1,6 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import compress, depth, numbers, page, points, records, results, serve, setting, warnings, watching
+from . import compress, depth, explain, numbers, page, points, records, results, serve, setting, warnings, watching
 
 TABLES = (
     page.TABLE,
@@ -12,6 +12,7 @@ TABLES = (
     records.TABLE,
     serve.TABLE,
     depth.TABLE,
+    explain.TABLE,
     compress.TABLE,
     watching.TABLE,
 )

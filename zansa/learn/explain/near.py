@@ -1,0 +1,62 @@
+"""The nearest known samples, by the cosine of what the last layer reads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.dataset import Dataset
+from ..predict import to_tensor
+from .rows import Subject, pooled
+
+NEAREST = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Samples that the model knows.
+
+    features: (N, D) what the last layer reads of them, of length 1.
+    labels: (N,) in the order of the model's classes.
+    names: of their files.
+    groups: which of them show one part; each sample is its own part where no groups are given.
+    digests: SHA-256 of their values as decoded.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    groups: np.ndarray
+    digests: tuple[str, ...]
+
+
+def features(seen: Subject, x: Tensor) -> np.ndarray:
+    """(N, C, *size) -> (N, D) of length 1."""
+    with torch.inference_mode():
+        values = torch.cat([pooled(seen.network, part) for part in x.split(64)]).numpy()
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def known(seen: Subject, data: Dataset, labels: np.ndarray) -> Known:
+    """All samples of a data set that is prepared as the model's, with their labels in the model's order."""
+    parts = np.array_split(np.arange(len(data)), max(1, len(data) // 256))
+    rows = [features(seen, to_tensor(data, part, torch.device("cpu"), torch.contiguous_format)) for part in parts]
+    groups = np.array(data.digests) if data.groups is None else data.groups
+    return Known(np.concatenate(rows), labels, data.names, groups, data.digests)
+
+
+def neighbours(known: Known, feature: np.ndarray, digest: str, good: int | None) -> list[int]:
+    """Rows of `known`: the nearest samples of other parts, one a part, and the nearest good one where none is among
+    them."""
+    own = set(known.groups[[each == digest for each in known.digests]])
+    ranked = [int(k) for k in np.argsort(-(known.features @ feature)) if known.groups[k] not in own]
+    nearest: dict[str, int] = {}
+    for k in ranked:
+        nearest.setdefault(str(known.groups[k]), k)
+        if len(nearest) == NEAREST:
+            break
+    found = list(nearest.values())
+    if good is not None and good not in known.labels[found]:
+        found += [k for k in ranked if known.labels[k] == good][:1]
+    return found
