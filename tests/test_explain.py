@@ -31,7 +31,7 @@ NETS = {
 @pytest.fixture(params=NETS, scope="module")
 def seen(request):
     module = trained(build(NETS[request.param]))
-    return subject(module, good=0), images_for(module.net)
+    return subject(module, (1, 2)), images_for(module.net)
 
 
 def test_class_maps_and_relevance_add_up(seen):
@@ -56,7 +56,7 @@ def test_gates_add_up_to_the_log_odds(seen):
 def test_occlusion_asks_the_network_alone():
     module = trained(build(NETS["plain"])).float()
     x = images_for(module.net).float()
-    assert occlusion_map(subject(module, good=0), x).shape == (3, 9, 11)
+    assert occlusion_map(subject(module, (1, 2)), x).shape == (3, 9, 11)
 
 
 @pytest.fixture(scope="module")
