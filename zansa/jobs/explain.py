@@ -19,12 +19,14 @@ from ..inputs.images import digest, fit_image, image_header
 from ..learn.data import load
 from ..learn.data.dataset import Dataset
 from ..learn.data.spelling import known_as
+from ..learn.data.splits import Parts
 from ..learn.explain import verdict
 from ..learn.explain.answers import Answers, answers, gated, inside, judged, likeness, rejected
 from ..learn.explain.blocks import MISSED, blocks
 from ..learn.explain.maps import sums
 from ..learn.explain.masks import masks_of, worth
 from ..learn.explain.near import Known, features, known, neighbours
+from ..learn.explain.verdict import Place
 from ..learn.predict import normalised, to_tensor
 from ..nets.files import Model
 from ..nets.files import load as load_model
@@ -145,13 +147,13 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
     added, missed = gated(found)
     scale = float(np.quantile(np.abs(found.maps), STRONGEST)) or 1.0
     read_of = features(model.module, found.x)
-    at_work = rejected(model, found)
+    at_work, digests = rejected(model, found), [digest(each.levels) for each in chosen]
+    places = [inside(each.levels.shape, pre) for each in chosen]
+    said = verdicts(model, found, places, digests, alike, bank)
     images = []
     for n, each in enumerate(chosen):
-        like = [] if bank is None else neighbours(bank.known, read_of[n], digest(each.levels), _good(model))
-        place = inside(each.levels.shape, pre)
-        said = judged(model, found, n, place, alike, None if bank is None else bank.known.labels[like])
-        shown = said["word"] != verdict.REFUSED
+        like = [] if bank is None else neighbours(bank.known, read_of[n], digests[n], _good(model))
+        shown = said[n]["word"] != verdict.REFUSED
         images.append(
             {
                 "name": each.name,
@@ -160,14 +162,14 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
                 "rejected": bool(at_work[n]),
                 "blocks": dict(zip(blocks(model.module), map(float, added[n]), strict=True)),
                 "missed": float(missed[n]),
-                "verdict": said,
+                "verdict": said[n],
                 "pictures": [drawn(each.levels, pre)],
                 "neighbours": [] if bank is None else [_neighbour(model, bank, k, read_of[n]) for k in like],
             }
             | (_mapped(found, n, each, found.maps[n] / scale, pre) if shown else {"strongest": None, "sums": None})
         )
         if shown:
-            images[-1]["pictures"].append(drawn(each.levels, pre, found.maps[n][place] / scale))
+            images[-1]["pictures"].append(drawn(each.levels, pre, found.maps[n][places[n]] / scale))
     return {
         "map": found.kind,
         "images": images,
@@ -224,25 +226,45 @@ def calibrated(
 ) -> dict[str, Any]:
     """How often the strongest place was the defect by the verdict on the map, on the run's validation images that are
     rejected and have a mask. ValueError where the model is no run, takes series, or no mask is found."""
-    path, pre = Path(request.model).expanduser(), model.preprocess
     assert request.masks is not None
-    if not path.is_dir() or pre.series:
-        why = "are of images" if pre.series else f"are of validation images, and {path} is no run, which knows them"
-        raise ValueError(f"masks {why}; leave --masks out, or name a run of images")
-    data, parts = door(own_request(DepthRequest(model=request.model), path, model_file(path), pre), silent)
-    data = replace(data, preprocess=pre)
+    data, parts = run_data(request.model, model)
     marked = masks_of(Path(request.masks), data, parts.val)
-    tell(event("stage", text=f"judging maps of {min(JUDGED, len(marked.rows))} validation images with masks"))
     kept = evenly(np.arange(len(marked.rows)), JUDGED)
-    rows = marked.rows[kept]
+    rows, masks = marked.rows[kept], marked.masks[kept]
+    tell(event("stage", text=f"judging maps of {len(rows)} validation images with masks"))
     found = answers(model, request.map, to_tensor(data, rows, torch.device("cpu"), torch.contiguous_format))
-    shapes = [image_header(data.files[k])[:2] if data.files else data.images[k].shape[:2] for k in rows]
-    places = [inside(shape, pre) for shape in shapes]
-    read_of = features(model.module, found.x)
-    words = []
-    for n, row in enumerate(rows):
-        like = None if bank is None else neighbours(bank.known, read_of[n], data.digests[row], _good(model))
-        labels = None if bank is None else bank.known.labels[like]
-        words.append(judged(model, found, n, places[n], alike, labels)["word"])
-    told = worth(words, found.maps, marked.masks[kept], places)
+    places = [inside(shape, model.preprocess) for shape in shapes_of(data, rows)]
+    words = [each["word"] for each in verdicts(model, found, places, [data.digests[k] for k in rows], alike, bank)]
+    told = worth(words, found.maps, masks, places)
     return told | {"count": len(rows), "left_out": marked.left_out, "neighbours": bank is not None}
+
+
+def run_data(name: str, model: Model) -> tuple[Dataset, Parts]:
+    """The data that a run learned from, prepared as its model takes them, and their parts. ValueError for what is no
+    run of images."""
+    path, pre = Path(name).expanduser(), model.preprocess
+    if not path.is_dir() or pre.series:
+        why = "images, not of series" if pre.series else f"validation images, and {path} is no run, which knows them"
+        raise ValueError(f"masks are of {why}; leave --masks out, or name a run of images")
+    data, parts = door(own_request(DepthRequest(model=name), path, model_file(path), pre), silent)
+    return replace(data, preprocess=pre), parts
+
+
+def shapes_of(data: Dataset, rows: np.ndarray) -> list[tuple[int, int]]:
+    """The heights and widths of images as they came."""
+    if data.files:
+        return [image_header(data.files[k])[:2] for k in rows]
+    return [(data.images.shape[1], data.images.shape[2])] * len(rows)
+
+
+def verdicts(
+    model: Model, found: Answers, places: list[Place], digests: list[str], alike: float | None, bank: Bank | None
+) -> list[dict[str, Any]]:
+    """The verdict on each map: see `judged`."""
+    told = []
+    for n, each in enumerate(features(model.module, found.x)):
+        labels = None
+        if bank is not None:
+            labels = bank.known.labels[neighbours(bank.known, each, digests[n], _good(model))]
+        told.append(judged(model, found, n, places[n], alike, labels))
+    return told

@@ -43,9 +43,7 @@ def masks_of(folder: Path, data: Dataset, rows: np.ndarray) -> Masks:
         mask = read_image(file, 1, 8)
         shape = image_header(data.files[row])[:2] if data.files else data.images[row].shape[:2]
         if mask.shape[:2] != tuple(shape):
-            problems.append(
-                f"the mask {file.name} is {mask.shape[0]} x {mask.shape[1]}, its image {shape[0]} x {shape[1]}"
-            )
+            problems.append(f"the mask {file.name} is {_sides(mask.shape)}, and its image {_sides(shape)}")
         elif mask.any():
             found[row] = _fitted(mask, data.preprocess)
     if not found:
