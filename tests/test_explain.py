@@ -180,7 +180,7 @@ def planted(tmp_path_factory):
             if mask.any() or place == "images":
                 Image.fromarray(levels).save(folder / place / name / f"{n}.png")
     run = Run.create(folder, "run")
-    run.write_json("request.json", TrainRequest(source=str(folder / "images"), size=24).model_dump(mode="json"))
+    run.write_json("request.json", TrainRequest(source=str(folder / "images"), size=(24, 24)).model_dump(mode="json"))
     save(run.path / "model.safetensors", model)
     return Planted(run.path, model, images, masks)
 
@@ -247,10 +247,10 @@ def test_series_are_explained_place_by_place(tmp_path):
     (tmp_path / "series.csv").write_text("\n".join(lines))
     page = tmp_path / "why.html"
     table = tmp_path / "series.csv"
-    result = zansa("explain", tmp_path / "m.safetensors", table, "--data", table, "--most", 9, "--page", page, "--json")
+    result = zansa("explain", tmp_path / "m.safetensors", table, "--data", table, "--most", 3, "--page", page, "--json")
     assert result.returncode == 0, result.stderr
     record = json.loads(result.stdout)
-    assert len(record["images"]) == 9
+    assert len(record["images"]) == 3
     for each in record["images"]:
         assert each["strongest"] is None or 1 <= each["strongest"][0] <= 19
         assert each["name"] not in {one["name"] for one in each["neighbours"]}

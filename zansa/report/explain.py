@@ -209,12 +209,15 @@ def _verdict(record: Record) -> Content:
             )
         ]
         return page.plain(lead, _checks(), hints)
-    text = "Counted on {count} validation images with a marked defect: how often the strongest place lay on it, or "
-    text += (
-        "beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that is "
-    )
-    text += "rejected, nothing that is marked is a defect."
-    hints = [say(text, count=known["count"], chance=percent(known["chance"]))]
+    hints = [
+        say(
+            "Counted on {count} validation images with a marked defect: how often the strongest place lay on it, or "
+            "beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that "
+            "is rejected, nothing that is marked is a defect.",
+            count=known["count"],
+            chance=percent(known["chance"]),
+        )
+    ]
     rates = [(say(WORDS[word]), (known["words"][word],)) for word in WORDS if word in known["words"]]
     return page.plain(lead, _checks(), hints, (say("the strongest place was the defect"),), rates)
 

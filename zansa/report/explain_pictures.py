@@ -1,23 +1,21 @@
 """What was explained, drawn: an image with its map over it as a PNG, a series with its map behind it as SVG."""
 
 import base64
+from collections.abc import Iterator
+from html import escape
 from io import BytesIO
-from typing import Any
 
-import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..phrases import phrase
-from . import plots
+from ..phrases import say
 
 SIDE = 224  # pixels of the longer side of a picture on the page
 REJECT, ACCEPT = (214, 39, 40), (31, 119, 180)  # colours of what speaks for what is explained, and against it
-STRIPES = 120  # of a series, at most
+STRIPES, MOST = 240, 600  # of a series: stripes of colour, and points of a line, at most
 FAINT = 0.03  # of the full colour: weaker stripes are left out
-WIDE = (5.2, 1.9)  # inches of 72 pixels
-LETTERS = 70  # the longest sequence whose letters are written below it
-Cut = tuple[slice, ...]
+LEFT, TOP, LONG, HIGH = 44, 6, 420, 92  # of the drawing of a series, in pixels
+SMALLEST = 6.0  # letters in pixels
 
 
 def picture(levels: np.ndarray, values: np.ndarray | None = None) -> str:
@@ -39,44 +37,56 @@ def picture(levels: np.ndarray, values: np.ndarray | None = None) -> str:
 
 
 def curve(levels: np.ndarray, alphabet: str, values: np.ndarray | None = None) -> str:
-    """An SVG of a series (L, C): a line a channel, or of a sequence its letters; with `values` (L,) behind it, in -1 to
+    """An SVG of a series (L, C): a line a channel, or the letters of a sequence; with `values` (L,) behind it, in -1 to
     1."""
-    style: dict[Any, Any] = plots.STYLE | {"axes.grid": False, "lines.linewidth": 1.2}
-    with matplotlib.rc_context(style):
-        figure, axes = plots.canvas(*WIDE)
-        if alphabet:
-            _letters(axes, levels, alphabet, values)
-        else:
-            low, high = float(levels.min()), float(levels.max())
-            axes.set_ylim(low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1))
-            for line in levels.T:
-                axes.plot(np.arange(1, len(line) + 1), line, color=plots.COLOURS["--ink"])
-            if values is not None:
-                _stripes(axes, values)
-        axes.set_xlim(0.5, len(levels) + 0.5)
-        return plots.svg(figure, phrase("map of a series"), "place in the series")
+    length = len(levels)
+    parts = [] if values is None else list(_stripes(values))
+    if alphabet:
+        parts += list(_letters(levels, alphabet))
+        ends = ["", ""]
+    else:
+        low, high = float(levels.min()), float(levels.max())
+        parts += [_line(line, low, high) for line in levels.T]
+        ends = [f"{high:.3g}", f"{low:.3g}"]
+    marks = [(LEFT - 5, TOP + 8, "end", ends[0]), (LEFT - 5, TOP + HIGH, "end", ends[1])]
+    marks += [(_x(at, length), TOP + HIGH + 15, "middle", str(at)) for at in sorted({1, (length + 1) // 2, length})]
+    parts += [f'<text x="{x:.1f}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in marks if text]
+    box = f'viewBox="0 0 {LEFT + LONG + 14} {TOP + HIGH + 22}"'
+    return f'<svg {box} role="img" aria-label="{say("map of a series")}">{"".join(parts)}</svg>'
 
 
-def _stripes(axes: Any, values: np.ndarray) -> None:
-    """Colours behind a line; each stripe has the strongest value of its places."""
-    for part in np.array_split(np.arange(len(values)), min(STRIPES, len(values))):
-        strongest = float(values[part][np.abs(values[part]).argmax()])
+def _x(place: float, length: int) -> float:
+    """Where a place, counted from 1, is drawn."""
+    return LEFT + (place - 0.5) / length * LONG
+
+
+def _line(values: np.ndarray, low: float, high: float) -> str:
+    """A channel, with at most MOST points: of more, the lowest and the highest of each group."""
+    groups = np.array_split(np.arange(len(values)), min(len(values), MOST // 2))
+    chosen = sorted({int(g[pick(values[g])]) for g in groups for pick in (np.argmin, np.argmax)})
+    y = TOP + HIGH - (values.astype(float) - low) / ((high - low) or 1) * HIGH
+    points = " ".join(f"{_x(k + 1, len(values)):.1f},{y[k]:.1f}" for k in chosen)
+    return f'<polyline points="{points}" fill="none" stroke="var(--ink)" stroke-width="1.2"/>'
+
+
+def _stripes(values: np.ndarray) -> Iterator[str]:
+    """Colours behind a series; each stripe has the strongest value of its places."""
+    for group in np.array_split(np.arange(len(values)), min(STRIPES, len(values))):
+        strongest = float(np.clip(values[group][np.abs(values[group]).argmax()], -1, 1))
         if abs(strongest) >= FAINT:
-            colour = plots.COLOURS["--wrong" if strongest > 0 else "--right"]
-            alpha = min(1.0, abs(strongest)) * 0.7
-            axes.axvspan(part[0] + 0.5, part[-1] + 1.5, color=colour, alpha=alpha, linewidth=0, zorder=0)
+            left, right = (_x(at, len(values)) for at in (group[0] + 0.5, group[-1] + 1.5))
+            colour = "var(--wrong)" if strongest > 0 else "var(--right)"
+            place = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HIGH}"'
+            yield f'<rect {place} fill="{colour}" fill-opacity="{0.75 * abs(strongest):.2f}"/>'
 
 
-def _letters(axes: Any, levels: np.ndarray, alphabet: str, values: np.ndarray | None) -> None:
-    """The letters of a sequence, on a bar each; without a map no bars."""
-    places = np.arange(1, len(levels) + 1)
-    heights = np.zeros(len(levels)) if values is None else np.clip(values, -1, 1)
-    colours = [plots.COLOURS["--wrong" if each > 0 else "--right"] for each in heights]
-    axes.bar(places, heights, 0.9, color=colours)
-    axes.set_ylim(-1.05, 1.05)
-    axes.set_yticks([])
-    if len(levels) <= LETTERS:
-        axes.set_xticks(places, letters_of(levels, alphabet), fontsize=6.5)
+def _letters(levels: np.ndarray, alphabet: str) -> Iterator[str]:
+    """The letters of a sequence, where there is room for them."""
+    size = min(11.0, 1.5 * LONG / len(levels))
+    if size >= SMALLEST:
+        for k, letter in enumerate(letters_of(levels, alphabet)):
+            place = f'x="{_x(k + 1, len(levels)):.1f}" y="{TOP + HIGH / 2 + 4}"'
+            yield f'<text {place} text-anchor="middle" style="font-size:{size:.1f}px">{escape(letter)}</text>'
 
 
 def letters_of(levels: np.ndarray, alphabet: str) -> str:

@@ -130,5 +130,4 @@ TABLE = {
         "各ブロックの寄与の大きさ（{image}の平均）。色が濃いほど大きい。"
     ),
     "map of a series": "系列のマップ",
-    "place in the series": "系列の位置",
 }
