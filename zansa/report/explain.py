@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..phrases import phrase, say, speaking
-from ..words import IMAGE, counted, percent, plain_percent, rate_text
+from ..words import IMAGE, SPACE, counted, percent, plain_percent, rate_text
 from . import drawing, page
 from .page import Content, Frame, Section
 
@@ -37,7 +37,10 @@ CHECKS = (  # what a verdict asks, and the least that passes
         phrase("stable: it stays where the {image} is changed by what nobody sees"),
         phrase("rank correlation at least 0.7"),
     ),
-    (phrase("neighbours: the known {image}s like it are of the class that was named"), phrase("4 of 5")),
+    (
+        phrase("neighbours: the known {image}s like it are defects too (or of the class that was named)"),
+        phrase("4 of 5"),
+    ),
 )
 TOP = 3  # blocks that are named
 Record = Mapping[str, Any]
@@ -170,7 +173,7 @@ def _reasons(each: Record, record: Record) -> Iterator[str]:
             "The region that is marked most: p = {p} against that region elsewhere; alone it brings back {share}; "
             "under small changes the map keeps a rank correlation of {kept}.",
             p=f"{p:.2f}",
-            share=plain_percent(max(0.0, restored), 2),
+            share=f"{100 * max(0.0, restored):.0f}{SPACE}%",
             kept=f"{1 - checks['stable'][0]:.2f}",
         )
 
@@ -192,7 +195,7 @@ def _fault(name: str, values: list[Any]) -> str:
         return say("the marked region matters no more than that region elsewhere")
     if name == "stable":
         return say("it changes where the {image} is changed by what nobody sees")
-    return say("only {count} of 5 known {image}s like it are of the class that was named", count=value)
+    return say("only {count} of 5 known {image}s like it are defects too (or of the class that was named)", count=value)
 
 
 def _verdict(record: Record) -> Content:

@@ -113,7 +113,7 @@ def judged(
         "specific": (alike,),
         "faithful": verdict.faithfulness(seen, x, values, place, np.random.default_rng(0)),
         "stable": (verdict.unsteadiness(seen, found.kind, x, values, place, noise, np.random.default_rng(0)),),
-        "neighbours": (None if labels is None else verdict.agreeing(labels[:5].tolist(), int(found.named[n])),),
+        "neighbours": (None if labels is None else verdict.agreeing(labels, seen.ours),),
     }
     grades = verdict.graded(checks)
     return {

@@ -5,7 +5,7 @@ map is asked whether it adds up to the decision (complete); whether a network of
 draws another one (specific: Adebayo et al. 2018, 1810.03292, by signed maps); whether the marked region matters more
 than the same region elsewhere (faithful: a permutation test); whether it stays where the sample is changed by what
 nobody sees (stable: Yeh et al. 2019, 1901.09392, section 3); and, where known samples are at hand, whether those like
-it are of the class that was named.
+it are of the classes that are explained.
 """
 
 import copy
@@ -190,6 +190,6 @@ def widened(mask: np.ndarray) -> np.ndarray:
     return np.asarray(distance_transform_edt(~mask) <= max(mask.shape) / 20)
 
 
-def agreeing(labels: Sequence[int], named: int) -> int:
-    """How many of the nearest known samples are of the class that was named."""
-    return sum(label == named for label in labels)
+def agreeing(labels: np.ndarray, ours: tuple[int, ...]) -> int:
+    """How many of the five nearest known samples are of the classes that are explained."""
+    return int(np.isin(labels[:5], ours).sum())

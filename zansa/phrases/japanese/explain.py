@@ -76,8 +76,8 @@ TABLE = {
     ),
     "the marked region matters no more than that region elsewhere": "示された領域の影響が別の位置と変わらない",
     "it changes where the {image} is changed by what nobody sees": "目に見えない変化でマップが変わる",
-    "only {count} of 5 known {image}s like it are of the class that was named": (
-        "似た既知の{image} 5 件のうち、同じクラスは {count} 件だけ"
+    "only {count} of 5 known {image}s like it are defects too (or of the class that was named)": (
+        "似た既知の{image} 5 件のうち、不良（または同じクラス）は {count} 件だけ"
     ),
     "The verdict on a map is the weakest of five checks. Where the first or the second fails, no map is shown.": (
         "マップの評価は五つの検査のうち最も低いものです。第一か第二の検査で不合格のとき、マップは表示しません。"
@@ -100,8 +100,8 @@ TABLE = {
         "安定性: 目に見えない変化ではマップが変わらない"
     ),
     "rank correlation at least 0.7": "順位相関 0.7 以上",
-    "neighbours: the known {image}s like it are of the class that was named": (
-        "近傍: 似た既知の{image}が同じクラスである"
+    "neighbours: the known {image}s like it are defects too (or of the class that was named)": (
+        "近傍: 似た既知の{image}も不良である（良品クラスがなければ同じクラス）"
     ),
     "4 of 5": "5 件中 4 件",
     "What the words are worth cannot be calibrated here. With --masks FOLDER, masks of defects named like the run's "
