@@ -236,7 +236,7 @@ def calibrated(
     places = [inside(shape, model.preprocess) for shape in shapes_of(data, rows)]
     words = [each["word"] for each in verdicts(model, found, places, [data.digests[k] for k in rows], alike, bank)]
     told = worth(words, found.maps, masks, places)
-    return told | {"count": len(rows), "left_out": marked.left_out, "neighbours": bank is not None}
+    return told | {"left_out": marked.left_out, "neighbours": bank is not None}
 
 
 def run_data(name: str, model: Model) -> tuple[Dataset, Parts]:

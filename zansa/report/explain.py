@@ -214,8 +214,8 @@ def _verdict(record: Record) -> Content:
         return page.plain(lead, _checks(), hints)
     hints = [
         say(
-            "Counted on {count} validation images with a marked defect: how often the strongest place lay on it, or "
-            "beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that "
+            "Counted on {count} rejected validation images with a marked defect: how often the strongest place lay on "
+            "it, or beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that "
             "is rejected, nothing that is marked is a defect.",
             count=known["count"],
             chance=percent(known["chance"]),

@@ -12,7 +12,7 @@ from ...inputs.files import survey
 from ...inputs.images import fit_image, image_header, read_image
 from ...proof.rates import rate
 from ..data.dataset import Dataset
-from .verdict import Place, on_defect, widened
+from .verdict import NOTHING, Place, on_defect, widened
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +88,15 @@ def _fitted(mask: np.ndarray, pre: Preprocess) -> np.ndarray:
 
 
 def worth(words: list[str], maps: np.ndarray, masks: np.ndarray, places: list[Place]) -> dict[str, Any]:
-    """How often the strongest place of a map lay on the defect, by the verdict on the map; and how often a place that
-    is drawn by lot would have."""
-    hits = [on_defect(values, mask, place) for values, mask, place in zip(maps, masks, places, strict=True)]
-    by_chance = [float(widened(mask)[place].mean()) for mask, place in zip(masks, places, strict=True)]
+    """How often the strongest place of a map lay on the defect, by the verdict on the map, and how often a place
+    that is drawn by lot would have; counted are maps that have something to mark."""
+    rows = [n for n, word in enumerate(words) if word != NOTHING]
+    hits = {n: on_defect(maps[n], masks[n], places[n]) for n in rows}
     return {
         "words": {
-            word: rate(sum(hit for hit, each in zip(hits, words, strict=True) if each == word), words.count(word))
-            for word in dict.fromkeys(words)
+            word: rate(sum(hits[n] for n in rows if words[n] == word), words.count(word))
+            for word in dict.fromkeys(words[n] for n in rows)
         },
-        "chance": float(np.mean(by_chance)),
+        "chance": float(np.mean([widened(masks[n])[places[n]].mean() for n in rows])) if rows else 0.0,
+        "count": len(rows),
     }

@@ -108,10 +108,10 @@ TABLE = {
     "images, it is counted on validation images.": (
         "この評価は較正できません。--masks FOLDER（画像と同じ名前の欠陥マスク）を指定すると、検証用の画像で較正します。"
     ),
-    "Counted on {count} validation images with a marked defect: how often the strongest place lay on it, or beside it "
+    "Counted on {count} rejected validation images with a marked defect: how often the strongest place lay on it, or beside it "
     "by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that is rejected, "
     "nothing that is marked is a defect.": (
-        "マスクのある検証用画像 {count} 枚で、最も強い位置が欠陥の上、または長辺の 20 分の 1 以内にあった割合です。"
+        "不合格と判定されたマスク付き検証用画像 {count} 枚で、最も強い位置が欠陥の上、または長辺の 20 分の 1 以内にあった割合です。"
         "無作為な位置なら {chance} です。不合格とされた良品では、示された位置は欠陥ではありません。"
     ),
     "the strongest place was the defect": "最も強い位置が欠陥",
