@@ -215,8 +215,8 @@ def _verdict(record: Record) -> Content:
     hints = [
         say(
             "Counted on {count} rejected validation images with a marked defect: how often the strongest place lay on "
-            "it, or beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good part that "
-            "is rejected, nothing that is marked is a defect.",
+            "it, or beside it by a twentieth of the longer side. A place drawn by lot would in {chance}. On a good "
+            "part that is rejected, nothing that is marked is a defect.",
             count=known["count"],
             chance=percent(known["chance"]),
         )
