@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..phrases import phrase, say, speaking
+from ..phrases import phrase, retold, say, speaking
 from ..words import IMAGE, SPACE, counted, percent, plain_percent, rate_text
 from . import drawing, page
 from .page import Content, Frame, Section
@@ -42,6 +42,7 @@ CHECKS = (  # what a verdict asks, and the least that passes
         phrase("4 of 5"),
     ),
 )
+MORE = phrase("{count} more {noun}(s) were not explained; --most takes more")  # of the record, to be retold
 TOP = 3  # blocks that are named
 Record = Mapping[str, Any]
 
@@ -91,7 +92,7 @@ def sentences(record: Record) -> Iterator[str]:
     if record["calibration"] is None:
         yield say("What these words are worth cannot be calibrated here: no masks of defects were given.")
     for text in record["left_out"]:
-        yield say("Left out: {reason}", reason=text)
+        yield say("Left out: {reason}", reason=retold(text))
 
 
 def _likeness(record: Record) -> str:
