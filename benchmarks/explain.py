@@ -6,9 +6,10 @@ A network is trained with no option for each set (OUT/runs/NAME-SEED; one that i
 compared with the masks of defects on test images, of which it learned nothing: the area under the ROC curve over
 pixels, whether the strongest place lies on the defect or a twentieth of the longer side beside it, the share of the
 positive part that lies on the defect, the share of images on which the marked region matters more than that region
-elsewhere (p <= 0.05), the rank correlation with maps of the same network with shuffled weights, and milliseconds an
-image. Two controls stand beside them: local contrast, which knows no network, and the relevance of a network with
-shuffled weights. Then the verdict: its words on validation images and, as they were chosen before, on test images.
+elsewhere (p <= 0.05), the rank correlation with maps of the same network with shuffled weights, and milliseconds of
+the processor an image. Two controls stand beside them: local contrast, which knows no network, and the relevance of a
+network with shuffled weights. Then the verdict: its words on validation images and, as they were chosen before, on
+test images.
 
 Writes OUT/explain-NAME-SEED.json and OUT/masks/NAME, which `zansa explain RUN IMAGES --masks` takes; prints tables.
 """
@@ -110,9 +111,9 @@ def compared(name: str, make: Callable[..., torch.Tensor], seen: Subject, x: tor
     x = x[: SLOW.get(name, len(x))]
     seconds, maps = [], []
     for each in x:
-        began = time.perf_counter()
+        began = time.process_time()
         maps.append(enlarged(make(seen, each[None]), tuple(x.shape[2:]))[0])
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     inner = [(m[place], mask[place]) for m, mask, place in zip(maps, marked.masks, places, strict=False)]
     p = [faithfulness(seen, x[n], maps[n], places[n], np.random.default_rng(n))[0] for n in range(min(TESTED, len(x)))]
     return {
@@ -149,10 +150,10 @@ def worth_on(model: Model, data: Dataset, bank: Bank, marked: Masks) -> Row:
     x = to_tensor(data, marked.rows, torch.device("cpu"), torch.contiguous_format)
     places = [inside(shape, model.preprocess) for shape in shapes_of(data, marked.rows)]
     found = answers(model, "relevance", x)
-    began = time.perf_counter()
+    began = time.process_time()
     alike = likeness(found)
     told = verdicts(model, found, places, [data.digests[k] for k in marked.rows], alike, bank)
-    spent = time.perf_counter() - began
+    spent = time.process_time() - began
     return worth([each["word"] for each in told], found.maps, marked.masks, places) | {
         "alike": alike, "ms": 1e3 * spent / len(x), "grades": [each["grades"] for each in told],
     }  # fmt: skip
