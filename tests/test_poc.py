@@ -211,11 +211,6 @@ def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
     assert smaller_would_do(run, 300) is None
 
 
-def test_every_sentence_of_the_pages_is_there_in_both_languages():
-    for key, said in SAID.items():
-        places = [set(re.findall(r"\{\d\}", said[lang])) for lang in ("en", "ja")]
-        assert set(said) == {"en", "ja"}, key
-        assert places[1] <= places[0], key
-        assert re.search("[\u3040-\u30ff\u4e00-\u9fff]", said["ja"]) or key == "poc.raw", key
+def test_every_sentence_that_the_pages_say_by_name_is_there():
     used = "".join(path.read_text() for path in Path(proving.__file__).parent.glob("*.py") if path.stem != "words")
     assert set(re.findall(r'"((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used)) <= SAID.keys()

@@ -11,6 +11,7 @@ from .. import screen
 from ..jobs.request import CheckRequest, EvaluateRequest, PlanRequest, PocRequest
 from ..jobs.trained_request import CompareRequest, ExplainRequest
 from ..options import Json, Output, data_command, training_command
+from ..phrases import speaking
 from .app import app, show_page
 
 
@@ -80,7 +81,9 @@ def compare(request: CompareRequest, as_json: bool) -> None:
     from ..report.proving.compare import lines, write
 
     record = work(request)
-    show_page(record, lines(record), write(record, Path(request.page), request.lang), as_json)
+    with speaking(request.lang):
+        page = write(record, Path(request.page))
+    show_page(record, lines(record), page, as_json)
 
 
 @data_command(app, EvaluateRequest)

@@ -66,7 +66,7 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name: _known(value) or value for name, value in found.groupdict().items()})
+            return say(english, **{name[1:]: _known(value) or value for name, value in found.groupdict().items()})
     return None
 
 
@@ -89,6 +89,6 @@ def _pattern(english: str) -> re.Pattern[str]:
         if k % 2 == 0:
             text += re.escape(piece)
         else:
-            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>(?:(?!; ).)+?)"  # within a clause
+            text += f"(?P=_{piece})" if piece in named else f"(?P<_{piece}>(?:(?!; ).)+?)"  # within a clause
             named.add(piece)
     return re.compile(text, re.DOTALL)

@@ -12,5 +12,13 @@ TABLE = {
     "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same; more or larger images (--size), more epochs, or labels looked through again, may help": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）。画像を増やす・大きくする (--size)、エポックを増やす、ラベルを見直すと改善する可能性があります",
     "nobody is asked, since that pays below a price of {price} only": "目視確認は費用が {price} 未満の場合にのみ有利なため、保留はありません",
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
+    "the best chance to show {claim} on {defects} defective and {good} good parts, about {share}": "{claim} を不良品 {defects} 個・良品 {good} 個で実証できる確率が最大（約 {share}）",
+    "it was not asked for (--curve none)": "指定により省略（--curve none）",
+    "the validation part has no defective or no good part": "検証用データに不良品または良品がありません",
+    "no learning curve: the rarest class has {rarest} separate parts, and {needed} are needed for a quarter, a half and the whole of the data; collect more of it": "学習曲線なし：最も少ないクラスは {rarest} 個で、1/4・1/2・全量の学習には {needed} 個必要です。追加してください",
+    "{file} lacks {names}": "{file} に {names} がありません",
+    "commonest class": "常に最多クラス",
+    "nearest thumbnail": "縮小画像の最近傍",
+    "plain statistics": "画像の統計量",
     "given by hand, promises nothing": "手動で指定（保証なし）",
 }

@@ -1,0 +1,3 @@
+"""How a network grew."""
+
+TABLE: dict[str, str] = {}
