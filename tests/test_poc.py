@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, STEADY, fill, refused, zansa
+from command import SHORT, STEADY, fill, killed, refused, zansa
 
 from zansa.jobs.making.candidates import smaller_would_do
 from zansa.jobs.making.job import resolve
@@ -61,15 +61,24 @@ def test_a_proof_comes_to_a_decision_and_keeps_every_record(proof):
     assert "Signed" in page
 
 
-def test_a_proof_that_was_stopped_goes_on_to_the_same_result(proof):
+KILLS = ("claim.json", "1-check.json", "2-plan.json", "baseline/checkpoint.pt", "3-baseline.json")
+KILLS += ("grown/checkpoint.pt", "4-grow.json", "5-compare.json", "6-point.json", "7-export.json", "8-accept.json")
+SAME = ("model.onnx", "model.safetensors", "metrics.json", "predictions.csv", "examples.json")
+SAME += ("baseline/model.onnx", "baseline/predictions.csv", "grown/model.onnx", "grown/spec.json", "grown/edits.jsonl")
+
+
+def test_a_proof_that_is_killed_at_every_stage_comes_to_the_same_result(proof, tmp_path):
     folder, words, told = proof
-    for gone in ("8-accept.json", "7-export.json", "poc.json"):
-        (folder / "data-poc" / gone).unlink()
+    words = [*words, "--out", tmp_path]
+    for mark in KILLS:  # each time it goes on from where it was killed before
+        killed(tmp_path / "data-poc" / mark, *words)
     again = json.loads(zansa(*words).stdout)
-    fixed = ("counts", "verdict", "parity", "line", "gate")
+    for name in SAME:
+        assert (tmp_path / "data-poc" / name).read_bytes() == (folder / "data-poc" / name).read_bytes(), name
+    fixed = ("counts", "verdict", "parity", "sha256", "line", "gate", "chosen")
     before, after = ([{k: s.get(k) for k in fixed} for s in each["stages"]] for each in (told, again))
     assert before == after
-    assert again["decision"] == told["decision"]
+    assert (again["decision"], again["claim"]["sha256"]) == (told["decision"], told["claim"]["sha256"])
     assert "was begun with other answers (claim was" in refused(*words, "--claim", "recall>=0.6")
 
 
