@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
 from zansa.record import Run
 from zansa.report import proving
+from zansa.report.printing import BROWSERS, has_japanese_font
 from zansa.report.proving.words import SAID
 
 CLAIM = "recall>=0.5 at false_alarms<=0.45"
@@ -223,3 +225,24 @@ def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
 def test_every_sentence_that_the_pages_say_by_name_is_there():
     used = "".join(path.read_text() for path in Path(proving.__file__).parent.glob("*.py") if path.stem != "words")
     assert set(re.findall(r'"((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used)) <= SAID.keys()
+
+
+def test_a_proof_is_printed_where_boxes_cannot_come(proof, tmp_path, monkeypatch):
+    folder, words, _ = proof
+    made, page = folder / "data-poc" / "poc.pdf", folder / "data-poc" / "poc.html"
+    tools = {name: path for name in (*BROWSERS, "fc-list") if (path := shutil.which(name))}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install it (Debian and Ubuntu: apt install chromium)" in refused("report", folder / "data-poc", "--pdf")
+    browsers = [name for name in tools if name in BROWSERS]
+    if not browsers or "fc-list" not in tools:
+        pytest.skip("no browser, or no fontconfig, to print with")
+    (tmp_path / browsers[0]).symlink_to(tools[browsers[0]])
+    assert "apt install fontconfig fonts-ipaexfont-gothic" in refused(*words, "--pdf")  # nobody knows of a font
+    assert not made.exists()
+    monkeypatch.undo()
+    if not has_japanese_font():
+        pytest.skip("no Japanese font to print with")
+    assert zansa("report", folder / "data-poc", "--lang", "ja", "--pdf").stdout.strip() == str(made)
+    assert made.read_bytes().startswith(b"%PDF")
+    assert "判定：" in page.read_text()
+    assert '<html lang="ja">' in page.read_text()

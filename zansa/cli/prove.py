@@ -66,7 +66,7 @@ def poc(request: PocRequest, output: Output) -> None:
         if sys.stdin.isatty():
             request = answered(request, lambda text: typer.prompt(text, default="", show_default=False, err=True))
         record = work(request, output.out, output.name, view.tell)
-    show_page(record, lines(record), record["page"], output.as_json)
+    show_page(record, lines(record), record.get("pdf", record["page"]), output.as_json)
     if record["decision"] != "pass":
         raise typer.Exit(1)
 
@@ -108,11 +108,14 @@ def report(
     lang: Annotated[
         str | None, typer.Option(help="en or ja: the language of the report, from now on; as it was by default.")
     ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page as a PDF too, by Chromium.")] = False,
 ) -> None:
-    """Write a run's report.html and card.md again; with --step, explain a change of a network that grew."""
+    """Write a run's report.html and card.md again, or the page of a proof of concept; with --step, explain a change of
+    a network that grew.
+    """
     from ..jobs.report import report as work
 
-    print(work(run, step, lang))
+    print(work(run, step, lang, pdf))
 
 
 @app.command()

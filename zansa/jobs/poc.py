@@ -15,16 +15,16 @@ from ..deploy.runtime import predictor
 from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
-from ..phrases import speaking
 from ..proof.decide import as_probability
 from ..proof.exact import needed
 from ..proof.figures import figures
 from ..proof.good import unknown_good
 from ..proof.points import Held, by_claim, look
 from ..proof.sizes import Claim, parse_claim, verdict
-from ..record import Run, write_atomic
+from ..record import Run
 from ..report.check_words import worded
-from ..report.proving.poc import page
+from ..report.printing import printed, refuse_printing
+from ..report.proving.poc import write
 from ..runs import all_finished
 from ..words import amount, percent, plain_percent
 from .check import check
@@ -95,6 +95,8 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
         raise ValueError(
             "costs need the production defect rate, and it needs them: give --cost and --defect-rate, or neither"
         )
+    if request.pdf:
+        refuse_printing(japanese=True)  # the page names its terms in both languages
     request = request.model_copy(update={"source": absolute(request.source)})
     data, parts = door(trained(request), tell)
     good = good_of(request.good, data)
@@ -114,11 +116,12 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
         "all": list(STAGES),
         "decision": decision(records),
         "environment": folder.read_json("environment.json"),
+        "lang": request.lang,
     }
     folder.write_json("poc.json", whole)
-    with speaking(request.lang):
-        written = write_atomic(folder.path / "poc.html", page(folder).encode("utf-8", "replace"))
-    return whole | {"folder": str(folder.path), "page": str(written)}
+    written = write(folder)
+    whole |= {"folder": str(folder.path), "page": str(written)}
+    return whole | ({"pdf": str(printed(written))} if request.pdf else {})
 
 
 def answered(request: PocRequest, ask: Callable[[str], str]) -> PocRequest:

@@ -29,14 +29,14 @@ def language() -> Language:
 
 
 @contextmanager
-def speaking(chosen: str) -> Iterator[None]:
-    """Speak this language inside; ValueError for one that is not spoken."""
+def speaking(chosen: str) -> Iterator[Language]:
+    """Speak this language inside, and give it; ValueError for one that is not spoken."""
     known = next((each for each in LANGUAGES if each == chosen), None)
     if known is None:
         raise ValueError(f"the language {chosen!r} was asked; allowed: {', '.join(LANGUAGES)}")
     token = _SPOKEN.set(known)
     try:
-        yield
+        yield known
     finally:
         _SPOKEN.reset(token)
 
@@ -66,8 +66,19 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name[1:]: _known(value) or value for name, value in found.groupdict().items()})
+            return say(english, **{name[1:]: _listed(value) for name, value in found.groupdict().items()})
     return None
+
+
+def _listed(text: str) -> str:
+    """A value of a sentence: as a whole, or the pieces between its commas, where they are known."""
+    whole = _known(text)
+    if whole is not None:
+        return whole
+    pieces = [(piece, _known(piece)) for piece in text.split(", ")]
+    if all(known is None for _, known in pieces):
+        return text
+    return say(", ").join(known or piece for piece, known in pieces)
 
 
 @cache

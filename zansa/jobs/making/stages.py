@@ -21,7 +21,7 @@ from ..request import Tell
 Record = dict[str, Any]
 Said = tuple[object, ...]  # a key of the dictionary, and the values in its places
 ANSWERS = "poc.yaml"
-MAY_CHANGE = {"go_on", "lang", "precision", "layout"}  # between one call and the next
+MAY_CHANGE = {"go_on", "lang", "pdf", "precision", "layout"}  # between one call and the next
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ TABLE = {
     "the validation part has no defective or no good part": "検証用データに不良品または良品がありません",
     "no learning curve: the rarest class has {rarest} separate parts, and {needed} are needed for a quarter, a half and the whole of the data; collect more of it": "学習曲線なし：最も少ないクラスは {rarest} 個で、1/4・1/2・全量の学習には {needed} 個必要です。追加してください",
     "{file} lacks {names}": "{file} に {names} がありません",
-    "commonest class": "常に最多クラス",
-    "nearest thumbnail": "縮小画像の最近傍",
-    "plain statistics": "画像の統計量",
+    "commonest class {share}": "常に最多クラス {share}",
+    "nearest thumbnail {share}": "縮小画像の最近傍 {share}",
+    "plain statistics {share}": "画像の統計量 {share}",
     "given by hand, promises nothing": "手動で指定（保証なし）",
 }

@@ -1,11 +1,12 @@
 """The page and the text of a proof of concept."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ...phrases import phrase, retold, say
+from ...phrases import phrase, retold, say, speaking
 from ...proof.sizes import parse_claim
-from ...record import Run
+from ...record import Run, write_atomic
 from ...words import counts_of, duration, milliseconds, plain_percent, share_of, strong, sure
 from .. import results, setting
 from ..cautions import warnings
@@ -24,6 +25,16 @@ FIGURES = ("detection", "false_alarms")
 TILES = 3  # figures that lead
 
 
+def write(folder: Run, language: str | None = None) -> Path:
+    """Write poc.html into the folder of a proof; returns its path. A language that is named is kept in poc.json, for
+    pages to come. ValueError for others than "en" and "ja"."""
+    record = folder.read_json("poc.json")
+    with speaking(language or record["lang"]) as chosen:
+        if chosen != record["lang"]:
+            folder.write_json("poc.json", record | {"lang": chosen})
+        return write_atomic(folder.path / "poc.html", page(folder).encode("utf-8", "replace"))
+
+
 def page(folder: Run) -> str:
     """poc.html as text, from the records of a proof and of its runs."""
     record = folder.read_json("poc.json")
@@ -34,7 +45,7 @@ def page(folder: Run) -> str:
     sections: dict[str, Shown | Section] = {}
     if facts is not None and "accept" in stages:
         sections["figures"] = Section(word("poc.three"), lambda _: three(facts), "figures.html")
-    sections |= {"claim": told["claim"], "signed": Section(word("poc.signed"), signed, "signed.html")}
+    sections |= {"signed": Section(word("poc.signed"), signed, "signed.html"), "claim": told["claim"]}
     if facts is not None:
         sections["cautions"] = Section(phrase("Please note"), lambda _: noted(facts), "notes.html")
     if plan is not None:
