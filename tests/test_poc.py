@@ -15,7 +15,8 @@ from zansa.jobs.making.job import resolve
 from zansa.jobs.making.probe import foretold, probe
 from zansa.jobs.making.stages import Gate, Stage, run_stages
 from zansa.jobs.plan import learned, trained
-from zansa.jobs.request import PlanRequest, TrainRequest, silent
+from zansa.jobs.poc import QUESTIONS, answered
+from zansa.jobs.request import PlanRequest, PocRequest, TrainRequest, silent
 from zansa.proof.expected import balanced_error, crossed
 from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
@@ -165,6 +166,25 @@ def test_a_proof_asks_for_what_only_people_know(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_was_left_open_is_asked_once_and_no_more_than_that():
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return {QUESTIONS["claim"]: CLAIM, QUESTIONS["budget"]: "macs=6M"}.get(question, "")
+
+    nothing = PocRequest(source="synthetic")
+    whole = answered(nothing, ask)
+    assert asked == list(QUESTIONS.values())
+    assert (whole.claim, str(whole.budget[0]), whole.good, whole.cost) == (CLAIM, "macs=6M", None, None)
+    asked.clear()
+    assert answered(nothing.model_copy(update={"claim": CLAIM}), ask).budget == whole.budget
+    assert asked == [QUESTIONS["budget"]]  # a proof cannot do without it
+    asked.clear()
+    assert answered(whole, ask) == whole
+    assert asked == []
+
+
 def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
     done = []
 
@@ -224,7 +244,9 @@ def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
 
 def test_every_sentence_that_the_pages_say_by_name_is_there():
     used = "".join(path.read_text() for path in Path(proving.__file__).parent.glob("*.py") if path.stem != "words")
-    assert set(re.findall(r'"((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used)) <= SAID.keys()
+    named = set(re.findall(r'word\("((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used))
+    assert len(named) > 60
+    assert named <= SAID.keys()
 
 
 def test_a_proof_is_printed_where_boxes_cannot_come(proof, tmp_path, monkeypatch):
