@@ -20,6 +20,8 @@ Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 _SPOKEN: ContextVar[Language] = ContextVar("language", default="en")
 IMAGE = "\ue004"  # stands for what a sample is called: {image} in a sentence
+# places of sentences where names of users stand: of classes, files, columns
+GIVEN = {"name", "names", "one", "other", "file", "files", "path", "label", "group", "split", "kinds", "where"}
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -66,19 +68,17 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name[1:]: _listed(value) for name, value in found.groupdict().items()})
+            return say(english, **{name[1:]: _part(name[1:], value) for name, value in found.groupdict().items()})
     return None
 
 
-def _listed(text: str) -> str:
-    """A value of a sentence: as a whole, or the pieces between its commas, where they are known."""
-    whole = _known(text)
-    if whole is not None:
-        return whole
-    pieces = [(piece, _known(piece)) for piece in text.split(", ")]
-    if all(known is None for _, known in pieces):
-        return text
-    return say(", ").join(known or piece for piece, known in pieces)
+def _part(name: str, value: str) -> str:
+    """What stands at a place of a sentence: what users named stays; the rest is known one by one between its commas, or
+    as a whole."""
+    if name in GIVEN:
+        return value
+    each = [_known(part) for part in value.split(", ")]
+    return "、".join(part for part in each if part) if all(each) else _known(value) or value
 
 
 @cache
