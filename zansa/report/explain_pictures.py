@@ -48,7 +48,10 @@ def curve(levels: np.ndarray, alphabet: str, values: np.ndarray | None = None) -
         low, high = float(levels.min()), float(levels.max())
         parts += [_line(line, low, high) for line in levels.T]
         ends = [f"{high:.3g}", f"{low:.3g}"]
-    marks = [(LEFT - 5, TOP + 8, "end", ends[0]), (LEFT - 5, TOP + HIGH, "end", ends[1])]
+    marks: list[tuple[float, int, str, str]] = [
+        (LEFT - 5, TOP + 8, "end", ends[0]),
+        (LEFT - 5, TOP + HIGH, "end", ends[1]),
+    ]
     marks += [(_x(at, length), TOP + HIGH + 15, "middle", str(at)) for at in sorted({1, (length + 1) // 2, length})]
     parts += [f'<text x="{x:.1f}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in marks if text]
     box = f'viewBox="0 0 {LEFT + LONG + 14} {TOP + HIGH + 22}"'
