@@ -3,13 +3,23 @@
 import ast
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zansa
+from zansa.beginnings.weights import load
+from zansa.jobs.door import few_to_decide, remarks
+from zansa.jobs.making.job import usual_net
+from zansa.learn.data.dataset import from_arrays
+from zansa.learn.data.kinds import likely_kind
+from zansa.learn.data.splits import Parts
+from zansa.learn.recipe import Recipe
 from zansa.phrases import JAPANESE, language, retold, say, speaking
-from zansa.phrases.japanese import TABLES, records
+from zansa.phrases.japanese import TABLES, records, told
+from zansa.proof.points import held, usual
 from zansa.record import Run
 from zansa.report import write
 
@@ -76,7 +86,8 @@ def test_every_sentence_has_its_japanese_and_every_entry_is_said():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant)
     }
-    assert not JAPANESE.keys() - sentences.keys() - written - records.TABLE.keys(), "nobody says these any more"
+    recorded = records.TABLE.keys() | told.TABLE.keys()
+    assert not JAPANESE.keys() - sentences.keys() - written - recorded, "nobody says these any more"
 
 
 def test_the_japanese_is_japanese_has_the_same_places_and_stands_once():
@@ -104,6 +115,26 @@ def test_a_sentence_is_said_in_the_language_that_is_spoken():
     assert retold("3 entries") == "3 entries"
     with pytest.raises(ValueError, match="language 'fr' was asked; allowed: en, ja"), speaking("fr"):
         pass
+
+
+def test_what_reading_and_beginning_tell_is_known_in_japanese():
+    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
+    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
+    texts = [*remarks(data, parts, Recipe(balance="logit")), few_to_decide(data, parts), load(usual_net(data)).told]
+    texts += [likely_kind(classes, 3).reason for classes in ("ab", ("cat", "dog"), ("cat", "dent"))]
+    texts += [usual(held(np.linspace(0, 1, 20), np.arange(20) > 10)).rule]
+    assert len(texts) > 8
+    with speaking("ja"):
+        for text in texts:
+            shown = re.sub(r"--\w+( \w+( (or|\d) \w*)?)?|`[^`]+`", "", retold(text))
+            assert not re.search("[a-z]{3,} [a-z]{2}", shown), text
+
+
+def test_by_folds_nobody_is_told_to_use_folds():
+    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
+    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
+    assert "--folds" in few_to_decide(data, parts)
+    assert "--folds" not in few_to_decide(data, replace(parts, test=parts.test[:0]))
 
 
 def test_a_report_keeps_its_language(tmp_path):

@@ -51,9 +51,9 @@ IMPROVING = phrase(
 )
 DECIDES = phrase(
     "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is "
-    "better: one {image} more or less is worth ten points and more of its class. --folds 5 holds every {image} out "
-    "once."
+    "better: one {image} more or less is worth ten points and more of its class."
 )
+FOLDS_HELP = phrase("--folds 5 holds every {image} out once.")
 BY_FOLDS = phrase(
     "Every {image} was judged by one of {folds} networks that had not seen it or its group. The network handed over is "
     "another one, which learned from all of them in the same way; it had more to learn from, so it should not be worse."
@@ -145,7 +145,8 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if thin := _thin(data, "val", FEW_VALIDATION):
         text = "Fewer than {few} validation {image}s in {classes}."
         text = say(text, few=FEW_VALIDATION, classes=_classes(thin))
-        yield _warning(phrase("Few validation {image}s"), f"{text} {say(DECIDES)}", thin)
+        more = "" if data.get("folds") else f" {say(FOLDS_HELP)}"
+        yield _warning(phrase("Few validation {image}s"), f"{text} {say(DECIDES)}{more}", thin)
     if few := _few_parts(data):
         yield _warning(phrase("Classes of one or two parts"), say(ONE_OR_TWO), few)
     if thin := _thin(data, "test", FEW_TEST):

@@ -8,11 +8,24 @@ from typing import Any
 from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
+from ..phrases import phrase, say
 from ..words import amount, counted, percent, price_text, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels
-SHORTCUTS = {"identity": "identity shortcut", "pad": "padded shortcut", "project": "projected shortcut"}
+SHORTCUTS = {
+    "identity": phrase("identity shortcut"),
+    "pad": phrase("padded shortcut"),
+    "project": phrase("projected shortcut"),
+    "conv": phrase("convolved shortcut"),
+    "average": phrase("average shortcut"),
+    "none": phrase("no shortcut"),
+}
+POOLS = {
+    "average": phrase("global average pooling"),
+    "max": phrase("global max pooling"),
+    "both": phrase("global average and max pooling"),
+}
 Part = dict[str, Any]
 
 
@@ -68,8 +81,9 @@ def _part(name: str, path: str, width: int, size: str, stride: int, layers: str)
 def _stem(net: Net, table: Table) -> Part:
     stem = net.stem
     kernel = shape((stem.kernel,) * len(net.input.size))
-    contrast = [f"local contrast over {stem.contrast} pixels"] if stem.contrast else []
-    layers = [*contrast, f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
+    contrast = [say("local contrast over {count} pixels", count=stem.contrast)] if stem.contrast else []
+    convolution = say("{size} convolution", size=kernel)
+    layers = [*contrast, convolution, *[say("norm and activation")] * stem.act, *[say("max pool")] * stem.pool]
     stride = stem.stride * (2 if stem.pool else 1)
     return _part("Stem", "stem", stem.width, _size_after(table, "stem"), stride, ", ".join(layers)) | {
         "input": f"{net.input.channels} × {shape(net.input.size)}"
@@ -78,17 +92,16 @@ def _stem(net: Net, table: Table) -> Part:
 
 def _head(net: Net) -> Part:
     head = net.head
-    before = "norm and activation, " if head.act else ""
-    pool = "average and max pooling" if head.pool == "both" else f"{head.pool} pooling"
-    return _part("Head", "head", head.classes, "", 1, f"{before}global {pool}, linear layer")
+    layers = [*[say("norm and activation")] * head.act, say(POOLS[head.pool]), say("linear layer")]
+    return _part("Head", "head", head.classes, "", 1, ", ".join(layers))
 
 
 def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
     stage, path = net.stages[i], f"stages.{i}"
     layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
-    step = f"{stage.step.kind} step" + (" with a learned scale" if stage.step.scale else "")
+    step = say("{kind} step with a learned scale" if stage.step.scale else "{kind} step", kind=stage.step.kind)
     return _part(f"Stage {i}", path, stage.width, _size_after(table, path), stage.stride, layers) | {
-        "joins": f"{SHORTCUTS.get(stage.shortcut, f'{stage.shortcut} shortcut')}, {step}",
+        "joins": f"{say(SHORTCUTS[stage.shortcut])}, {step}",
         "enters": {"identity": "", "project": "1×1"}.get(stage.shortcut, stage.shortcut),
         "boxes": _boxes(net, i, macs),
     }

@@ -90,7 +90,8 @@ def refuse_streams(net: Net) -> None:
         counts = ", ".join(str(len(stage.blocks)) for stage in net.stages)
         raise ValueError(
             f"no stage has two blocks that could be compared (blocks a stage: {counts}; one that changes the shape of "
-            "the stream does not count); a deeper network is needed, for example --net cifar_resnet20"
+            "the stream does not count); a deeper network is needed, such as that of `zansa train DATA --net "
+            "cifar_resnet20`"
         )
 
 

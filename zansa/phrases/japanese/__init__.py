@@ -1,6 +1,21 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import compress, depth, explain, numbers, page, points, records, results, serve, setting, warnings, watching
+from . import (
+    compress,
+    depth,
+    explain,
+    network,
+    numbers,
+    page,
+    points,
+    records,
+    results,
+    serve,
+    setting,
+    told,
+    warnings,
+    watching,
+)
 
 TABLES = (
     page.TABLE,
@@ -9,6 +24,8 @@ TABLES = (
     points.TABLE,
     warnings.TABLE,
     setting.TABLE,
+    network.TABLE,
+    told.TABLE,
     records.TABLE,
     serve.TABLE,
     depth.TABLE,
