@@ -15,7 +15,7 @@ Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa
 Model = Annotated[str | None, typer.Option(help="The model's name, where the store has several.")]
 Who = Annotated[str, typer.Option(help="Who judges or decides; kept with every verdict and record.")]
 Reason = Annotated[str, typer.Option(help="Why; a record needs a reason.")]
-Language = Annotated[str, typer.Option(help="Language of the page: en or ja.")]
+Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
 @app.command()
