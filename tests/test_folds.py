@@ -6,8 +6,10 @@ import torch
 from samples import NET, bars
 
 from zansa.arch.use import OperatingPoint
+from zansa.jobs.compress import compress
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
+from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import folds
 from zansa.learn.folds import HeldOut, held_out, holding_out, to_one_line
@@ -104,3 +106,6 @@ def test_a_run_by_folds_judges_every_image(tmp_path):
     assert len(parts["train"]) + len(parts["val"]) == 60
     assert not (run.path / "folds").exists()
     assert "image was judged by one of 3 networks" in (run.path / "report.html").read_text()
+    with pytest.raises(ValueError, match="was proven by folds: its network has learned from all"):
+        compress(CompressRequest(model=str(run.path), int8=True, out=str(tmp_path)))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "set.npz"]

@@ -123,7 +123,7 @@ def opened(request: CompressRequest, tell: Tell) -> Base:
     file = model_file(path)
     model = load_model(file)
     asked = {name: getattr(request, name) for name in ("model", "source", "root", "download", "seed")}
-    given = own_request(DepthRequest(**asked), path, file, model.preprocess)
+    given = own_request(DepthRequest(**asked), path, file, model.preprocess, proves=True)
     given = given.model_copy(update={"language": request.lang})
     data, parts = door(given, tell)
     if data.classes != model.classes:

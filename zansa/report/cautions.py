@@ -42,6 +42,10 @@ SAME_SOURCE = phrase(
     "The weights of {file} were learned from the same source, split in another way perhaps: they may have seen "
     "{image}s of the test part, and then the figures prove nothing."
 )
+SEEN = phrase(
+    "The weights of {file} were learned from {count} of the test part, which is split in another way: the figures on "
+    "them prove nothing."
+)
 TOO_FEW = phrase(
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them."
 )
@@ -155,9 +159,11 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
         yield _warning(phrase("Few test {image}s"), text, thin)
     if folds := data.get("folds"):
         yield _warning(phrase("Proven by folds"), say(BY_FOLDS, folds=folds))
-    if weights := data.get("weights"):
-        told = SAME_SOURCE if weights["same_source"] else LEARNED
-        yield _warning(phrase("Learned weights"), say(told, file=weights["file"]), grave=weights["same_source"])
+    if (weights := data.get("weights")) and weights.get("seen") != 0:
+        seen, noun = weights.get("seen"), data.get("noun", "image")
+        told = SEEN if seen else SAME_SOURCE if weights["same_source"] else LEARNED
+        text = say(told, file=weights["file"], count=counted(seen or 0, noun))
+        yield _warning(phrase("Learned weights"), text, grave=weights["same_source"])
     if data.get("kind") in KINDS_OF_PARTS and data.get("split") == "random" and data.get("groups") is None:
         yield _warning(phrase("Split {image} by {image}"), say(UNGROUPED))
 

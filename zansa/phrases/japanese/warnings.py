@@ -13,6 +13,7 @@ TABLE = {
     "better than they are.": "{file} の重みが何を学習したかは不明です。評価用の{image}が含まれていれば、数値は実際より良く見えます。",
     "The weights of {file} were learned from the same source, split in another way perhaps: they may have seen {image}s "
     "of the test part, and then the figures prove nothing.": "{file} の重みは同じデータから学習されたもので、分け方が違えば評価用の{image}を見ている可能性があります。その場合、数値は何の証拠にもなりません。",
+    "The weights of {file} were learned from {count} of the test part, which is split in another way: the figures on them prove nothing.": "{file} の重みは、分け方が異なるため評価用のうち {count} を学習済みです。その数値は何の証拠にもなりません。",
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them.": "{image}が少ないため、真の割合はこの範囲のどこにでもあり得ます。評価用の{image}を増やすと狭まります。",
     "The validation loss was still falling when the training ended (by {share} over the last {epochs} epochs). A longer "
     "training may do better: name a larger --epochs.": "学習の終了時にも検証損失が下がり続けていました（最後の {epochs} エポックで {share}）。--epochs を大きくすると良くなる可能性があります。",
