@@ -306,7 +306,11 @@ def parity_text(path: object, parity: dict[str, Any]) -> str:
         lines.append(f"{target['folder']}/network.onnx: run by {target['engine']}{own}, largest difference {found}")
     if page := parity.get("page"):
         lines.append(f"{page['file']}: {file_size(page['bytes'])}, classifies offline; open it from the disk")
-    if bundle := parity.get("bundle"):
+    bundle = parity.get("bundle")
+    if int8 := parity.get("int8"):
+        inside = ", in the bundle as int8.onnx" if bundle else ""
+        lines.append(f"{int8}: the file in int8, which was proven when it was made{inside}")
+    if bundle:
         lines.append(f"{bundle}: everything, with handover.json")
     return typed("\n".join(lines))
 

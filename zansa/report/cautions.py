@@ -272,4 +272,4 @@ def _about_export(facts: Facts) -> Iterable[Caution]:
     same, images = export.get("same_class"), export.get("images")
     if same is not None and same != images:
         text = say("It names {same} of {count} {image}s as the trained network does.", same=same, count=images)
-        yield _warning(phrase("The exported file answers differently"), text, grave=True)
+        yield _warning(phrase("The exported file answers differently"), text, grave=not export.get("int8"))
