@@ -42,6 +42,9 @@ def export_model(
     Where the run is in int8, its file in int8 comes into the bundle beside the one in float32. Returns what the check
     found; `left_out` are sentences on samples that could not be read.
     """
+    for place in filter(None, (Path(out), page, bundle)):
+        if not place.parent.is_dir():
+            raise ValueError(f"there is no folder {place.parent}; make it, or choose another file to write")
     loaded = load_model(model_file(model))
     if target is not None:
         refuse_target(loaded, target, batch)
