@@ -41,7 +41,7 @@ REMEDIES = {
     errno.EROFS: CLOSED,
     errno.ENOTDIR: TAKEN,
     errno.EEXIST: TAKEN,
-    errno.ENOENT: "the folder is not there: make it; where it was, the run was moved or deleted, or another process wrote it",
+    errno.ENOENT: "the folder is not there: make it; or was a run moved, deleted or written by another process?",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
 
