@@ -98,6 +98,7 @@ def test_what_cannot_be_compressed_is_said(run, tmp_path):
     assert "nothing was asked" in refused("compress", run.path)
     assert "several budgets" in refused("compress", run.path, "--budget", "macs=1M,2M")
     assert "none" in refused("compress", tmp_path / "none", "--int8")
+    assert "there is no folder" in refused("export", run.path, tmp_path, "--out", tmp_path / "none" / "m.onnx")
 
 
 def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):

@@ -67,6 +67,7 @@ class Screen:
             TextColumn("{task.fields[figures]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_interactive,  # else it leaves empty lines in logs
         )
         self.tasks: dict[str, TaskID] = {}
         self.edits: list[dict[str, Any]] = []  # of the moment of a growth that is not complete yet
