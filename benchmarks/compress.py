@@ -1,6 +1,6 @@
 """What makes a trained network smaller, and what that costs: zansa compress beside Torch-Pruning, from the same base.
 
-    python benchmarks/compress.py OUT [--sets demo boards] [--epochs 8] [--tune 3] [--share 0.5] [--seed 0]
+    python benchmarks/compress.py OUT [--sets demo boards cifar10] [--epochs 8] [--tune 3] [--share 0.5] [--seed 0]
 
 For each set a base is trained; then, all from that base and for equal epochs: pruned by zansa, the same with the base
 as teacher (what `zansa compress --budget` does), Torch-Pruning (group norm, MIT) fine-tuned by the same recipe, the
@@ -48,7 +48,8 @@ from zansa.proof.figures import figures
 from zansa.record import Run
 
 STEADY = {"precision": "float32", "layout": "channels_first"}
-EVERY = 8  # of the circuit boards, of which there are ten thousand
+# of each set: its pack, one image in how many is taken, and the file that is read
+SETS = {"boards": ("deeppcb", 8, "manifest.csv"), "cifar10": ("cifar10", 10, "cifar10.npz")}
 Row = dict[str, Any]
 WAYS = ("float", "pruned and distilled", "pruned", "Torch-Pruning", "the shape from scratch")
 INT8 = "int8 of the distilled"
@@ -58,10 +59,11 @@ def source(name: str, out: Path) -> str:
     """What `zansa train` reads of a set."""
     if name == "demo":
         return "synthetic"
+    pack, every, made = SETS[name]
     folder = out / "data" / name
-    if not (folder / "manifest.csv").exists():
-        packs.prepare("deeppcb", folder, packs.shared_data(), every=EVERY)
-    return str(folder / "manifest.csv")
+    if not (folder / made).exists():
+        packs.prepare(pack, folder, packs.shared_data(), every=every)
+    return str(folder / made)
 
 
 def scored(name: str, base: Base, module: torch.nn.Module, seconds: float) -> Row:
@@ -212,7 +214,7 @@ def main() -> None:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--sets", nargs="+", default=["demo", "boards"], choices=["demo", "boards"])
+    parser.add_argument("--sets", nargs="+", default=["demo", "boards"], choices=["demo", *SETS])
     parser.add_argument("--epochs", type=int, default=8, help="of the base")
     parser.add_argument("--tune", type=int, default=3, help="epochs of everything that is made of it")
     parser.add_argument("--share", type=float, default=0.5)

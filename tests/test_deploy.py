@@ -163,7 +163,7 @@ def test_exported_file_answers_as_the_network(preprocess: Preprocess, tolerance:
     assert told["images"] == told["same_class"] == len(pictures)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
     found, expected = (
-        runtime.predictor(tmp_path / "model.onnx").probabilities(pictures),
+        runtime.predictor(tmp_path / "model.onnx").by_graph(pictures),
         eager(model, pictures),
     )
     assert np.abs(found - expected).max() == pytest.approx(told["largest_difference"], abs=1e-6)
@@ -174,9 +174,13 @@ def test_exported_file_answers_as_the_network(preprocess: Preprocess, tolerance:
 def test_any_number_of_images_of_any_size_gives_the_same_answers(model: Model, file: bytes) -> None:
     predictor = runtime.predictor(file)
     pictures = images(LETTERBOX, *SIZES * 9, seed=3)
-    together = predictor.probabilities(pictures)
-    one_by_one = np.concatenate([predictor.probabilities([picture]) for picture in pictures])
+    together = predictor.by_graph(pictures)
+    one_by_one = np.concatenate([predictor.by_graph([picture]) for picture in pictures])
     np.testing.assert_allclose(together, one_by_one, atol=1e-6)
+    np.testing.assert_allclose(together, predictor.probabilities(pictures), atol=1e-6)  # fitted before, and together
+    larger = [np.repeat(np.repeat(picture, 9, axis=0), 7, axis=1) for picture in pictures[:4]]
+    for picture in larger:
+        assert (predictor.by_graph([picture]) == predictor.probabilities([picture])).all()  # the very same levels
     np.testing.assert_allclose(together, eager(model, pictures), atol=TOLERANCE)
     assert predictor.probabilities([]).shape == (0, 3)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inputs.images import fitted
 from .engines import Run, openvino_whole
 from .runtime import Predictor, _input, _session
 
@@ -24,7 +25,8 @@ def latency(
     """Milliseconds per sample, from decoded pixels to probabilities: the median of `repeats` runs after a warm-up.
 
     `size` is the (height, width) of images before they are fitted; by default it is the network's own, so nothing is
-    resized. Series always have the network's length.
+    resized. ONNX Runtime gets fitted images, as `zansa predict` and `zansa serve` fit them, and the fitting is timed
+    too; other engines fit in the graph. Series always have the network's length.
     """
     return measured(predictor, threads, batch, repeats, size)[0]
 
@@ -66,7 +68,13 @@ def _running(predictor: Predictor, threads: int, engine: str) -> tuple[Run, str]
     if engine == "openvino":
         return openvino_whole(predictor.file, threads), "OpenVINO"
     session = _session(predictor.file, threads, "the model")
-    return lambda levels: session.run(["probability"], {name: levels})[0], "ONNX Runtime"
+
+    def run(levels: np.ndarray) -> np.ndarray:
+        if not predictor.preprocess.series:
+            levels = np.stack([fitted(image, predictor.preprocess) for image in levels])
+        return session.run(["probability"], {name: levels})[0]
+
+    return run, "ONNX Runtime"
 
 
 def _seconds(run: Run, levels: np.ndarray) -> float:

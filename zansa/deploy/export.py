@@ -70,7 +70,7 @@ def compare(file: bytes, model: Model, samples: Sequence[np.ndarray], tolerance:
     """The gate: run an exported file and the network on the same samples; ValueError when they answer differently."""
     if not len(samples):
         raise ValueError("an export is proven on real images or series, and none were given; give some of validation")
-    answers = runtime.predictor(file).probabilities(samples)
+    answers = runtime.predictor(file).by_graph(samples)
     expected = answers_of(model, samples)
     difference = np.abs(answers - expected).max(axis=1)
     same = answers.argmax(axis=1) == expected.argmax(axis=1)

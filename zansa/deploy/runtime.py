@@ -17,7 +17,7 @@ import onnxruntime
 
 from ..arch.use import Calibration, OperatingPoint, Preprocess
 from ..inputs.columns import Columns, columns, is_label, listed
-from ..inputs.images import printable, read_like, refuse_depth, to_channels
+from ..inputs.images import fitted, printable, read_like, refuse_depth, to_channels
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decisions, named
@@ -43,7 +43,20 @@ class Predictor:
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
-        float32. Images of equal size run together."""
+        float32.
+
+        Images are fitted to the network's size here, not in the graph: the levels are the same, and it takes half the
+        time for an image of a thousand pixels a side.
+        """
+        for image in images:
+            _check(image, self.preprocess)
+        if self.preprocess.series:
+            return self.by_graph(images)
+        return self.by_graph([fitted(image, self.preprocess) for image in images])
+
+    def by_graph(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """As `probabilities`, with all work in the graph, as other programs run it. Images of equal size run
+        together."""
         for image in images:
             _check(image, self.preprocess)
         answers = np.empty((len(images), len(self.classes)), np.float32)
