@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 import zansa
-from zansa.beginnings.weights import load
-from zansa.jobs.door import few_to_decide, remarks
-from zansa.jobs.making.job import usual_net
+from zansa.arch.use import Calibration
+from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units
+from zansa.jobs.making.conclude import not_ahead
+from zansa.jobs.making.point import not_calibrated
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.kinds import likely_kind
+from zansa.learn.data.manifests import Columns, _told
 from zansa.learn.data.splits import Parts
-from zansa.learn.recipe import Recipe
+from zansa.learn.rivals import RULES
+from zansa.learn.train import NOTHING
 from zansa.phrases import JAPANESE, language, retold, say, speaking
-from zansa.phrases.japanese import TABLES, records, told
-from zansa.proof.points import held, usual
+from zansa.phrases.japanese import TABLES, records
+from zansa.proof.good import unknown_good
 from zansa.record import Run
 from zansa.report import write
 
@@ -86,8 +89,7 @@ def test_every_sentence_has_its_japanese_and_every_entry_is_said():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant)
     }
-    recorded = records.TABLE.keys() | told.TABLE.keys()
-    assert not JAPANESE.keys() - sentences.keys() - written - recorded, "nobody says these any more"
+    assert not JAPANESE.keys() - sentences.keys() - written - records.TABLE.keys(), "nobody says these any more"
 
 
 def test_the_japanese_is_japanese_has_the_same_places_and_stands_once():
@@ -117,26 +119,6 @@ def test_a_sentence_is_said_in_the_language_that_is_spoken():
         pass
 
 
-def test_what_reading_and_beginning_tell_is_known_in_japanese():
-    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
-    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
-    texts = [*remarks(data, parts, Recipe(balance="logit")), few_to_decide(data, parts), load(usual_net(data)).told]
-    texts += [likely_kind(classes, 3).reason for classes in ("ab", ("cat", "dog"), ("cat", "dent"))]
-    texts += [usual(held(np.linspace(0, 1, 20), np.arange(20) > 10)).rule]
-    assert len(texts) > 8
-    with speaking("ja"):
-        for text in texts:
-            shown = re.sub(r"--\w+( \w+( (or|\d) \w*)?)?|`[^`]+`", "", retold(text))
-            assert not re.search("[a-z]{3,} [a-z]{2,} [a-z]", shown), text
-
-
-def test_by_folds_nobody_is_told_to_use_folds():
-    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
-    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
-    assert "--folds" in few_to_decide(data, parts)
-    assert "--folds" not in few_to_decide(data, replace(parts, test=parts.test[:0]))
-
-
 def test_a_report_keeps_its_language(tmp_path):
     run = Run.create(tmp_path, "line3")
     run.write_json("request.json", {"language": "en"})
@@ -148,3 +130,46 @@ def test_a_report_keeps_its_language(tmp_path):
         write(run, "de")
     assert write(run).read_text() == page["ja"]
     assert write(run, "en").read_text() == page[None]
+
+
+def recorded():
+    """Sentences as runs record them, from the functions that make them."""
+    images, labels = np.zeros((30, 8, 8), np.uint8), ["OK"] * 15 + ["scratch"] * 15
+    data = from_arrays(images, labels, groups=labels)
+    parts = Parts(np.arange(5, 30), np.arange(5), np.arange(0))
+    some = Parts(np.arange(20), np.arange(12, 18), np.arange(18, 30))
+    yield from (few_to_decide(data, parts), few_to_decide(data, some), few_units(data), NOTHING, *NO_GROUPS.values())
+    for classes, channels in ((("a", "b"), 1), (("OK", "scratch"), 1), (("oil", "gap"), 1), (("cat", "dog"), 3)):
+        yield likely_kind(classes, channels).reason
+    for classes in (("OK", "good", "dent"), ("dent", "scratch"), ("cat", "dog", "bird"), ("A", "B")):
+        yield unknown_good(classes) or ""
+    loss = {"before": 1.0, "after": 1.0}
+    yield not_calibrated(
+        Calibration(scale=1.0, shift=(0.0, 0.0), prior=(0.5, 0.5), count=27, fitted=False, **loss), "image"
+    )
+    yield not_ahead([{"rival": name, "value": 0.5, "network": 0.52} for name in RULES], "image")
+    cells = {"file": [], "kind": [], "note": []}
+    yield _told("parts.csv", cells, Columns(path="file", label="kind", group=None, split=None))
+
+
+GIVEN = re.compile(
+    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|surface|natural|symbol|train"
+)
+
+
+def test_what_a_run_records_is_retold_in_japanese():
+    texts = [text for text in recorded() if text]
+    assert len(texts) > 14
+    with speaking("ja"):
+        for text in texts:
+            assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(text))), f"{text}: {retold(text)}"
+
+
+def test_by_folds_nobody_is_told_to_use_folds():
+    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
+    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
+    assert "--folds" in few_to_decide(data, parts)
+    told = few_to_decide(data, replace(parts, test=parts.test[:0]))
+    assert "--folds" not in told
+    with speaking("ja"):
+        assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(told)))

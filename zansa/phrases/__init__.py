@@ -20,6 +20,8 @@ Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 _SPOKEN: ContextVar[Language] = ContextVar("language", default="en")
 IMAGE = "\ue004"  # stands for what a sample is called: {image} in a sentence
+# places of sentences where names of users stand: of classes, files, columns
+GIVEN = {"name", "names", "one", "other", "file", "files", "path", "label", "group", "split", "kinds", "where"}
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -66,8 +68,17 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name: _known(value) or value for name, value in found.groupdict().items()})
+            return say(english, **{name: _part(name, value) for name, value in found.groupdict().items()})
     return None
+
+
+def _part(name: str, value: str) -> str:
+    """What stands at a place of a sentence: what users named stays; the rest is known one by one between its commas, or
+    as a whole."""
+    if name in GIVEN:
+        return value
+    each = [_known(part) for part in value.split(", ")]
+    return "、".join(part for part in each if part) if all(each) else _known(value) or value
 
 
 @cache

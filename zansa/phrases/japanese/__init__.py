@@ -12,7 +12,6 @@ from . import (
     results,
     serve,
     setting,
-    told,
     warnings,
     watching,
 )
@@ -25,7 +24,6 @@ TABLES = (
     warnings.TABLE,
     setting.TABLE,
     network.TABLE,
-    told.TABLE,
     records.TABLE,
     serve.TABLE,
     depth.TABLE,
