@@ -12,7 +12,7 @@ from samples import NET, RECIPE, ready
 
 from zansa.jobs.adapt import adapt
 from zansa.jobs.evaluate import evaluate
-from zansa.jobs.making.folder import provenance, seen
+from zansa.jobs.making.folder import of_another_size, provenance, seen
 from zansa.jobs.request import EvaluateRequest, FinetuneRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.adapt import align, batches_of, features, renormalise
@@ -253,6 +253,13 @@ def test_weights_that_have_not_seen_the_test_part_are_no_reason_to_doubt(donor, 
     record.write_text(json.dumps(donor.read_json("data.json") | {"weights": told | {"seen": None}}))
     assert seen(record, set(mine)) is None
     assert provenance(str(donor.path), "elsewhere.npz", mine)["seen"] is None
+
+
+def test_another_size_than_that_of_the_weights_is_told(donor):
+    own = load(donor.path / "model.safetensors").preprocess
+    assert of_another_size(str(donor.path), own) == of_another_size(None, own) == ""
+    told = of_another_size(str(donor.path), own.model_copy(update={"size": (64, 80)}))
+    assert told.endswith(f"are used at 64×80; --size {own.size[0]}x{own.size[1]} keeps theirs")
 
 
 def test_a_finetuned_run_says_where_its_weights_came_from(donor, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save as to_bytes
 
+from ...arch.use import Preprocess
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
@@ -17,6 +18,7 @@ from ...nets.donor import weights_file
 from ...nets.ready import origin
 from ...record import Run
 from ...runs import branches_of
+from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights
 from .job import Job
@@ -88,6 +90,16 @@ def provenance(weights: str, source: str, tested: Sequence[str]) -> dict[str, An
         "seen": seen(file.parent / "data.json", set(tested)) if same else None,
         "told": origin(weights),
     }
+
+
+def of_another_size(weights: str | None, pre: Preprocess) -> str:
+    """What to tell where a run learned its weights on samples of another size; "" for all others."""
+    record = Path() if weights is None else weights_file(weights).parent / "data.json"
+    theirs = tuple(json.loads(record.read_bytes()).get("size", pre.size)) if record.is_file() else pre.size
+    if theirs == pre.size or len(theirs) != len(pre.size):
+        return ""
+    kept = "x".join(map(str, theirs))
+    return f"the weights were learned at {shape(theirs)} and are used at {shape(pre.size)}; --size {kept} keeps theirs"
 
 
 def seen(record: Path, tested: Set[str]) -> int | None:

@@ -12,6 +12,8 @@ TABLE = {
     "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same; more or larger images (--size), more epochs, or labels looked through again, may help": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）。画像を増やす・大きくする (--size)、エポックを増やす、ラベルを見直すと改善する可能性があります",
     "nobody is asked, since that pays below a price of {price} only": "目視確認は費用が {price} 未満の場合にのみ有利なため、保留はありません",
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
+    "the weights were learned at {theirs} and are used at {size}": "重みは {theirs} で学習したもので、{size} で使います",
+    "--size {size} keeps theirs": "--size {size} で元の大きさのまま",
     "given by hand, promises nothing": "手動で指定（保証なし）",
     # what was decided from the data, and what a user should know of them
     "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません",
