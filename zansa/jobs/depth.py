@@ -257,6 +257,8 @@ def target(request: DepthRequest, now: int, least: int) -> int:
     to = (now + 1) // 2 if request.halve else request.to
     if to is None:
         return least
+    if now == least:
+        raise ValueError(f"the network has {now} blocks, one a stage, and none of them can go")
     if not least <= to < now:
         raise ValueError(f"{to} blocks were asked for; the network has {now}, and can keep {least} to {now - 1}")
     return to
