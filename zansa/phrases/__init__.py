@@ -31,14 +31,14 @@ def language() -> Language:
 
 
 @contextmanager
-def speaking(chosen: str) -> Iterator[None]:
-    """Speak this language inside; ValueError for one that is not spoken."""
+def speaking(chosen: str) -> Iterator[Language]:
+    """Speak this language inside, and give it; ValueError for one that is not spoken."""
     known = next((each for each in LANGUAGES if each == chosen), None)
     if known is None:
         raise ValueError(f"the language {chosen!r} was asked; allowed: {', '.join(LANGUAGES)}")
     token = _SPOKEN.set(known)
     try:
-        yield
+        yield known
     finally:
         _SPOKEN.reset(token)
 
@@ -68,7 +68,7 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name: _part(name, value) for name, value in found.groupdict().items()})
+            return say(english, **{name[1:]: _part(name[1:], value) for name, value in found.groupdict().items()})
     return None
 
 
@@ -100,6 +100,6 @@ def _pattern(english: str) -> re.Pattern[str]:
         if k % 2 == 0:
             text += re.escape(piece)
         else:
-            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>(?:(?!; ).)+?)"  # within a clause
+            text += f"(?P=_{piece})" if piece in named else f"(?P<_{piece}>(?:(?!; ).)+?)"  # within a clause
             named.add(piece)
     return re.compile(text, re.DOTALL)

@@ -17,9 +17,7 @@ SHORTCUTS = {
     "identity": phrase("identity shortcut"),
     "pad": phrase("padded shortcut"),
     "project": phrase("projected shortcut"),
-    "conv": phrase("convolved shortcut"),
-    "average": phrase("average shortcut"),
-    "none": phrase("no shortcut"),
+    "average": phrase("averaged shortcut"),
 }
 POOLS = {
     "average": phrase("global average pooling"),
@@ -82,26 +80,28 @@ def _stem(net: Net, table: Table) -> Part:
     stem = net.stem
     kernel = shape((stem.kernel,) * len(net.input.size))
     contrast = [say("local contrast over {count} pixels", count=stem.contrast)] if stem.contrast else []
-    convolution = say("{size} convolution", size=kernel)
-    layers = [*contrast, convolution, *[say("norm and activation")] * stem.act, *[say("max pool")] * stem.pool]
+    layers = [*contrast, say("{kernel} convolution", kernel=kernel)]
+    layers += [say("norm and activation")] * stem.act + [say("max pool")] * stem.pool
     stride = stem.stride * (2 if stem.pool else 1)
-    return _part("Stem", "stem", stem.width, _size_after(table, "stem"), stride, ", ".join(layers)) | {
+    return _part(say("Stem"), "stem", stem.width, _size_after(table, "stem"), stride, say(", ").join(layers)) | {
         "input": f"{net.input.channels} × {shape(net.input.size)}"
     }
 
 
 def _head(net: Net) -> Part:
     head = net.head
-    layers = [*[say("norm and activation")] * head.act, say(POOLS[head.pool]), say("linear layer")]
-    return _part("Head", "head", head.classes, "", 1, ", ".join(layers))
+    before = [say("norm and activation")] if head.act else []
+    layers = [*before, say(POOLS[head.pool]), say("linear layer")]
+    return _part(say("Head"), "head", head.classes, "", 1, say(", ").join(layers))
 
 
 def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
     stage, path = net.stages[i], f"stages.{i}"
     layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
-    step = say("{kind} step with a learned scale" if stage.step.scale else "{kind} step", kind=stage.step.kind)
-    return _part(f"Stage {i}", path, stage.width, _size_after(table, path), stage.stride, layers) | {
-        "joins": f"{say(SHORTCUTS[stage.shortcut])}, {step}",
+    text = "{kind} step with a learned scale" if stage.step.scale else "{kind} step"
+    step = say(text, kind=stage.step.kind)
+    return _part(say("Stage {k}", k=i), path, stage.width, _size_after(table, path), stage.stride, layers) | {
+        "joins": say(", ").join((say(SHORTCUTS.get(stage.shortcut, f"{stage.shortcut} shortcut")), step)),
         "enters": {"identity": "", "project": "1×1"}.get(stage.shortcut, stage.shortcut),
         "boxes": _boxes(net, i, macs),
     }
@@ -112,7 +112,7 @@ def _runs(blocks: tuple[Block, ...]) -> list[tuple[Block, int]]:
 
 
 def _block_text(block: Block, number: int) -> str:
-    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    groups = say(", {count} groups", count=block.groups) if block.groups > 1 else ""
     return f"{number} × {block.kind.replace('_', ' ')} ({'·'.join(map(str, block.hidden))}{groups})"
 
 
@@ -131,7 +131,8 @@ def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
                 "text": "·".join(map(str, dict.fromkeys(block.hidden))),
                 "height": _height(net, block),
                 "shade": round(work / max(heaviest, 1), 3),
-                "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
+                "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}"
+                + (say(" each") if number > 1 else ""),
             }
         )
         at += number

@@ -36,7 +36,6 @@ from .job import Job, resolve
 EPOCHS, STEPS = 3, 6  # of the probe
 FIRST = 2  # steps that warm up
 RIVALS = 1 + len(VARIANTS)  # of the race with which a growth begins
-DECISIONS = 0.16  # share of a growth that reading promises takes: 12 to 20 % on five sets (decision 10)
 BUSY = 1.3  # seconds that pass for each second of work from which a machine counts as busy
 
 
@@ -65,7 +64,7 @@ def foretold(found: dict[str, Any]) -> dict[str, Any]:
         parts[clock] = {"start": found["start"][clock], "training": found["epochs"] * each, "end": found["end"][clock]}
         if (grown := found["grown"]) is not None:
             steps = found["epochs"] * found["per_epoch"] * _steps_in_growth(grown, step, grown[clock])
-            parts[clock]["training"] = (steps + found["epochs"] * found["epoch"][clock]) / (1 - DECISIONS)
+            parts[clock]["training"] = steps + found["epochs"] * found["epoch"][clock]
             parts[clock]["race"] = grown["race_epochs"] * each
     work, wall = (sum(part.values()) for part in parts.values())
     quiet = work / found["threads"] if found["device"] == "cpu" else wall

@@ -1,13 +1,15 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
 from . import (
+    check,
     compress,
     depth,
     explain,
-    network,
+    growth,
     numbers,
     page,
     points,
+    proving,
     records,
     results,
     serve,
@@ -23,12 +25,14 @@ TABLES = (
     points.TABLE,
     warnings.TABLE,
     setting.TABLE,
-    network.TABLE,
     records.TABLE,
     serve.TABLE,
     depth.TABLE,
     explain.TABLE,
     compress.TABLE,
     watching.TABLE,
+    check.TABLE,
+    proving.TABLE,
+    growth.TABLE,
 )
 JAPANESE: dict[str, str] = {english: japanese for table in TABLES for english, japanese in table.items()}

@@ -14,6 +14,10 @@ TABLE = {
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
     "the weights were learned at {theirs} and are used at {size}": "重みは {theirs} で学習したもので、{size} で使います",
     "--size {size} keeps theirs": "--size {size} で元の大きさのまま",
+    "it was not asked for (--curve none)": "指定により省略（--curve none）",
+    "the validation part has no defective or no good part": "検証用データに不良品または良品がありません",
+    "no learning curve: the rarest class has {rarest} separate parts, and {needed} are needed for a quarter, a half and the whole of the data; collect more of it": "学習曲線なし：最も少ないクラスは {rarest} 個で、1/4・1/2・全量の学習には {needed} 個必要です。追加してください",
+    "{file} lacks {names}": "{file} に {names} がありません",
     "given by hand, promises nothing": "手動で指定（保証なし）",
     # what was decided from the data, and what a user should know of them
     "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません",
