@@ -29,7 +29,7 @@ TABLE = {
     "the model is too near to the claim for any number of them: loosen the claim": "見込みと主張が近すぎます：主張を緩めてください",
     "collect {0} more": "あと {0} 個集めてください",
     ", or claim {0}": "、または主張を {0} に変更",
-    "Expected is what a trained run did on validation parts, plus one standard error: {0}.": "見込みは、学習済みモデルの検証用データでの結果に標準誤差1つ分を加えた値です：{0}。",
+    "Expected is what a trained run did on validation parts, at lines for this claim that other ones of them chose, plus one standard error: {0}.": "見込みは、学習済みモデルの検証用データでの結果（主張に合わせ、ほかの個体で選んだしきい値による）に標準誤差1つ分を加えた値です：{0}。",
     "Expected is what the small trainings did on validation parts, plus one standard error: {0}. The whole training is usually better: plan again with --like RUN after it.": "見込みは、短い試し学習の検証用データでの結果に標準誤差1つ分を加えた値です：{0}。本学習は通常これより良くなります。学習後に --like RUN で計画し直してください。",
     "Nothing is known of the model yet: numbers are given for a half, a third and a tenth of the claimed mistakes.": "モデルの性能はまだ不明です。主張の1/2、1/3、1/10の誤り率を仮定した数を示します。",
     "{0} of {1} {2} mistaken": "{2} {1} 個中 {0} 個が誤り",

@@ -38,7 +38,8 @@ SAID: dict[str, str] = {
     "plan.collect": phrase("collect {0} more"),
     "plan.or_claim": phrase(", or claim {0}"),
     "plan.expected.run": phrase(
-        "Expected is what a trained run did on validation parts, plus one standard error: {0}."
+        "Expected is what a trained run did on validation parts, at lines for this claim that other ones of them chose, "
+        "plus one standard error: {0}."
     ),
     "plan.expected.curve": phrase(
         "Expected is what the small trainings did on validation parts, plus one standard error: {0}. The whole "
