@@ -59,7 +59,9 @@ def watch(
 @app.command()
 def review(
     store: Store,
-    plan: Annotated[int | None, typer.Option(help="Choose about so many of the parts that came since the last plan.")] = None,
+    plan: Annotated[
+        int | None, typer.Option(help="Choose about so many of the parts that came since the last plan.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the waiting parts to this .csv, without any answer.")] = None,
     read: Annotated[Path | None, typer.Option(help="Keep the verdicts of this .csv (columns answer, verdict).")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Judge the waiting parts here, key by key; needs --who.")] = False,
