@@ -1,6 +1,7 @@
 """Planning, comparing and proving."""
 
 TABLE = {
+    "there are fewer test parts than the claim takes without any mistake": "評価用データの個数が、誤り0件の場合に必要な数に足りません",
     "{0} to {1}": "{0}～{1}",
     "gate of the stage": "関門",
     "Plan of a proof": "実証計画",

@@ -219,6 +219,7 @@ SAID: dict[str, str] = {
     "poc.do.leaks": phrase("leave out one of {0} and {1}, which are the same, or give both one group"),
     "poc.do.labels": phrase("decide which label is right: {0} and {1} are the same"),
     "poc.why.unknown": phrase("how good a model will be is not known yet"),
+    "poc.why.few": phrase("there are fewer test parts than the claim takes without any mistake"),
     "poc.why.chance": phrase("the chance to pass the test is {0}"),
     "poc.why.baseline": phrase("balanced accuracy on validation is at least {0}, and guessing has {1}"),
     "poc.do.baseline": phrase(
