@@ -367,13 +367,14 @@ def check_text(found: dict[str, Any]) -> str:
 
 
 def explained(record: dict[str, Any]) -> list[str]:
-    """A line for each image: what was answered, where it looked, and what its strongest blocks added."""
+    """A line for each sample: what was answered, where it looked, the verdict, and what its strongest blocks added."""
     lines = []
     for each in record["images"]:
         top = sorted(each["blocks"].items(), key=lambda item: -abs(item[1]))[:3]
         blocks = ", ".join(f"{name} {value:+.2f}" for name, value in top)
-        place = "no clear place" if each["strongest"] is None else "at x {}, y {}".format(*each["strongest"])
-        lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {blocks}")
+        at, word = each["strongest"], each["verdict"]["word"]
+        place = "no clear place" if at is None else f"at x {at[0]}, y {at[1]}" if len(at) == 2 else f"at place {at[0]}"
+        lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {word}; {blocks}")
     return [typed(line) for line in lines]
 
 
