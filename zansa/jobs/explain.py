@@ -3,20 +3,19 @@
 import base64
 from dataclasses import dataclass, replace
 from datetime import date
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..arch.use import Preprocess
 from ..deploy.runtime import samples
 from ..events import event
 from ..inputs.files import survey_all
-from ..inputs.images import digest, fit_image, inner_size
+from ..inputs.heat import drawn, full_colour, inside
+from ..inputs.images import digest, fit_image
 from ..learn.data import load
 from ..learn.data.dataset import Dataset
 from ..learn.data.spelling import known_as
@@ -35,8 +34,6 @@ from .request import Tell, silent
 from .trained_request import ExplainRequest
 
 SIDE = 224  # pixels of the longer side of a picture on the page
-REJECT, ACCEPT = (214, 39, 40), (31, 119, 180)  # colours of what speaks for a defect, and against it
-STRONGEST = 0.995  # quantile of all maps that has the full colour
 CLEAR = 0.1  # of the full colour: weaker places are not named
 BATCH = 16
 
@@ -124,7 +121,7 @@ def told(
     found = [torch.cat(each) for each in zip(*(relevance(seen, part) for part in x.split(BATCH)), strict=True)]
     sums = torch.stack([found[2], found[0].flatten(1).sum(1), found[1]], 1).tolist()
     odds, logits = score(seen, x), logits_of(model, x)
-    scale = float(np.quantile(np.abs(maps), STRONGEST)) or 1.0
+    scale = full_colour(maps)
     bank = None if like is None else known(seen, *like)
     of_query = features(seen, x)
     images = []
@@ -175,16 +172,6 @@ def near(
     ]
 
 
-def inside(shape: tuple[int, ...], pre: Preprocess) -> tuple[slice, slice]:
-    """Where an image of this height and width lies in the network's input."""
-    size = (pre.size[0], pre.size[1])
-    inner = inner_size((shape[0], shape[1]), size) if pre.fit == "letterbox" else size
-    rows, columns = (
-        slice((whole - part) // 2, (whole - part) // 2 + part) for whole, part in zip(size, inner, strict=True)
-    )
-    return rows, columns
-
-
 def strongest(values: np.ndarray, shape: tuple[int, ...], pre: Preprocess) -> tuple[int, int] | None:
     """The place (x, y), in pixels of the image, that speaks most for what is explained; None where no place speaks for
     it by a tenth of the full colour."""
@@ -196,20 +183,6 @@ def strongest(values: np.ndarray, shape: tuple[int, ...], pre: Preprocess) -> tu
 
 
 def picture(levels: np.ndarray, values: np.ndarray | None = None, pre: Preprocess | None = None) -> str:
-    """A PNG in base64 of an image (H, W, C), at most SIDE pixels a side; with `values` over it, in -1 to 1 at the size
-    of the network's input."""
-    shown = levels[..., :3] if levels.shape[2] >= 3 else np.repeat(levels[..., :1], 3, axis=2)
-    if shown.dtype == np.uint16:
-        shown = (shown // 257).astype(np.uint8)
-    height, width = shown.shape[:2]
-    factor = SIDE / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    base = np.asarray(Image.fromarray(np.ascontiguousarray(shown)).resize(size, Image.Resampling.BILINEAR), np.float64)
-    if values is not None and pre is not None:
-        cut = Image.fromarray(values[inside((height, width), pre)].astype(np.float32))
-        strength = np.clip(np.asarray(cut.resize(size, Image.Resampling.BILINEAR)), -1, 1)[..., None]
-        colour = np.where(strength > 0, np.array(REJECT), np.array(ACCEPT))
-        base = base * (1 - 0.75 * abs(strength)) + colour * 0.75 * abs(strength)
-    stored = BytesIO()
-    Image.fromarray(base.round().astype(np.uint8)).save(stored, "PNG")
-    return base64.b64encode(stored.getvalue()).decode()
+    """A PNG in base64 of an image (H, W, C), SIDE pixels at its longer side; with `values` over it, in -1 to 1, that
+    cover the network's input."""
+    return base64.b64encode(drawn(levels, SIDE, values, pre)).decode()
