@@ -6,6 +6,7 @@ import pytest
 import torch
 from laws import small_net
 from onnx import numpy_helper
+from PIL import Image
 from test_deploy import images
 
 from zansa.arch.use import Calibration, OperatingPoint, Preprocess
@@ -97,3 +98,42 @@ def test_the_gate_closes_on_other_maps():
     number.CopyFrom(numpy_helper.from_array(np.float32(0.5), number.name))
     with pytest.raises(ValueError, match="class maps of the exported network differ on 6 of 6 images"):
         compare(file.SerializeToString(), model, samples(model))
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory):
+    """A network that has learned nothing but where it is bright, without training: its last map is the blurred image,
+    and bright places speak for a hole. And images of other proportions with a bright spot at a known place."""
+    folder = tmp_path_factory.mktemp("maps")
+    pre = Preprocess(channels=1, size=(32, 32), fill=(0,), mean=(0.0,), std=(255.0,))
+    net = small_net("basic", shortcut="average")
+    net = net.but({"input": net.input.but({"channels": 1, "size": (32, 32)}), "head": net.head.but({"classes": 2})})
+    module = build(net).eval()
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            value.fill_(1.0 if name.endswith("norm.weight") else 0.0)
+        module.stem.get_submodule("conv").weight[:, :, 1, 1] = 1.0
+        for name, value in module.named_parameters():
+            if "shortcut" in name and value.ndim == 4:
+                value.fill_(1.0 / value.shape[1])
+        module.head.get_submodule("linear").weight[1] = 30.0
+        module.head.get_submodule("linear").bias[0] = 3.0
+    model = Model(net, module, ("good", "hole"), pre, OperatingPoint(good="good", threshold=0.5))
+    (folder / "parts" / "b").mkdir(parents=True)
+    values = []
+    for name, (height, width), (y, x) in (("a.png", (40, 120), (30, 100)), ("b/a.png", (90, 30), (10, 20))):
+        levels = np.full((height, width), 40, np.uint8)
+        levels[y - 4 : y + 5, x - 4 : x + 5] = 255
+        Image.fromarray(levels).save(folder / "parts" / name)
+        values.append(levels[..., None])
+    export(model, folder / "m.onnx", values)
+    return folder
+
+
+def test_debug(spots):
+    f = runtime.predictor(spots / "m.onnx")
+    from zansa.inputs.images import read_image
+    v = [read_image(p) for p in sorted((spots / "parts").rglob("*.png"))]
+    print(f.with_maps(v), f.strongest)
+    print([n for n, _ in build(f and small_net("basic", shortcut="average")).named_parameters()])
+    assert 0

@@ -28,6 +28,7 @@ COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error"
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
+Draw = Callable[[str, np.ndarray, np.ndarray], str]
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 
@@ -111,7 +112,7 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
         raise ValueError(f"{name} is damaged, export it again: {type(error).__name__}: {error}") from None
 
 
-def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
+def predict(predictor: Predictor, files: Iterable[str | Path], draw: Draw | None = None) -> Iterator[dict[str, Any]]:
     """One row per image file, or image of an .npz, in the given order, with the keys COLUMNS; of a model of series one
     per row of the .csv, .tsv or .npz files, with the keys SERIES_COLUMNS. `note` says what of a sample was lost: pages
     behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
@@ -121,12 +122,19 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
     and `decision` is "reject" when it reaches the threshold, "ask" (a person) when it reaches only the lower line of a
     model that has two, else "accept"; both are None in a model without operating point. An image or row that cannot be
     read, or is of another bit depth or number of channels than the model takes, has only its name
-    and `error`; ValueError for a table that is none.
+    and `error`; ValueError for a table that is none. `draw` gets the name, the levels and the map of the decision of
+    each sample; what it returns is `map` of the row.
     """
     for chunk in _chunks(samples(files, predictor.preprocess)):
-        answers = iter(predictor.probabilities([values for _, values, _, _ in chunk if values is not None]))
+        read = [values for _, values, _, _ in chunk if values is not None]
+        p, maps = predictor.with_maps(read) if draw else (predictor.probabilities(read), None)
+        answers = iter(range(len(read)))
         for sample in chunk:
-            yield _row(sample, None if sample[1] is None else next(answers), predictor)
+            k = None if sample[1] is None else next(answers)
+            row = _row(sample, None if k is None else p[k], predictor)
+            if draw:
+                row["map"] = None if maps is None or k is None else draw(sample[0], read[k], maps[k])
+            yield row
 
 
 def judged(answer: np.ndarray, predictor: Predictor) -> dict[str, Any]:
