@@ -133,6 +133,7 @@ def spots(tmp_path_factory):
 def test_debug(spots):
     f = runtime.predictor(spots / "m.onnx")
     from zansa.inputs.images import read_image
+
     v = [read_image(p) for p in sorted((spots / "parts").rglob("*.png"))]
     print(f.with_maps(v), f.strongest)
     print([n for n, _ in build(f and small_net("basic", shortcut="average")).named_parameters()])
