@@ -34,7 +34,7 @@ WORDS = {
     "for_defect": phrase("speaks for NG"),
     "against_defect": phrase("speaks for OK"),
     "for_class": phrase("speaks for the class"),
-    "against_class": phrase("speaks against it"),
+    "against_class": phrase("speaks against the class"),
     "last_parts": phrase("Last parts"),
     "doubtful": phrase("Parts to check"),
     "open_queue": phrase("Check {count} parts"),

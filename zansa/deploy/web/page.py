@@ -45,9 +45,9 @@ WORDS = {
     "line": phrase("line"),
     "heat": phrase("Heat map"),
     "for_defect": phrase("speaks for a defect"),
-    "against_defect": phrase("speaks against it"),
+    "against_defect": phrase("speaks against a defect"),
     "for_class": phrase("speaks for the class"),
-    "against_class": phrase("speaks against it"),
+    "against_class": phrase("speaks against the class"),
 }
 
 

@@ -26,7 +26,7 @@ TABLE = {
     "speaks for NG": "不合格の根拠",
     "speaks for OK": "合格の根拠",
     "speaks for the class": "この分類の根拠",
-    "speaks against it": "反対の根拠",
+    "speaks against the class": "反対の根拠",
     "Last parts": "直近の部品",
     "Parts to check": "要確認の部品",
     "Check {count} parts": "{count} 個を確認する",
