@@ -248,4 +248,4 @@ def test_the_operators_page_shows_the_heat_map(folder, server, tmp_path):
     ).stdout
     assert f'src="/page/map/{new["sha"]}/{new["image"]}"' in page
     assert 'aria-pressed="true"' in page
-    assert "不合格の根拠" in page
+    assert "不合格側" in page
