@@ -119,6 +119,8 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)
+    maps, exact = (predictor(f).with_maps(images[:40])[1] for f in (made.file, file))
+    assert np.corrcoef(maps.ravel(), exact.ravel())[0, 1] > 0.9
 
 
 def test_calibration_images_are_chosen_by_kind_of_defect():

@@ -299,7 +299,10 @@ def entry_text(row: dict[str, Any]) -> str:
 
 def parity_text(path: object, parity: dict[str, Any]) -> str:
     """How far an exported file and the trained network agree."""
-    largest = f"the largest difference of a probability is {parity['largest_difference']:.2g}"
+    largest = (
+        f"the largest difference of a probability is {parity['largest_difference']:.2g}, and of a class map "
+        f"{parity['map_difference']:.2g} of its strongest place"
+    )
     lines = [f"{path}: {file_size(parity['bytes'])}; on {counted(parity['images'], parity['noun'])} {largest}"]
     if target := parity.get("target"):
         own = "" if target["own_engine"] else f" (the engine of {target['target']} is not installed here)"

@@ -17,7 +17,7 @@ import torch
 from ..arch.cost import cost
 from ..deploy.bench import latency
 from ..deploy.clock.timing import timer
-from ..deploy.export import to_onnx
+from ..deploy.export import own_answers, to_onnx
 from ..deploy.handover import write_hash
 from ..deploy.runtime import predictor
 from ..events import event
@@ -45,7 +45,7 @@ from ..report.compress import html, sentences
 from ..runs import model_file
 from .adapt import unlabelled
 from .depth import own_request
-from .door import door, good_of
+from .door import PARITY_IMAGES, door, evenly, good_of, originals
 from .making.conclude import conclude
 from .making.folder import begin, facts_of, note
 from .making.integers import Tried, in_turns, to_int8
@@ -312,7 +312,8 @@ def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Te
     raw = probabilities(module, data, parts.val)
     choice, _ = chosen(base.request, base.good, data, parts.val, raw, recipe.balance)
     model = replace(small, module=module, operating=choice.operating, calibration=choice.calibration)
-    tries = to_int8(to_onnx(model), data, parts, base.good, request.margin, tell)
+    own = own_answers(model, originals(data, evenly(parts.val, PARITY_IMAGES)))
+    tries = to_int8(to_onnx(model, own), data, parts, base.good, request.margin, tell)
     tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
     if tries[-1].gate["passed"]:
         job = Job(base.request, data, parts, base.good, small.net, recipe)

@@ -39,11 +39,13 @@ class Asked:
 
     source: http, v2, page, folder or golden. request: the asker's own name for it, or the file's.
     fields: what the asker says of the part; part, lot, camera and counter have columns of their own.
+    maps: the answer is to have the class maps too, as `map` (classes, *cells).
     """
 
     source: str
     request: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    maps: bool = False
 
     def row(self) -> dict[str, Any]:
         """The columns of the store."""
@@ -110,13 +112,18 @@ class Desk:
         """The same, in this thread."""
         read = [self._read(sample, served, asked) for sample in samples]
         worked = time.monotonic()
-        probabilities = served.predictor.probabilities([levels for _, levels, _ in read])
+        of_all = [levels for _, levels, _ in read]
+        more: list[dict[str, Any]] = [{} for _ in read]
+        if asked.maps:
+            probabilities, maps = served.predictor.with_class_maps(of_all)
+            more = [{"map": each} for each in maps]
+        else:
+            probabilities = served.predictor.probabilities(of_all)
         self.metrics.compute.observe(time.monotonic() - worked)
         if not np.isfinite(probabilities).all():
             raise Refused(500, "the network's answer is no number; the part is not judged")
-        return gathered(
-            [self._keep(served, asked, *each, answer, began) for each, answer in zip(read, probabilities, strict=True)]
-        )
+        answers = zip(read, probabilities, more, strict=True)
+        return gathered([self._keep(served, asked, *each, answer, began, beside) for each, answer, beside in answers])
 
     def _read(self, sample: bytes | np.ndarray, served: Served, asked: Asked) -> tuple[Content, np.ndarray, str]:
         """A sample's bytes, its levels, and a note on what was lost. One that cannot be decoded is kept as an error."""
@@ -144,8 +151,10 @@ class Desk:
         note: str,
         probabilities: np.ndarray,
         began: float,
+        beside: dict[str, Any],
     ) -> Future:
-        """Put one answer into the store; a Future of it with its id, told to all listeners."""
+        """Put one answer into the store; a Future of it with its id, told to all listeners; it has `beside`, which is
+        not kept, too."""
         told = {"decision": None, "score": None} | judged(probabilities, served.predictor)
         features = answer_features(probabilities) | {"since": round(time.monotonic() - self.last, 3)}
         if levels.ndim == 3:
@@ -158,10 +167,19 @@ class Desk:
         row |= {"ms": round(1000 * (self.last - began), 2)} | _sizes(levels)
         done: Future = Future()
         kept = self.store.put(row, image)
-        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels))
+        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels, beside))
         return done
 
-    def _kept(self, kept: Future, done: Future, row: dict, each: dict, image: Content, levels: np.ndarray) -> None:
+    def _kept(
+        self,
+        kept: Future,
+        done: Future,
+        row: dict,
+        each: dict,
+        image: Content,
+        levels: np.ndarray,
+        beside: dict[str, Any],
+    ) -> None:
         if error := kept.exception():
             done.set_exception(error)
             return
@@ -175,7 +193,7 @@ class Desk:
         if row["model"] in self.models.shadows:
             self.behind.append((answer, image, levels))
             self.shadowing.set()
-        done.set_result(answer)
+        done.set_result(answer | beside)
 
     def _shadow(self) -> None:
         """Let shadows answer after the models that act, and keep what they say."""
