@@ -5,13 +5,21 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .data.augment import augment
+from .recipe import Augment
+
 TEMPERATURE = 4.0
 TRUTH = 0.1  # share of the labels' loss beside plain distillation
+SHOWN = 4  # samples without labels beside each labelled one, where a teacher has spoken of them beforehand
+AS_THEY_ARE = Augment()
 TARGET, OTHERS = 1.0, 2.0  # weights of the two terms of DKD, those of the paper for small residual networks
+
+Student = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +35,19 @@ class Teaching:
 
     def __call__(
         self,
-        student: Callable[[Tensor], Tensor],
+        student: Student,
         samples: Tensor,
         logits: Tensor,
         labels: Tensor,
         loss: Tensor,
         seed: int,
+        index: np.ndarray,
     ) -> Tensor:
-        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples."""
-        taught = self.answers(samples)
-        total = mixed(logits, taught, labels, loss)
+        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples.
+        `index` says which samples of the data set they are."""
+        total = mixed(logits, self.answers(samples), labels, loss)
         if self.unlabelled is not None:
-            chance = torch.Generator().manual_seed(seed)
-            at = torch.randint(len(self.unlabelled), (len(samples),), generator=chance)
-            more = self.unlabelled[at].to(samples.device)
+            more = self.unlabelled[some(self.unlabelled, len(samples), seed)].to(samples.device)
             total = total + distance(student(more).float(), self.answers(more))
         return total
 
@@ -49,6 +56,47 @@ class Teaching:
         """(N, K) log probabilities: of the teacher, or of the mean of the teachers' probabilities."""
         told = torch.stack([teacher(samples).float().softmax(1) for teacher in self.teachers])
         return told.mean(0).clamp_min(1e-8).log()
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a teacher has said once of every sample as it is; the student learns that however the sample is changed.
+
+    So a teacher may be large and look at larger images: it is asked once a sample and not once a step.
+
+    told: (samples of the data set, K) log probabilities; those of samples that do not train are never read.
+    unlabelled: samples without labels, normalised (N, C, *size); SHOWN of them beside every labelled one.
+    more: (N, K) log probabilities of these.
+    augment: how these are changed.
+    """
+
+    told: Tensor
+    unlabelled: Tensor | None = None
+    more: Tensor | None = None
+    augment: Augment = AS_THEY_ARE
+
+    def __call__(
+        self,
+        student: Student,
+        samples: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        loss: Tensor,
+        seed: int,
+        index: np.ndarray,
+    ) -> Tensor:
+        """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
+        total = mixed(logits, self.told[torch.from_numpy(index)].to(logits.device), labels, loss)
+        if self.unlabelled is not None and self.more is not None:
+            at = some(self.unlabelled, SHOWN * len(samples), seed)
+            changed = augment(self.unlabelled[at].to(samples.device), self.augment, torch.Generator().manual_seed(seed))
+            total = total + distance(student(changed).float(), self.more[at].to(logits.device))
+        return total
+
+
+def some(samples: Tensor, count: int, seed: int) -> Tensor:
+    """Which samples a step looks at: so many, drawn with replacement."""
+    return torch.randint(len(samples), (count,), generator=torch.Generator().manual_seed(seed))
 
 
 def teaching(teachers: Sequence[nn.Module], unlabelled: Tensor | None = None) -> Teaching:

@@ -18,9 +18,10 @@ from ...nets.ready import origin
 from ...record import Run
 from ...runs import branches_of
 from ..door import DIGEST_OF, data_digest, units
-from ..request import folds_of, learned_weights
+from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
+TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
 
@@ -45,7 +46,10 @@ def begin(
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
         given = learned_weights(job.request)
         weights = None if given is None else provenance(given, job.request.source)
-    run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
+    taught_by = teacher_named(job.request)
+    teacher = None if taught_by is None else provenance(taught_by, job.request.source, TAUGHT)
+    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher, "branch_of": main}
+    run.write_json("data.json", describe(job) | told)
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     if job.recipe.levels > 1:
@@ -73,8 +77,9 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
     }
 
 
-def provenance(weights: str, source: str) -> dict[str, Any]:
-    """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
+def provenance(weights: str, source: str, *use: str) -> dict[str, Any]:
+    """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them. `use` begins
+    the sentence on weights of a package."""
     file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
@@ -82,7 +87,7 @@ def provenance(weights: str, source: str) -> dict[str, Any]:
         "file": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "same_source": before == source,
-        "told": origin(weights),
+        "told": origin(weights, *use),
     }
 
 

@@ -28,7 +28,17 @@ from ...nets.donor import Donor, read_donor
 from ...nets.start import initialise
 from ...record import refuse_unwritable
 from ..door import door, good_of, refuse_blind_line
-from ..request import BEGINNINGS, FinetuneRequest, GrowRequest, Request, Tell, TrainRequest, folds_of, learned_weights
+from ..request import (
+    BEGINNINGS,
+    FinetuneRequest,
+    GrowRequest,
+    Request,
+    Tell,
+    TrainRequest,
+    folds_of,
+    learned_weights,
+    teacher_named,
+)
 from .point import asked, refuse_point
 
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
@@ -220,6 +230,11 @@ def check(request: Request, out: Path, name: str | None) -> None:
     if weights is not None and weights not in zoo.READY and not Path(weights).exists():
         known = ", ".join((*BEGINNINGS, *zoo.READY))
         raise ValueError(f"there is no run or file {weights} to begin with; allowed too: {known}")
+    teacher = teacher_named(request)
+    if teacher is not None and teacher not in zoo.READY and not Path(teacher).exists():
+        raise ValueError(f"there is no run or file {teacher} to learn from; allowed too: {', '.join(zoo.READY)}")
+    if teacher is not None and several.world_size() > 1:
+        raise ValueError("a teacher was named for several processes; allowed: one process")
     if name is not None and (out / name).exists():
         raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 
