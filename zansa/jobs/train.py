@@ -31,6 +31,7 @@ from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
+from .making.beginnings import judged, raced, told_of
 from .making.conclude import conclude, costs, of_fold
 from .making.folder import TAUGHT, begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure, usual_net
@@ -47,6 +48,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
     check(request, Path(out), name)
     job = resolve(request, tell)
     refuse_teacher(request, job.data)
+    job = replace(job, race=raced(job))
     several.broadcast_order("the data are there")
     run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)
     try:
@@ -74,6 +76,8 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     told += [event("note", text=text) for text in origins if text]
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
+    if job.race:
+        told.append(event("note", text=told_of(job.race)))
     if job.good is None and (unknown := no_line(job.data)):
         told.append(unknown)
     for line in told:
@@ -179,8 +183,8 @@ def learning(module: Network, job: Job, run: Run, tell: Tell) -> Generator[dict[
     if isinstance(job.request, FinetuneRequest) and job.request.linear:
         return fitting(module, data, parts, job.recipe, learned_weights(job.request) not in READY)
     if job.growth is None:
-        teaching = lessons_for(job, run, tell)
-        return by_folds(module, job, run, training(module, data, parts, job.recipe, checkpoint, teaching=teaching))
+        last = training(module, data, parts, job.recipe, checkpoint, teaching=lessons_for(job, run, tell))
+        return judged(by_folds(module, job, run, last), module, job, run, data, parts)
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]
     return growing(module, data, parts, job.recipe, job.growth, run.path, forks)
 

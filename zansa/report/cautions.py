@@ -42,6 +42,9 @@ SAME_SOURCE = phrase(
     "The weights of {file} were learned from the same source, split in another way perhaps: they may have seen "
     "{image}s of the test part, and then the figures prove nothing."
 )
+SAME_TEACHER = phrase(
+    "The teacher {file} learned from {image}s of the test part, so the figures look better than they are."
+)
 TOO_FEW = phrase(
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them."
 )
@@ -157,6 +160,8 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if weights := data.get("weights"):
         told = SAME_SOURCE if weights["same_source"] else LEARNED
         yield _warning(phrase("Learned weights"), say(told, file=weights["file"]), grave=weights["same_source"])
+    if (teacher := data.get("teacher")) and teacher["saw_test"]:
+        yield _warning(phrase("A teacher that knows the answers"), say(SAME_TEACHER, file=teacher["file"]), grave=True)
     if data.get("kind") in KINDS_OF_PARTS and data.get("split") == "random" and data.get("groups") is None:
         yield _warning(phrase("Split {image} by {image}"), say(UNGROUPED))
 

@@ -46,9 +46,8 @@ def begin(
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
         given = learned_weights(job.request)
         weights = None if given is None else provenance(given, job.request.source)
-    taught_by = teacher_named(job.request)
-    teacher = None if taught_by is None else provenance(taught_by, job.request.source, TAUGHT)
-    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher, "branch_of": main}
+    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher_of(job), "branch_of": main}
+    told |= {"race": [each._asdict() for each in job.race]}
     run.write_json("data.json", describe(job) | told)
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
@@ -89,6 +88,19 @@ def provenance(weights: str, source: str, *use: str) -> dict[str, Any]:
         "same_source": before == source,
         "told": origin(weights, *use),
     }
+
+
+def teacher_of(job: Job) -> dict[str, Any] | None:
+    """Where the teacher came from, and whether it learned from samples of the test part ("saw_test"); None without
+    one."""
+    name = teacher_named(job.request)
+    if name is None:
+        return None
+    told = provenance(name, job.request.source, TAUGHT)
+    theirs = Path(told["file"]).parent / "data.json"
+    parts = json.loads(theirs.read_bytes())["parts"] if told["same_source"] and theirs.exists() else {}
+    learned = {sample for part in ("train", "val") for sample in parts.get(part, ())}
+    return told | {"saw_test": any(job.data.names[i] in learned for i in job.parts.test)}
 
 
 def describe(job: Job) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ...arch.spec import Input, Net
 from ...beginnings.weights import Beginning, begun, load
 from ...deploy.clock.timing import timer
 from ...learn import several
+from ...learn.beginnings import Candidate
 from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
@@ -72,6 +73,7 @@ class Job:
     start: the first network with weights that were learned elsewhere; None where they are fresh.
     beginning: what of these weights was learned from drawn pictures; None where nothing was.
     doubts: the defaults that were changed because the data speak against them.
+    race: the beginnings that it could have had, as they stand, the best first; () where none were compared.
     """
 
     request: Request
@@ -85,6 +87,7 @@ class Job:
     start: Network | None = None
     beginning: Beginning | None = None
     doubts: tuple[Doubt, ...] = ()
+    race: tuple[Candidate, ...] = ()
 
 
 def resolve(request: Request, tell: Tell) -> Job:
