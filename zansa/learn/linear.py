@@ -5,13 +5,16 @@ stays as it was learned elsewhere, but for the statistics of its norms, which ar
 """
 
 import copy
+import math
 import time
 from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
 
 from ..events import Event, event
 from ..nets.build import Network
@@ -20,11 +23,12 @@ from .adapt import batches_of, features, renormalise
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .loss import tempered, validate
+from .loss import STEEPEST, tempered, validate
 from .predict import to_tensor
 from .recipe import Recipe
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse strengths of the penalty
+SMOOTHING = 0.05  # of labels, where the certainty of a head is fitted
 COPIES = 4  # varied copies of each training sample, beside itself
 
 
@@ -83,6 +87,18 @@ def best_head(
         loss = tempered(torch.from_numpy(held @ weight.T + bias), right, 1 / counts if even else None)[0]
         found.append(Head(weight, bias, float(loss)))
     return min(found, key=lambda head: head.loss)
+
+
+def sharpened(head: Head, held: np.ndarray, truth: np.ndarray) -> Head:
+    """The head with the certainty that fits samples (N, F) which it has not learned from. A teacher must be as sure as
+    it is right; labels are smoothed, so that a head that is right everywhere is not taken to be certain."""
+    logits, right = torch.from_numpy(held @ head.weight.T + head.bias), torch.from_numpy(truth)
+
+    def loss(log_factor: float) -> float:
+        return functional.cross_entropy(logits * math.exp(log_factor), right, label_smoothing=SMOOTHING).item()
+
+    factor = math.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x)
+    return head._replace(weight=head.weight * factor, bias=head.bias * factor)
 
 
 def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool) -> Generator[Event]:

@@ -15,7 +15,7 @@ from ...inputs.images import fitted
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.distil import Lessons
-from ...learn.linear import best_head
+from ...learn.linear import best_head, sharpened
 from ...learn.lookers import as_taken, batches_for, features_for, ready_looker, with_head
 from ...learn.predict import normalised
 from ...nets.donor import weights_file
@@ -91,7 +91,8 @@ def ready_teacher(name: str, data: Dataset, parts: Parts, even: bool) -> tuple[M
     """An installed network with the best linear head on its features, and what it says of the training samples."""
     model = ready_looker(name, data)
     seen, held = (features_for(model, data, index) for index in (parts.train, parts.val))
-    head = best_head(seen, data.labels[parts.train], held, data.labels[parts.val], len(data.classes), even)
+    learned, truth = data.labels[parts.train], data.labels[parts.val]
+    head = sharpened(best_head(seen, learned, held, truth, len(data.classes), even), held, truth)
     logits = torch.from_numpy(seen @ head.weight.T + head.bias)
     return with_head(model, head.weight, head.bias), logits.log_softmax(1).float().numpy()
 
