@@ -6,7 +6,6 @@ have learned: fresh weights lose here also where they learn best (docs/decisions
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from ..nets.build import Network
 from ..nets.files import Model
 from .adapt import batches_of, features, renormalise
 from .data.dataset import Dataset
-from .doubts import FOLDS, held_out_folds, some_of
+from .doubts import FOLDS, fitted_rule, held_out_folds, some_of
 from .lookers import as_taken, features_for, images_for
 from .predict import latency, to_tensor
 
@@ -26,7 +25,8 @@ STRENGTH = 0.03  # inverse strength of the penalty: near the best for 128 and fo
 CLEAR = 2.0  # standard errors
 
 
-class Candidate(NamedTuple):
+@dataclass(frozen=True)
+class Candidate:
     """A beginning and what it is worth as it stands.
 
     name: "none", "drawn", or a network of an installed package.
@@ -98,7 +98,7 @@ def _judged(name: str, network: Network, seen: np.ndarray, sample: torch.Tensor,
     for learn, judge in of.folds:
         mean, spread = seen[learn].mean(0), seen[learn].std(0) + 1e-9
         scaled = np.clip((seen - mean) / spread, -5, 5)
-        rule = LogisticRegression(C=STRENGTH, max_iter=300).fit(scaled[learn], labels[learn])
+        rule = fitted_rule(LogisticRegression(C=STRENGTH, max_iter=300), scaled[learn], labels[learn])
         right[judge] = rule.predict(scaled[judge]) == labels[judge]
     share = float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
     macs, ms = cost(network.net).macs, latency(network, sample, 10)

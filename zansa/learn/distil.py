@@ -15,6 +15,7 @@ from .recipe import Augment
 
 TEMPERATURE = 4.0
 TRUTH = 0.1  # share of the labels' loss beside plain distillation
+CALIBRATED = 1.0  # temperature for answers that are as sure as they are right (docs/decisions/0023)
 SHOWN = 4  # samples without labels beside each labelled one, where a teacher has spoken of them beforehand
 AS_THEY_ARE = Augment()
 TARGET, OTHERS = 1.0, 2.0  # weights of the two terms of DKD, those of the paper for small residual networks
@@ -48,7 +49,7 @@ class Teaching:
         total = mixed(logits, self.answers(samples), labels, loss)
         if self.unlabelled is not None:
             more = self.unlabelled[some(self.unlabelled, len(samples), seed)].to(samples.device)
-            total = total + distance(student(more).float(), self.answers(more))
+            total = total + distance(student(more), self.answers(more))
         return total
 
     @torch.no_grad()
@@ -86,11 +87,11 @@ class Lessons:
         index: np.ndarray,
     ) -> Tensor:
         """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
-        total = mixed(logits, self.told[torch.from_numpy(index)].to(logits.device), labels, loss)
+        total = mixed(logits, self.told[torch.from_numpy(index)].to(logits.device), labels, loss, CALIBRATED)
         if self.unlabelled is not None and self.more is not None:
             at = some(self.unlabelled, SHOWN * len(samples), seed)
             changed = augment(self.unlabelled[at].to(samples.device), self.augment, torch.Generator().manual_seed(seed))
-            total = total + distance(student(changed).float(), self.more[at].to(logits.device))
+            total = total + distance(student(changed), self.more[at].to(logits.device), CALIBRATED)
         return total
 
 
@@ -104,12 +105,12 @@ def teaching(teachers: Sequence[nn.Module], unlabelled: Tensor | None = None) ->
     return Teaching([copy.deepcopy(each).eval().requires_grad_(False) for each in teachers], unlabelled)
 
 
-def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
+def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     """The loss of a student with logits (N, K) whose teachers answer with logits or log probabilities (N, K). With two
     classes the second term of DKD is zero, so plain distillation is taken."""
     if logits.shape[1] == 2:
-        return TRUTH * loss + (1 - TRUTH) * distance(logits, taught)
-    return loss + decoupled(logits, taught, labels)
+        return TRUTH * loss + (1 - TRUTH) * distance(logits, taught, temperature)
+    return loss + decoupled(logits, taught, labels, temperature)
 
 
 def distance(logits: Tensor, taught: Tensor, temperature: float = TEMPERATURE) -> Tensor:

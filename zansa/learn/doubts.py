@@ -141,7 +141,7 @@ def turn_doubts(
     plain = thumbnails(images)
     rules: list[tuple[LogisticRegression, np.ndarray]] = []
     for learn, judge in held_out_folds(data, index):
-        rules.append((_taught(LogisticRegression(C=100, max_iter=200), plain[learn], labels[learn]), judge))
+        rules.append((fitted_rule(LogisticRegression(C=100, max_iter=200), plain[learn], labels[learn]), judge))
 
     def told_of(changed: Images) -> np.ndarray:
         values, seen = thumbnails(changed), np.zeros((len(data.classes),) * 2, np.int64)  # class, answer
@@ -255,16 +255,17 @@ def _losses(values: np.ndarray, labels: np.ndarray, folds: Folds) -> np.ndarray:
     for learn, judge in folds:
         mean, spread = values[learn].mean(0), values[learn].std(0) + 1e-9
         scaled = np.clip((values - mean) / spread, -5, 5)
-        rule = _taught(LogisticRegression(max_iter=300), scaled[learn], labels[learn])
+        rule = fitted_rule(LogisticRegression(max_iter=300), scaled[learn], labels[learn])
         p = np.full((len(judge), labels.max() + 1), 1e-3)
         p[:, rule.classes_] = rule.predict_proba(scaled[judge])
         found[judge] = -np.log(np.maximum(p[np.arange(len(judge)), labels[judge]], 1e-3))
     return found
 
 
-def _taught(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+def fitted_rule(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+    """The rule, fitted in place to values (N, F) and their classes (N,); it need not be polished."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a plain rule need not be polished
+        warnings.simplefilter("ignore", ConvergenceWarning)
         rule.fit(values, labels)
     return rule
 

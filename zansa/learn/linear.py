@@ -23,6 +23,7 @@ from .adapt import batches_of, features, renormalise
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
+from .doubts import fitted_rule
 from .loss import STEEPEST, tempered, validate
 from .predict import to_tensor
 from .recipe import Recipe
@@ -79,8 +80,8 @@ def best_head(
     counts = torch.bincount(right, minlength=classes).clamp_min(1)
     found = []
     for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, class_weight="balanced" if even else None, max_iter=300)
-        fitted.fit((seen - middle) / spread, labels)
+        rule = LogisticRegression(C=strength, class_weight="balanced" if even else None, max_iter=300)
+        fitted = fitted_rule(rule, (seen - middle) / spread, labels)
         weight, bias = _rows(fitted, classes)
         weight = weight / spread
         bias = bias - weight @ middle

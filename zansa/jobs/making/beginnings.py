@@ -105,11 +105,7 @@ def has_rival(job: Job) -> bool:
 
 def _kept(stays: bool, whole: float, head: float) -> str:
     """Which of the two is kept, in one sentence."""
-    what = (
-        "a linear head on the weights as they were learned stays"
-        if stays
-        else "the network of which all parts learned stays"
-    )
+    what = "a linear head on the weights as they began" if stays else "the network of which all parts learned"
     return f"{what} stays: loss on validation images {whole:.3f} with all parts, {head:.3f} with the head alone"
 
 

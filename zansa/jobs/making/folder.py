@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ def begin(
         given = learned_weights(job.request)
         weights = None if given is None else provenance(given, job.request.source)
     told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher_of(job), "branch_of": main}
-    told |= {"race": [each._asdict() for each in job.race]}
-    run.write_json("data.json", describe(job) | told)
+    race = [asdict(each) for each in job.race]
+    run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     if job.recipe.levels > 1:

@@ -98,8 +98,11 @@ def ready_teacher(name: str, data: Dataset, parts: Parts, even: bool) -> tuple[M
 
 
 def of_run(name: str, job: Job) -> tuple[Model, np.ndarray]:
-    """A trained network, and what it says of the training samples."""
+    """A trained network as sure as it is right, and what it says of the training samples."""
     model = load_model(model_file(name))
+    if found := model.calibration:
+        weight, bias = (each.detach().numpy() for each in model.module.head.get_submodule("linear").parameters())
+        model = with_head(model, found.scale * weight, found.scale * bias + np.asarray(found.shift))
     with torch.inference_mode():
         logits = torch.cat([model.module(x).float() for x in batches_for(model, job.data, job.parts.train)])
     return model, logits.log_softmax(1).numpy()
