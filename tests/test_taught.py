@@ -75,12 +75,14 @@ def test_a_run_can_teach_and_is_not_trusted_where_it_knows_the_test_part(colours
 
 def test_what_cannot_teach_is_refused(colours, taught, tmp_path):
     run, data = taught[0].path, colours / "data"
+    shutil.copytree(data / "red", colours / "others" / "red")
+    shutil.copytree(data / "blue", colours / "others" / "pink")
     for words, reason in [
         (["train", data, "--unlabelled", colours / "more"], "add --teacher"),
         (["train", data, "--teacher", run, "--folds", 3], "held out"),
         (["finetune", data, "--teacher", run, "--linear"], "no effect"),
         (["train", data, "--teacher", tmp_path / "none"], "to learn from"),
-        (["train", "synthetic", "--teacher", run], "knows the classes blue, green, red"),
+        (["train", colours / "others", "--teacher", run], "knows the classes blue, green, red"),
     ]:
         assert reason in refused(*words, "--out", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ import torch
 
 from ...arch.zoo import READY
 from ...deploy.runtime import read_all
-from ...events import event
+from ...events import Event, event
 from ...inputs.files import survey_all
 from ...inputs.images import fitted
 from ...learn.data.dataset import Dataset
@@ -38,7 +38,13 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
         return None
     file = run.path / KEPT
     if not file.exists():
-        said, out = asked(job, tell), BytesIO()
+
+        def told_and_kept(line: Event) -> None:
+            if line["event"] in ("warning", "note"):
+                run.append("events.jsonl", line)
+            tell(line)
+
+        said, out = asked(job, told_and_kept), BytesIO()
         np.savez(out, **said)  # type: ignore[arg-type]
         write_atomic(file, out.getvalue())
     with np.load(file, allow_pickle=False) as kept:
