@@ -35,7 +35,7 @@ from .making.beginnings import judged, raced, told_of
 from .making.conclude import conclude, costs, of_fold
 from .making.folder import TAUGHT, begin, facts_of, note
 from .making.job import Job, check, resolve, smaller, structure, usual_net
-from .making.teachers import lessons_for, refuse_teacher
+from .making.teachers import lessons_for
 from .request import FinetuneRequest, Request, Tell, folds_of, learned_weights, read_request, silent, teacher_named
 
 
@@ -47,7 +47,6 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
         help_with(request)
     check(request, Path(out), name)
     job = resolve(request, tell)
-    refuse_teacher(request, job.data)
     job = replace(job, race=raced(job))
     several.broadcast_order("the data are there")
     run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)

@@ -26,8 +26,11 @@ from ...learn.recipe import Recipe
 from ...learn.speed import choose_device, choose_speed
 from ...nets.build import Network, build
 from ...nets.donor import Donor, read_donor
+from ...nets.files import load as load_model
+from ...nets.ready import ready_file
 from ...nets.start import initialise
 from ...record import refuse_unwritable
+from ...runs import model_file
 from ..door import door, good_of, refuse_blind_line
 from ..request import (
     BEGINNINGS,
@@ -95,6 +98,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     weights = learned_weights(request)
     donor = None if weights is None else read_donor(weights)
     data, parts = door(request, tell)
+    refuse_teacher(request, data)
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
     refuse_point(request, good, data, parts.val)
@@ -120,6 +124,24 @@ def resolve(request: Request, tell: Tell) -> Job:
         start = build(net)
         start.load_state_dict(beginning.state)
     return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised)))
+
+
+def refuse_teacher(request: Request, data: Dataset) -> None:
+    """ValueError for a teacher that cannot teach these data."""
+    name = teacher_named(request)
+    if name is None:
+        return
+    if data.preprocess.series:
+        raise ValueError(f"a teacher was named for {data.preprocess.noun}s; allowed: for images")
+    if name in zoo.READY:
+        ready_file(name)
+        return
+    known = load_model(model_file(name)).classes
+    if known != data.classes:
+        raise ValueError(
+            f"the teacher {name} knows the classes {', '.join(known)}; the data have {', '.join(data.classes)}; "
+            "allowed: the same"
+        )
 
 
 def doubted(request: Request, data: Dataset, parts: Parts) -> list[Doubt]:

@@ -18,12 +18,11 @@ from ...learn.distil import Lessons
 from ...learn.linear import best_head, sharpened
 from ...learn.lookers import as_taken, batches_for, features_for, ready_looker, with_head
 from ...learn.predict import normalised
-from ...nets.donor import weights_file
 from ...nets.files import Model
 from ...nets.files import load as load_model
 from ...record import Run, write_atomic
 from ...runs import model_file
-from ..request import Request, Tell, teacher_named
+from ..request import Tell, teacher_named
 from .job import Job
 
 KEPT = "checkpoint_lessons.npz"  # in the run's folder, until it is finished
@@ -53,24 +52,6 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
         return Lessons(torch.from_numpy(told))
     unlabelled = normalised(images, job.data.preprocess, torch.device("cpu"), torch.contiguous_format)
     return Lessons(torch.from_numpy(told), unlabelled, torch.from_numpy(more), job.recipe.augment)
-
-
-def refuse_teacher(request: Request, data: Dataset) -> None:
-    """ValueError for a teacher that cannot teach these data."""
-    name = teacher_named(request)
-    if name is None:
-        return
-    if data.preprocess.series:
-        raise ValueError(f"a teacher was named for {data.preprocess.noun}s; allowed: for images")
-    if name in READY:
-        weights_file(name)
-        return
-    known = load_model(model_file(name)).classes
-    if known != data.classes:
-        raise ValueError(
-            f"the teacher {name} knows the classes {', '.join(known)}; the data have {', '.join(data.classes)}; "
-            "allowed: the same"
-        )
 
 
 def asked(job: Job, tell: Tell) -> Said:
