@@ -46,6 +46,9 @@ SEEN = phrase(
     "The weights of {file} were learned from {count} of the test part, which is split in another way: the figures on "
     "them prove nothing."
 )
+SAME_TEACHER = phrase(
+    "The teacher {file} learned from {image}s of the test part, so the figures look better than they are."
+)
 TOO_FEW = phrase(
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them."
 )
@@ -164,6 +167,8 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
         told = SEEN if seen else SAME_SOURCE if weights["same_source"] else LEARNED
         text = say(told, file=weights["file"], count=counted(seen or 0, noun))
         yield _warning(phrase("Learned weights"), text, grave=weights["same_source"])
+    if (teacher := data.get("teacher")) and teacher.get("seen"):
+        yield _warning(phrase("A teacher that knows the answers"), say(SAME_TEACHER, file=teacher["file"]), grave=True)
     if data.get("kind") in KINDS_OF_PARTS and data.get("split") == "random" and data.get("groups") is None:
         yield _warning(phrase("Split {image} by {image}"), say(UNGROUPED))
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from ...record import Run
 from ...runs import branches_of
 from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
-from ..request import folds_of, learned_weights
+from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
+TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
 
@@ -48,7 +50,9 @@ def begin(
         given = learned_weights(job.request)
         tested = [job.data.names[i] for i in job.parts.test]
         weights = None if given is None else provenance(given, job.request.source, tested)
-    run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
+    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher_of(job), "branch_of": main}
+    race = [asdict(each) for each in job.race]
+    run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     if job.recipe.levels > 1:
@@ -76,9 +80,10 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
     }
 
 
-def provenance(weights: str, source: str, tested: Sequence[str]) -> dict[str, Any]:
+def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, whether a run on the same source made them, and how many of
-    the samples that are called `tested` they had `seen` then; None where that is not known."""
+    the samples that are called `tested` they had `seen` then; None where that is not known. `use` begins the sentence
+    on weights of a package."""
     file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
@@ -88,7 +93,7 @@ def provenance(weights: str, source: str, tested: Sequence[str]) -> dict[str, An
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "same_source": same,
         "seen": seen(file.parent / "data.json", set(tested)) if same else None,
-        "told": origin(weights),
+        "told": origin(weights, *use),
     }
 
 
@@ -112,6 +117,14 @@ def seen(record: Path, tested: Set[str]) -> int | None:
     if weights and weights["same_source"] and not (weights.get("seen") == 0 and tested <= set(parts["test"])):
         return None
     return len(tested & {*parts["train"], *parts["val"]})
+
+
+def teacher_of(job: Job) -> dict[str, Any] | None:
+    """Where the teacher came from, and how many test samples it has `seen`; None without one."""
+    name = teacher_named(job.request)
+    if name is None:
+        return None
+    return provenance(name, job.request.source, [job.data.names[i] for i in job.parts.test], TAUGHT)
 
 
 def describe(job: Job) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What records hold as English sentences, made where no language is spoken yet: rules of working points, notes."""
 
 TABLE = {
+    "{count} images without labels were left out: they are validation or test images": "ラベルのない画像のうち {count} 枚は検証用または評価用の画像なので除きました",
     "at most {share} of good parts are rejected, {basis}": "過検出率 {share} 以下、{basis}",
     "at least {share} of defective parts are found, {basis}": "検出率 {share} 以上、{basis}",
     "on validation {alarms} of {good} good parts and {found} of {faulty} defective ones are rejected": "検証用では良品 {good} 個中 {alarms} 個、不良品 {faulty} 個中 {found} 個を不良と判定",
