@@ -21,6 +21,7 @@ from ..inputs.images import fitted, printable, read_like, refuse_depth, to_chann
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decisions, named
+from .reads import last_reads, with_output
 
 FORMAT = "1"
 COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
@@ -40,6 +41,7 @@ class Predictor:
     file: bytes
     session: onnxruntime.InferenceSession
     calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
+    reads: str | None = None  # the output that says what the last layer reads; None: it was not asked for
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
@@ -48,26 +50,40 @@ class Predictor:
         Images are fitted to the network's size here, not in the graph: the levels are the same, and it takes half the
         time for an image of a thousand pixels a side.
         """
-        for image in images:
-            _check(image, self.preprocess)
-        if self.preprocess.series:
-            return self.by_graph(images)
-        return self.by_graph([fitted(image, self.preprocess) for image in images])
+        return self._run(self._fitted(images), ["probability"])[0]
 
     def by_graph(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """As `probabilities`, with all work in the graph, as other programs run it. Images of equal size run
         together."""
+        return self._run(images, ["probability"])[0]
+
+    def answers(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The probabilities, and what the last layer reads, (N, D) float32; None where that was not asked for."""
+        names = ["probability", *([self.reads] if self.reads else [])]
+        found = self._run(self._fitted(images), names)
+        return found[0], found[1] if self.reads else None
+
+    def _fitted(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         for image in images:
             _check(image, self.preprocess)
-        answers = np.empty((len(images), len(self.classes)), np.float32)
-        for batch in _batches(images):
-            stacked = np.stack([images[i] for i in batch])
-            answers[batch] = self.session.run(["probability"], {_input(self.preprocess): stacked})[0]
-        return answers
+        return images if self.preprocess.series else [fitted(image, self.preprocess) for image in images]
+
+    def _run(self, images: Sequence[np.ndarray], names: list[str]) -> list[np.ndarray]:
+        """These outputs of all images, in their order."""
+        for image in images:
+            _check(image, self.preprocess)
+        if not len(images):
+            return [np.empty((0, len(self.classes)), np.float32)] * len(names)
+        batches = list(_batches(images))
+        stacks = (np.stack([images[i] for i in batch]) for batch in batches)
+        found = [self.session.run(names, {_input(self.preprocess): stack}) for stack in stacks]
+        order = np.argsort(np.concatenate(batches))
+        return [np.concatenate(each)[order] for each in zip(*found, strict=True)]
 
 
-def predictor(source: str | Path | bytes, threads: int | None = None) -> Predictor:
-    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core).
+def predictor(source: str | Path | bytes, threads: int | None = None, reads: bool = False) -> Predictor:
+    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core). With
+    `reads` it tells also what its last layer reads, where it has one.
 
     ValueError when the file is missing, foreign, damaged or too new for this version.
     """
@@ -82,9 +98,13 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
             f"{name} has format {header['zansa']}; this version of zansa reads format {FORMAT}: update zansa"
         )
     try:
-        return _predictor(header, file, session)
+        made = _predictor(header, file, session)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{name} is damaged, export it again: {type(error).__name__}: {error}") from None
+    last = last_reads(file) if reads else None
+    if last is None:
+        return made
+    return replace(made, session=_session(with_output(file, last), threads or _cores(), name), reads=last)
 
 
 def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from ..runs import exported_file
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
+BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
 
@@ -113,6 +114,8 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
     sha, before = rivals.sha_of(offered), rivals.sha_of(file)
+    if sha == before:
+        return _closed(store, name, "promoting", "promoted", who, f"{offered} acts already")
     told = rivals.judged(store, sha)
     if told is None or told["champion"] != before:
         raise ValueError(
@@ -123,7 +126,12 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
             f"{offered} did not pass (record {told['number']}: {', '.join(told['reasons'])}); --waive lets it act all "
             "the same, with a reason that stays in the records"
         )
-    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": not told["passed"]}
+    if (missed := rivals.missed(store, rivals.load(offered))) and not waive:
+        raise ValueError(
+            f"{offered} misses {len(missed)} confirmed escapes, found after it was compared: {', '.join(missed[:5])}; "
+            "--waive lets it act all the same, with a reason that stays in the records"
+        )
+    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": bool(missed) or not told["passed"]}
     return _changed(store, "promoting", "promoted", who, why, detail, activate=f"{name}={offered}")
 
 
@@ -131,7 +139,30 @@ def rollback(store: Path, model: str | None, who: str, why: str) -> str:
     """Let the version before act again, and a sentence on it. ValueError where there is none."""
     name, file = rivals.acting(store, model)
     detail = {"model": name, "before": rivals.sha_of(file)}
+    begun = _open(store, name)
+    if begun and begun["kind"] == "rolling back" and begun["before"] != detail["before"]:
+        return _closed(store, name, "rolling back", "rolled back", who, "")
     return _changed(store, "rolling back", "rolled back", who, why, detail, rollback=name)
+
+
+def _open(store: Path, model: str) -> dict[str, Any] | None:
+    """The last change of a model that was begun, where no record says what became of it: the command was killed."""
+    begun = [row for row in chain.records(store) if row.get("model") == model and row["kind"] in BEGUN]
+    ended = {row.get("of") for row in chain.records(store)}
+    return begun[-1] if begun and begun[-1]["number"] not in ended else None
+
+
+def _closed(store: Path, model: str, begun: str, done: str, who: str, otherwise: str) -> str:
+    """Record the end of a change that was made and whose command was killed before it could say so, and a sentence on
+    it. ValueError with the words `otherwise` where there is none."""
+    first = _open(store, model)
+    if first is None or first["kind"] != begun:
+        raise ValueError(otherwise)
+    _, file = rivals.acting(store, model)
+    acting, version = rivals.sha_of(file), int(file.parent.name)
+    why = "the change was made; its command ended before it could record that"
+    last = chain.append(store, done, who, why, of=first["number"], acting=acting, version=version)
+    return f"version {version} ({acting[:8]}) acts already; record {last['number']}, hash {last['hash'][:16]}"
 
 
 def _changed(

@@ -90,7 +90,7 @@ class Page:
         if not found:
             raise Refused(404, f"there is no answer {answer}")
         served = self.desk.models.active.get(found[0]["model"])
-        known = (*(served.predictor.classes if served else ()), *UNDECIDED)
+        known = (*(served.classes if served else ()), *UNDECIDED)
         if verdict is not None and verdict not in known:
             raise Refused(400, f"{verdict!r} is no verdict; allowed: {', '.join(known)}")
         row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
@@ -248,7 +248,7 @@ def _kind(decision: str | None) -> str:
 def _model(served: Any) -> dict[str, Any]:
     point = served.predictor.operating
     told = {"name": served.name, "version": served.version, "sha": served.sha, "line": served.line}
-    return told | {"classes": list(served.predictor.classes), "good": point.good if point else None}
+    return told | {"classes": list(served.classes), "good": point.good if point else None}
 
 
 def _run(row: dict[str, Any], since: str) -> dict[str, Any]:

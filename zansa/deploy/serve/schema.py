@@ -29,6 +29,7 @@ TABLES = {
         "score": "REAL",
         "probabilities": "TEXT",  # of every class, JSON
         "features": "TEXT",  # what watching needs, JSON
+        "reads": "BLOB",  # what the network's last layer read, float16
         "doubtful": "TEXT",  # why a person should look at it, or NULL
         "image": "TEXT",  # SHA-256 of the image file
         "suffix": "TEXT",

@@ -50,19 +50,27 @@ def compare(
     before, after = (1 - _good(model, [part.path for part in parts]) for model in (champion, challenger))
     defect = np.array([part.label != old.good for part in parts])
     right = [(score >= line) == defect for score, line in ((before, old.threshold), (after, new.threshold))]
-    gone = [row for row in escapes(store, old.good) if row["kept"] == 1]
-    again = 1 - _good(challenger, [place(store / "images", row["image"], row["suffix"]) for row in gone])
-    missed = [
-        f"{row['part'] or row['id']} ({row['verdict']})"
-        for row, s in zip(gone, again, strict=True)
-        if s < new.threshold
-    ]
-    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, missed, costs)
+    again = missed(store, challenger)
+    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, again, costs)
     same = (after >= old.threshold) == defect
     lines = {"champion": old.threshold, "challenger": new.threshold}
     counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
-    return told | {"parts": len(parts), "escapes": len(gone), "lines": lines, "counts": counts, "negative_flips": flips}
+    return told | {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines, "counts": counts, "negative_flips": flips}
+
+
+def missed(store: Path, network: Predictor) -> list[str]:
+    """The confirmed escapes of a store, whichever network let them through, that a network would accept again."""
+    assert network.operating is not None
+    gone = _gone(store, network.operating.good)
+    score = 1 - _good(network, [place(store / "images", row["image"], row["suffix"]) for row in gone])
+    again = [row for row, each in zip(gone, score, strict=True) if each < network.operating.threshold]
+    return [f"{row['part'] or row['id']} ({row['verdict']})" for row in again]
+
+
+def _gone(store: Path, good: str) -> list[dict[str, Any]]:
+    """The confirmed escapes whose images are kept."""
+    return [row for row in escapes(store, good) if row["kept"] == 1]
 
 
 def _counts(right: np.ndarray, defect: np.ndarray) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...proof.decide import log_odds
 from ..serve import stored
 from ..serve.models import names_in
 
+CALM = 40  # lots of the calm time
 SMALL = 0.25  # of the usual size; smaller lots are left out
 WATCHED = ("http", "v2", "folder")  # sources of parts that come from the line
 
@@ -62,7 +64,8 @@ def answers(store: Path, model: str | None = None) -> Answers:
     known = names_in(store)
     if model is None and len(known) > 1:
         raise ValueError(f"the store has several models; name one with --model: {', '.join(known)}")
-    rows = [row for row in stored.rows(store, {"model": model}) if row["error"] is None and row["source"] in WATCHED]
+    found = stored.rows(store, {"model": model})
+    rows = [_timed(row) for row in found if row["error"] is None and row["source"] in WATCHED]
     if not rows:
         raise ValueError(f"the store {store} has no answers{f' of a model {model}' if model else ''} yet")
     newest = rows[-1]
@@ -70,6 +73,16 @@ def answers(store: Path, model: str | None = None) -> Answers:
     names, values = statistics(rows)
     units, kind, left_out = _units(rows)
     return Answers(newest["model"], newest["sha"], newest["version"], rows, names, values, units, kind, left_out)
+
+
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row at the moment when its picture was taken, where the client told that."""
+    taken = row.get("field_taken")
+    if taken is None:
+        return row
+    moment = datetime.fromisoformat(str(taken))
+    utc = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return row | {"time": utc, "local": moment.isoformat(timespec="milliseconds")}
 
 
 def statistics(rows: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], np.ndarray]:
