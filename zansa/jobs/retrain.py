@@ -131,7 +131,8 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
             f"{offered} misses {len(missed)} confirmed escapes, found after it was compared: {', '.join(missed[:5])}; "
             "--waive lets it act all the same, with a reason that stays in the records"
         )
-    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": bool(missed) or not told["passed"]}
+    waived = bool(missed) or not told["passed"]
+    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": waived}
     return _changed(store, "promoting", "promoted", who, why, detail, activate=f"{name}={offered}")
 
 

@@ -115,8 +115,9 @@ class Desk:
         self.metrics.compute.observe(time.monotonic() - worked)
         if not np.isfinite(probabilities).all():
             raise Refused(500, "the network's answer is no number; the part is not judged")
-        several = zip(read, probabilities, [None] * len(read) if reads is None else reads, strict=True)
-        return gathered([self._keep(served, asked, *each, *answer, began) for each, *answer in several])
+        rows = [None] * len(read) if reads is None else list(reads)
+        several = zip(read, probabilities, rows, strict=True)
+        return gathered([self._keep(served, asked, *each, p, row, began) for each, p, row in several])
 
     def _read(self, sample: bytes | np.ndarray, served: Served, asked: Asked) -> tuple[Content, np.ndarray, str]:
         """A sample's bytes, its levels, and a note on what was lost. One that cannot be decoded is kept as an error."""

@@ -56,7 +56,8 @@ def compare(
     lines = {"champion": old.threshold, "challenger": new.threshold}
     counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
-    return told | {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines, "counts": counts, "negative_flips": flips}
+    told |= {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines}
+    return told | {"counts": counts, "negative_flips": flips}
 
 
 def missed(store: Path, network: Predictor) -> list[str]:
