@@ -122,7 +122,10 @@ def retrain(
     finetune: Annotated[
         bool, typer.Option("--finetune", help="Go on from the run's weights instead of beginning anew.")
     ] = False,
-    challenger: Annotated[Path | None, typer.Option(help="A run or .onnx file: with --promote it is to act.")] = None,
+    challenger: Annotated[
+        Path | None,
+        typer.Option(help="A run or .onnx file to compare with the model that acts; with --promote it is to act."),
+    ] = None,
     margin: Annotated[float, typer.Option(help="Share by which a new network may be worse.")] = 0.02,
     promote: Annotated[bool, typer.Option("--promote", help="Let --challenger act; needs --who and --reason.")] = False,
     waive: Annotated[bool, typer.Option("--waive", help="With --promote: although it did not pass.")] = False,
@@ -163,6 +166,10 @@ def retrain(
         with screen.Screen(quiet=as_json) as view:
             run, parts = learn(store, reference, finetune, view.tell)
         comparison = work.compared(store, run.path, parts, model, margin, who=who or "zansa") | {"run": str(run.path)}
+    elif challenger is not None:
+        from ..jobs.relearn import held
+
+        comparison = work.compared(store, challenger, held(store), model, margin, who=who or "zansa")
     page = work.written(store, decision, comparison, language)
     record = {"decision": decision, "comparison": comparison, "page": str(page)}
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
