@@ -85,7 +85,9 @@ def compared(
     """The acting model against a challenger on parts that neither has learned from; kept in the chain."""
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
-    told = rivals.compare(store, rivals.load(file), rivals.load(offered), parts, margin, costs)
+    network = rivals.load(offered)
+    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs)
+    told["again"] = queue.again(store, rivals.contradicted(store, network))
     short = {
         key: told[key]
         for key in ("passed", "reasons", "margin", "parts", "escapes", "escapes_missed", "counts", "lines")

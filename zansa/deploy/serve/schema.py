@@ -64,7 +64,7 @@ TABLES = {
     "queue": {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
         "time": "TEXT",
-        "batch": "INTEGER",  # the plan that chose it, counted from 1
+        "batch": "INTEGER",  # the plan that chose it, counted from 1; 0: it is read again beside any plan
         "answer": "INTEGER",
         "why": "TEXT",  # audit, rejected, line, disagrees, new, seeded or second
         "chance": "REAL",  # with which it was chosen, and its image kept

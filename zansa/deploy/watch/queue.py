@@ -37,7 +37,7 @@ def plan(store: Path, seen: Answers, good: str, looks: int, seed: int) -> dict[s
     """Choose about so many parts among those that came since the last plan, and put them into the queue, which the
     operators' page shows too. Returns how many were chosen for each reason."""
     seen = featured(store, seen, [unit.rows for unit in seen.units[:CALM]])
-    before = [row for row in items(store) if row["why"] == "audit"]
+    before = [row for row in items(store) if row["batch"] > 0]
     after = max((row["until"] for row in before), default=0)
     fresh = np.array([i for i, row in enumerate(seen.rows) if row["id"] > after and row["kept"] == 1], int)
     batch = 1 + max((row["batch"] for row in before), default=0)
@@ -49,6 +49,27 @@ def plan(store: Path, seen: Answers, good: str, looks: int, seed: int) -> dict[s
             if row["why"] not in ("seeded", "second"):
                 connection.execute(mark, ("chosen to be looked at", row["answer"]))
     return dict(Counter(row["why"] for row in chosen))
+
+
+def again(store: Path, answers: Sequence[int]) -> int:
+    """Put judged parts into the queue once more, for another person, beside any plan; how many were not waiting
+    already."""
+    waiting = {row["answer"] for row in items(store) if row["truth"] is not None and row["verdict"] is None}
+    last = {row["answer"]: row["verdict"] for row in verdicts(store)}
+    fresh = [answer for answer in answers if answer not in waiting]
+    with writing(store) as connection:
+        for answer in fresh:
+            row = {"time": now(), "batch": 0, "answer": answer, "why": "second", "chance": 1.0}
+            connection.execute(*insert("queue", row | {"truth": last[answer], "pool": len(answers)}))
+    return len(fresh)
+
+
+def alone(store: Path) -> set[int]:
+    """Answers that one person alone has judged."""
+    people: dict[int, set[str]] = defaultdict(set)
+    for row in verdicts(store):
+        people[row["answer"]].add(row["who"])
+    return {answer for answer, who in people.items() if len(who) == 1}
 
 
 def _audit(seen: Answers, fresh: np.ndarray, looks: int, seed: int) -> Iterator[Row]:

@@ -14,8 +14,7 @@ from ...proof.challenge import challenge
 from ..runtime import Predictor, predictor
 from ..serve.models import names_in
 from ..serve.pictures import place
-from . import chain
-from .queue import escapes
+from . import chain, queue
 
 BATCH = 64
 
@@ -69,9 +68,20 @@ def missed(store: Path, network: Predictor) -> list[str]:
     return [f"{row['part'] or row['id']} ({row['verdict']})" for row in again]
 
 
+def contradicted(store: Path, network: Predictor) -> list[int]:
+    """Answers that one person alone has judged, and where a network thinks the other side the more probable: most are
+    slips of the person."""
+    assert network.operating is not None
+    alone = queue.alone(store)
+    rows = [row for row in queue.judged(store) if row["id"] in alone and row["kept"] == 1]
+    good = _good(network, [place(store / "images", row["image"], row["suffix"]) for row in rows]) > 0.5
+    named = [row["verdict"] == network.operating.good for row in rows]
+    return [row["id"] for row, is_good, said in zip(rows, good, named, strict=True) if is_good != said]
+
+
 def _gone(store: Path, good: str) -> list[dict[str, Any]]:
     """The confirmed escapes whose images are kept."""
-    return [row for row in escapes(store, good) if row["kept"] == 1]
+    return [row for row in queue.escapes(store, good) if row["kept"] == 1]
 
 
 def _counts(right: np.ndarray, defect: np.ndarray) -> dict[str, int]:

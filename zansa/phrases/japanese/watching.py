@@ -66,7 +66,10 @@ TABLE = {
     "defects among accepted parts": "合格品中の不良（見逃し）",
     "good among rejected parts": "不合格品中の良品（過検出）",
     "known defects sent through": "既知の不良品の投入",
-    "known defects found: {hits} of {count}": "既知の不良品の検出: {count} 個中 {hits} 個",
+    "{hits} of {count} were rejected": "{count} 個中 {hits} 個を不良と判定",
+    "No warning, but a reason to look: the last lots differ in {statistics}.": (
+        "警告ではありませんが、確認をお勧めします。直近のロットで変化: {statistics}"
+    ),
     "about {value} ({low} to {high}) of {of}, from {looked} that people looked at": (
         "{of} 個中 約 {value} 個（信頼区間 {low}～{high}）、目視確認 {looked} 個からの推定"
     ),
@@ -148,6 +151,9 @@ TABLE = {
     ),
     "{who}: {missed} of {defects} defects missed, {false_alarms} of {good} good parts rejected": (
         "{who}: 不良 {defects} 個中 見逃し {missed} 個、良品 {good} 個中 過検出 {false_alarms} 個"
+    ),
+    "judged parts that the new network contradicts, to be read again by others: {again}": (
+        "新しいモデルの判定と食い違う確認結果（別の判定者が再確認）: {again} 個"
     ),
     "McNemar's exact test of equal rates, over parts: p = {p}": "マクネマー正確検定（部品単位）: p = {p}",
     "nothing was decided this time": "今回は判断を行っていません",

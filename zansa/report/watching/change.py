@@ -115,7 +115,12 @@ def _counts(comparison: Record) -> list[str]:
         for name, row in comparison["counts"].items()
     ]
     p = comparison["mcnemar"]["exact"]
-    return [*told, say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}")]
+    told.append(say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}"))
+    if comparison["again"]:
+        told.append(
+            say("judged parts that the new network contradicts, to be read again by others: {again}", **comparison)
+        )
+    return told
 
 
 def _decision(record: Record) -> dict[str, Any]:
