@@ -18,6 +18,8 @@ from ..runs import exported_file
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
+KEPT = ("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes")
+KEPT += ("escapes_missed", "counts", "lines", "again", "negative_flips")  # of a comparison, in the chain
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
@@ -88,10 +90,7 @@ def compared(
     network = rivals.load(offered)
     told = rivals.compare(store, rivals.load(file), network, parts, margin, costs)
     told["again"] = queue.again(store, rivals.contradicted(store, network))
-    short = {
-        key: told[key]
-        for key in ("passed", "reasons", "margin", "parts", "escapes", "escapes_missed", "counts", "lines")
-    }
+    short = {key: told[key] for key in KEPT}
     shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
@@ -199,6 +198,11 @@ def checked(store: Path) -> dict[str, Any]:
 
 
 def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, Any] | None, language: str) -> Path:
-    """The change report STORE/change-LANGUAGE.html: decision, comparison and records."""
-    record = {"store": str(store), "decision": decision, "comparison": comparison, "chain": chain.check(store)}
+    """The change report STORE/change-LANGUAGE.html: decision, the comparison or the last one that is recorded, and
+    records."""
+    told = chain.check(store)
+    old = [row for row in told["records"] if row["kind"] == "compared" and row.keys() >= set(KEPT)]
+    shown = comparison or (old[-1] if old else None)
+    record = {"store": str(store), "decision": decision, "chain": told}
+    record["comparison"] = None if shown is None else rivals.pictured(shown)
     return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())

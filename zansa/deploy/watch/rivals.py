@@ -15,8 +15,10 @@ from ..runtime import Predictor, predictor
 from ..serve.models import names_in
 from ..serve.pictures import place
 from . import chain, queue
+from .pictures import thumbnail
 
 BATCH = 64
+PICTURES = 40  # of parts that were right before and are wrong now
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ def compare(
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
     told |= {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines}
     return told | {"counts": counts, "negative_flips": flips}
+
+
+def pictured(told: dict[str, Any]) -> dict[str, Any]:
+    """A comparison with pictures of the first parts that were right before and are wrong now."""
+    flips = [
+        row | {"png": thumbnail(Path(row["path"])) if k < PICTURES else None}
+        for k, row in enumerate(told["negative_flips"])
+    ]
+    return told | {"negative_flips": flips}
 
 
 def missed(store: Path, network: Predictor) -> list[str]:

@@ -155,10 +155,10 @@ TABLE = {
     "judged parts that the new network contradicts, to be read again by others: {again}": (
         "新しいモデルの判定と食い違う確認結果（別の判定者が再確認）: {again} 個"
     ),
+    "The network before and after": "変更前と変更後のモデル",
     "McNemar's exact test of equal rates, over parts: p = {p}": "マクネマー正確検定（部品単位）: p = {p}",
     "nothing was decided this time": "今回は判断を行っていません",
-    "nothing was compared this time": "今回は比較を行っていません",
-    "now wrong: {path} ({label}, {lot})": "新たな誤判定: {path}（{label}、{lot}）",
+    "nothing was compared": "今回は比較を行っていません",
     "parts that were right before and are wrong now: {count}": "以前は正しく、新たに誤判定となった部品: {count} 個",
     "Every record holds the hash of the one before; the last is {hash}.": (
         "各記録は直前の記録のハッシュを含みます。最後のハッシュ: {hash}"
