@@ -18,8 +18,10 @@ from ..runs import exported_file
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
-KEPT = ("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes")
-KEPT += ("escapes_missed", "counts", "lines", "again", "negative_flips")  # of a comparison, in the chain
+KEPT = (  # of a comparison, in the chain
+    *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
+    *("escapes_missed", "counts", "lines", "again", "negative_flips"),
+)
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
