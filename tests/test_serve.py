@@ -290,6 +290,9 @@ def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
     assert told(server, "/page/verdict", json.dumps({"answer": part, "verdict": None}).encode())[0] == 200
     assert part in [each["id"] for each in told(server, "/page/queue")[1]]
     assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "nonsense"}')[0] == 400
+    assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "<b>", "new": true}')[0] == 400
+    named = json.dumps({"answer": part, "verdict": "burr", "who": "kato", "new": True}).encode()
+    assert told(server, "/page/verdict", named)[0] == 200
     (run,) = told(server, "/page/golden", b"")[1]
     assert run["passed"] == run["count"] == 12
 

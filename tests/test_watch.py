@@ -321,6 +321,10 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
         decision = json.loads(result.stdout)["decision"]
         assert decision["do"] == "train", decision
         assert "misses" in decision["why"]
+        once = said[0][0]
+        queue.again(store, [once])
+        for who, shown in (("sato", True), ("robot", False), ("", False)):
+            assert (once in [row["id"] for row in told(port, f"/page/queue?who={who}")[1]]) == shown
         assert "was not compared" in refused(
             "retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", "--who", "kato", "--reason", "x"
         )
