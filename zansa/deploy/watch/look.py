@@ -46,7 +46,7 @@ def look(
     charts = [_chart(name, table[:, k], units, calm, record["threshold"], said) for k, name in enumerate(names)]
     windows = _windows(seen, units, calm)
     alarms = [row for row in charts if row["alarm"]]
-    record |= {"charts": sorted(charts, key=lambda row: -row["evidence"]), "windows": windows}
+    record |= {"charts": sorted(charts, key=_rank), "windows": windows}
     record |= {"state": "alarm" if alarms or record["dead"] else "calm"}
     record["pictures"] = _shown(store, seen, units, calm, shots, [row["name"] for row in alarms])
     return record | _labels(store, seen, validation, not alarms)
@@ -139,6 +139,11 @@ def _chart(
         "acknowledged": until,
         "path": [round(float(value), 3) for value in points],
     }
+
+
+def _rank(row: dict[str, Any]) -> tuple[bool, bool, float]:
+    """Warnings first, of them those that people can see before the features, then by evidence."""
+    return not row["alarm"], row["alarm"] and row["name"] in NAMES, -row["evidence"]
 
 
 def _moment(unit: Unit) -> dict[str, str]:
