@@ -14,6 +14,7 @@ from zansa.deploy.runtime import predictor
 from zansa.deploy.watch import chain, queue
 from zansa.deploy.watch.components import _axes, _left, components
 from zansa.deploy.watch.rivals import Part
+from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
 from zansa.proof.audit import chances, kappa, reviewed, total
@@ -181,6 +182,16 @@ def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
     assert "needs who and why" in refused(*done)
     assert zansa(*done, "--reason", "lens cleaned").returncode == 0
     assert "nothing is watched yet" in zansa("watch", dirty).stdout
+
+
+def test_disagreements_with_a_shadow_are_a_statistic(dirty):
+    rows = [row | {"shadow_decision": "reject"} for row in watching.answers(dirty).rows]
+    rows[0]["shadow_decision"] = None
+    names, values = statistics(rows)
+    column = values[:, names.index("disagrees")]
+    assert np.isnan(column[0])
+    assert (column[1:] == [row["decision"] == "accept" for row in rows[1:]]).all()
+    assert "disagrees" not in watching.answers(dirty).names
 
 
 def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):

@@ -86,12 +86,14 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def statistics(rows: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], np.ndarray]:
-    """The names of what is watched, and (N, S) values: the score as log odds, whether it was rejected, and what the
-    server has measured of picture and answer. Statistics that never move are left out."""
+    """The names of what is watched, and (N, S) values: the score as log odds, whether it was rejected, what the server
+    has measured of picture and answer, and whether a shadow disagrees. Statistics that never move are left out."""
     features = [name for name in rows[0] if name.startswith("f_") and name != "f_since"]
     columns = {name[2:]: _column(rows, name) for name in features}
     if any(row["score"] is not None for row in rows):
         columns = {"score": log_odds(1 - _column(rows, "score")), "rejected": _rejected(rows)} | columns
+    if any(row["shadow_decision"] is not None for row in rows):
+        columns["disagrees"] = np.array([_disagrees(row) for row in rows])
     moving = {name: column for name, column in columns.items() if np.nanmin(column) < np.nanmax(column)}
     return tuple(moving), np.stack([*moving.values()], axis=1) if moving else np.empty((len(rows), 0))
 
@@ -102,6 +104,11 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
 
 def _rejected(rows: Sequence[dict[str, Any]]) -> np.ndarray:
     return np.array([row["decision"] == "reject" for row in rows], float)
+
+
+def _disagrees(row: dict[str, Any]) -> float:
+    """Whether a second network that answers beside decides otherwise; NaN where none has answered."""
+    return float("nan") if row["shadow_decision"] is None else float(row["shadow_decision"] != row["decision"])
 
 
 def _units(rows: Sequence[dict[str, Any]]) -> tuple[tuple[Unit, ...], str, int]:

@@ -13,6 +13,7 @@ TABLE = {
     "brightest level": "最も明るい階調",
     "share of saturated points": "白飛びの割合",
     "brightness from top to bottom": "上下の明るさの差",
+    "share on which the second network disagrees": "並行モデルとの判定の不一致率",
     "feature component {number}": "特徴量の主成分 {number}",
     "what the feature components leave over": "主成分で表せない特徴量の残差",
     "distance to the nearest parts of the calm time": "安定期の最も近い部品との距離",

@@ -15,6 +15,7 @@ STATISTICS = {
     "high": phrase("brightest level"),
     "saturated": phrase("share of saturated points"),
     "tilt": phrase("brightness from top to bottom"),
+    "disagrees": phrase("share on which the second network disagrees"),
     "residual": phrase("what the feature components leave over"),
     "neighbour": phrase("distance to the nearest parts of the calm time"),
     "place": phrase("median picture (dirt, shift)"),
