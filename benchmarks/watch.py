@@ -255,7 +255,7 @@ def picture_delays(file, repeats=3):
 def trained(out):
     """The exported file of a network of the built-in surfaces."""
     if not (out / "runs" / "surfaces" / "model.onnx").is_file():
-        words = ["train", "synthetic", "--out", out / "runs", "--name", "surfaces", "--epochs", 8, "--batch", 32]
+        words = ["train", "synthetic", "--out", out / "runs", "--name", "surfaces"]
         subprocess.run([sys.executable, "-m", "zansa", *map(str, words)], check=True)
     return out / "runs" / "surfaces" / "model.onnx"
 
