@@ -1,6 +1,7 @@
 """The verb `explain`: where a network looked, which block decided, which known samples are like it, and how far a map
 of it can be relied on."""
 
+import base64
 import json
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,12 +15,14 @@ from torch import Tensor
 from ..arch.use import Preprocess
 from ..deploy.runtime import samples
 from ..events import event
+from ..inputs import heat
 from ..inputs.files import survey_all
+from ..inputs.heat import full_colour
 from ..inputs.images import digest, fit_image, image_header
 from ..learn.data import load
 from ..learn.data.dataset import Dataset
 from ..learn.data.spelling import known_as
-from ..learn.data.splits import Parts
+from ..learn.data.splits import Parts, all_but_validation
 from ..learn.explain import verdict
 from ..learn.explain.answers import Answers, answers, gated, inside, judged, likeness, rejected
 from ..learn.explain.blocks import MISSED, blocks
@@ -32,14 +35,13 @@ from ..nets.files import Model
 from ..nets.files import load as load_model
 from ..record import write_atomic
 from ..report.explain import html
-from ..report.explain_pictures import curve, letters_of, picture
+from ..report.explain_pictures import SIDE, curve, letters_of
 from ..runs import model_file
-from .depth import own_request
+from .depth import learned_from_all, own_request
 from .door import door, evenly
 from .request import Tell, silent
 from .trained_request import DepthRequest, ExplainRequest
 
-STRONGEST = 0.995  # quantile of all maps that has the full colour
 CLEAR = 0.1  # of the full colour: weaker places are not named
 AROUND = 3  # letters on either side of the strongest one
 JUDGED = 200  # images with masks, at most: each takes a third of a second
@@ -145,7 +147,7 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
     """What is told of each sample, with its pictures."""
     pre = model.preprocess
     added, missed = gated(found)
-    scale = float(np.quantile(np.abs(found.maps), STRONGEST)) or 1.0
+    scale = full_colour(found.maps)
     read_of = features(model.module, found.x)
     at_work, digests = rejected(model, found), [digest(each.levels) for each in chosen]
     places = [inside(each.levels.shape, pre) for each in chosen]
@@ -169,7 +171,7 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
             | (_mapped(found, n, each, found.maps[n] / scale, pre) if shown else {"strongest": None, "sums": None})
         )
         if shown:
-            images[-1]["pictures"].append(drawn(each.levels, pre, found.maps[n][places[n]] / scale))
+            images[-1]["pictures"].append(drawn(each.levels, pre, found.maps[n] / scale))
     return {
         "map": found.kind,
         "images": images,
@@ -204,8 +206,10 @@ def _neighbour(model: Model, bank: Bank, k: int, feature: np.ndarray) -> dict[st
 
 
 def drawn(levels: np.ndarray, pre: Preprocess, values: np.ndarray | None = None) -> str:
-    """A sample as a PNG in base64, or a series as SVG; with a map over it, cut to where the sample lies."""
-    return curve(levels, pre.alphabet, values) if pre.series else picture(levels, values)
+    """A sample as a PNG in base64, or a series as SVG; with a map over it, which covers the network's input."""
+    if pre.series:
+        return curve(levels, pre.alphabet, values)
+    return base64.b64encode(heat.drawn(levels, SIDE, values, pre)).decode()
 
 
 def strongest(values: np.ndarray, shape: tuple[int, ...], pre: Preprocess) -> tuple[int, ...] | None:
@@ -246,7 +250,10 @@ def run_data(name: str, model: Model) -> tuple[Dataset, Parts]:
     if not path.is_dir() or pre.series:
         why = "images, not of series" if pre.series else f"validation images, and {path} is no run, which knows them"
         raise ValueError(f"masks are of {why}; leave --masks out, or name a run of images")
-    data, parts = door(own_request(DepthRequest(model=name), path, model_file(path), pre), silent)
+    given = own_request(DepthRequest(model=name), path, model_file(path), pre, proves=False)
+    data, parts = door(given, silent)
+    if learned_from_all(path):
+        parts = all_but_validation(data, given.seed, given.val)
     return replace(data, preprocess=pre), parts
 
 

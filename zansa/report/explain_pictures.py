@@ -1,39 +1,17 @@
-"""What was explained, drawn: an image with its map over it as a PNG, a series with its map behind it as SVG."""
+"""A series that was explained, drawn with its map behind it as SVG."""
 
-import base64
 from collections.abc import Iterator
 from html import escape
-from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
 from ..phrases import say
 
 SIDE = 224  # pixels of the longer side of a picture on the page
-REJECT, ACCEPT = (214, 39, 40), (31, 119, 180)  # colours of what speaks for what is explained, and against it
 STRIPES, MOST = 240, 600  # of a series: stripes of colour, and points of a line, at most
 FAINT = 0.03  # of the full colour: weaker stripes are left out
 LEFT, TOP, LONG, HIGH = 44, 6, 420, 92  # of the drawing of a series, in pixels
 SMALLEST = 6.0  # letters in pixels
-
-
-def picture(levels: np.ndarray, values: np.ndarray | None = None) -> str:
-    """A PNG in base64 of an image (H, W, C), at most SIDE pixels a side; with `values` (h, w) over it, in -1 to 1."""
-    shown = levels[..., :3] if levels.shape[2] >= 3 else np.repeat(levels[..., :1], 3, axis=2)
-    if shown.dtype == np.uint16:
-        shown = (shown // 257).astype(np.uint8)
-    factor = SIDE / max(shown.shape[:2])
-    size = (max(1, round(shown.shape[1] * factor)), max(1, round(shown.shape[0] * factor)))
-    base = np.asarray(Image.fromarray(np.ascontiguousarray(shown)).resize(size, Image.Resampling.BILINEAR), np.float64)
-    if values is not None:
-        over = Image.fromarray(np.ascontiguousarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR)
-        strength = np.clip(np.asarray(over), -1, 1)[..., None]
-        colour = np.where(strength > 0, np.array(REJECT), np.array(ACCEPT))
-        base = base * (1 - 0.75 * abs(strength)) + colour * 0.75 * abs(strength)
-    stored = BytesIO()
-    Image.fromarray(base.round().astype(np.uint8)).save(stored, "PNG")
-    return base64.b64encode(stored.getvalue()).decode()
 
 
 def curve(levels: np.ndarray, alphabet: str, values: np.ndarray | None = None) -> str:

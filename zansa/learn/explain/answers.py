@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...arch.use import Preprocess
-from ...inputs.images import inner_size
+from ...inputs import heat
 from ...nets.files import Model
 from ...proof.decide import lines_of
 from . import verdict
@@ -134,8 +134,4 @@ def inside(shape: tuple[int, ...], pre: Preprocess) -> Place:
     """Where a sample of this height and width lies in the network's input; a series fills it."""
     if pre.series:
         return (slice(0, pre.size[0]),)
-    size = (pre.size[0], pre.size[1])
-    inner = inner_size((shape[0], shape[1]), size) if pre.fit == "letterbox" else size
-    return tuple(
-        slice((whole - part) // 2, (whole - part) // 2 + part) for whole, part in zip(size, inner, strict=True)
-    )
+    return heat.inside(shape, pre)

@@ -1,7 +1,6 @@
 """Maps of a decision: what each place of a sample adds to its log-odds, signed. Sizes are in the cells of the map."""
 
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 import torch
@@ -11,35 +10,17 @@ from torch.nn import functional
 
 from ...arch.lower import Row, lower
 from ...nets.build import LINEAR, Network
+from ...nets.class_maps import with_class_maps
 from .relevance import relevance
 from .rows import Subject, coefficients, pooled, score, tensors
 
 CELLS = 16  # a side, of the map that is read between the stages
-POOLS = {"average": ("mean",), "max": ("max",), "both": ("mean", "max")}
 
 
 def class_maps(seen: Subject, x: Tensor) -> Tensor:
-    """(N, C, *size) -> (N, K, *cells): what each place of the last map adds to each logit. Its sum over places, and the
-    last layer's bias, are the logit. What a maximum gives is shared by the places that have it."""
+    """(N, C, *size) -> (N, K, *cells): what each place of the last map adds to each calibrated logit."""
     with torch.inference_mode():
-        found = tensors(seen.network, x)
-        row = lower(seen.network.net).rows[-2]
-        streams = [found[path] for path in row.reads]
-        parts = [_placed(each, kind) for each in streams for kind in POOLS[row.kind]]
-        weights = seen.weight.split(streams[0].shape[1], 1)
-        return sum(
-            (torch.einsum("kc,nc...->nk...", w, part) for w, part in zip(weights[1:], parts[1:], strict=True)),
-            torch.einsum("kc,nc...->nk...", weights[0], parts[0]),
-        )
-
-
-def _placed(stream: Tensor, kind: str) -> Tensor:
-    """A stream (N, C, *cells) so that its sum over places is its mean or its maximum."""
-    if kind == "mean":
-        return stream / prod(stream.shape[2:])
-    places = tuple(range(2, stream.ndim))
-    highest = stream == stream.amax(places, keepdim=True)
-    return stream * highest / highest.sum(places, keepdim=True)
+        return with_class_maps(seen.network, x, seen.weight)[1]
 
 
 def class_map(seen: Subject, x: Tensor) -> Tensor:
