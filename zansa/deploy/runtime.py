@@ -21,6 +21,7 @@ from ..inputs.images import fitted, printable, read_like, refuse_depth, to_chann
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decision_maps, decisions, named
+from .reads import last_reads, with_output
 
 FORMAT = "2"
 READ = ("1", FORMAT)  # format 1 has no class maps
@@ -46,6 +47,7 @@ class Predictor:
     calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
     cells: tuple[int, ...] | None = None
     strongest: float = 1.0
+    reads: str | None = None  # the output that says what the last layer reads; None: it was not asked for
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
@@ -77,17 +79,24 @@ class Predictor:
 
     def outputs(self, images: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
         """What the file itself gives under these names, with all work in the graph: `probability` (N, classes) and
-        `map` (N, classes, *cells), what each place adds to each class's calibrated logit. Images of equal size run
-        together."""
+        `map` (N, classes, *cells), what each place adds to each class's calibrated logit; or what the last layer reads.
+        Images of equal size run together."""
         for image in images:
             _check(image, self.preprocess)
-        shapes = {"probability": (), "map": self.cells or ()}
-        answers = [np.empty((len(images), len(self.classes), *shapes[name]), np.float32) for name in names]
-        for batch in _batches(images):
-            stacked = np.stack([images[i] for i in batch])
-            for whole, part in zip(answers, self.session.run(names, {_input(self.preprocess): stacked}), strict=True):
-                whole[batch] = part
-        return answers
+        if not len(images):
+            shapes = {"probability": (), "map": self.cells or ()}
+            return [np.empty((0, len(self.classes), *shapes.get(name, ())), np.float32) for name in names]
+        batches = list(_batches(images))
+        stacks = (np.stack([images[i] for i in batch]) for batch in batches)
+        found = [self.session.run(list(names), {_input(self.preprocess): stack}) for stack in stacks]
+        order = np.argsort(np.concatenate(batches))
+        return [np.concatenate(each)[order] for each in zip(*found, strict=True)]
+
+    def answers(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The probabilities, and what the last layer reads, (N, D) float32; None where that was not asked for."""
+        names = ["probability", *([self.reads] if self.reads else [])]
+        found = self.outputs(self._fitted(images), names)
+        return found[0], found[1] if self.reads else None
 
     def _fitted(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         for image in images:
@@ -95,8 +104,9 @@ class Predictor:
         return images if self.preprocess.series else [fitted(image, self.preprocess) for image in images]
 
 
-def predictor(source: str | Path | bytes, threads: int | None = None) -> Predictor:
-    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core).
+def predictor(source: str | Path | bytes, threads: int | None = None, reads: bool = False) -> Predictor:
+    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core). With
+    `reads` it tells also what its last layer reads, where it has one.
 
     ValueError when the file is missing, foreign, damaged or too new for this version.
     """
@@ -112,9 +122,13 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
             "update zansa"
         )
     try:
-        return _predictor(header, file, session)
+        made = _predictor(header, file, session)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{name} is damaged, export it again: {type(error).__name__}: {error}") from None
+    last = last_reads(file) if reads else None
+    if last is None:
+        return made
+    return replace(made, session=_session(with_output(file, last), threads or _cores(), name), reads=last)
 
 
 def predict(predictor: Predictor, files: Iterable[str | Path], draw: Draw | None = None) -> Iterator[dict[str, Any]]:

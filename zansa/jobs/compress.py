@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from ..arch.cost import cost
+from ..deploy.bench import latency
 from ..deploy.clock.timing import timer
 from ..deploy.export import own_answers, to_onnx
 from ..deploy.handover import write_hash
+from ..deploy.runtime import predictor
 from ..events import event
 from ..inputs.pictures import picture
 from ..learn.aware import SHARE, add_integers
@@ -123,7 +125,7 @@ def opened(request: CompressRequest, tell: Tell) -> Base:
     file = model_file(path)
     model = load_model(file)
     asked = {name: getattr(request, name) for name in ("model", "source", "root", "download", "seed")}
-    given = own_request(DepthRequest(**asked), path, file, model.preprocess)
+    given = own_request(DepthRequest(**asked), path, file, model.preprocess, proves=True)
     given = given.model_copy(update={"language": request.lang})
     data, parts = door(given, tell)
     if data.classes != model.classes:
@@ -320,11 +322,19 @@ def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Te
 
 
 def keep_int8(run: Run, tried: Tried) -> None:
-    """The int8 file becomes the run's exported file; the one in float32 stays beside it."""
+    """The int8 file becomes the run's exported file, and the metrics tell its size, answers and time; the file in
+    float32 stays beside it."""
     (run.path / "model.onnx").rename(run.path / "model-float.onnx")
-    write_atomic(run.path / "model.onnx", tried.made.file)
+    file = write_atomic(run.path / "model.onnx", tried.made.file)
     metrics = run.read_json("metrics.json")
-    metrics["export"] |= {"bytes": len(tried.made.file), "int8": tried.made.way}
+    metrics["export"] |= {
+        "bytes": len(tried.made.file),
+        "int8": tried.made.way,
+        "images": tried.gate["samples"],
+        "largest_difference": tried.gate["largest_change"],
+        "same_class": tried.gate["same_class"],
+    }
+    metrics["latency"] = [latency(predictor(file), each["threads"], each["batch"]) for each in metrics["latency"]]
     run.write_json("metrics.json", metrics)
 
 

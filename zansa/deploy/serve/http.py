@@ -219,7 +219,7 @@ async def result(future: Future) -> Any:
 
 def described(served: Served) -> dict[str, Any]:
     """A model's metadata."""
-    preprocess, classes = served.predictor.preprocess, len(served.predictor.classes)
+    preprocess, classes = served.predictor.preprocess, len(served.classes)
     free = [*preprocess.size, preprocess.channels] if preprocess.series else [-1, -1, preprocess.channels]
     kind = protocol.NAMES[np.dtype(preprocess.dtype)]
     outputs = [("probability", "FP32", [-1, classes]), ("class", "BYTES", [-1]), ("answer", "INT64", [-1])]
@@ -233,7 +233,7 @@ def described(served: Served) -> dict[str, Any]:
         "platform": "onnx_onnxv1",
         "inputs": [{"name": "series" if preprocess.series else "image", "datatype": kind, "shape": [-1, *free]}],
         "outputs": [{"name": name, "datatype": kind, "shape": shape} for name, kind, shape in outputs],
-        "parameters": {"sha": served.sha, "classes": ",".join(served.predictor.classes)},
+        "parameters": {"sha": served.sha, "classes": ",".join(served.classes)},
     }
 
 
@@ -261,7 +261,7 @@ def samples(wanted: protocol.Wanted, served: Served, pixels: int) -> list[bytes]
 
 def tensors(answers: list[dict[str, Any]], served: Served) -> Mapping[str, protocol.Values]:
     """Answers as outputs of the protocol."""
-    classes = served.predictor.classes
+    classes = served.classes
     made: dict[str, protocol.Values] = {
         "probability": np.array([[each["probabilities"][name] for name in classes] for each in answers], np.float32),
         "class": [each["class"].encode() for each in answers],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import threading
 from collections import Counter, deque
@@ -34,6 +35,14 @@ FILES = Path(__file__).parent / "pages"
 SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".bmp": "image/bmp"}  # what browsers show as it is
 KINDS = {".css": "text/css", ".js": "text/javascript"}
 UNDECIDED = ("cannot tell", "unusable")  # verdicts that are no class
+KIND = re.compile(r"\w[\w .-]{0,59}")  # the name of a new kind
+# known defects and second readings that wait; a second reading is for another person
+AGAIN = (
+    "SELECT q.answer FROM queue q WHERE q.truth IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.answer = q.answer AND v.time >= q.time) "
+    "AND (q.why <> 'second' OR ? <> '' AND NOT EXISTS "
+    "(SELECT 1 FROM verdicts v WHERE v.answer = q.answer AND v.who = ?))"
+)
 
 
 class Page:
@@ -79,22 +88,26 @@ class Page:
             **self._judged(),
         }
 
-    def queue(self) -> list[dict[str, Any]]:
-        """Doubtful parts that nobody has judged yet, the newest first."""
+    def queue(self, who: str = "") -> list[dict[str, Any]]:
+        """Doubtful parts that nobody has judged yet and those that are to be read again, the newest first. Where a name
+        is given, second readings too of what others have read first."""
         return self.desk.store.read(
-            f"SELECT {SEEN}, doubtful FROM answers WHERE doubtful IS NOT NULL AND kept = 1 "
-            f"AND id NOT IN (SELECT answer FROM ({VERDICTS})) ORDER BY id DESC LIMIT ?",
-            (QUEUE,),
+            f"SELECT {SEEN}, doubtful FROM answers WHERE kept = 1 AND (id IN ({AGAIN}) "
+            f"OR doubtful IS NOT NULL AND id NOT IN (SELECT answer FROM ({VERDICTS}))) ORDER BY id DESC LIMIT ?",
+            (who, who, QUEUE),
         )
 
-    def judge(self, answer: int, verdict: str | None, who: str, seconds: float | None) -> dict[str, Any]:
-        """Keep what a person says of a part; None takes back what was said last. Refused with 404 or 400."""
+    def judge(
+        self, answer: int, verdict: str | None, who: str, seconds: float | None, new: bool = False
+    ) -> dict[str, Any]:
+        """Keep what a person says of a part; None takes back what was said last. With `new` the verdict may name a kind
+        that the network does not know. Refused with 404 or 400."""
         found = self.desk.store.read(f"SELECT {SEEN} FROM answers WHERE id = ?", (answer,))
         if not found:
             raise Refused(404, f"there is no answer {answer}")
         served = self.desk.models.active.get(found[0]["model"])
-        known = (*(served.predictor.classes if served else ()), *UNDECIDED)
-        if verdict is not None and verdict not in known:
+        known = (*(served.classes if served else ()), *UNDECIDED)
+        if verdict is not None and verdict not in known and not (new and KIND.fullmatch(verdict)):
             raise Refused(400, f"{verdict!r} is no verdict; allowed: {', '.join(known)}")
         row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
         self.desk.store.write(*insert("verdicts", row)).result()
@@ -211,14 +224,15 @@ def judging(office: Office, page: Page) -> APIRouter:
     router, desk = APIRouter(tags=["page"], responses=ERRORS), office.desk
 
     @router.get("/page/queue")
-    async def queue(request: Request) -> list[dict[str, Any]]:
-        """Doubtful parts that nobody has judged yet."""
-        office.allowed(request, "infer")
-        return await asyncio.to_thread(page.queue)
+    async def queue(request: Request, who: str = "") -> list[dict[str, Any]]:
+        """Doubtful parts that nobody has judged yet, and those that this person is to read again."""
+        caller = office.allowed(request, "infer")
+        return await asyncio.to_thread(page.queue, who[:80] if office.keys.open else caller.name)
 
     @router.post("/page/verdict")
     async def verdict(request: Request) -> dict[str, Any]:
-        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back."""
+        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back, and
+        with "new": true a kind is named that the network does not know."""
         caller = office.allowed(request, "infer")
         asked = await _small_json(office, request)
         who = str(asked.get("who") or "")[:80]
@@ -227,7 +241,7 @@ def judging(office: Office, page: Page) -> APIRouter:
         if type(answer) is not int or not -(2**62) < answer < 2**62 or not isinstance(said, str | None):
             raise Refused(400, 'needed is {"answer": a number, "verdict": a class or null}')
         took = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e9 else None
-        return await asyncio.to_thread(page.judge, answer, said, name, took)
+        return await asyncio.to_thread(page.judge, answer, said, name, took, asked.get("new") is True)
 
     @router.post("/page/golden")
     async def challenge(request: Request) -> list[dict[str, Any]]:
@@ -259,7 +273,7 @@ def _model(served: Any) -> dict[str, Any]:
     point = served.predictor.operating
     told = {"name": served.name, "version": served.version, "sha": served.sha, "line": served.line}
     maps = served.predictor.cells is not None and not served.predictor.preprocess.series
-    return told | {"classes": list(served.predictor.classes), "good": point.good if point else None, "maps": maps}
+    return told | {"classes": list(served.classes), "good": point.good if point else None, "maps": maps}
 
 
 def _run(row: dict[str, Any], since: str) -> dict[str, Any]:

@@ -42,6 +42,8 @@ WORDS = {
     "what_is_it": phrase("What is this part?"),
     "cannot_tell": phrase("Cannot tell"),
     "unusable": phrase("Picture unusable"),
+    "new_kind": phrase("New kind"),
+    "name_it": phrase("What is this new kind of defect called?"),
     "next": phrase("Next"),
     "undo": phrase("Undo"),
     "close": phrase("Close"),

@@ -12,7 +12,7 @@ from ...arch.lower import Row, lower
 from ...nets.build import LINEAR, Network
 from ...nets.class_maps import with_class_maps
 from .relevance import relevance
-from .rows import Subject, coefficients, score, tensors
+from .rows import Subject, coefficients, pooled, score, tensors
 
 CELLS = 16  # a side, of the map that is read between the stages
 
@@ -28,6 +28,21 @@ def class_map(seen: Subject, x: Tensor) -> Tensor:
     maps = class_maps(seen, x)
     logits = maps.flatten(2).sum(2) + seen.bias
     return torch.einsum("nk,nk...->n...", coefficients(seen, logits), maps)
+
+
+def sums(seen: Subject, kind: str, x: Tensor) -> Tensor | None:
+    """(N, C, *size) -> (N, 3): what a map of this kind explains, with the shares of the classes held fixed; what its
+    places add up to; and what the network adds to every sample. None of maps that do not add up to anything."""
+    if kind == "relevance":
+        places, offsets, whole = relevance(seen, x)
+        return torch.stack([whole, places.flatten(1).sum(1), offsets], 1)
+    if kind == "class":
+        maps = class_maps(seen, x)
+        share = coefficients(seen, maps.flatten(2).sum(2) + seen.bias)
+        with torch.inference_mode():
+            whole = (share * (pooled(seen.network, x) @ seen.weight.T + seen.bias)).sum(1)
+        return torch.stack([whole, (share * maps.flatten(2).sum(2)).sum(1), share @ seen.bias], 1)
+    return None
 
 
 def stage_map(seen: Subject, x: Tensor) -> Tensor:

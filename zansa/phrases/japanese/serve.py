@@ -35,6 +35,8 @@ TABLE = {
     "Nothing to check": "確認する部品はありません",
     "What is this part?": "この部品はどれですか",
     "Cannot tell": "判断できない",
+    "New kind": "新しい種類",
+    "What is this new kind of defect called?": "新しい種類の欠陥の名前を入力してください",
     "Picture unusable": "画像が使えない",
     "Next": "次へ",
     "Undo": "元に戻す",

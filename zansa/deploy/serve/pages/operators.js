@@ -122,7 +122,7 @@ function showRuns() {
 const choices = () => {
   const model = state.models.find((m) => m.name === current.model);
   const classes = (model ? model.classes : []).slice(0, 9).map((name, i) => [String(i + 1), name, name]);
-  return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable]];
+  return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable], ["n", null, words.new_kind]];
 };
 
 function review(parts) {
@@ -150,10 +150,12 @@ function next() {
   }));
 }
 
-async function judge(verdict, name) {
+async function judge(known, called) {
   const part = current, who = $("who").value, seconds = (performance.now() - since) / 1000;
+  const verdict = known ?? window.prompt(words.name_it)?.trim(), name = known ? called : verdict;
+  if (!verdict) return;
   try {
-    await send("/page/verdict", { answer: part.id, verdict, who, seconds });
+    await send("/page/verdict", { answer: part.id, verdict, who, seconds, new: !known });
     history.push(part);
     $("said").textContent = say("model_said", { verdict: name, answer: part.class });
     next();
@@ -195,7 +197,7 @@ document.addEventListener("keydown", (event) => {
 document.querySelectorAll("#review [data-key]").forEach((button) => {
   button.onclick = () => ({ " ": next, z: undo, Escape: () => $("review").close() })[button.dataset.key]();
 });
-$("open").onclick = async () => review(await ask("/page/queue"));
+$("open").onclick = async () => review(await ask(`/page/queue?who=${encodeURIComponent($("who").value)}`));
 
 // ---- golden images, uploads, camera ----
 
