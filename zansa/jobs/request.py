@@ -18,6 +18,7 @@ def silent(event: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
+OLD_SHARE = 0.02  # of false alarms, which older versions wrote where nothing was asked
 BEGINNINGS = ("auto", "drawn", "none")  # any other is a run or a file
 Side = Annotated[int, Field(ge=8, le=2048)]
 Budgets = Annotated[
@@ -294,8 +295,8 @@ def read_request(value: dict[str, Any]) -> Request:
         kinds: dict[str, type[BaseModel]] = {"train": TrainRequest, "finetune": FinetuneRequest, "grow": GrowRequest}
         known = kinds[verb].model_fields
         value = {key: item for key, item in value.items() if key in known} | {"verb": verb}
-    share = value.pop("max_false_alarms", None)  # of older versions: on average
-    if share:
+    share = value.pop("max_false_alarms", None)  # of older versions: on average, and their default is today's
+    if share and share != OLD_SHARE:
         value = value | {"false_alarms_at_most": share, "on_average": True}
     return _REQUEST.validate_python(value)
 

@@ -33,7 +33,7 @@ from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.beginnings import judged, raced, told_of
 from .making.conclude import conclude, costs, of_fold
-from .making.folder import TAUGHT, begin, facts_of, note
+from .making.folder import TAUGHT, begin, facts_of, note, of_another_size
 from .making.job import Job, check, resolve, smaller, structure, usual_net
 from .making.teachers import lessons_for
 from .request import FinetuneRequest, Request, Tell, folds_of, learned_weights, read_request, silent, teacher_named
@@ -79,6 +79,8 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
         told.append(event("note", text=told_of(job.race)))
     if job.good is None and (unknown := no_line(job.data)):
         told.append(unknown)
+    if text := of_another_size(learned_weights(job.request), job.data.preprocess):
+        told.append(event("note", text=text))
     for line in told:
         tell(line)
         for each in (run, *branches):
