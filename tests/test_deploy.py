@@ -302,8 +302,8 @@ REFUSED = {
     "truncated": (lambda file: file[: len(file) // 2], "no ONNX file, is damaged"),
     "foreign": (lambda file: foreign(), "not one of zansa"),
     "newer": (
-        lambda file: altered(file, zansa="2"),
-        "has format 2; this version of zansa reads format 1: update",
+        lambda file: altered(file, zansa="3"),
+        "has format 3; this version of zansa reads formats 1 and 2: update",
     ),
     "no-classes": (lambda file: altered(file, classes=None), "is damaged.*classes"),
     "other-classes": (lambda file: altered(file, classes='["good", "hole"]'), "names 2 classes"),

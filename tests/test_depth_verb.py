@@ -101,6 +101,16 @@ def test_a_shorter_network_is_a_run_like_any_other(run, capsys):
     assert not (half.path / "checkpoint.pt").exists()
 
 
+def test_the_last_block_of_a_stage_is_enough_to_be_told(run):
+    request = DepthRequest(model=str(run.path), to=1, by="delete", out=str(run.path.parent), name="one")
+    record = depth(request)
+    assert [stage["verdict"] for stage in record["stages"]] == ["short"]
+    assert record["made"]["after"]["blocks"] == 1
+    assert "has no two blocks that could be compared" in (run.path.parent / "one" / "depth.html").read_text()
+    with pytest.raises(ValueError, match="the network has 1 blocks, one a stage, and none of them can go"):
+        depth(request.model_copy(update={"model": record["run"], "name": "none"}))
+
+
 def test_what_cannot_be_measured_or_made_says_why(run, tmp_path):
     file = run.path / "model.safetensors"
     many = [

@@ -17,11 +17,13 @@ from zansa.deploy.watch.rivals import Part
 from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
+from zansa.jobs.request import TrainRequest
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
 from zansa.proof.gauges import accuracy, defect_share
 from zansa.proof.renewal import Accepted, Price, Seen, decide
+from zansa.record import Run
 from zansa.runs import exported_file
 
 RNG = np.random.default_rng
@@ -381,3 +383,15 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
     changed = zansa("retrain", store, "--chain")
     assert changed.returncode == 1
     assert "record 4 of" in changed.stdout
+
+
+def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp_path):
+    run, asked = Run.create(tmp_path, "run"), TrainRequest(source="parts", folds=3, size=(48, 64))
+    run.write_json("data.json", {"size": [48, 64]})
+    asked = relearn._with_a_test_part(asked)
+    assert asked.folds is None
+    again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
+    assert (again.verb, again.size, again.source) == ("train", (48, 64), str(tmp_path / "data.csv"))
+    run.write_json("compress.json", {})
+    again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
+    assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))

@@ -15,7 +15,7 @@ Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa
 Model = Annotated[str | None, typer.Option(help="The model's name, where the store has several.")]
 Who = Annotated[str, typer.Option(help="Who judges or decides; kept with every verdict and record.")]
 Reason = Annotated[str, typer.Option(help="Why; a record needs a reason.")]
-Language = Annotated[str, typer.Option(help="Language of the page: en or ja.")]
+Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
 @app.command()
@@ -59,7 +59,9 @@ def watch(
 @app.command()
 def review(
     store: Store,
-    plan: Annotated[int | None, typer.Option(help="Choose about so many new parts to look at.")] = None,
+    plan: Annotated[
+        int | None, typer.Option(help="Choose about so many of the parts that came since the last plan.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the waiting parts to this .csv, without any answer.")] = None,
     read: Annotated[Path | None, typer.Option(help="Keep the verdicts of this .csv (columns answer, verdict).")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Judge the waiting parts here, key by key; needs --who.")] = False,

@@ -18,7 +18,7 @@ from ..learn.data.dataset import Dataset
 from ..record import Run, write_atomic
 from ..runs import all_finished
 from .door import door
-from .request import FinetuneRequest, Request, Tell, read_request, silent
+from .request import FinetuneRequest, Request, Tell, folds_of, read_request, silent
 from .train import resume, train
 
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
@@ -31,7 +31,7 @@ def learn(store: Path, reference: Path, finetune: bool = False, tell: Tell = sil
     A run that has begun on the same rows, and was killed, is gone on with. ValueError where the run's data cannot be
     read or nobody has judged a part."""
     run = Run.open(reference)
-    request = read_request(run.read_json("request.json"))
+    request = _with_a_test_part(read_request(run.read_json("request.json")))
     new = judged(store)
     if not new:
         raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
@@ -89,13 +89,30 @@ def _learned(wanted: Request, folder: Path, tell: Tell) -> Run:
 
 
 def _request(request: Request, source: Path, run: Run, finetune: bool) -> Request:
-    """The run's own request on other data; the parts are given, and the size stays."""
-    changed: dict[str, Any] = {"source": str(source.absolute()), "root": None, "size": None}
-    if not finetune:
-        return request.model_copy(update=changed)
+    """The run's own request on other data; the parts are given, and the size stays. What was made of another network
+    goes on from its own weights, because no training finds its structure again."""
+    changed: dict[str, Any] = {
+        "source": str(source.absolute()),
+        "root": None,
+        "size": run.read_json("data.json")["size"],
+    }
+    if not finetune and not _made_of_another(run):
+        return type(request).model_validate(request.model_dump() | changed)
     known = {name: value for name, value in request.model_dump().items() if name in FinetuneRequest.model_fields}
     own = {"verb": "finetune", "weights": str(run.path.absolute()), "begin": "auto"}
     return FinetuneRequest.model_validate(known | changed | own)
+
+
+def _made_of_another(run: Run) -> bool:
+    """Whether `zansa compress` or `zansa depth` made this run of another network."""
+    files = run.files()
+    return "compress.json" in files or ("depth.json" in files and "made" in run.read_json("depth.json"))
+
+
+def _with_a_test_part(request: Request) -> Request:
+    """The request, where the run was proven by folds without these: two networks are compared on one test part. The
+    network that acts has learned from the old samples in it, which can only speak for staying with it."""
+    return request.model_copy(update={"folds": None}) if folds_of(request) else request
 
 
 def judged(store: Path) -> list[dict[str, str]]:

@@ -39,11 +39,13 @@ class Asked:
 
     source: http, v2, page, folder or golden. request: the asker's own name for it, or the file's.
     fields: what the asker says of the part; part, lot, camera and counter have columns of their own.
+    maps: the answer is to have the class maps too, as `map` (classes, *cells).
     """
 
     source: str
     request: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    maps: bool = False
 
     def row(self) -> dict[str, Any]:
         """The columns of the store."""
@@ -111,13 +113,16 @@ class Desk:
         """The same, in this thread."""
         read = [self._read(sample, served, asked) for sample in samples]
         worked = time.monotonic()
-        probabilities, reads = served.predictor.answers([levels for _, levels, _ in read])
+        of_all = [levels for _, levels, _ in read]
+        probabilities, reads = served.predictor.answers(of_all)
+        maps = served.predictor.with_class_maps(of_all)[1] if asked.maps else None
         self.metrics.compute.observe(time.monotonic() - worked)
         if not np.isfinite(probabilities).all():
             raise Refused(500, "the network's answer is no number; the part is not judged")
         rows = [None] * len(read) if reads is None else list(reads)
-        several = zip(read, probabilities, rows, strict=True)
-        return gathered([self._keep(served, asked, *each, p, row, began) for each, p, row in several])
+        more: list[dict[str, Any]] = [{} for _ in read] if maps is None else [{"map": each} for each in maps]
+        several = zip(read, probabilities, rows, more, strict=True)
+        return gathered([self._keep(served, asked, *each, p, row, began, beside) for each, p, row, beside in several])
 
     def _read(self, sample: bytes | np.ndarray, served: Served, asked: Asked) -> tuple[Content, np.ndarray, str]:
         """A sample's bytes, its levels, and a note on what was lost. One that cannot be decoded is kept as an error."""
@@ -146,8 +151,10 @@ class Desk:
         probabilities: np.ndarray,
         reads: np.ndarray | None,
         began: float,
+        beside: dict[str, Any],
     ) -> Future:
-        """Put one answer into the store; a Future of it with its id, told to all listeners."""
+        """Put one answer into the store; a Future of it with its id, told to all listeners; it has `beside`, which is
+        not kept, too."""
         told = {"decision": None, "score": None} | judged(probabilities, served.predictor)
         features = answer_features(probabilities) | {"since": round(time.monotonic() - self.last, 3)}
         if levels.ndim == 3:
@@ -161,10 +168,19 @@ class Desk:
         row |= {"ms": round(1000 * (self.last - began), 2)} | _sizes(levels)
         done: Future = Future()
         kept = self.store.put(row, image)
-        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels))
+        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels, beside))
         return done
 
-    def _kept(self, kept: Future, done: Future, row: dict, each: dict, image: Content, levels: np.ndarray) -> None:
+    def _kept(
+        self,
+        kept: Future,
+        done: Future,
+        row: dict,
+        each: dict,
+        image: Content,
+        levels: np.ndarray,
+        beside: dict[str, Any],
+    ) -> None:
         if error := kept.exception():
             done.set_exception(error)
             return
@@ -178,7 +194,7 @@ class Desk:
         if row["model"] in self.models.shadows:
             self.behind.append((answer, image, levels))
             self.shadowing.set()
-        done.set_result(answer)
+        done.set_result(answer | beside)
 
     def _shadow(self) -> None:
         """Let shadows answer after the models that act, and keep what they say."""

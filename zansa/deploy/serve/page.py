@@ -18,6 +18,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from ...inputs.heat import drawn
+from .admit import Content, decoded
 from .app import ERRORS, SESSION, Office
 from .desk import Desk
 from .limits import MEGABYTE, Refused
@@ -25,6 +27,7 @@ from .schema import VERDICTS, insert
 from .serve_words import LANGUAGES, words
 from .store import now
 
+SIDE = 1024  # pixels of the longer side of a picture with its heat map
 STRIP = 24  # parts in the strip of the last ones
 QUEUE = 50  # doubtful parts that the page gets at once
 MOST_SESSIONS = 1000  # people who are logged in at once; the oldest go first
@@ -200,6 +203,13 @@ def seeing(office: Office, page: Page) -> APIRouter:
         data, kind = await asyncio.to_thread(_picture, desk, sha)
         return Response(data, media_type=kind, headers={"cache-control": "private, max-age=86400"})
 
+    @router.get("/page/map/{model}/{sha}", response_class=Response)
+    async def heat(request: Request, model: str, sha: str) -> Response:
+        """The picture of this hash with the heat map of the model of that hash, as PNG."""
+        office.allowed(request, "read")
+        data = await asyncio.to_thread(_heat, desk, model, sha)
+        return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=86400"})
+
     @router.get("/page/{name}", include_in_schema=False)
     async def file(name: str) -> Response:
         if name not in ("operators.css", "operators.js", "plain.css"):
@@ -262,7 +272,8 @@ def _kind(decision: str | None) -> str:
 def _model(served: Any) -> dict[str, Any]:
     point = served.predictor.operating
     told = {"name": served.name, "version": served.version, "sha": served.sha, "line": served.line}
-    return told | {"classes": list(served.classes), "good": point.good if point else None}
+    maps = served.predictor.cells is not None and not served.predictor.preprocess.series
+    return told | {"classes": list(served.classes), "good": point.good if point else None, "maps": maps}
 
 
 def _run(row: dict[str, Any], since: str) -> dict[str, Any]:
@@ -275,14 +286,32 @@ def _run(row: dict[str, Any], since: str) -> dict[str, Any]:
 
 def _picture(desk: Desk, sha: str) -> tuple[bytes, str]:
     """An image as browsers show it: as it is, or as a PNG of 8 bits."""
+    image = _kept(desk, sha)
+    known = SHOWN.get(image.suffix)
+    return (image.data, known) if known else (_as_png(image.data), "image/png")
+
+
+def _heat(desk: Desk, model: str, sha: str) -> bytes:
+    """An image with the heat map of the model of this hash, as PNG. It is made when it is asked for. Refused with 404
+    where that model does not answer any more, since another one's map would explain another answer."""
+    served = next((each for each in list(desk.models.active.values()) if each.sha == model), None)
+    if served is None or not _model(served)["maps"]:
+        raise Refused(404, "the model of this hash does not answer now, or has no class maps")
+    image, predictor = _kept(desk, sha), served.predictor
+    levels, _ = decoded(image, predictor.preprocess)
+    _, (values,) = predictor.with_maps([levels])
+    return drawn(levels, SIDE, values / predictor.strongest, predictor.preprocess)
+
+
+def _kept(desk: Desk, sha: str) -> Content:
+    """The image of this hash; Refused with 404 where it is not there."""
     if len(sha) != 64 or not set(sha) <= set("0123456789abcdef"):
         raise Refused(404, "an image is asked for by the 64 hexadecimal digits of its SHA-256")
     found = desk.store.read("SELECT suffix FROM answers WHERE image = ? AND suffix IS NOT NULL LIMIT 1", (sha,))
     data = desk.store.pictures.find(sha, found[0]["suffix"]) if found else None
     if data is None or found[0]["suffix"] == ".npy":
         raise Refused(404, "this image is not kept")
-    suffix = found[0]["suffix"]
-    return (data, SHOWN[suffix]) if suffix in SHOWN else (_as_png(data), "image/png")
+    return Content(data, found[0]["suffix"], sha)
 
 
 def _as_png(data: bytes) -> bytes:
