@@ -16,7 +16,7 @@ from ..arch import zoo
 from ..arch.cost import cost
 from ..arch.use import Preprocess
 from ..events import event
-from ..learn.data.dataset import Dataset
+from ..learn.data.dataset import Dataset, normalised_for
 from ..learn.data.seal import sealed
 from ..learn.data.splits import Parts
 from ..learn.defaults import recipe_of
@@ -42,6 +42,8 @@ from .trained_request import DepthRequest
 
 BATCH = 64  # samples on which blocks are measured
 JUDGED = 500  # validation samples that judge an edit
+SEEN = 256  # validation samples that tell how foreign weights want their images
+IMAGENET = ([255 * v for v in (0.485, 0.456, 0.406)], [255 * v for v in (0.229, 0.224, 0.225)])
 MENDED = 256  # training samples from which the statistics of norms are taken anew
 KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed")
 
@@ -143,8 +145,27 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
         race="none",
     )
     data, parts = door(given, tell)
-    module = adopt(donor.state, net.but({"head": net.head.but({"classes": len(data.classes)})}))
+    asked = net.but({"head": net.head.but({"classes": len(data.classes)})})
+    module = adopt(donor.state, asked, given=samples_of(data, parts.val, BATCH))
+    data = _as_the_weights_know(module, data, parts, tell)
     return Opened(file.stem, file.parent, f"{file.stem}-", module, data, parts, given)
+
+
+def _as_the_weights_know(module: Network, data: Dataset, parts: Parts, tell: Tell) -> Dataset:
+    """The data with the normalisation under which foreign weights lose less on validation samples: that of the data
+    themselves or, of colour images, that of ImageNet, which most authors take."""
+    choices = {"these data": data}
+    if data.preprocess.channels == 3 and not data.preprocess.series:
+        choices["ImageNet"] = normalised_for(data, *IMAGENET)
+    found = {}
+    for name, choice in choices.items():
+        samples, labels = samples_of(choice, parts.val, SEEN)
+        found[name] = Judge(samples, samples, labels)(module)
+    best = min(found, key=lambda name: found[name][0])
+    shares = (f"{100 * right:.1f} % right with the mean and deviation of {name}" for name, (_, right) in found.items())
+    count = min(SEEN, len(parts.val))
+    tell(event("note", text=f"{count} validation samples: {', '.join(shares)}; those of {best} are taken"))
+    return choices[best]
 
 
 def _as_the_model_takes(data: Dataset, model: Any, file: Path) -> Dataset:
