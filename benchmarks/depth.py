@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
-from zansa.deploy.bench import latency
+from zansa.deploy.bench import measured as measured_ms
 from zansa.deploy.export import export
 from zansa.deploy.runtime import predictor
 from zansa.jobs.depth import MENDED, read, samples_of
@@ -136,11 +136,11 @@ def told(module: Any, data: Any, parts: Any) -> dict[str, Any]:
 
 
 def timed(out: Path, rows: list[dict[str, Any]]) -> None:
-    """Milliseconds of the exported files: all in turns, so that other work on the machine troubles them alike; the
-    least median of ten rounds."""
+    """Milliseconds of the exported files, one image and one thread: all in turns, and the least of all runs, because
+    other work on the machine only adds to it."""
     files = {(row["way"], row["blocks"]): out / f"{row['way']}-{row['blocks']}.onnx" for row in rows}
     predictors = {key: predictor(path) for key, path in files.items() if path.exists()}
-    rounds = [{key: latency(p, repeats=20)["ms"] for key, p in predictors.items()} for _ in range(10)]
+    rounds = [{key: min(measured_ms(p, repeats=20)[1]) for key, p in predictors.items()} for _ in range(10)]
     for row in rows:
         if row["chosen"] == "scores" and (row["way"], row["blocks"]) in predictors:
             row["ms"] = min(each[row["way"], row["blocks"]] for each in rounds)

@@ -42,10 +42,11 @@ from .trained_request import DepthRequest
 
 BATCH = 64  # samples on which blocks are measured
 JUDGED = 500  # validation samples that judge an edit
-SEEN = 256  # validation samples that tell how foreign weights want their images
+SEEN = 128  # validation samples that tell how foreign weights want their images
 IMAGENET = ([255 * v for v in (0.485, 0.456, 0.406)], [255 * v for v in (0.229, 0.224, 0.225)])
 MENDED = 256  # training samples from which the statistics of norms are taken anew
-KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed")
+KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed",
+        "language")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def depth(request: DepthRequest, tell: Tell = silent) -> dict[str, Any]:
     where its page stands, its "run" the run that was made or None. ValueError for what cannot be measured or made."""
     opened = read(request, tell)
     record = recorded(opened, opened.module) | {"run": None}
-    page = written(opened.folder, opened.stem, record)
+    page = written(opened.folder, opened.stem, record, opened.request.language)
     if not request.changes:
         return record | {"page": str(page), "complete": True, "told": list(sentences(record))}
     run, made = remade(request, opened, tell)
@@ -121,6 +122,7 @@ def own_request(request: DepthRequest, path: Path, file: Path, pre: Preprocess) 
     if request.source is not None:
         values |= {"source": absolute(request.source)} | ({} if pre.series else {"size": pre.size})
     values |= {"root": request.root} if request.root else {}
+    values |= {"language": request.lang} if request.lang else {}
     weights = str(file.absolute())
     return FinetuneRequest(**values, download=request.download, weights=weights, race="none")
 
@@ -141,6 +143,7 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
         size=(net.input.size[0], net.input.size[-1]),
         channels=1 if net.input.channels == 1 else 3,
         seed=request.seed,
+        language=request.lang or "en",
         weights=str(file.absolute()),
         race="none",
     )
@@ -161,10 +164,12 @@ def _as_the_weights_know(module: Network, data: Dataset, parts: Parts, tell: Tel
     for name, choice in choices.items():
         samples, labels = samples_of(choice, parts.val, SEEN)
         found[name] = Judge(samples, samples, labels)(module)
-    best = min(found, key=lambda name: found[name][0])
-    shares = (f"{100 * right:.1f} % right with the mean and deviation of {name}" for name, (_, right) in found.items())
-    count = min(SEEN, len(parts.val))
-    tell(event("note", text=f"{count} validation samples: {', '.join(shares)}; those of {best} are taken"))
+    best, *others = sorted(found, key=lambda name: found[name][0])
+    shares = {name: f"{100 * right:.1f} %" for name, (_, right) in found.items()}
+    text = f"{min(SEEN, len(parts.val))} validation samples: the weights are right on {shares[best]}"
+    for other in others:
+        text += f" with the mean and deviation of {best}, which are taken, and on {shares[other]} with those of {other}"
+    tell(event("note", text=text))
     return choices[best]
 
 
@@ -210,11 +215,11 @@ def recorded(opened: Opened, module: Network) -> dict[str, Any]:
     }
 
 
-def written(folder: Path, stem: str, record: dict[str, Any]) -> Path:
+def written(folder: Path, stem: str, record: dict[str, Any], language: str) -> Path:
     """Write the record and its page; returns the page's path."""
     write_atomic(folder / f"{stem}depth.json", json.dumps(record, indent=1).encode())
     path = folder / f"{stem}depth.html"
-    write_atomic(path, html(record).encode("utf-8", "replace"))
+    write_atomic(path, html(record, language).encode("utf-8", "replace"))
     return path
 
 
@@ -255,7 +260,7 @@ def remade(request: DepthRequest, opened: Opened, tell: Tell) -> tuple[Run, dict
         }
     }
     record["name"] = run.path.name
-    written(run.path, "", record)
+    written(run.path, "", record, opened.request.language)
     return run, record
 
 
