@@ -101,6 +101,12 @@ def test_a_shorter_network_is_a_run_like_any_other(run, capsys):
     assert not (half.path / "checkpoint.pt").exists()
 
 
+def test_a_network_may_become_so_short_that_nothing_is_left_to_compare(run):
+    record = depth(DepthRequest(model=str(run.path), to=1, by="parallel", out=str(run.path.parent), name="least"))
+    assert [stage["verdict"] for stage in record["stages"]] == ["short"]
+    assert "has no two blocks that could be compared" in (run.path.parent / "least" / "depth.html").read_text()
+
+
 def test_weights_of_another_author_are_measured_on_labelled_data(run, tmp_path):
     """Colour images: of the data's own normalisation and that of ImageNet the one that loses less is taken."""
     images, labels = drawn()

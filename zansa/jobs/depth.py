@@ -20,7 +20,7 @@ from ..learn.data.dataset import Dataset, normalised_for
 from ..learn.data.seal import sealed
 from ..learn.data.splits import Parts
 from ..learn.defaults import recipe_of
-from ..learn.depth.measure import measure, refuse_streams
+from ..learn.depth.measure import measure, refuse_short, refuse_streams
 from ..learn.depth.shorten import Judge, Taken, blocks_of, fewest, refined, shortening
 from ..learn.depth.verdict import invertible, verdict
 from ..learn.predict import eager_latency, to_tensor
@@ -99,6 +99,7 @@ def read(request: DepthRequest, tell: Tell) -> Opened:
     if request.net is not None:
         raise ValueError(f"{file} tells what its weights are of; leave --net out")
     refuse_streams(donor.net)  # before any data are read
+    refuse_short(donor.net)
     model = load_model(file)
     given = own_request(request, path, file, model.preprocess)
     data, parts = door(given, tell)
@@ -136,6 +137,7 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
         raise ValueError(f"{file} is no run, which would know its data: name labelled data after the model")
     net = zoo.read(request.net)
     refuse_streams(net)
+    refuse_short(net)
     given = FinetuneRequest(
         source=absolute(request.source),
         root=request.root,

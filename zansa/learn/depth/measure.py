@@ -79,13 +79,17 @@ def first_step(stage: StageSpec) -> int:
 
 
 def refuse_streams(net: Net) -> None:
-    """ValueError for what is no network of single steps, or has nothing to compare."""
+    """ValueError for what is no network of single steps."""
     for i, stage in enumerate(net.stages):
         if len(STEPS[stage.step.kind].streams) > 1:
             raise ValueError(
                 f"stage {i} has {stage.step.kind} steps, which carry two streams; depth is seen as time in networks of "
                 "one stream: plain, parallel and heun steps"
             )
+
+
+def refuse_short(net: Net) -> None:
+    """ValueError for a network that has nothing to compare."""
     if all(len(stage.blocks) - first_step(stage) < 2 for stage in net.stages):
         counts = ", ".join(str(len(stage.blocks)) for stage in net.stages)
         raise ValueError(
@@ -116,7 +120,7 @@ def closing(block: Block) -> Callable[[Tensor], Tensor]:
 @torch.inference_mode()
 def measure(module: Network, samples: Tensor) -> tuple[StageMeasures, ...]:
     """The measures of every stage on a batch of normalised samples (N, C, *size). ValueError for networks of two
-    streams, for those with nothing to compare, and where values are no numbers any more."""
+    streams, and where values are no numbers any more."""
     refuse_streams(module.net)
     module.eval()
     x = module.stem(samples)
