@@ -1,6 +1,6 @@
 """Planted faults: how many `zansa check` finds, and how many clean images it accuses.
 
-    python benchmarks/check.py [--sets tiles boards cifar plain smooth] [--only clean copies flips group border twins]
+    python benchmarks/check.py [--sets tiles boards cifar plain smooth weaves] [--only clean copies flips ...]
 
 Each line of the output is one JSON object. The packs are looked for as in packs.py. The plain and the smooth
 surface are drawn: a lighting gradient with noise of 6 and of 0.3 levels.
@@ -25,6 +25,7 @@ from zansa.learn.audit.look import look_at_array, look_at_file
 from zansa.learn.audit.near import CHANGES, changed
 from zansa.learn.audit.neighbours import hashes, nearest, thumbs
 from zansa.learn.data.dataset import number
+from zansa.learn.data.synthetic import surfaces
 
 EACH = 10  # images of each change
 ACCUSING = {
@@ -78,7 +79,16 @@ def smooth(shared: Path) -> list[Shot]:
     return plain(shared, 0.3)
 
 
-SETS = {"tiles": tiles, "boards": boards, "cifar": cifar, "plain": plain, "smooth": smooth}
+def weaves(shared: Path) -> list[Shot]:
+    """The built-in surfaces, each a part of its own."""
+    drawn = surfaces(1000, seed=0)
+    return [
+        (f"{i:05d}.png", levels, drawn.classes[label], str(i))
+        for i, (levels, label) in enumerate(zip(drawn.images, drawn.labels, strict=True))
+    ]
+
+
+SETS = {"tiles": tiles, "boards": boards, "cifar": cifar, "plain": plain, "smooth": smooth, "weaves": weaves}
 
 
 def _gray(webp: bytes) -> np.ndarray:
@@ -117,6 +127,7 @@ def clean(shots: list[Shot], name: str) -> dict:
     seconds = time.process_time() - begun
     by_kind = {each.kind: each.count for each in found.findings if each.severity != "note"}
     told = {"images": len(known), "accused": len(accused(found)), "kinds": by_kind}
+    told["expected"] = max((round(each.facts.get("expected", 0.0), 1) for each in found.findings), default=0.0)
     return {**told, "alike": "alike" in kinds(found), "cpu_s": round(seconds, 1)}
 
 

@@ -77,12 +77,10 @@ def scored(name: str, base: Base, module: torch.nn.Module, seconds: float) -> Ro
 def told(base: Base, p: np.ndarray, point: Any) -> Row:
     """What the table shows of answers to test samples."""
     made = figures(p, base.data.labels[base.parts.test], base.data.classes, point)
-    seen = made["inspection"]
-    return {
-        "balanced": made["balanced_accuracy"]["value"],
-        "found": seen["detection"]["value"],
-        "false_alarms": seen["false_alarms"]["value"],
-    }
+    seen = made["inspection"] or {}  # photographs have no good class
+    shares = {"found": seen.get("detection"), "false_alarms": seen.get("false_alarms")}
+    balanced = {"balanced": made["balanced_accuracy"]["value"]}
+    return balanced | {name: each and each["value"] for name, each in shares.items()}
 
 
 def by_torch_pruning(base: Base, macs: float) -> torch.nn.Module:

@@ -7,6 +7,7 @@ and its store on the disk of OUT; the client runs on the same machine, so that i
 """
 
 import argparse
+import base64
 import json
 import os
 import random
@@ -186,6 +187,42 @@ def throughput(model: Path, images: list[bytes], out: Path, seconds: float) -> N
         print(f"| 2 processes, 8 clients each | {len(good) / seconds:.0f} | {told_text(good)} |", flush=True)
 
 
+def in_json(image: bytes) -> bytes:
+    """An upload in base64, which both servers take."""
+    body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
+    head = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def beside(model: Path, images: list[bytes], out: Path, seconds: float, python: str) -> None:
+    """The same file behind LitServe, which stores nothing, and behind zansa: answers a second by number of clients."""
+    requests, free = [in_json(image) for image in images], 8931
+    script = Path(__file__).with_name("litserve_model.py")
+    with subprocess.Popen(
+        [python, script, model, str(free)], stdout=subprocess.DEVNULL, start_new_session=True
+    ) as rival:
+        try:
+            for _ in range(120):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", free), timeout=1):
+                    break
+                time.sleep(0.5)
+            told_by("LitServe", free, requests, seconds)
+        finally:
+            os.killpg(rival.pid, signal.SIGTERM)
+    for name, more in {"zansa": (), "zansa, images of accepted parts not kept": ("--keep-accepted", "0")}.items():
+        with server(model, out / f"beside{len(more)}", *more) as (_, port):
+            told_by(name, port, requests, seconds)
+
+
+def told_by(name: str, port: int, requests: list[bytes], seconds: float) -> None:
+    """Rows of a server for one and for sixteen clients."""
+    for clients in (1, 16):
+        load(port, requests, clients, 1)
+        good = [took for status, took, _ in load(port, requests, clients, seconds) if status == 200]
+        print(f"| {name}, {clients} clients | {len(good) / seconds:.0f} | {told_text(good)} |", flush=True)
+
+
 def overload(model: Path, images: list[bytes], out: Path, seconds: float) -> None:
     """Many more clients than can be answered: who is answered is answered in time, and nothing accepted is lost."""
     requests, store = [raw_request(image) for image in images], out / "overload"
@@ -306,12 +343,14 @@ def main() -> None:
     asked.add_argument("--count", type=int, default=1000, help="requests of the overhead")
     asked.add_argument("--seconds", type=float, default=60)
     asked.add_argument("--kills", type=int, default=50)
+    asked.add_argument("--litserve", metavar="PYTHON", help="the Python of an environment with litserve and Pillow")
     asked.add_argument("--only", nargs="*", default=["overhead", "throughput", "overload", "line", "kills"])
     given = asked.parse_args()
     images = [path.read_bytes() for path in sorted(given.images.rglob("*.png"))]
     for name, work in {
         "overhead": lambda: overhead(given.model, images, given.out, given.count),
         "throughput": lambda: throughput(given.model, images, given.out, given.seconds / 6),
+        "beside": lambda: beside(given.model, images, given.out, given.seconds / 6, given.litserve),
         "overload": lambda: overload(given.model, images, given.out, given.seconds),
         "line": lambda: line(given.model, images, given.out, given.seconds),
         "kills": lambda: kills(given.model, images, given.out, given.kills),

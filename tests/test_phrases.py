@@ -5,11 +5,23 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zansa
+from zansa.arch.use import Calibration
+from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units
+from zansa.jobs.making.conclude import not_ahead
+from zansa.jobs.making.point import not_calibrated
+from zansa.learn.data.dataset import from_arrays
+from zansa.learn.data.kinds import likely_kind
+from zansa.learn.data.manifests import Columns, _told
+from zansa.learn.data.splits import Parts
+from zansa.learn.rivals import RULES
+from zansa.learn.train import NOTHING
 from zansa.phrases import JAPANESE, language, retold, say, speaking
 from zansa.phrases.japanese import TABLES, records
+from zansa.proof.good import unknown_good
 from zansa.record import Run
 from zansa.report import write
 
@@ -117,3 +129,36 @@ def test_a_report_keeps_its_language(tmp_path):
         write(run, "de")
     assert write(run).read_text() == page["ja"]
     assert write(run, "en").read_text() == page[None]
+
+
+def recorded():
+    """Sentences as runs record them, from the functions that make them."""
+    images, labels = np.zeros((30, 8, 8), np.uint8), ["OK"] * 15 + ["scratch"] * 15
+    data = from_arrays(images, labels, groups=labels)
+    parts = Parts(np.arange(5, 30), np.arange(5), np.arange(0))
+    some = Parts(np.arange(20), np.arange(12, 18), np.arange(18, 30))
+    yield from (few_to_decide(data, parts), few_to_decide(data, some), few_units(data), NOTHING, *NO_GROUPS.values())
+    for classes, channels in ((("a", "b"), 1), (("OK", "scratch"), 1), (("oil", "gap"), 1), (("cat", "dog"), 3)):
+        yield likely_kind(classes, channels).reason
+    for classes in (("OK", "good", "dent"), ("dent", "scratch"), ("cat", "dog", "bird"), ("A", "B")):
+        yield unknown_good(classes) or ""
+    loss = {"before": 1.0, "after": 1.0}
+    yield not_calibrated(
+        Calibration(scale=1.0, shift=(0.0, 0.0), prior=(0.5, 0.5), count=27, fitted=False, **loss), "image"
+    )
+    yield not_ahead([{"rival": name, "value": 0.5, "network": 0.52} for name in RULES], "image")
+    cells = {"file": [], "kind": [], "note": []}
+    yield _told("parts.csv", cells, Columns(path="file", label="kind", group=None, split=None))
+
+
+GIVEN = re.compile(
+    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|surface|natural|symbol|train"
+)
+
+
+def test_what_a_run_records_is_retold_in_japanese():
+    texts = [text for text in recorded() if text]
+    assert len(texts) > 14
+    with speaking("ja"):
+        for text in texts:
+            assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(text))), f"{text}: {retold(text)}"

@@ -3,23 +3,26 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import SHORT, STEADY, fill, refused, zansa
+from command import SHORT, STEADY, fill, killed, refused, zansa
 
 from zansa.jobs.making.candidates import smaller_would_do
 from zansa.jobs.making.job import resolve
 from zansa.jobs.making.probe import foretold, probe
 from zansa.jobs.making.stages import Gate, Stage, run_stages
 from zansa.jobs.plan import learned, trained
-from zansa.jobs.request import PlanRequest, TrainRequest, silent
+from zansa.jobs.poc import QUESTIONS, answered
+from zansa.jobs.request import PlanRequest, PocRequest, TrainRequest, silent
 from zansa.proof.expected import balanced_error, crossed
 from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
 from zansa.record import Run
 from zansa.report import proving
+from zansa.report.printing import BROWSERS, has_japanese_font
 from zansa.report.proving.words import SAID
 
 CLAIM = "recall>=0.5 at false_alarms<=0.45"
@@ -61,15 +64,24 @@ def test_a_proof_comes_to_a_decision_and_keeps_every_record(proof):
     assert "Signed" in page
 
 
-def test_a_proof_that_was_stopped_goes_on_to_the_same_result(proof):
+KILLS = ("claim.json", "1-check.json", "2-plan.json", "baseline/checkpoint.pt", "3-baseline.json")
+KILLS += ("grown/checkpoint.pt", "4-grow.json", "5-compare.json", "6-point.json", "7-export.json", "8-accept.json")
+SAME = ("model.onnx", "model.safetensors", "metrics.json", "predictions.csv", "examples.json")
+SAME += ("baseline/model.onnx", "baseline/predictions.csv", "grown/model.onnx", "grown/spec.json", "grown/edits.jsonl")
+
+
+def test_a_proof_that_is_killed_at_every_stage_comes_to_the_same_result(proof, tmp_path):
     folder, words, told = proof
-    for gone in ("8-accept.json", "7-export.json", "poc.json"):
-        (folder / "data-poc" / gone).unlink()
+    words = [*words, "--out", tmp_path]
+    for mark in KILLS:  # each time it goes on from where it was killed before
+        killed(tmp_path / "data-poc" / mark, *words)
     again = json.loads(zansa(*words).stdout)
-    fixed = ("counts", "verdict", "parity", "line", "gate")
+    for name in SAME:
+        assert (tmp_path / "data-poc" / name).read_bytes() == (folder / "data-poc" / name).read_bytes(), name
+    fixed = ("counts", "verdict", "parity", "sha256", "line", "gate", "chosen")
     before, after = ([{k: s.get(k) for k in fixed} for s in each["stages"]] for each in (told, again))
     assert before == after
-    assert again["decision"] == told["decision"]
+    assert (again["decision"], again["claim"]["sha256"]) == (told["decision"], told["claim"]["sha256"])
     assert "was begun with other answers (claim was" in refused(*words, "--claim", "recall>=0.6")
 
 
@@ -154,6 +166,25 @@ def test_a_proof_asks_for_what_only_people_know(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_was_left_open_is_asked_once_and_no_more_than_that():
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return {QUESTIONS["claim"]: CLAIM, QUESTIONS["budget"]: "macs=6M"}.get(question, "")
+
+    nothing = PocRequest(source="synthetic")
+    whole = answered(nothing, ask)
+    assert asked == list(QUESTIONS.values())
+    assert (whole.claim, str(whole.budget[0]), whole.good, whole.cost) == (CLAIM, "macs=6M", None, None)
+    asked.clear()
+    assert answered(nothing.model_copy(update={"claim": CLAIM}), ask).budget == whole.budget
+    assert asked == [QUESTIONS["budget"]]  # a proof cannot do without it
+    asked.clear()
+    assert answered(whole, ask) == whole
+    assert asked == []
+
+
 def test_gates_stop_are_overridden_and_are_not_passed_twice(tmp_path):
     done = []
 
@@ -211,11 +242,29 @@ def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):
     assert smaller_would_do(run, 300) is None
 
 
-def test_every_sentence_of_the_pages_is_there_in_both_languages():
-    for key, said in SAID.items():
-        places = [set(re.findall(r"\{\d\}", said[lang])) for lang in ("en", "ja")]
-        assert set(said) == {"en", "ja"}, key
-        assert places[1] <= places[0], key
-        assert re.search("[\u3040-\u30ff\u4e00-\u9fff]", said["ja"]) or key == "poc.raw", key
+def test_every_sentence_that_the_pages_say_by_name_is_there():
     used = "".join(path.read_text() for path in Path(proving.__file__).parent.glob("*.py") if path.stem != "words")
-    assert set(re.findall(r'"((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used)) <= SAID.keys()
+    named = set(re.findall(r'word\("((?:plan|compare|poc)\.[a-z_.]*[a-z])"', used))
+    assert len(named) > 60
+    assert named <= SAID.keys()
+
+
+def test_a_proof_is_printed_where_boxes_cannot_come(proof, tmp_path, monkeypatch):
+    folder, words, _ = proof
+    made, page = folder / "data-poc" / "poc.pdf", folder / "data-poc" / "poc.html"
+    tools = {name: path for name in (*BROWSERS, "fc-list") if (path := shutil.which(name))}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install it (Debian and Ubuntu: apt install chromium)" in refused("report", folder / "data-poc", "--pdf")
+    browsers = [name for name in tools if name in BROWSERS]
+    if not browsers or "fc-list" not in tools:
+        pytest.skip("no browser, or no fontconfig, to print with")
+    (tmp_path / browsers[0]).symlink_to(tools[browsers[0]])
+    assert "apt install fontconfig fonts-ipaexfont-gothic" in refused(*words, "--pdf")  # nobody knows of a font
+    assert not made.exists()
+    monkeypatch.undo()
+    if not has_japanese_font():
+        pytest.skip("no Japanese font to print with")
+    assert zansa("report", folder / "data-poc", "--lang", "ja", "--pdf").stdout.strip() == str(made)
+    assert made.read_bytes().startswith(b"%PDF")
+    assert "判定：" in page.read_text()
+    assert '<html lang="ja">' in page.read_text()

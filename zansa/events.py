@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, str]] = {
     # a step, an epoch, one training of a search by ResBuilder, and the whole training are done
     "step": ("step steps loss", "run"),
     "epoch": (
-        "epoch epochs progress rate loss val_loss val_accuracy val_balanced_accuracy best few seconds "
+        "epoch epochs progress rate loss val_loss val_accuracy val_balanced_accuracy best last seconds "
         "images_per_second",
         "val_tempered val_error run",
     ),

@@ -232,7 +232,7 @@ def start_text(event: dict[str, Any]) -> str:
 
 def epoch_text(event: dict[str, Any]) -> str:
     """One line for an epoch."""
-    star = "  best" if event["best"] == event["epoch"] and not event.get("few") else ""
+    star = "  best" if event["best"] == event["epoch"] and not event.get("last") else ""
     validation = f"loss {event['val_loss']:.3f}, balanced accuracy {percent(event['val_balanced_accuracy'])}"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
     return typed(f"{place}  loss {event['loss']:.3f}  validation {validation}  {duration(event['seconds'])}{star}")

@@ -11,6 +11,7 @@ from .. import screen
 from ..jobs.request import CheckRequest, EvaluateRequest, PlanRequest, PocRequest
 from ..jobs.trained_request import CompareRequest, ExplainRequest
 from ..options import Json, Output, data_command, training_command
+from ..phrases import speaking
 from .app import app, show_page
 
 
@@ -65,7 +66,7 @@ def poc(request: PocRequest, output: Output) -> None:
         if sys.stdin.isatty():
             request = answered(request, lambda text: typer.prompt(text, default="", show_default=False, err=True))
         record = work(request, output.out, output.name, view.tell)
-    show_page(record, lines(record), record["page"], output.as_json)
+    show_page(record, lines(record), record.get("pdf", record["page"]), output.as_json)
     if record["decision"] != "pass":
         raise typer.Exit(1)
 
@@ -80,7 +81,9 @@ def compare(request: CompareRequest, as_json: bool) -> None:
     from ..report.proving.compare import lines, write
 
     record = work(request)
-    show_page(record, lines(record), write(record, Path(request.page), request.lang), as_json)
+    with speaking(request.lang):
+        page = write(record, Path(request.page))
+    show_page(record, lines(record), page, as_json)
 
 
 @data_command(app, EvaluateRequest)
@@ -105,11 +108,14 @@ def report(
     lang: Annotated[
         str | None, typer.Option(help="en or ja: the language of the report, from now on; as it was by default.")
     ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page as a PDF too, by Chromium.")] = False,
 ) -> None:
-    """Write a run's report.html and card.md again; with --step, explain a change of a network that grew."""
+    """Write a run's report.html and card.md again, or the page of a proof of concept; with --step, explain a change of
+    a network that grew.
+    """
     from ..jobs.report import report as work
 
-    print(work(run, step, lang))
+    print(work(run, step, lang, pdf))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from ..learn.data.door import listed
 from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
+from ..phrases import speaking
 from ..report.check import html
 from ..report.check_words import worded
 from .door import absolute, stem_of
@@ -41,12 +42,14 @@ def check(request: CheckRequest, tell: Tell = silent) -> dict[str, Any]:
         tell(event("stage", text=stage))
 
     found = audit(inventory, request.group, request.seed, say, not request.skip_labels)
-    result = told(found, request.lang)
+    with speaking(request.lang):
+        result = told(found)
     if fix is not None:
         _write_fix(found, fix)
         result["fixed"] = str(fix)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(html(_record(request, found, result), request.lang), encoding="utf-8", errors="replace")
+    with speaking(request.lang):
+        page.write_text(html(_record(request, found, result)), encoding="utf-8", errors="replace")
     return {**result, "page": str(page)}
 
 
@@ -97,9 +100,9 @@ def read(request: CheckRequest, tell: Tell) -> Inventory:
     return from_dataset(data, progress)
 
 
-def told(found: Audit, lang: str) -> dict[str, Any]:
-    """The result as JSON values."""
-    findings = [as_json(each, found.inventory, lang) for each in found.findings]
+def told(found: Audit) -> dict[str, Any]:
+    """The result as JSON values, in the language that is spoken."""
+    findings = [as_json(each, found.inventory) for each in found.findings]
     return {
         "images": len(found.inventory),
         "classes": list(found.inventory.classes),
@@ -108,9 +111,9 @@ def told(found: Audit, lang: str) -> dict[str, Any]:
     }
 
 
-def as_json(finding: Finding, inventory: Inventory, lang: str) -> dict[str, Any]:
+def as_json(finding: Finding, inventory: Inventory) -> dict[str, Any]:
     """A finding in words, its items by the names of their images."""
-    words = worded(finding.kind, finding.count, finding.facts, lang)
+    words = worded(finding.kind, finding.count, finding.facts)
     return {
         "kind": finding.kind,
         "severity": finding.severity,

@@ -107,8 +107,9 @@ def few_units(data: Dataset) -> str:
     """The classes whose samples all come from one or two groups; "" where there are none."""
     found = units(data) or {}
     counts = dict(zip(data.classes, np.bincount(data.labels, minlength=len(data.classes)), strict=True))
-    told = [f"{name}: {counts[name]} {data.preprocess.noun}s, {n} parts" for name, n in found.items() if n <= FEW_UNITS]
-    return f"what is learned of these classes is what one or two parts look like ({'; '.join(told)})" if told else ""
+    noun = data.preprocess.noun
+    told = [f"{name} {counts[name]} {noun}s of {n} part{'s' * (n > 1)}" for name, n in found.items() if n <= FEW_UNITS]
+    return f"what is learned of these classes is what one or two parts look like ({', '.join(told)})" if told else ""
 
 
 def units(data: Dataset) -> dict[str, int] | None:

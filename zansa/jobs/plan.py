@@ -12,6 +12,7 @@ from ..events import event
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
 from ..learn.shares import rarest_parts, small_trainings
+from ..phrases import speaking
 from ..proof.curve import extrapolate, nested, shares
 from ..proof.decide import log_odds
 from ..proof.expected import balanced_error, crossed, planned
@@ -72,7 +73,9 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
     run = Run.create(out, new_name(out, f"{stem_of(request.source)}-plan") if name is None else name)
     run.write_json("request.json", request.model_dump(mode="json"))
     run.write_json("plan.json", record)
-    run.write_bytes("plan.html", page(run.read_json("plan.json"), request.lang).encode("utf-8", "replace"))
+    with speaking(request.lang):
+        written = page(run.read_json("plan.json"))
+    run.write_bytes("plan.html", written.encode("utf-8", "replace"))
     return run
 
 

@@ -10,25 +10,32 @@ import numpy as np
 
 from ..arch.use import OperatingPoint
 from ..deploy.export import export
+from ..deploy.handover import sha256
 from ..deploy.runtime import predictor
 from ..learn.data import Dataset, Parts, contradictions, leaks
 from ..nets.files import load as load_model
 from ..nets.files import save as save_model
-from ..proof.decide import as_probability, log_odds
+from ..proof.decide import as_probability
 from ..proof.exact import needed
+from ..proof.figures import figures
 from ..proof.good import unknown_good
-from ..proof.points import Held, by_claim, held, look
+from ..proof.points import Held, by_claim, look
 from ..proof.sizes import Claim, parse_claim, verdict
-from ..record import Run, write_atomic
-from ..report.proving.poc import page
+from ..record import Run
+from ..report.check_words import worded
+from ..report.printing import printed, refuse_printing
+from ..report.proving.poc import write
 from ..runs import all_finished
 from ..words import amount, percent, plain_percent
 from .check import check
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
+from .making.conclude import examples, predictions_csv
+from .making.point import Chosen, cost_on_test, groups_of, parts_of
+from .making.prices import read_costs
 from .making.stages import Gate, Record, Said, Stage, hashed, noted, opened, run_stages
-from .plan import HALF, counted_parts, plan
+from .plan import HALF, counted_parts, money, plan
 from .request import (
     CheckRequest,
     GrowRequest,
@@ -88,6 +95,8 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
         raise ValueError(
             "costs need the production defect rate, and it needs them: give --cost and --defect-rate, or neither"
         )
+    if request.pdf:
+        refuse_printing(japanese=True)  # the page names its terms in both languages
     request = request.model_copy(update={"source": absolute(request.source)})
     data, parts = door(trained(request), tell)
     good = good_of(request.good, data)
@@ -107,12 +116,12 @@ def poc(request: PocRequest, out: str | Path = "runs", name: str | None = None, 
         "all": list(STAGES),
         "decision": decision(records),
         "environment": folder.read_json("environment.json"),
+        "lang": request.lang,
     }
     folder.write_json("poc.json", whole)
-    written = write_atomic(
-        folder.path / "poc.html", page(folder.read_json("poc.json"), request.lang).encode("utf-8", "replace")
-    )
-    return whole | {"folder": str(folder.path), "page": str(written)}
+    written = write(folder)
+    whole |= {"folder": str(folder.path), "page": str(written)}
+    return whole | ({"pdf": str(printed(written))} if request.pdf else {})
 
 
 def answered(request: PocRequest, ask: Callable[[str], str]) -> PocRequest:
@@ -174,12 +183,10 @@ def checked(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     }
     found = check(CheckRequest(**places, seed=request.seed, lang=request.lang), proof.tell)
     errors = [each for each in found["findings"] if each["severity"] == "error"]
-    facts = {
-        "findings": [{k: v for k, v in each.items() if k != "facts"} for each in found["findings"]],
-        "page": page.name,
-    }
+    words = [worded(each["kind"], each["count"], each["facts"]) for each in errors]
+    facts = {"findings": found["findings"], "page": page.name}
     why = ("poc.why.check", len(data), len(found["findings"]), len(errors))
-    return facts, Gate(not errors, why, raw([f"{each['title']}: {each['do']}" for each in errors]))
+    return facts, Gate(not errors, why, raw([f"{each['title']}: {each['do']}" for each in words]))
 
 
 def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -330,7 +337,8 @@ def exported(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
         parity = export(model, proof.folder.path / "model.onnx", samples)
     except ValueError as error:
         return {"refused": str(error)}, Gate(False, ("poc.why.refused", str(error)))
-    return {"parity": parity}, Gate(True, ("poc.why.export", f"{parity['largest_difference']:.1g}"))
+    hashes = {name: sha256((proof.folder.path / name).read_bytes()) for name in ("model.onnx", "model.safetensors")}
+    return {"parity": parity, "sha256": hashes}, Gate(True, ("poc.why.export", f"{parity['largest_difference']:.1g}"))
 
 
 def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
@@ -338,8 +346,7 @@ def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     path = proof.folder.path / "model.onnx"
     if not path.exists():
         return {"verdict": None}, Gate(False, ("poc.why.no_file",))
-    test = tested(proof, path)
-    line = records["point"]["line"]
+    test, line = tested(proof, path), records["point"]["line"]
     found = test.score >= line
     counts = {
         "recall": (int((found & test.defect).sum()), int(test.defect.sum())),
@@ -352,17 +359,36 @@ def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     )
     do = [advice(row, proof.claim) for row in told["numbers"] if not row["shown"]]
     facts = {"verdict": told, "counts": counts, "within": within, "figures": look(test, line)}
+    facts["money"] = None if proof.request.costs is None else priced(proof, counts)
     return facts, Gate(told["shown"], ("poc.why.shown" if told["shown"] else "poc.why.not_shown",), tuple(do))
 
 
 def tested(proof: Proof, path: Path) -> Held:
-    """The test parts with the scores of the exported file."""
-    answer, index = predictor(path), proof.parts.test
+    """The test parts with the scores of the exported file; its figures, its mistakes with their pictures and its
+    answers are written into the folder, as those of a run are."""
+    data, index, answer = proof.data, proof.parts.test, predictor(path)
     chunks = np.array_split(index, max(1, len(index) // CHUNK))
-    p = np.concatenate([answer.probabilities(originals(proof.data, chunk)) for chunk in chunks])
-    kind = proof.data.classes.index(proof.good)
-    groups = None if proof.data.groups is None else proof.data.groups[index]
-    return held(log_odds(p[:, answer.classes.index(proof.good)]), proof.data.labels[index] != kind, groups)
+    p = np.concatenate([answer.probabilities(originals(data, chunk)) for chunk in chunks])
+    p = p[:, [answer.classes.index(name) for name in data.classes]]
+    assert answer.calibration is not None  # of a file that was made just now
+    choice = Chosen(answer.calibration, answer.operating, None)
+    groups, labels = groups_of(data, index), data.labels[index]
+    told = figures(p, labels, data.classes, choice.operating, groups=groups, calibration=choice.calibration)
+    test = parts_of(p, labels, data.classes, proof.good, groups)
+    if choice.operating is not None and proof.request.cost is not None:
+        told["inspection"]["cost"] = cost_on_test(proof.request, choice.operating, test)
+    proof.folder.write_json("metrics.json", {"test": told})
+    proof.folder.write_json("examples.json", examples(data, index, p, choice))
+    proof.folder.write_bytes("predictions.csv", predictions_csv(data, {"test": (index, p)}, choice))
+    return test
+
+
+def priced(proof: Proof, counts: dict[str, tuple[int, int]]) -> Record:
+    """The manager's table with the rates of the acceptance test."""
+    sheet, _ = read_costs(str(proof.request.costs))
+    (found, defective), false_alarms = counts["recall"], counts["false_alarms"]
+    seen = {"recall": (defective - found, defective), "false_alarms": false_alarms}
+    return money(sheet, proof.claim, {name: counted for name, counted in seen.items() if counted[1]})
 
 
 def advice(row: Record, claim: Claim) -> Said:

@@ -242,6 +242,9 @@ class PocRequest(ProofRequest):
     )
     curve: Curve = "quick"
     go_on: Annotated[bool, Field(description="Go on where a gate fails; the report says so.")] = False
+    pdf: Annotated[bool, Field(description="Print the page as a PDF too, by Chromium; it needs a Japanese font.")] = (
+        False
+    )
 
 
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train

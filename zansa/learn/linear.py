@@ -81,7 +81,7 @@ def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statis
         rate=0.0,
         loss=seen["val_loss"],
         best=1,
-        few=False,
+        last=False,
         seconds=round(seconds, 3),
         images_per_second=round(len(parts.train) * (COPIES + 1) / seconds, 1),
     )

@@ -318,7 +318,7 @@ def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: floa
         rate=rate,
         loss=state.loss / state.counted,
         best=state.best_epoch,
-        few=len(parts.val) < FEW,
+        last=last,
         seconds=round(state.elapsed(), 3),
         images_per_second=round(pace.per_second(state.step) * course.batch, 1),
     )

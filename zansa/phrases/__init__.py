@@ -20,6 +20,8 @@ Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 _SPOKEN: ContextVar[Language] = ContextVar("language", default="en")
 IMAGE = "\ue004"  # stands for what a sample is called: {image} in a sentence
+# places of sentences where names of users stand: of classes, files, columns
+GIVEN = {"name", "names", "one", "other", "file", "files", "path", "label", "group", "split", "kinds", "where"}
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -29,14 +31,14 @@ def language() -> Language:
 
 
 @contextmanager
-def speaking(chosen: str) -> Iterator[None]:
-    """Speak this language inside; ValueError for one that is not spoken."""
+def speaking(chosen: str) -> Iterator[Language]:
+    """Speak this language inside, and give it; ValueError for one that is not spoken."""
     known = next((each for each in LANGUAGES if each == chosen), None)
     if known is None:
         raise ValueError(f"the language {chosen!r} was asked; allowed: {', '.join(LANGUAGES)}")
     token = _SPOKEN.set(known)
     try:
-        yield
+        yield known
     finally:
         _SPOKEN.reset(token)
 
@@ -66,8 +68,17 @@ def _known(text: str) -> str | None:
         return JAPANESE[text]
     for english, pattern in _patterns():
         if found := pattern.fullmatch(text):
-            return say(english, **{name: _known(value) or value for name, value in found.groupdict().items()})
+            return say(english, **{name[1:]: _part(name[1:], value) for name, value in found.groupdict().items()})
     return None
+
+
+def _part(name: str, value: str) -> str:
+    """What stands at a place of a sentence: what users named stays; the rest is known one by one between its commas, or
+    as a whole."""
+    if name in GIVEN:
+        return value
+    each = [_known(part) for part in value.split(", ")]
+    return "、".join(part for part in each if part) if all(each) else _known(value) or value
 
 
 @cache
@@ -89,6 +100,6 @@ def _pattern(english: str) -> re.Pattern[str]:
         if k % 2 == 0:
             text += re.escape(piece)
         else:
-            text += f"(?P={piece})" if piece in named else f"(?P<{piece}>(?:(?!; ).)+?)"  # within a clause
+            text += f"(?P=_{piece})" if piece in named else f"(?P<_{piece}>(?:(?!; ).)+?)"  # within a clause
             named.add(piece)
     return re.compile(text, re.DOTALL)

@@ -8,11 +8,22 @@ from typing import Any
 from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
+from ..phrases import phrase, say
 from ..words import amount, counted, percent, price_text, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels
-SHORTCUTS = {"identity": "identity shortcut", "pad": "padded shortcut", "project": "projected shortcut"}
+SHORTCUTS = {
+    "identity": phrase("identity shortcut"),
+    "pad": phrase("padded shortcut"),
+    "project": phrase("projected shortcut"),
+    "average": phrase("averaged shortcut"),
+}
+POOLS = {
+    "average": phrase("global average pooling"),
+    "max": phrase("global max pooling"),
+    "both": phrase("global average and max pooling"),
+}
 Part = dict[str, Any]
 
 
@@ -68,27 +79,29 @@ def _part(name: str, path: str, width: int, size: str, stride: int, layers: str)
 def _stem(net: Net, table: Table) -> Part:
     stem = net.stem
     kernel = shape((stem.kernel,) * len(net.input.size))
-    contrast = [f"local contrast over {stem.contrast} pixels"] if stem.contrast else []
-    layers = [*contrast, f"{kernel} convolution", *["norm and activation"] * stem.act, *["max pool"] * stem.pool]
+    contrast = [say("local contrast over {count} pixels", count=stem.contrast)] if stem.contrast else []
+    layers = [*contrast, say("{kernel} convolution", kernel=kernel)]
+    layers += [say("norm and activation")] * stem.act + [say("max pool")] * stem.pool
     stride = stem.stride * (2 if stem.pool else 1)
-    return _part("Stem", "stem", stem.width, _size_after(table, "stem"), stride, ", ".join(layers)) | {
+    return _part(say("Stem"), "stem", stem.width, _size_after(table, "stem"), stride, say(", ").join(layers)) | {
         "input": f"{net.input.channels} × {shape(net.input.size)}"
     }
 
 
 def _head(net: Net) -> Part:
     head = net.head
-    before = "norm and activation, " if head.act else ""
-    pool = "average and max pooling" if head.pool == "both" else f"{head.pool} pooling"
-    return _part("Head", "head", head.classes, "", 1, f"{before}global {pool}, linear layer")
+    before = [say("norm and activation")] if head.act else []
+    layers = [*before, say(POOLS[head.pool]), say("linear layer")]
+    return _part(say("Head"), "head", head.classes, "", 1, say(", ").join(layers))
 
 
 def _stage(net: Net, i: int, table: Table, macs: Counter[str]) -> Part:
     stage, path = net.stages[i], f"stages.{i}"
     layers = " + ".join(_block_text(block, number) for block, number in _runs(stage.blocks))
-    step = f"{stage.step.kind} step" + (" with a learned scale" if stage.step.scale else "")
-    return _part(f"Stage {i}", path, stage.width, _size_after(table, path), stage.stride, layers) | {
-        "joins": f"{SHORTCUTS.get(stage.shortcut, f'{stage.shortcut} shortcut')}, {step}",
+    text = "{kind} step with a learned scale" if stage.step.scale else "{kind} step"
+    step = say(text, kind=stage.step.kind)
+    return _part(say("Stage {k}", k=i), path, stage.width, _size_after(table, path), stage.stride, layers) | {
+        "joins": say(", ").join((say(SHORTCUTS.get(stage.shortcut, f"{stage.shortcut} shortcut")), step)),
         "enters": {"identity": "", "project": "1×1"}.get(stage.shortcut, stage.shortcut),
         "boxes": _boxes(net, i, macs),
     }
@@ -99,7 +112,7 @@ def _runs(blocks: tuple[Block, ...]) -> list[tuple[Block, int]]:
 
 
 def _block_text(block: Block, number: int) -> str:
-    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    groups = say(", {count} groups", count=block.groups) if block.groups > 1 else ""
     return f"{number} × {block.kind.replace('_', ' ')} ({'·'.join(map(str, block.hidden))}{groups})"
 
 
@@ -118,7 +131,8 @@ def _boxes(net: Net, i: int, macs: Counter[str]) -> list[dict[str, Any]]:
                 "text": "·".join(map(str, dict.fromkeys(block.hidden))),
                 "height": _height(net, block),
                 "shade": round(work / max(heaviest, 1), 3),
-                "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}" + (" each" if number > 1 else ""),
+                "title": f"{_block_text(block, number)}: {price_text(work, 'macs')}"
+                + (say(" each") if number > 1 else ""),
             }
         )
         at += number

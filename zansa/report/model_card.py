@@ -103,12 +103,13 @@ def _growth(facts: Facts) -> Iterable[str]:
     yield table(("", ""), told["facts"])
     columns = ("name", "blocks", "width", "inner")
     yield table(
-        ("", "blocks", "channels", "inner widths"), (tuple(row[key] for key in columns) for row in told["stages"])
+        ("", say("blocks"), say("channels"), say("inner widths")),
+        (tuple(row[key] for key in columns) for row in told["stages"]),
     )
     if told["events"]:
-        names = ("when", *growth.NOUNS, "cost", "before it")
+        names = (say("when"), *map(say, growth.NOUNS), say("what the network costs"), say("before it"))
         yield table(names, (_growth_row(event) for event in told["events"]))
-        yield "What came, went and changed each time, and why: report.html, and `zansa report RUN --step STEP`."
+        yield say("What came, went and changed each time, and why: report.html, and `zansa report RUN --step STEP`.")
 
 
 def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:

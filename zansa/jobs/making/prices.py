@@ -12,6 +12,7 @@ from ...proof.money import Money, Range
 from ...record import write_atomic
 
 ASKED = ("parts", "defect_rate", "miss", "false_alarm")  # nobody but the user knows these
+TODAY = ("missed_today", "false_alarms_today")  # the table compares with these
 SHARES = ("defect_rate", "missed_today", "false_alarms_today", "asked_today", "asked", "missed", "false_alarms")
 TEMPLATE = """\
 # What the inspection costs a year. Each value is one number, or [low, likely, high].
@@ -97,7 +98,7 @@ def _sheet(file: Path, values: dict[str, Any]) -> Sheet:
     prices = {name: _range(file, name, value) for name, value in values.items() if name in known and value is not None}
     return Sheet(
         prices,
-        tuple(name for name in ASKED if name not in prices),
+        tuple(name for name in ASKED + TODAY if name not in prices),
         str(values.get("currency", "JPY")),
         str(values.get("date", "")),
         _range(file, "years", values.get("years", 5))[1],

@@ -14,14 +14,14 @@ import yaml
 
 from ...events import event
 from ...record import Run
-from ...report.proving import say
+from ...report.proving import word
 from ...words import typed
 from ..request import Tell
 
 Record = dict[str, Any]
 Said = tuple[object, ...]  # a key of the dictionary, and the values in its places
 ANSWERS = "poc.yaml"
-MAY_CHANGE = {"go_on", "lang", "precision", "layout"}  # between one call and the next
+MAY_CHANGE = {"go_on", "lang", "pdf", "precision", "layout"}  # between one call and the next
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def run_stages(folder: Run, stages: Sequence[Stage], go_on: bool, tell: Tell) ->
 
 def worded(said: Said) -> str:
     """A sentence in English."""
-    return typed(say("en", str(said[0]), *said[1:]))
+    key, *values = said
+    return typed(str(values[0]) if key == "poc.raw" else word(str(key), *values))
 
 
 def opened(out: Path, name: str, answers: Record) -> Run:

@@ -1,4 +1,4 @@
-"""What an audit finds, as values. Their sentences stand in `report/check_words.py`, in two languages."""
+"""What an audit finds, as values. Their sentences stand in `report/check_words.py`."""
 
 from dataclasses import dataclass, field
 from typing import Any

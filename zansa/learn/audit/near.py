@@ -34,6 +34,7 @@ class Near:
 
     pairs: (P, 2) rows of the images that were compared; plain, aligned: (P,) their agreement as they are and aligned.
     lines: above which agreement, plain and aligned, a pair is proven.
+    wrong: the share of images that these lines are expected to accuse wrongly; above 2 * FALSE where a line is capped.
     found, planted: of the copies made for a test.
     """
 
@@ -41,6 +42,7 @@ class Near:
     plain: np.ndarray
     aligned: np.ndarray
     lines: tuple[float, float]
+    wrong: float
     found: int
     planted: int
 
@@ -74,8 +76,8 @@ def compare(
     pairs = _limited(pairs, rank, siblings, sample)
     plain, aligned = agreement(grey, pairs)
     unlike = ~(_pairwise(apart, pairs) | _pairwise(beside, pairs))
-    lines = _line(_bests(pairs, plain, unlike, sample)), _line(_bests(pairs, aligned, unlike, sample))
-    return Near(pairs, plain, aligned, lines, *_reach(grey, features, lines, seed))
+    (one, wrong), (other, more) = (_line(_bests(pairs, score, unlike, sample)) for score in (plain, aligned))
+    return Near(pairs, plain, aligned, (one, other), wrong + more, *_reach(grey, features, (one, other), seed))
 
 
 def _candidates(features: tuple[np.ndarray, ...], apart: Apart | None) -> tuple[np.ndarray, np.ndarray]:
@@ -123,15 +125,21 @@ def _bests(pairs: np.ndarray, score: np.ndarray, unlike: np.ndarray, sample: np.
     return best[best > -1]
 
 
-def _line(bests: np.ndarray) -> float:
-    """Where 0.1 % of wrong bests would lie: a normal law of Fisher's z by the median and the 90 % quantile, or the 75 %
-    quantile where true copies bend it."""
+def _line(bests: np.ndarray) -> tuple[float, float]:
+    """Where 0.1 % of wrong bests would lie, at most CAP, and the share of them above it.
+
+    A normal law of Fisher's z tells: by the median and the 90 % quantile, or the 75 % quantile where true copies bend
+    it. Where the line is capped the share is larger; the 25 % quantile limits it, which true copies do not bend.
+    """
     if len(bests) < 10:
-        return CAP
+        return CAP, FALSE
     z = np.arctanh(np.clip(bests, -0.99, 0.9999))
-    middle, upper, high = np.quantile(z, (0.5, 0.75, 0.9))
-    sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / norm.ppf(0.75))
-    return float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
+    lower, middle, upper, high = np.quantile(z, (0.25, 0.5, 0.75, 0.9))
+    quarter = norm.ppf(0.75)
+    sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / quarter)
+    line = float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
+    narrow = max(1e-6, min(sd, (middle - lower) / quarter))
+    return line, max(FALSE, float(norm.sf((np.arctanh(line) - middle) / narrow)))
 
 
 # --- copies made for a test -------------------------------------------------------------------------------------------

@@ -12,13 +12,16 @@ from .groups import ALARM, APART, SIBLINGS, Grouping, Order, asked, best_rule, j
 from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
-from .near import CAP, FALSE, Near, compare, joined
+from .near import CAP, Near, compare, joined
 from .neighbours import hashes, nearest, thumbs
 from .odd import odd
 from .shortcuts import shortcuts
 
 Say = Callable[[str], None]
 FEWEST = 20  # images that are compared at all
+MANY = (
+    0.01  # share of images: where chance gives more near copies than this, and half of those found, nobody is accused
+)
 AGAIN = 20_000  # images up to which all are compared again when a rule explains siblings
 NEAR_SEVERITY = {"near_parts": "error", "near_labels": "warning", "near_same": "warning"}
 NO_PAIRS = np.zeros((0, 2), np.int64)
@@ -147,9 +150,10 @@ def _near_findings(related: Related, seen: Inventory) -> list[Finding]:
         pairs = pairs[known[pairs[:, 0]] != known[pairs[:, 1]]]
     sets = joined(len(seen), pairs)
     items = [tuple(np.flatnonzero(sets == k).tolist()) for k in np.unique(sets[pairs.ravel()])]
-    facts = {"line": near.lines[1], "expected": 2 * FALSE * len(seen)}
+    facts = {"line": near.lines[1], "expected": near.wrong * len(seen)}
+    by_chance = near.wrong > MANY and facts["expected"] > len(np.unique(pairs)) / 2
     found = [
-        Finding(each.kind, NEAR_SEVERITY[each.kind], each.items, {**each.facts, **facts})
+        Finding(each.kind, "note" if by_chance else NEAR_SEVERITY[each.kind], each.items, {**each.facts, **facts})
         for each in sorted_out("near", items, seen)
         if each.kind != "near_same" or not _unnamed(related, seen)
     ]

@@ -1,6 +1,22 @@
 """The Japanese of every sentence, by its English: one table a subject, all of them together in JAPANESE."""
 
-from . import compress, depth, explain, numbers, page, points, records, results, serve, setting, warnings, watching
+from . import (
+    check,
+    compress,
+    depth,
+    explain,
+    growth,
+    numbers,
+    page,
+    points,
+    proving,
+    records,
+    results,
+    serve,
+    setting,
+    warnings,
+    watching,
+)
 
 TABLES = (
     page.TABLE,
@@ -15,5 +31,8 @@ TABLES = (
     explain.TABLE,
     compress.TABLE,
     watching.TABLE,
+    check.TABLE,
+    proving.TABLE,
+    growth.TABLE,
 )
 JAPANESE: dict[str, str] = {english: japanese for table in TABLES for english, japanese in table.items()}

@@ -23,13 +23,14 @@ from ...arch.edits import (
 )
 from ...arch.lower import lower
 from ...arch.spec import Block, Net, Stage
+from ...phrases import phrase, say
 from ...record import Run
 from ...words import number
 from .. import facts as records
 from ..facts import Facts, have
 
 Line = dict[str, Any]
-CAME, WENT, CHANGED = "came", "went", "changed"
+CAME, WENT, CHANGED = phrase("came"), phrase("went"), phrase("changed")  # said where they are shown
 
 
 # --- the record ------------------------------------------------------------------------------------------------------
@@ -166,54 +167,65 @@ def _what(edit: AnyEdit, net: Net, after: Net) -> tuple[str, str, str]:
     """The verdict, the place and the thing of an edit that makes one network into another."""
     if isinstance(edit, Widen | Remap):
         return _resized(edit.axis, net, after)
-    where, at = f"stage {edit.stage}", edit.at
+    where, at = say("stage {k}", k=edit.stage), edit.at
     match edit:
         case Insert():
-            return CAME, where, f"block {at} ({_inside(edit.block)})"
+            return CAME, where, say("block {k} ({inside})", k=at, inside=_inside(edit.block))
         case Delete():
-            return WENT, where, f"block {at} ({_inside(net.stages[edit.stage].blocks[at])})"
+            gone = _inside(net.stages[edit.stage].blocks[at])
+            return WENT, where, say("block {k} ({inside})", k=at, inside=gone)
         case Split():
-            return CAME, where, f"block {at} became two of half the step"
+            return CAME, where, say("block {k} became two of half the step", k=at)
         case Merge():
-            return WENT, where, f"blocks {at} and {at + 1} became one, in which they run side by side"
+            return (
+                WENT,
+                where,
+                say("blocks {k} and {next} became one, in which they run side by side", k=at, next=at + 1),
+            )
         case Regrid():
             verdict = CAME if edit.blocks > edit.count else WENT if edit.blocks < edit.count else CHANGED
-            return verdict, where, f"{edit.count} step(s) from block {at} on became {edit.blocks}"
+            text = "{count} step(s) from block {k} on became {blocks}"
+            return verdict, where, say(text, count=edit.count, k=at, blocks=edit.blocks)
         case Tie():
-            return WENT, where, f"blocks {at} and {at + 1} became one that is applied as often as both"
+            text = "blocks {k} and {next} became one that is applied as often as both"
+            return WENT, where, say(text, k=at, next=at + 1)
         case Rekind():
-            return CHANGED, where, f"block {at} is now {_inside(edit.block)}"
+            return CHANGED, where, say("block {k} is now {inside}", k=at, inside=_inside(edit.block))
         case Mix():
-            return CHANGED, where, f"block {at} mixes by {number(edit.mix)}"
+            return CHANGED, where, say("block {k} mixes by {mix}", k=at, mix=number(edit.mix))
 
 
 def _resized(axis: str, net: Net, after: Net) -> tuple[str, str, str]:
     old, new = lower(net).width[axis], lower(after).width[axis]
-    where, _, inside = axis.replace("stage", "stage ").partition(".")
-    what = _axis(inside, net.stages[int(where.split()[1])] if where != "stem" else None)
+    part, _, inside = axis.partition(".")
+    place = None if part == "stem" else int(part.removeprefix("stage"))
+    where = say("stem") if place is None else say("stage {k}", k=place)
+    what = _axis(inside, None if place is None else net.stages[place])
     if old == new:
-        return CHANGED, where, f"{what} {old}, channels in another order"
+        return CHANGED, where, say("{what} {width}, channels in another order", what=what, width=old)
     return CAME if new > old else WENT, where, f"{what} {old} → {new}"
 
 
 def _axis(inside: str, stage: Stage | None) -> str:
     """The name of an axis in a stage or in the stem: "block1.hidden0" is "block 1: inner width"."""
     if not inside:
-        return "stream width"
+        return say("stream width")
     if stage is None:
-        return f"width of convolution {inside.removeprefix('deep')}"
+        return say("width of convolution {k}", k=inside.removeprefix("deep"))
     block, _, hidden = inside.partition(".")
     place = int(block.removeprefix("block"))
     k, widths = int(hidden.removeprefix("hidden")), stage.blocks[place]
-    of = "gate" if widths.of_gate(k) else "inner"
-    return f"block {place}: {of} width{f' {k + 1}:' if len(widths.convolved) > 1 else ''}"
+    of = say("gate width" if widths.of_gate(k) else "inner width")
+    named = f"{of} {k + 1}:" if len(widths.convolved) > 1 else of
+    return say("block {k}: {width}", k=place, width=named)
 
 
 def _inside(block: Block) -> str:
-    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    groups = say(", {count} groups", count=block.groups) if block.groups > 1 else ""
     gates = [width for k, width in enumerate(block.hidden) if block.of_gate(k)]
-    gate = f", gate {_widths(gates)}" if gates else ""
-    return f"{block.kind.replace('_', ' ')}, inner width {_widths(block.convolved)}{gate}{groups}"
+    gate = say(", gate {widths}", widths=_widths(gates)) if gates else ""
+    kind = block.kind.replace("_", " ")
+    return say("{kind}, inner width {widths}", kind=kind, widths=_widths(block.convolved)) + gate + groups
 
 
 def _widths(widths: Iterable[int]) -> str:
@@ -223,11 +235,11 @@ def _widths(widths: Iterable[int]) -> str:
 def _as_it_is(edit: Any) -> tuple[str, str, str]:
     """The verdict, the place and the values of an edit that is not understood."""
     if not isinstance(edit, dict):
-        return CHANGED, "network", number(edit)
+        return CHANGED, say("network"), number(edit)
     values = {
         key: f"of {len(value)} values" if isinstance(value, list) and len(value) > 8 else value
         for key, value in edit.items()
         if key not in ("kind", "stage")
     }
-    where = f"stage {edit['stage']}" if "stage" in edit else "network"
+    where = say("stage {k}", k=edit["stage"]) if "stage" in edit else say("network")
     return CHANGED, where, f"{number(edit.get('kind'))} {number(values) if values else ''}".rstrip()

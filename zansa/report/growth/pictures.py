@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ...arch.spec import Block, Net, Stage
+from ...phrases import phrase, say
 from ...words import price_text
 from .. import plots
 from ..facts import Facts
@@ -20,20 +21,23 @@ from .told import change, told
 
 WIDE, NARROW = 10.4, 4.9  # inches of the pictures: one for screens, one for telephones
 LEFT, RIGHT = 0.85, 0.2  # inches beside them, so that a moment stands at the same place in all
-COST = (("line", "--right", "what the network costs"), ("line", "--muted", "what it may cost by then"))
+COST = (
+    ("line", "--right", phrase("what the network costs")),
+    ("line", "--muted", phrase("what it may cost by then")),
+)
 SHAPE = (
-    ("square", "--right", "height: channels of the stream"),
-    ("square", "--right", "shade and number: blocks"),
-    ("line", "--ink", "mean inner width"),
+    ("square", "--right", phrase("height: channels of the stream")),
+    ("square", "--right", phrase("shade and number: blocks")),
+    ("line", "--ink", phrase("mean inner width")),
 )
 MEASURED = (
-    ("line", "--right", "after each epoch"),
-    ("dot", "--wrong", "before each change, on what it was decided by"),
+    ("line", "--right", phrase("after each epoch")),
+    ("dot", "--wrong", phrase("before each change, on what it was decided by")),
 )
 FIGURES = (
-    ("Validation accuracy", "val_accuracy", True),
-    ("Balanced accuracy", "val_balanced_accuracy", True),
-    ("Validation loss", "val_loss", False),
+    (phrase("Validation accuracy"), "val_accuracy", True),
+    (phrase("Balanced accuracy"), "val_balanced_accuracy", True),
+    (phrase("Validation loss"), "val_loss", False),
 )
 Draw = Callable[[Axes, bool], None]
 
@@ -51,12 +55,16 @@ def _pictures(facts: Facts, history: History) -> list[Content]:
     run = _measured(facts)
     end = max(line["progress"] for line in (*run, events[-1].last))
     limit, unit = limit_of(facts, history), events[-1].last.get("unit", "")
-    legend = COST if limit is None else (*COST, ("line", "--wrong", f"the limit, {price_text(limit, unit)}"))
+    legend = (
+        COST
+        if limit is None
+        else (*COST, ("line", "--wrong", say("the limit, {price}", price=price_text(limit, unit))))
+    )
     draw_cost = partial(_draw_cost, events, limit, end)
     draw_stages = partial(_draw_stages, history.nets, [0.0, *(event.first["progress"] for event in events), end])
     pictures = [
-        ("Cost", legend, 2.3, draw_cost),
-        ("Depth and width", SHAPE, 0.5 + 0.62 * len(history.start.stages), draw_stages),
+        (phrase("Cost"), legend, 2.3, draw_cost),
+        (phrase("Depth and width"), SHAPE, 0.5 + 0.62 * len(history.start.stages), draw_stages),
         *(
             (title, MEASURED, 1.9, partial(_draw_measured, events, run, key, share))
             for title, key, share in FIGURES
@@ -87,8 +95,9 @@ def _picture(title: str, legend: Any, height: float, draw: Draw, marks: list[flo
             axes.set_xlim(0, 1)
             axes.xaxis.set_major_locator(MaxNLocator(10 if size == "wide" else 5))
             axes.xaxis.set_major_formatter(FuncFormatter(plots.as_percent))
-            drawings[size] = plots.svg(figure, f"{title} {size}", "share of the training")
-    return {"title": title, "legend": legend, **drawings}
+            drawings[size] = plots.svg(figure, f"{title} {size}", phrase("share of the training"))
+    legend = [(kind, colour, say(word)) for kind, colour, word in legend]
+    return {"title": say(title), "legend": legend, **drawings}
 
 
 def _draw_cost(events: list[Event], limit: float | None, end: float, axes: Axes, wide: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...arch.cost import cost
 from ...arch.spec import Net
+from ...phrases import language, phrase, say
 from ...words import SPACE, amount, counted, number, percent, plain_percent, price_text
 from ..facts import Facts, have, trained
 from ..page import Content
@@ -28,16 +29,19 @@ def nats(gain: float, error: float | None) -> str:
 def _worth(line: Line) -> str:
     """What was expected of an edit: "predicted gain 0.0123 ± 0.0010 nats for 0.24 M multiply-adds"."""
     gain, spent = line.get("gain"), line.get("spent") or 0.0
-    told = f"predicted {'gain' if gain >= 0 else 'damage'} {nats(gain, line.get('error'))}" if gain is not None else ""
     price = price_text(abs(spent), line.get("unit", ""))
-    return f"{told} for {price}".strip() if spent >= 0 else f"{told}, saves {price}".removeprefix(", ")
+    cost = say("for {price}" if spent >= 0 else "saves {price}", price=price)
+    if gain is None:
+        return cost
+    told = say("predicted gain {nats}" if gain >= 0 else "predicted damage {nats}", nats=nats(gain, line.get("error")))
+    return f"{told} {cost}" if spent >= 0 else f"{told}{say(', ')}{cost}"
 
 
 def known(line: Line) -> list[str]:
     """What had been measured before an event: ["validation loss 0.812", "accuracy 71.2 %"]."""
-    loss = [f"validation loss {line['val_loss']:.4g}"] if line.get("val_loss") is not None else []
-    rates = (("accuracy", "val_accuracy"), ("balanced accuracy", "val_balanced_accuracy"))
-    return loss + [f"{name} {percent(line[key])}" for name, key in rates if line.get(key) is not None]
+    loss = [f"{say('validation loss')} {line['val_loss']:.4g}"] if line.get("val_loss") is not None else []
+    rates = ((phrase("accuracy"), "val_accuracy"), (phrase("balanced accuracy"), "val_balanced_accuracy"))
+    return loss + [f"{say(name)} {percent(line[key])}" for name, key in rates if line.get(key) is not None]
 
 
 def told(facts: Facts) -> Content:
@@ -45,7 +49,7 @@ def told(facts: Facts) -> Content:
     history = history_of(facts)
     events, moves = history.events, history.moves
     return {
-        "lead": " ".join(_lead(facts, history)),
+        "lead": ("" if language() == "ja" else " ").join(_lead(facts, history)),
         "facts": list(_facts(facts, history)),
         "race": [_rival(line) for line in facts["race"]],
         "stages": [_stage_row(i, history) for i in range(len(history.start.stages))],
@@ -57,20 +61,28 @@ def told(facts: Facts) -> Content:
 
 
 def _lead(facts: Facts, history: History) -> Iterable[str]:
-    began = f"The network began with {_blocks(history.start)}"
+    blocks = _blocks(history.start)
     if not history.events:
-        yield f"{began} and {price_text(cost(history.start).macs, 'macs')}; its structure has not been changed."
+        text = "The network began with {blocks} and {price}; its structure has not been changed."
+        yield say(text, blocks=blocks, price=price_text(cost(history.start).macs, "macs"))
         return
     first, last, limit = history.events[0].first, history.events[-1].last, limit_of(facts, history)
     unit, edits = last.get("unit", ""), counted(len(history.moves), "edit")
-    yield f"{began} and {price_text(first['price_before'], unit)}."
+    yield say(
+        "The network began with {blocks} and {price}.", blocks=blocks, price=price_text(first["price_before"], unit)
+    )
     yield from _moments(facts, history, edits, limit)
-    share = f", {percent(last['price_after'] / limit)}" if limit else ""
-    of = f"{share} of the limit of {price_text(limit, unit, named=False)}" if limit else ""
-    blocks = "" if history.broken else f"{_blocks(history.nets[-1])} and "
-    yield f"It {'ended with' if trained(facts) else 'now has'} {blocks}{price_text(last['price_after'], unit)}{of}."
+    of = ""
+    if limit:
+        share, whole = percent(last["price_after"] / limit), price_text(limit, unit, named=False)
+        of = say(", {share} of the limit of {whole}", share=share, whole=whole)
+    blocks = "" if history.broken else say("{blocks} and ", blocks=_blocks(history.nets[-1]))
+    text = "It ended with {blocks}{price}{of}." if trained(facts) else "It now has {blocks}{price}{of}."
+    yield say(text, blocks=blocks, price=price_text(last["price_after"], unit), of=of)
     if unit == "ms":
-        yield "The whole network was timed anew at each moment; what a single edit costs is foretold from its parts."
+        yield say(
+            "The whole network was timed anew at each moment; what a single edit costs is foretold from its parts."
+        )
 
 
 def _moments(facts: Facts, history: History, edits: str, limit: float | None) -> Iterable[str]:
@@ -79,16 +91,18 @@ def _moments(facts: Facts, history: History, edits: str, limit: float | None) ->
     The run of a smaller budget leaves another growth on its way, and so has not had all of its moments."""
     last, changed = history.events[-1].last, len(history.events)
     planned = 0 if have(facts, "data", "branch_of") else last.get("moments", 0)
-    moments = f"{changed} of the {planned} moments" if changed < planned else counted(changed, "moment")
-    yield f"{edits} at {moments} of its training changed it."
+    some = say("{changed} of the {planned} moments", changed=changed, planned=planned)
+    moments = some if changed < planned else counted(changed, "moment")
+    yield say("{edits} at {moments} of its training changed it.", edits=edits, moments=moments)
     if changed < planned and trained(facts) and not (limit and last["price_after"] > limit):
-        yield "At the others nothing that would fit promised more than chance explains."
+        yield say("At the others nothing that would fit promised more than chance explains.")
 
 
 def _rival(line: Line) -> Content:
     """How one first network did in the race: what it is, and how much lower its loss was than the usual one's."""
     gain = line["gain"]
-    than = f"{'lower' if gain >= 0 else 'higher'} by {nats(gain, line['error'])}" if line["error"] else SPACE
+    text = "lower by {nats}" if gain >= 0 else "higher by {nats}"
+    than = say(text, nats=nats(gain, line["error"])) if line["error"] else SPACE
     return {
         "name": line["name"],
         "loss": than,
@@ -103,26 +117,29 @@ def _blocks(net: Net) -> str:
 
 
 def _facts(facts: Facts, history: History) -> Iterable[tuple[str, str]]:
-    for key in ("budget", "method"):
+    for key in (phrase("budget"), phrase("method")):
         if asked := have(facts, "request", key):
-            yield key, number(asked)
+            yield say(key), number(asked)
     if main := have(facts, "data", "branch_of"):
         own = sum(move.line.get("limit") == limit_of(facts, history) for move in history.moves)
-        yield "a smaller budget of", f"{main}, whose first {counted(len(history.moves) - own, 'edit')} it shares"
+        shared = counted(len(history.moves) - own, "edit")
+        yield say("a smaller budget of"), say("{main}, whose first {edits} it shares", main=main, edits=shared)
     verdicts = Counter(move.verdict for move in history.moves)
     if verdicts:
-        yield "edits", ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in NOUNS if verdicts[verdict])
-    yield f"replaying the {counted(len(history.moves), 'edit')} gives the network", _replays(facts, history)
+        numbers = (f"{verdicts[verdict]} {say(verdict)}" for verdict in NOUNS if verdicts[verdict])
+        yield say("edits"), ", ".join(numbers)
+    edits = counted(len(history.moves), "edit")
+    yield say("replaying the {edits} gives the network", edits=edits), _replays(facts, history)
 
 
 def _replays(facts: Facts, history: History) -> str:
     if history.broken:
-        return f"no: {history.broken}"
+        return say("no: {reason}", reason=history.broken)
     if have(facts, "spec") is None:
-        return "cannot be told: spec.json is not there or cannot be read"
+        return say("cannot be told: spec.json is not there or cannot be read")
     if Net.from_dict(facts["spec"]) == history.nets[-1]:
-        return "yes"
-    return "no: spec.json holds another one" if trained(facts) else "not known before the training has ended"
+        return say("yes")
+    return say("no: spec.json holds another one" if trained(facts) else "not known before the training has ended")
 
 
 def _stage_row(i: int, history: History) -> Content:
@@ -132,7 +149,7 @@ def _stage_row(i: int, history: History) -> Content:
         for stage in (first, last)
     ]
     blocks, width, inner = (change(*pair) for pair in zip(*told, strict=True))
-    return {"name": f"stage {i}", "blocks": blocks, "width": width, "inner": inner}
+    return {"name": say("stage {k}", k=i), "blocks": blocks, "width": width, "inner": inner}
 
 
 def change(old: Any, new: Any) -> str:
@@ -147,10 +164,10 @@ def _span(widths: list[int]) -> str:
 
 def _event(event: Event) -> Content:
     return {
-        "when": f"{plain_percent(event.first['progress'])}, step {event.first['step']}",
+        "when": say("{share}, step {step}", share=plain_percent(event.first["progress"]), step=event.first["step"]),
         "price": _spending(event),
         "known": ", ".join(known(event.first)),
-        "moves": [(verdict, *entry) for verdict in (WENT, CHANGED, CAME) for entry in _grouped(event, verdict)],
+        "moves": [(say(verdict), *entry) for verdict in (WENT, CHANGED, CAME) for entry in _grouped(event, verdict)],
         "counts": Counter(move.verdict for move in event.moves),
     }
 
@@ -160,7 +177,7 @@ def _spending(event: Event) -> str:
     unit, allowed = event.last.get("unit", ""), event.last.get("allowance")
     before, after = event.first["price_before"], event.last["price_after"]
     end = price_text(after, unit, named=allowed is None)
-    of = f" of {price_text(allowed, unit)} allowed" if allowed else ""
+    of = say(" of {price} allowed", price=price_text(allowed, unit)) if allowed else ""
     return f"{price_text(before, unit, named=False)} → {end}{of}"
 
 
@@ -170,5 +187,5 @@ def _grouped(event: Event, verdict: str) -> Iterable[tuple[str, str]]:
     for move in event.moves:
         if move.verdict == verdict:
             texts.setdefault(move.where, []).append(f"{move.what} ({_worth(move.line)})")
-    places = sorted(texts, key=lambda where: (where != "stem", where))
+    places = sorted(texts, key=lambda where: (where != say("stem"), where))
     return ((where, "; ".join(texts[where])) for where in places)

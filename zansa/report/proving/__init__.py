@@ -1,10 +1,11 @@
 """Pages and texts of planning, comparing and proving: one content, shown as a page in two languages or as text."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
-from ...phrases import speaking
+from ... import phrases
 from ...words import typed
 from .. import page
 from ..page import Frame, Section
@@ -14,11 +15,17 @@ Content = dict[str, Any]
 
 
 class Table(NamedTuple):
-    """A table of text; the first cell of a row is its heading."""
+    """A table; the first cell of a row is its heading.
+
+    columns, rows: its cells.
+    caption: what stands above it.
+    prose: whether its cells hold sentences rather than figures.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    prose: bool = False
 
 
 class Shown(NamedTuple):
@@ -31,25 +38,28 @@ class Shown(NamedTuple):
     hints: Sequence[str] = ()
 
 
-def say(lang: str, key: str, *values: object) -> str:
-    """A sentence of the dictionary in a language, with values in its places."""
-    return SAID[key][lang].format(*values)
+def word(key: str, *values: object) -> str:
+    """A sentence of these pages in the language that is spoken, with values in its places."""
+    return phrases.say(SAID[key], **{str(k): value for k, value in enumerate(values)})
 
 
-def html(name: str, lang: str, sentences: Sequence[str], sections: Mapping[str, Shown], footer: str, date: str) -> str:
-    """The page as HTML text. The sections' contents are ready: nothing in them is worked out while it is written."""
+def html(
+    frame: Frame, sentences: Sequence[str], sections: Mapping[str, Shown | Section], small: Sequence[str] = ()
+) -> str:
+    """The page as HTML text; `small` are sentences below those on top, in smaller letters."""
     made = {
-        id: Section(shown.heading, lambda _, shown=shown: _content(shown), "sheet.html")  # type: ignore[misc]
-        for id, shown in sections.items()
+        id: each if isinstance(each, Section) else Section(each.heading, partial(_content, each), "sheet.html")
+        for id, each in sections.items()
     }
-    with speaking(lang):
-        return page.html(Frame(name, footer, date), None, made, page.statement(*sentences))
+    return page.html(frame, None, made, page.statement(*sentences) | {"outlook": small})
 
 
-def text(sentences: Sequence[str], sections: Mapping[str, Shown]) -> str:
+def text(sentences: Sequence[str], sections: Mapping[str, Shown | Section]) -> str:
     """The same content for a terminal; pictures are left out."""
     lines = list(sentences)
     for shown in sections.values():
+        if isinstance(shown, Section):
+            continue
         lines += ["", shown.heading.upper(), *shown.lines]
         for table in shown.tables:
             lines += [*_columns(table), *([f"({table.caption})"] if table.caption else [])]
@@ -57,7 +67,7 @@ def text(sentences: Sequence[str], sections: Mapping[str, Shown]) -> str:
     return typed("\n".join(lines))
 
 
-def _content(shown: Shown) -> Content:
+def _content(shown: Shown, record: None) -> Content:
     return shown._asdict() | {"tables": [table._asdict() for table in shown.tables]}
 
 

@@ -18,81 +18,76 @@ from ...words import (
     price_text,
     share_of,
 )
+from ..page import Frame, Section
 from ..plots import COLOURS, STYLE, TALL, canvas, svg, value_axis
-from . import Shown, Table, html, say, text
+from . import Shown, Table, html, text, word
 
 Record = dict[str, Any]
 
 
-def write(record: Record, path: Path, lang: str = "en") -> Path:
-    """Write the page; returns its path. ValueError for a language that is not there."""
-    if lang not in ("en", "ja"):
-        raise ValueError(f"the language {lang!r} was asked; allowed: en, ja")
-    sentences, sections = content(record, lang)
-    page = html(
-        say(lang, "compare.title"), lang, sentences, sections, say(lang, "compare.footer"), date.today().isoformat()
-    )
-    return write_atomic(path, page.encode("utf-8", "replace"))
+def write(record: Record, path: Path) -> Path:
+    """Write the page; returns its path."""
+    frame = Frame(word("compare.title"), word("compare.footer"), date.today().isoformat())
+    return write_atomic(path, html(frame, *content(record)).encode("utf-8", "replace"))
 
 
-def lines(record: Record, lang: str = "en") -> str:
+def lines(record: Record) -> str:
     """The comparison for a terminal."""
-    return text(*content(record, lang))
+    return text(*content(record))
 
 
-def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
+def content(record: Record) -> tuple[list[str], dict[str, Shown | Section]]:
     """The recommendation, and the sections."""
-    sections = {
-        "figures": figures(record, lang),
-        "differences": differences(record, lang),
-        "picture": drawn(record, lang),
+    sections: dict[str, Shown | Section] = {
+        "figures": figures(record),
+        "differences": differences(record),
+        "picture": drawn(record),
     }
-    return recommendation(record, lang), sections
+    return recommendation(record), sections
 
 
-def recommendation(record: Record, lang: str) -> list[str]:
+def recommendation(record: Record) -> list[str]:
     """Which to take, and why."""
     taken = record["recommendation"]
-    within = say(lang, "compare.candidates", len(taken["within"]))
+    within = word("compare.candidates", len(taken["within"]))
     told = [
-        say(lang, "compare.take", taken["chosen"], within)
+        word("compare.take", taken["chosen"], within)
         if len(taken["within"]) > 1
-        else say(lang, "compare.only", taken["chosen"])
+        else word("compare.only", taken["chosen"])
     ]
-    told += [say(lang, "compare.second", taken["runner_up"])] if taken["runner_up"] else []
-    told += [say(lang, "compare.best", taken["best"])] if taken["best"] != taken["chosen"] else []
+    told += [word("compare.second", taken["runner_up"])] if taken["runner_up"] else []
+    told += [word("compare.best", taken["best"])] if taken["best"] != taken["chosen"] else []
     for name, offer in record["offers"].items():
         price, whole = (price_text(offer[key], offer["unit"]) for key in ("price", "of"))
-        told.append(say(lang, "compare.offer", name, price, percent(offer["accuracy"]), whole))
+        told.append(word("compare.offer", name, price, percent(offer["accuracy"]), whole))
     return told
 
 
-def figures(record: Record, lang: str) -> Shown:
+def figures(record: Record) -> Shown:
     """The table of all candidates."""
     rates = ("detection", "false_alarms") if record["inspected"] else ("accuracy",)
-    tests = ("detection.test", "false_alarms.test") if record["inspected"] else ()
+    parts = tuple(record["rows"][0]["figures"])  # those of the test part are left out where it must stay closed
+    tests = ("detection.test", "false_alarms.test") if record["inspected"] and "test" in parts else ()
     keys = ("name", "cost", *rates, *tests, "ms", "macs", "params", "bytes", "seconds", "front")
-    lead = say(
-        lang,
+    lead = word(
         "compare.lead",
         record["parts"],
-        say(lang, f"unit.{record['unit']}"),
-        say(lang, "compare.cost.priced" if record["priced"] else "compare.cost.balanced"),
+        word(f"unit.{record['unit']}"),
+        word("compare.cost.priced" if record["priced"] else "compare.cost.balanced"),
     )
-    made = [figure_row(k, row, record, lang) for k, row in enumerate(record["rows"], 1)]
+    lead += word("compare.lead.test", word(f"unit.{record['unit']}")) if tests else ""
+    made = [figure_row(k, row, record) for k, row in enumerate(record["rows"], 1)]
     columns, *rows = [
-        [say(lang, f"compare.{key}"), *cells] for key, cells in zip(keys, zip(*made, strict=True), strict=True)
+        [word(f"compare.{key}"), *cells] for key, cells in zip(keys, zip(*made, strict=True), strict=True)
     ]
-    hint = say(lang, "compare.intervals", plain_percent(record["confidence"], 4))
-    return Shown(say(lang, "compare.figures"), [lead], [Table(columns, rows)], hints=[hint])
+    hint = word("compare.intervals", plain_percent(record["confidence"], 4))
+    return Shown(word("compare.figures"), [lead], [Table(columns, rows)], hints=[hint])
 
 
-def figure_row(k: int, row: Record, record: Record, lang: str) -> list[str]:
+def figure_row(k: int, row: Record, record: Record) -> list[str]:
     """The figures of one candidate as text."""
     if record["inspected"]:
-        rates = [
-            row["figures"][part][name] for part in ("validation", "test") for name in ("detection", "false_alarms")
-        ]
+        rates = [rates[name] for rates in row["figures"].values() for name in ("detection", "false_alarms")]
     else:
         rates = [row["accuracy"]["validation"]]
     return [
@@ -104,7 +99,7 @@ def figure_row(k: int, row: Record, record: Record, lang: str) -> list[str]:
         amount(row["params"]),
         "–" if row["bytes"] is None else file_size(row["bytes"]),
         "–" if row["seconds"] is None else duration(row["seconds"]),
-        say(lang, "compare.yes" if row["front"] else "compare.no"),
+        word("compare.yes" if row["front"] else "compare.no"),
     ]
 
 
@@ -113,11 +108,11 @@ def rated(rate: Record | None) -> str:
     return "–" if rate is None else f"{share_of(rate)} ({interval(rate)})"
 
 
-def differences(record: Record, lang: str) -> Shown:
+def differences(record: Record) -> Shown:
     """Whether each candidate differs from the best."""
     keys = ("name", "difference", "p", "real", "differ")
-    columns = [say(lang, f"compare.{key}") for key in keys]
-    columns.append(say(lang, "compare.not_worse", plain_percent(record["margin"])))
+    columns = [word(f"compare.{key}") for key in keys]
+    columns.append(word("compare.not_worse", plain_percent(record["margin"])))
     level, rows = 1 - record["confidence"], []
     for k, row in enumerate(record["rows"], 1):
         if (test := row["difference"]) is not None:
@@ -127,20 +122,20 @@ def differences(record: Record, lang: str) -> Shown:
                     f"{k} {row['name']}",
                     f"{test['difference']:.3g}{reach}",
                     f"{test['p_holm']:.2g}",
-                    say(lang, "compare.yes" if test["p_holm"] <= level else "compare.no"),
+                    word("compare.yes" if test["p_holm"] <= level else "compare.no"),
                     f"{test['differ']}/{test['parts']}",
-                    say(lang, "compare.yes" if row["not_worse"]["not_worse"] else "compare.no"),
+                    word("compare.yes" if row["not_worse"]["not_worse"] else "compare.no"),
                 ]
             )
-    lead = say(lang, "compare.against", record["recommendation"]["best"])
-    return Shown(say(lang, "compare.differences"), [lead], [Table(columns, rows)], hints=[say(lang, "compare.few")])
+    lead = word("compare.against", record["recommendation"]["best"])
+    return Shown(word("compare.differences"), [lead], [Table(columns, rows)], hints=[word("compare.few")])
 
 
-def drawn(record: Record, lang: str) -> Shown:
+def drawn(record: Record) -> Shown:
     """The Pareto picture."""
-    title = say(lang, "compare.picture")
-    axes = say(lang, "compare.ms"), say(lang, "compare.cost")
-    return Shown(title, figures=[(title, picture(record, *axes))], hints=[say(lang, "compare.picture.hint")])
+    title = word("compare.picture")
+    axes = word("compare.ms"), word("compare.cost")
+    return Shown(title, figures=[(title, picture(record, *axes))], hints=[word("compare.picture.hint")])
 
 
 def picture(record: Record, below: str, beside: str) -> str:

@@ -5,53 +5,53 @@ from typing import Any
 
 import matplotlib
 
+from ...phrases import retold
 from ...proof.sizes import rounded_off
 from ...words import count, duration, file_size, milliseconds, percent, plain_percent
+from ..page import Frame, Section
 from ..plots import FLAT, STYLE, canvas, draw_line, svg, value_axis
-from . import Shown, Table, html, say, text
+from . import Shown, Table, html, text, word
 from .words import SAID
 
 Record = dict[str, Any]
 SIGNS = {"recall": ">=", "false_alarms": "<="}
 
 
-def page(record: Record, lang: str = "en") -> str:
+def page(record: Record) -> str:
     """plan.html as text, from plan.json."""
-    sentences, sections = content(record, lang)
-    title = say(lang, "plan.title")
-    return html(title, lang, sentences, sections, say(lang, "plan.footer"), date.today().isoformat())
+    return html(Frame(word("plan.title"), word("plan.footer"), date.today().isoformat()), *content(record))
 
 
-def lines(record: Record, lang: str = "en") -> str:
+def lines(record: Record) -> str:
     """The plan for a terminal."""
-    return text(*content(record, lang))
+    return text(*content(record))
 
 
-def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
+def content(record: Record) -> tuple[list[str], dict[str, Shown | Section]]:
     """The sentences on top, and the sections."""
     sizes, gate = record["sizes"], record["gate"]
-    chance = "" if sizes["chance"] is None else say(lang, "plan.chance", percent(sizes["chance"], 0))
+    chance = "" if sizes["chance"] is None else word("plan.chance", percent(sizes["chance"], 0))
     passed = ("plan.could" if sizes["chance"] is None else "plan.passed") if gate["passed"] else "plan.failed"
-    sentences = [say(lang, passed, sizes["claim"], unit(record, lang), chance)]
+    sentences = [word(passed, sizes["claim"], unit(record), chance)]
     if not gate["passed"]:
-        todo = "; ".join(f"{kind(row, lang)}: {step(row, lang)}" for row in sizes["rows"] if not fine(row))
-        sentences.append(say(lang, "plan.next", todo))
-    sections = {"needs": needs(record, lang), "curve": curve(record, lang)}
+        todo = "; ".join(f"{kind(row)}: {step(row)}" for row in sizes["rows"] if not fine(row))
+        sentences.append(word("plan.next", todo))
+    sections: dict[str, Shown | Section] = {"needs": needs(record), "curve": curve(record)}
     if record["resources"]:
-        sections["time"] = time(record, lang)
+        sections["time"] = time(record)
     if record["money"] is not None:
-        sections["money"] = money(record["money"], lang)
+        sections["money"] = money(record["money"])
     return sentences, sections
 
 
-def unit(record: Record, lang: str) -> str:
+def unit(record: Record) -> str:
     """What is counted."""
-    return say(lang, f"unit.{record['unit']}")
+    return word(f"unit.{record['unit']}")
 
 
-def kind(row: Record, lang: str) -> str:
+def kind(row: Record) -> str:
     """The name of a kind of parts."""
-    return say(lang, f"plan.{row['kind']}") if f"plan.{row['kind']}" in SAID else row["kind"]
+    return word(f"plan.{row['kind']}") if f"plan.{row['kind']}" in SAID else row["kind"]
 
 
 def fine(row: Record) -> bool:
@@ -60,34 +60,34 @@ def fine(row: Record) -> bool:
     return first["parts"] is not None and row["count"] >= first["parts"]
 
 
-def needs(record: Record, lang: str) -> Shown:
+def needs(record: Record) -> Shown:
     """How many parts the claim takes."""
     sizes = record["sizes"]
-    rows = [[say(lang, "plan.there"), *(count(row["count"]) for row in sizes["rows"])]]
-    rows.append([say(lang, "plan.least"), *(count(row["least"]) for row in sizes["rows"])])
+    rows = [[word("plan.there"), *(count(row["count"]) for row in sizes["rows"])]]
+    rows.append([word("plan.least"), *(count(row["least"]) for row in sizes["rows"])])
     known = sizes["rows"][0]["chance"] is not None
     for k, part in enumerate(("",) if known else ("1/2", "1/3", "1/10")):
-        heading = say(lang, "plan.power", percent(sizes["power"], 0))
-        heading += say(lang, "plan.if", part) if part else ""
-        rows.append([heading, *(needed(row["needs"][k], lang) for row in sizes["rows"])])
+        heading = word("plan.power", percent(sizes["power"], 0))
+        heading += word("plan.if", part) if part else ""
+        rows.append([heading, *(needed(row["needs"][k]) for row in sizes["rows"])])
     if known:
-        rows.append([say(lang, "plan.chance.now"), *(percent(row["chance"], 0) for row in sizes["rows"])])
-    rows.append([say(lang, "plan.now"), *map(today, sizes["rows"])])
-    heads = [f"{kind(row, lang)}: {say(lang, 'plan.' + row['number'], claimed(row))}" for row in sizes["rows"]]
-    columns = [say(lang, "plan.kind"), *heads]
+        rows.append([word("plan.chance.now"), *(percent(row["chance"], 0) for row in sizes["rows"])])
+    rows.append([word("plan.now"), *map(today, sizes["rows"])])
+    heads = [f"{kind(row)}: {word('plan.' + row['number'], claimed(row))}" for row in sizes["rows"]]
+    columns = [word("plan.kind"), *heads]
     told = record["expected"]
     seen = [
-        say(lang, "plan.seen", mistakes, number, say(lang, "plan.good" if name == "false_alarms" else "plan.defective"))
+        word("plan.seen", mistakes, number, word("plan.good" if name == "false_alarms" else "plan.defective"))
         for name, (mistakes, number) in told["counts"].items()
     ]
-    lead = [say(lang, "plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record, lang))]
+    lead = [word("plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record))]
     if record["gate"]["passed"]:  # else it stands on top
-        lead += [say(lang, "plan.next", f"{kind(row, lang)}: {step(row, lang)}") for row in sizes["rows"]]
+        lead += [word("plan.next", f"{kind(row)}: {step(row)}") for row in sizes["rows"]]
     return Shown(
-        say(lang, "plan.needs"),
+        word("plan.needs"),
         lead,
         [Table(columns, rows)],
-        hints=[say(lang, f"plan.expected.{told['from']}", ", ".join(seen))],
+        hints=[word(f"plan.expected.{told['from']}", ", ".join(seen))],
     )
 
 
@@ -104,38 +104,37 @@ def today(row: Record) -> str:
     return f"{row['number']}{SIGNS[row['number']]}{rounded_off(row['number'], share)}"
 
 
-def needed(each: Record, lang: str) -> str:
+def needed(each: Record) -> str:
     """How many parts, and how many of them may be mistaken."""
     if each["parts"] is None:
-        return say(lang, "plan.none")
-    return say(lang, "plan.up_to", count(each["parts"]), each["misses"])
+        return word("plan.none")
+    return word("plan.up_to", count(each["parts"]), each["misses"])
 
 
-def step(row: Record, lang: str) -> str:
+def step(row: Record) -> str:
     """What to do for one kind of parts."""
     first, known = row["needs"][0], row["chance"] is not None
     if known and first["truth"] >= row["allowed"]:
-        return say(lang, "plan.loosen", plain_percent(first["truth"]), plain_percent(row["allowed"]))
+        return word("plan.loosen", plain_percent(first["truth"]), plain_percent(row["allowed"]))
     if first["parts"] is None:
-        return say(lang, "plan.near")
+        return word("plan.near")
     if fine(row):
-        return say(lang, "plan.enough", count(row["count"]))
-    told = say(lang, "plan.collect", count(first["parts"] - row["count"]))
+        return word("plan.enough", count(row["count"]))
+    told = word("plan.collect", count(first["parts"] - row["count"]))
     worse = (1 - row["claimable"] if row["number"] == "recall" else row["claimable"]) >= row["allowed"]
-    return told + (say(lang, "plan.or_claim", today(row)) if today(row) != "–" and worse else "")
+    return told + (word("plan.or_claim", today(row)) if today(row) != "–" and worse else "")
 
 
-def curve(record: Record, lang: str) -> Shown:
+def curve(record: Record) -> Shown:
     """What more data would bring."""
-    told, heading = record["curve"], say(lang, "plan.curve")
+    told, heading = record["curve"], word("plan.curve")
     if "left_out" in told:
-        return Shown(heading, [say(lang, "plan.left_out", told["left_out"])])
-    times = say(lang, "plan.curve.trainings", told["trainings"])
-    lead = [say(lang, "plan.curve.lead", times, f"1/{told['shorter']}")]
+        return Shown(heading, [word("plan.left_out", retold(told["left_out"]))])
+    times = word("plan.curve.trainings", told["trainings"])
+    lead = [word("plan.curve.lead", times, f"1/{told['shorter']}")]
     ahead = [each for each in told["ahead"] if each["error"] is not None]
     lead += [
-        say(
-            lang,
+        word(
             "plan.curve.ahead",
             f"{each['times']:g}",
             *(percent(each[end]) for end in ("error", "low", "high")),
@@ -143,11 +142,11 @@ def curve(record: Record, lang: str) -> Shown:
         )
         for each in ahead
     ]
-    lead += [] if ahead else [say(lang, "plan.curve.flat")]
-    columns = [say(lang, "plan.curve.size", say(lang, "unit.image")), say(lang, "plan.curve.error")]
+    lead += [] if ahead else [word("plan.curve.flat")]
+    columns = [word("plan.curve.size", word("unit.image")), word("plan.curve.error")]
     rows = [[count(n), percent(e)] for n, e in zip(told["sizes"], told["errors"], strict=True)]
     return Shown(
-        heading, lead, [Table(columns, rows)], [(columns[1], picture(told, *columns))], [say(lang, "plan.curve.hint")]
+        heading, lead, [Table(columns, rows)], [(columns[1], picture(told, *columns))], [word("plan.curve.hint")]
     )
 
 
@@ -172,12 +171,12 @@ def picture(told: Record, below: str, beside: str) -> str:
     return made.replace("BELOW", below).replace('aria-label="curve"', f'aria-label="{beside}"')
 
 
-def time(record: Record, lang: str) -> Shown:
+def time(record: Record) -> Shown:
     """Time, memory and energy."""
-    columns = [say(lang, f"plan.time.{key}") for key in ("work", "now", "cpu", "memory", "kwh")]
+    columns = [word(f"plan.time.{key}") for key in ("work", "now", "cpu", "memory", "kwh")]
     rows = [
         [
-            say(lang, f"plan.time.{row['verb']}"),
+            word(f"plan.time.{row['verb']}"),
             duration(row["seconds"]),
             duration(row["cpu"]),
             file_size(row["memory"]),
@@ -185,14 +184,14 @@ def time(record: Record, lang: str) -> Shown:
         ]
         for row in record["resources"]
     ]
-    lead = [say(lang, "plan.time.lead")]
+    lead = [word("plan.time.lead")]
     if (running := record["running"]) is not None:
-        lead.append(say(lang, "plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"])))
+        lead.append(word("plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"])))
     quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
-    hints = [say(lang, "plan.time.busy", quiet)] if quiet else []
+    hints = [word("plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]
-    hints.append(say(lang, f"plan.power.{used['from']}", f"{used['watts'][1]:.3g}"))
-    return Shown(say(lang, "plan.time"), lead, [Table(columns, rows)], hints=hints)
+    hints.append(word(f"plan.power.{used['from']}", f"{used['watts'][1]:.3g}"))
+    return Shown(word("plan.time"), lead, [Table(columns, rows)], hints=hints)
 
 
 def energy(kwh: list[float]) -> str:
@@ -201,41 +200,43 @@ def energy(kwh: list[float]) -> str:
     return f"{likely} Wh" if low == high else f"{likely} Wh ({low}–{high})"
 
 
-def money(told: Record, lang: str) -> Shown:
+def money(told: Record) -> Shown:
     """The manager's table."""
-    heading = say(lang, "plan.money")
+    heading = word("plan.money")
     if "left_out" in told:
-        return Shown(heading, [say(lang, "plan.left_out", told["left_out"])])
-    columns = [say(lang, f"plan.money.{key}") for key in ("row", "today", "proposed", "difference")]
+        return Shown(heading, [word("plan.left_out", retold(told["left_out"]))])
+    columns = [word(f"plan.money.{key}") for key in ("row", "today", "proposed", "difference")]
     rows = [
-        [say(lang, f"plan.money.{row['row']}"), *(ranged(row[side]) for side in ("today", "proposed", "difference"))]
+        [word(f"plan.money.{row['row']}"), *(ranged(row[side]) for side in ("today", "proposed", "difference"))]
         for row in told["rows"]
     ]
     total = [ranged(told["total"][side]) for side in ("today", "proposed")]
-    rows.append([say(lang, "plan.money.total"), *total, ranged(told["saving"])])
+    rows.append([word("plan.money.total"), *total, ranged(told["saving"])])
     missed, rejected = (told["rates"][name] for name in ("recall", "false_alarms"))
     hints = [
-        say(lang, "plan.money.rates", shares(missed), shares(rejected)),
-        say(lang, "plan.money.ranges", told["currency"], told["date"]),
+        word("plan.money.rates", shares(missed), shares(rejected)),
+        word("plan.money.ranges", told["currency"], told["date"]),
     ]
     for name, value in told["break_even"].items():
         if value:
-            hints.append(say(lang, f"plan.money.even.{name}", f"{told['years']:g}", amount(value)))
-    moved = ", ".join(f"{each['price']} ({amount(each['low'])}–{amount(each['high'])})" for each in told["decides"])
-    hints.append(say(lang, "plan.money.decides", moved))
-    return Shown(heading, [pays(told, lang)], [Table(columns, rows)], hints=hints)
+            hints.append(word(f"plan.money.even.{name}", f"{told['years']:g}", amount(value)))
+    moved = ", ".join(
+        f"{each['price']} ({word('range', amount(each['low']), amount(each['high']))})" for each in told["decides"]
+    )
+    hints.append(word("plan.money.decides", moved))
+    return Shown(heading, [pays(told)], [Table(columns, rows)], hints=hints)
 
 
-def pays(told: Record, lang: str) -> str:
+def pays(told: Record) -> str:
     """Whether it pays, in a sentence."""
     low, likely, high = told["saving"]
     invested = amount(told["investment"][1])
     if likely <= 0:
-        return say(lang, "plan.money.never", amount(-likely), amount(-high), amount(-low), invested)
+        return word("plan.money.never", amount(-likely), amount(-high), amount(-low), invested)
     years = ["–" if years is None else f"{years:.1f}" for years in told["payback"]]
-    best, usual, worst = years[0], years[1], say(lang, "never") if told["payback"][2] is None else years[2]
+    best, usual, worst = years[0], years[1], word("never") if told["payback"][2] is None else years[2]
     key = "plan.money.pays" if told["pays"] else "plan.money.late"
-    return say(lang, key, amount(likely), amount(low), amount(high), invested, usual, best, worst, f"{told['years']:g}")
+    return word(key, amount(likely), amount(low), amount(high), invested, usual, best, worst, f"{told['years']:g}")
 
 
 def amount(value: float) -> str:
@@ -246,7 +247,7 @@ def amount(value: float) -> str:
 def ranged(value: list[float]) -> str:
     """A range of amounts."""
     low, likely, high = map(amount, value)
-    return likely if low == high else f"{likely} ({low}–{high})"
+    return likely if low == high else f"{likely} ({word('range', low, high)})"
 
 
 def shares(value: list[float]) -> str:

@@ -1,112 +1,268 @@
 """The page and the text of a proof of concept."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ...words import counts_of, duration, plain_percent, share_of, sure
-from . import Shown, Table, html, say, text
+from ...phrases import phrase, retold, say, speaking
+from ...proof.sizes import parse_claim
+from ...record import Run, write_atomic
+from ...words import counts_of, duration, milliseconds, plain_percent, share_of, strong, sure
+from .. import results, setting
+from ..cautions import warnings
+from ..check_words import worded
+from ..facts import Facts, have, noun, read
+from ..growth.pictures import section as growth
+from ..page import Content, Frame, Section, built
+from . import Shown, Table, html, text, word
+from . import compare as comparing
+from . import plan as planning
+from .annex import faults, limits, terms, versions
 from .plan import fine, kind, step
 
 Record = dict[str, Any]
 FIGURES = ("detection", "false_alarms")
+TILES = 3  # figures that lead
 
 
-def page(record: Record, lang: str = "en") -> str:
-    """poc.html as text, from poc.json."""
-    sentences, sections = content(record, lang)
-    day = record["claim"]["time"][:10]
-    return html(say(lang, "poc.title"), lang, sentences, sections, say(lang, "poc.footer"), day)
+def write(folder: Run, language: str | None = None) -> Path:
+    """Write poc.html into the folder of a proof; returns its path. A language that is named is kept in poc.json, for
+    pages to come. ValueError for others than "en" and "ja"."""
+    record = folder.read_json("poc.json")
+    with speaking(language or record["lang"]) as chosen:
+        if chosen != record["lang"]:
+            folder.write_json("poc.json", record | {"lang": chosen})
+        return write_atomic(folder.path / "poc.html", page(folder).encode("utf-8", "replace"))
 
 
-def lines(record: Record, lang: str = "en") -> str:
-    """The proof for a terminal."""
-    return text(*content(record, lang))
-
-
-def content(record: Record, lang: str) -> tuple[list[str], dict[str, Shown]]:
-    """The decision on top, and the sections."""
+def page(folder: Run) -> str:
+    """poc.html as text, from the records of a proof and of its runs."""
+    record = folder.read_json("poc.json")
     stages = {each["stage"]: each for each in record["stages"]}
-    sentences = [say(lang, f"poc.{record['decision']}", record["claim"]["claim"])]
+    sentences, told = content(record)
+    facts, grown = proven(folder, stages), run_of(folder, stages.get("grow"))
+    plan = read_plan(folder, stages)
+    sections: dict[str, Shown | Section] = {}
+    if facts is not None and "accept" in stages:
+        sections["figures"] = Section(word("poc.three"), lambda _: three(facts), "figures.html")
+    sections |= {"signed": Section(word("poc.signed"), signed, "signed.html"), "claim": told["claim"]}
+    if facts is not None:
+        sections["cautions"] = Section(phrase("Please note"), lambda _: noted(facts), "notes.html")
+    if plan is not None:
+        if record["decision"] != "pass":
+            sections["needs"] = planning.needs(plan)
+        sections["money"] = money(stages, plan)
+    if facts is not None and "accept" in stages:
+        sections["operating"] = Section(
+            phrase("Where the line is drawn"), lambda _: results.operating(facts), "operating.html"
+        )
+        sections["limits"] = limits(facts)
+        sections["examples"] = Section(phrase("Worth a look"), lambda _: results.examples(facts), "examples.html")
+    sections |= of_data(folder, stages)
+    if "compare" in stages:
+        sections["compare"] = compared(stages["compare"]["comparison"])
+    if grown is not None:
+        sections["growth"] = Section(phrase("How it grew"), lambda _: growth(grown), "growth.html")
+    sections |= {"stages": told["stages"], "versions": versions(record, stages), "terms": terms()}
+    synthetic = phrase("synthetic {image}s") if facts is not None and have(facts, "data", "synthetic") else ""
+    frame = Frame(
+        name=word("poc.title.of", str(record["source"]).rstrip("/").rsplit("/", 1)[-1]),
+        footer=word("poc.footer"),
+        date=record["claim"]["time"][:10],
+        badge=synthetic and word("poc.synthetic"),
+        noun=noun(facts) if facts is not None else "image",
+    )
+    return html(frame, [strong(sentences[0]), sentences[1]], sections, sentences[2:])
+
+
+def lines(record: Record) -> str:
+    """The proof for a terminal."""
+    return text(*content(record))
+
+
+def content(record: Record) -> tuple[list[str], dict[str, Shown | Section]]:
+    """The decision on top, and the sections that need no other record."""
+    stages = {each["stage"]: each for each in record["stages"]}
+    decision = record["decision"]
+    sentences = [word(f"poc.decision.{decision}"), word(f"poc.{decision}", in_words(record["claim"]))]
     last = record["stages"][-1]
-    if record["decision"] != "pass" and not last["gate"]["passed"]:
-        sentences += [say(lang, "poc.gate", stage(last["stage"], lang), why(last, lang))]
-        sentences += [say(lang, "plan.next", each) for each in next_steps(last, stages, lang)]
-    sections = {"claim": claimed(record, lang)}
+    if decision != "pass" and not last["gate"]["passed"]:
+        sentences += [word("poc.gate", stage(last["stage"]), why(last))]
+        sentences += [word("plan.next", each) for each in next_steps(last, stages)]
+    sections: dict[str, Shown | Section] = {}
     if (accepted := stages.get("accept")) is not None and accepted["verdict"] is not None:
-        sections = {"figures": figures(accepted, stages, lang), **sections}
-    sections["stages"] = staged(record, lang)
-    sections["signed"] = signed(lang)
-    return sentences, sections
+        sections["figures"] = figures(accepted, stages)
+    return sentences, sections | {"claim": claimed(record, stages), "stages": staged(record)}
 
 
-def why(each: Record, lang: str) -> str:
+# --- the records -------------------------------------------------------------------------------------------------
+
+
+def proven(folder: Run, stages: dict[str, Record]) -> Facts | None:
+    """The facts of the network that is handed over: those of its run, with the figures of the acceptance test in place
+    of the run's own. None before one was chosen."""
+    if "compare" not in stages:
+        return None
+    facts, own = read(Run.open(folder.path / stages["compare"]["chosen"])), read(folder)
+    metrics = dict(facts["metrics"] or {})
+    metrics.pop("test", None)
+    if own["metrics"] is not None:
+        metrics |= own["metrics"]
+        metrics["point"] = (metrics.get("point") or {}) | {"by_rate": []}  # of the run's own line
+    if "point" in stages and (seen := (metrics.get("validation") or {}).get("inspection")):
+        metrics["validation"] = metrics["validation"] | {"inspection": seen | stages["point"]["validation"]}
+    if parity := stages.get("export", {}).get("parity"):
+        metrics["export"] = parity
+    return facts | {"metrics": metrics, "examples": own["examples"], "scores": own["scores"]}
+
+
+def run_of(folder: Run, done: Record | None) -> Facts | None:
+    """The facts of the run of a stage."""
+    return None if done is None else read(Run.open(folder.path / done["run"]))
+
+
+def read_plan(folder: Run, stages: dict[str, Record]) -> Record | None:
+    """plan.json, once the stage is done."""
+    return None if "plan" not in stages else Run.open(folder.path / "plan").read_json("plan.json")
+
+
+# --- words of the stages -------------------------------------------------------------------------------------------
+
+
+def why(each: Record) -> str:
     """What a stage found."""
-    key, *values = each["gate"]["said"]["why"]
-    return say(lang, key, *values)
+    return said(each["gate"]["said"]["why"])
 
 
-def next_steps(each: Record, stages: dict[str, Record], lang: str) -> list[str]:
+def said(sentence: Sequence[Any]) -> str:
+    """A sentence of a record: its key, and the values in its places."""
+    key, *values = sentence
+    return retold(values[0]) if key == "poc.raw" else word(key, *values)
+
+
+def next_steps(each: Record, stages: dict[str, Record]) -> list[str]:
     """What to do after a gate that failed."""
     if each["stage"] in ("plan", "point"):
         rows = stages["plan"]["sizes"]["rows"]
-        return [f"{kind(row, lang)}: {step(row, lang)}" for row in rows if not fine(row)]
-    return [say(lang, key, *values) for key, *values in each["gate"]["said"]["do"]]
+        return [f"{kind(row)}: {step(row)}" for row in rows if not fine(row)]
+    if each["stage"] == "check" and each.get("findings"):
+        errors = [found for found in each["findings"] if found["severity"] == "error"]
+        told = [worded(found["kind"], found["count"], found["facts"]) for found in errors]
+        return [f"{words['title']}: {words['do']}" for words in told]
+    return [said(sentence) for sentence in each["gate"]["said"]["do"]]
 
 
-def stage(name: str, lang: str) -> str:
+def stage(name: str) -> str:
     """The name of a stage."""
-    return say(lang, f"poc.stage.{name}")
+    return word(f"poc.stage.{name}")
 
 
-def figures(accepted: Record, stages: dict[str, Record], lang: str) -> Shown:
-    """The three figures, and what was claimed and shown."""
+# --- sections ----------------------------------------------------------------------------------------------------
+
+
+def three(facts: Facts) -> Content:
+    """Detection rate, false-alarm rate and milliseconds, as large figures."""
+    told = results.figures(facts)
+    return told | {"tiles": told["tiles"][:TILES]}
+
+
+def figures(accepted: Record, stages: dict[str, Record]) -> Shown:
+    """The three figures as text."""
     rows = []
     for name in FIGURES:
         rate = accepted["figures"][name]
         told = "–" if rate is None else f"{share_of(rate)}  {counts_of(rate)}  ({sure(rate)})"
-        rows.append([say(lang, f"poc.{name}"), told])
+        rows.append([word(f"poc.{name}"), told])
     ms = next(
         r["ms"] for r in stages["compare"]["comparison"]["rows"] if r["run"].endswith(stages["compare"]["chosen"])
     )
-    rows.append([say(lang, "compare.ms"), f"{ms:.3g} ms"])
-    columns = [say(lang, "poc.figure"), say(lang, "poc.measured")]
-    numbers = [
+    rows.append([word("compare.ms"), milliseconds(ms)])
+    return Shown(word("poc.figures"), tables=[Table([word("poc.figure"), word("poc.measured")], rows)])
+
+
+def claimed(record: Record, stages: dict[str, Record]) -> Shown:
+    """What was claimed, with its hash and the time, and what was shown of it."""
+    told = record["claim"]
+    when = told["time"].replace("T", " ")
+    lead = [word("poc.claim.lead", in_words(told), plain_percent(told["confidence"], 4), when, told["claim"])]
+    hints = [f"SHA-256 {told['sha256']}", word("poc.claim.data", told["data"]), word("poc.closed")]
+    accepted = stages.get("accept")
+    if accepted is None or accepted["verdict"] is None:
+        return Shown(word("poc.claim"), lead, hints=hints)
+    rows = [
         [
-            say(lang, f"poc.number.{row['number']}"),
+            word(f"poc.number.{row['number']}"),
             "–" if row["mistakes"] is None else f"{row['mistakes']} / {row['count']}",
             "–" if row["limit"] is None else plain_percent(row["limit"], 4),
-            say(lang, "poc.shown" if row["shown"] else "poc.not_shown"),
+            word("poc.shown" if row["shown"] else "poc.not_shown"),
         ]
         for row in accepted["verdict"]["numbers"]
     ]
-    heads = [say(lang, f"poc.{key}") for key in ("number", "mistakes", "limit", "verdict")]
-    return Shown(say(lang, "poc.figures"), tables=[Table(columns, rows), Table(heads, numbers)])
+    heads = [word(f"poc.{key}") for key in ("number", "mistakes", "limit", "verdict")]
+    return Shown(word("poc.claim"), lead, [Table(heads, rows)], hints=hints)
 
 
-def claimed(record: Record, lang: str) -> Shown:
-    """The claim, with its hash and the time."""
-    told = record["claim"]
-    lead = say(lang, "poc.claim.lead", told["claim"], plain_percent(told["confidence"], 4), told["time"])
-    hints = [f"SHA-256 {told['sha256']}", say(lang, "poc.claim.data", told["data"]), say(lang, "poc.closed")]
-    return Shown(say(lang, "poc.claim"), [lead], hints=hints)
+def in_words(claim: Record) -> str:
+    """A claim as people say it: "detection ≥ 99 %, false alarms ≤ 2 %"."""
+    asked = parse_claim(claim["claim"], claim["confidence"]).mistakes
+    shares = {name: 1 - share if name == "recall" else share for name, share in asked.items()}
+    return say(", ").join(word(f"plan.{name}", plain_percent(share, 4)) for name, share in shares.items())
 
 
-def staged(record: Record, lang: str) -> Shown:
+def signed(_: object) -> Content:
+    """Boxes to sign in."""
+    return {"names": [word(f"poc.{key}") for key in ("approved", "reviewed", "prepared")], "date": word("poc.date")}
+
+
+def noted(facts: Facts) -> Content:
+    """What a reader must know before trusting a figure."""
+    return {"warnings": built(warnings, facts)}
+
+
+def money(stages: dict[str, Record], plan: Record) -> Shown:
+    """The manager's table: with what the acceptance test measured, and before it as planned."""
+    told = stages.get("accept", {}).get("money") or plan["money"]
+    if told is None:
+        return Shown(word("plan.money"), [word("poc.no_prices")])
+    shown = planning.money(told)
+    basis = word("poc.money.measured" if stages.get("accept", {}).get("money") else "poc.money.planned")
+    return shown._replace(hints=[basis, *shown.hints])
+
+
+def of_data(folder: Run, stages: dict[str, Record]) -> dict[str, Shown | Section]:
+    """The data in numbers, and what is wrong with them."""
+    made: dict[str, Shown | Section] = {}
+    if facts := run_of(folder, stages.get("baseline")):
+        made["data"] = Section(phrase("Data"), lambda _: setting.data(facts), "data.html")
+    if "check" in stages:
+        made["faults"] = faults(stages["check"])
+    return made
+
+
+def compared(record: Record) -> Shown:
+    """The candidates side by side, as one section."""
+    lead, sections = comparing.content(record)
+    shown = [each for each in sections.values() if isinstance(each, Shown)]
+    return Shown(
+        word("compare.title"),
+        [*lead, *(line for each in shown for line in each.lines)],
+        [table for each in shown for table in each.tables],
+        [figure for each in shown for figure in each.figures],
+        [hint for each in shown for hint in each.hints],
+    )
+
+
+def staged(record: Record) -> Shown:
     """Every stage with its gate."""
     done = {each["stage"]: each for each in record["stages"]}
     rows = []
     for name in record["all"]:
         each = done.get(name)
         if each is None:
-            rows.append([stage(name, lang), "–", say(lang, "poc.not_done"), ""])
+            rows.append([stage(name), "–", word("poc.not_done"), ""])
             continue
         gate = "poc.gate.passed" if each["gate"]["passed"] else "poc.gate.failed"
         gate = "poc.gate.overridden" if each["overridden"] else gate
-        rows.append([stage(name, lang), duration(each["seconds"]), say(lang, gate), why(each, lang)])
-    columns = [say(lang, f"poc.{key}") for key in ("stage", "took", "gate.head", "found")]
-    return Shown(say(lang, "poc.stages"), tables=[Table(columns, rows)])
-
-
-def signed(lang: str) -> Shown:
-    """Lines to sign on."""
-    names = [say(lang, f"poc.{key}") for key in ("approved", "reviewed", "prepared")]
-    return Shown(say(lang, "poc.signed"), tables=[Table(["", *names], [[say(lang, "poc.date"), "", "", ""]])])
+        rows.append([stage(name), duration(each["seconds"]), word(gate), why(each)])
+    columns = [word(f"poc.{key}") for key in ("stage", "took", "gate.head", "found")]
+    return Shown(word("poc.stages"), tables=[Table(columns, rows, prose=True)])
