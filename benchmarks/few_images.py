@@ -11,10 +11,12 @@ Columns: "none" has fresh weights and the default recipe; "drawn" has weights le
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
 logistic regression. "ready-made" begins with EfficientNet-Lite0 of ImageNet (zansa[imagenet]) and drawn's recipe;
 "ready-made, linear head" fits the classifier alone on its features of the same images, enlarged to 224 x 224 (407 M
-multiply-adds). "none, before" and "drawn, before" have the recipes as they were until 26 November 2026: batches of
-32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and network are the
-same. Test images are looked at once, at the end of each training; with --validation they stay untouched, and
-the figures are those of the validation part, for decisions.
+multiply-adds). "taught" begins as "drawn" and learns from the answers of
+EfficientNet-Lite0 with such a head (160 x 160 for CIFAR-10), "taught, unlabelled" also from those on 2,000 further
+training images without their labels. "none, before" and "drawn, before" have the recipes as they were until 26 November
+2026: batches of 32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and
+network are the same. Test images are looked at once, at the end of each training; with --validation they stay
+untouched, and the figures are those of the validation part, for decisions.
 
 OUT/cells.jsonl gets a line for each training, so a rerun goes on where a killed one stopped; the table is printed.
 """
@@ -36,13 +38,16 @@ from real_images import spread
 from zansa.arch.spec import Net
 from zansa.arch.zoo import READY
 from zansa.beginnings.weights import DRAWN, begun, load
+from zansa.jobs.making.teachers import answers, ready_teacher
 from zansa.learn.data import load as load_data
 from zansa.learn.data.dataset import Dataset, from_arrays, normalised_for
 from zansa.learn.data.splits import PARTS, Parts
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
+from zansa.learn.distil import Lessons
 from zansa.learn.linear import probe
-from zansa.learn.predict import probabilities
+from zansa.learn.lookers import images_for
+from zansa.learn.predict import normalised, probabilities
 from zansa.learn.recipe import Recipe
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
@@ -53,6 +58,7 @@ from zansa.record import Run, environment
 TESTED = 150  # images of a class
 SIZE = 64
 READY_SIZE = 224
+UNLABELLED = 2000  # images that a teacher looks at
 BUILTIN = 3000  # pictures of the built-in set
 NAMES = {"tiles": "magnetic_tile", "boards": "deeppcb", "cifar10": "cifar10", "digits": "mnist"}
 SETS = ("tiles", "boards", "cifar10", "builtin", "digits")
@@ -100,6 +106,8 @@ COLUMNS: dict[str, Callable[[Net, Recipe, Path], tuple[Network, Recipe]]] = {
     "drawn, linear head": from_drawn,
     "ready-made": ready_made,
     "ready-made, linear head": ready_made,
+    "taught": from_drawn,
+    "taught, unlabelled": from_drawn,
     "none, before": from_nothing_before,
     "drawn, before": from_drawn_before,
 }
@@ -152,6 +160,21 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
+def lessons(full: Dataset, data: Dataset, parts: Parts, recipe: Recipe, unlabelled: int) -> Lessons:
+    """What the ready-made network says of the training images, and of so many further ones without their labels."""
+    model, said = ready_teacher("efficientnet_lite0", data, parts, recipe.balance != "none")
+    told = torch.zeros(len(data), len(data.classes))
+    told[parts.train] = torch.from_numpy(said)
+    if not unlabelled:
+        return Lessons(told)
+    known, free = set(data.digests), np.random.default_rng(recipe.seed).permutation(len(full))
+    rows = [i for i in free if full.digests[i] not in known and (full.split is None or full.split[i] != "test")]
+    rows = rows[:unlabelled]
+    seen = [answers(model, images_for(model, full, part)) for part in np.array_split(rows, max(1, len(rows) // 64))]
+    samples = normalised(full.images[rows], data.preprocess, torch.device("cpu"), torch.contiguous_format)
+    return Lessons(told, samples, torch.from_numpy(np.concatenate(seen)), recipe.augment)
+
+
 def enlarged(data: Dataset) -> Dataset:
     """The same images at 224 x 224."""
     images = np.stack([_enlarged(image) for image in data.images])
@@ -177,7 +200,9 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     if column.endswith("linear head"):
         module, _ = probe(module, data, parts, recipe, statistics=ready is None)
     else:
-        for event in training(module, data, parts, recipe):
+        full, more = whole(name, seed, given.out), UNLABELLED if column == "taught, unlabelled" else 0
+        teaching = lessons(full, data, parts, recipe, more) if column.startswith("taught") else None
+        for event in training(module, data, parts, recipe, teaching=teaching):
             again += event["event"] == "again"
             if event["event"] == "epoch":
                 epochs.append(event)

@@ -1,11 +1,14 @@
 """Is the watch calm while nothing changes, and awake when something does? Simulated years, changes, audits, rivals.
 
-    python watch.py OUT
+    python watch.py OUT [--only pictures delays ...]
 
-Prints tables and writes OUT/watch.json. NumPy alone, about five minutes on one core; river (dev) brings the rivals.
+Prints tables and writes OUT/watch.json. About ten minutes on one core, of which training a network of surfaces takes
+two; river (dev) brings the rivals. `month.py` is the whole way with real processes.
 """
 
+import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,13 +16,17 @@ import numpy as np
 from river.drift import ADWIN, PageHinkley
 from scipy.ndimage import gaussian_filter
 
-from zansa.deploy.serve.features import image_features
-from zansa.learn.data.synthetic import surfaces
+from zansa.deploy.runtime import predictor
+from zansa.deploy.serve.features import answer_features, image_features
+from zansa.deploy.watch.components import NAMES, components
+from zansa.deploy.watch.pictures import differences
+from zansa.learn.data.synthetic import parts, surfaces
 from zansa.proof.audit import chances, total
 from zansa.proof.challenge import challenge
+from zansa.proof.decide import log_odds
 from zansa.proof.drift import chart, evidence, limit, paths, window
 
-CALM, STATISTICS = 40, 12
+CALM, STATISTICS = 40, 26
 PLANTS = {100: (50, 300), 1_000: (50, 100), 10_000: (200, 40)}  # parts a day: parts of a lot, simulated years
 LEVEL = 1 / (365 * STATISTICS)
 
@@ -140,34 +147,117 @@ PICTURES = {
     "none": lambda x, rng: x,
     "light -5 %": lambda x, rng: x * 0.95,
     "light -15 %": lambda x, rng: x * 0.85,
+    "defocus 0.5": lambda x, rng: gaussian_filter(x, 0.5),
     "defocus 0.8": lambda x, rng: gaussian_filter(x, 0.8),
-    "noise +4 levels": lambda x, rng: x + rng.normal(0, 4, x.shape),
+    "noise + 4 levels": lambda x, rng: x + rng.normal(0, 4, x.shape),
     "light ramp 15 %": lambda x, rng: x * np.linspace(1, 0.85, len(x))[:, None],
     "dirt on the lens": dirty,
-    "shift 4 px": lambda x, rng: np.roll(x, 4, 1),
+    "shift of 4 px": lambda x, rng: np.roll(x, 4, 1),
+    "woven texture alone": None,
+    "cast texture alone": None,
+    "share of defects 30 to 60 %": None,
 }
+EACH, BEFORE, AFTER = 25, 20, 48  # pictures of a lot; calm and changed lots after the calm time
+RIVALS = {"ADWIN": ADWIN, "Page-Hinkley": PageHinkley}
 
 
-def picture_delays(rng, each=25, after=120):
-    """Lots of 25 pictures until a change of the picture is told, which chart tells it first; None: not in 120 lots."""
-    images = surfaces(600, seed=3).images[..., 0].astype(float)
-    names = list(image_features(images[0][..., None].astype(np.uint8)))
-    threshold = limit(len(names), 365 * 20)
+def pools():
+    """Pictures of the usual mixture and of the kinds that some changes bring: (N, 64, 64)."""
+    made = {"usual": surfaces((CALM + BEFORE + AFTER) * EACH, seed=3)}
+    made["share of defects 30 to 60 %"] = surfaces(AFTER * EACH, seed=4, good=0.4)
+    usual = parts.TEXTURES
+    for name, texture in (("woven", parts._woven), ("cast", parts._cast)):
+        parts.TEXTURES = (texture,)
+        made[f"{name} texture alone"] = surfaces(AFTER * EACH, seed=5)
+    parts.TEXTURES = usual
+    return {name: each.images[..., 0].astype(float) for name, each in made.items()}
 
-    def lot(change):
-        light = 1 + 0.01 * rng.normal()  # lots differ a little in their light
-        few = [change(images[k] * light, rng).clip(0, 255).astype(np.uint8) for k in rng.integers(0, len(images), each)]
-        return np.mean([list(image_features(one[..., None]).values()) for one in few], axis=0)
 
-    reference = np.stack([lot(PICTURES["none"]) for _ in range(CALM)])
-    rows = []
-    for name, change in PICTURES.items():
-        new = np.stack([lot(change) for _ in range(after if name in ("none", "shift 4 px") else 60)])
-        found = {s: chart(reference[:, k], new[:, k], threshold).at for k, s in enumerate(names)}
-        told = {s: at + 1 for s, at in found.items() if at is not None}
-        first = min(told, key=lambda s: told[s]) if told else None
-        rows.append({"change": name, "lots": told.get(first), "first": first})
+def stream_of(network, pool, name, rng):
+    """What `zansa watch` knows of each part of a stream with a change: names, (lots, EACH, S) values, and (lots,) how
+    far the median picture is from that of the calm time."""
+    lots = CALM + BEFORE + AFTER
+    order = rng.permutation(len(pool["usual"])).reshape(lots, EACH)
+    usual = pool["usual"][order[-AFTER:]]
+    late = rng.permutation(pool[name]).reshape(usual.shape) if name in pool else usual
+    light = 1 + 0.01 * rng.normal(size=(lots, 1, 1, 1))  # lots differ a little in their light
+    shots = np.concatenate([pool["usual"][order[:-AFTER]], late]) * light
+    if change := PICTURES[name]:
+        shots[-AFTER:] = [[change(one, rng) for one in lot] for lot in shots[-AFTER:]]
+    levels = shots.clip(0, 255).astype(np.uint8).reshape(-1, 64, 64, 1)
+    p, reads = network.answers(levels)
+    score = 1 - p[:, network.classes.index(network.operating.good)]
+    rows = [answer_features(a) | image_features(b) for a, b in zip(p, levels, strict=True)]
+    found = {"score": log_odds(1 - score), "rejected": score >= network.operating.threshold}
+    found |= {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    found |= dict(zip(NAMES, components(reads, np.arange(CALM * EACH).reshape(CALM, EACH)).T, strict=True))
+    medians = np.median(levels[..., 0].reshape(lots, EACH, 32, 2, 32, 2).mean((3, 5))[:, :9] / 255, axis=1)
+    values = np.stack([*found.values()], axis=1).astype(float).reshape(lots, EACH, -1)
+    return list(found), values, differences(medians, CALM)
+
+
+def first_told(names, values, place):
+    """The lot after the change at which each way first warns, with the statistic; and how often it had warned before
+    the change. A way that warned before goes on."""
+    means, scores = values.mean(1), values[:, :, 0].std(1)
+    columns = dict(zip([*names, "spread", "place"], [*means.T, scores, place], strict=True))
+    threshold = limit(len(columns), 365 * 20)
+    told = {"charts": [(chart(x[:CALM], x[CALM:], threshold).at, s) for s, x in columns.items()]}
+    for way in ("KS by lots", "KS on parts"):
+        by_lot = way == "KS by lots"
+        told[way] = [(at, s) for k, s in enumerate(names) for at in ks_alarms(values[:, :, k], by_lot, len(names))]
+    for way, rival in RIVALS.items():
+        told[way] = [(at, s) for k, s in enumerate(names) for at in rival_alarms(rival(), values[:, :, k])]
+    found = {}
+    for way, alarms in told.items():
+        at = sorted((lot, s) for lot, s in alarms if lot is not None and lot >= BEFORE)
+        early = sum(lot is not None and lot < BEFORE for lot, _ in alarms)
+        found[way] = (at[0][0] - BEFORE + 1 if at else np.inf, at[0][1] if at else "", early)
+    return found
+
+
+def ks_alarms(values, by_lot, statistics):
+    """The lots after the calm time at which windows of ten lots alarm, every five lots."""
+    own = [np.repeat(np.arange(n), EACH) if by_lot else np.arange(n * EACH) for n in (CALM, 10)]
+    ends = range(CALM + 10, len(values) + 1, 5)
+    old, level = values[:CALM].ravel(), 1 / (365 * statistics)
+    return [end - CALM - 1 for end in ends if window(old, own[0], values[end - 10 : end].ravel(), own[1], level).alarm]
+
+
+def rival_alarms(detector, values):
+    """The lots after the calm time in which a rival alarms; it gets parts in deviations of the calm time."""
+    old, found = values[:CALM], []
+    for lot, row in enumerate((values - old.mean()) / (old.std() + 1e-12)):
+        for value in row:
+            detector.update(float(value))
+            if detector.drift_detected and lot >= CALM:
+                found.append(lot - CALM)
+    return found
+
+
+def picture_delays(file, repeats=3):
+    """Parts until eleven changes are told, by each way on all statistics of a trained network together (median of the
+    streams), what told it first, and warnings before anything changed; None: not within AFTER lots."""
+    network, pool, rows = predictor(file, threads=1, reads=True), pools(), []
+    for name in PICTURES:
+        found = [first_told(*stream_of(network, pool, name, np.random.default_rng([5, k]))) for k in range(repeats)]
+        row = {"change": name}
+        for way in found[0]:
+            lots = float(np.median([each[way][0] for each in found]))
+            early = sum(each[way][2] > 0 for each in found)
+            told = None if lots == np.inf else int(lots * EACH)
+            row[way] = {"parts": told, "first": [each[way][1] for each in found], "early": early}
+        rows.append(row)
+        print(row, flush=True)
     return rows
+
+
+def trained(out):
+    """The exported file of a network of the built-in surfaces."""
+    if not (out / "runs" / "surfaces" / "model.onnx").is_file():
+        words = ["train", "synthetic", "--out", out / "runs", "--name", "surfaces"]
+        subprocess.run([sys.executable, "-m", "zansa", *map(str, words)], check=True)
+    return out / "runs" / "surfaces" / "model.onnx"
 
 
 def coverage(kind, rng, draws=2000, parts=20_000, looks=300):
@@ -212,23 +302,26 @@ def promoted(worse, rng, trials=200, defects=600, good=600, lot=10, icc=0.05):
 
 
 def main():
-    """All tables, each with its own seed."""
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
+    """All tables, or those that are named, each with its own seed."""
     rng = np.random.default_rng
     tables = {
         "promoted": lambda: [promoted(worse, rng(4)) for worse in (0.02, 0.0, -0.01)],
         "coverage": lambda: [coverage(kind, rng(3)) for kind in ("right", "distorted", "flat", "new kinds")],
         "windows": lambda: [windows(icc, rng(1)) for icc in (0, 0.05, 0.2)],
-        "pictures": lambda: picture_delays(rng(5)),
+        "pictures": lambda: picture_delays(trained(given.out)),
         "delays": lambda: [delays(name, rng(2)) for name in CHANGES],
         "false alarms": lambda: [false_alarms(parts, icc, rng(0)) for parts in PLANTS for icc in (0, 0.05, 0.2)],
     }
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--only", nargs="*", choices=tables, default=list(tables))
+    given = asked.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     found = {}
-    for name, make in tables.items():
-        found[name] = make()
+    for name in given.only:
+        found[name] = tables[name]()
         print(f"\n{name}", *found[name], sep="\n", flush=True)
-        (out / "watch.json").write_text(json.dumps(found, indent=1, default=float))
+        (given.out / "watch.json").write_text(json.dumps(found, indent=1, default=float))
 
 
 if __name__ == "__main__":

@@ -78,12 +78,27 @@ def test_compress_makes_a_run_with_a_page_of_before_and_after(run, small):
     assert "Left out" not in page or "no decision was turned" in page
     answers = zansa("predict", made.path, run.path.parents[1] / "data" / "good")
     assert answers.returncode == 0, answers.stderr
+    assert "figures prove nothing" not in (made.path / "report.html").read_text()  # the parts are those of the run
+
+
+def test_what_an_int8_run_tells_and_hands_over_is_its_int8_file(run, small, tmp_path):
+    assert small["int8_kept"]
+    made, gate = Run.open(small["run"]), small["gates"]["int8"]
+    metrics = made.read_json("metrics.json")
+    assert [each["precision"] for each in metrics["latency"]] == ["int8"] * len(metrics["latency"])
+    told = metrics["export"]
+    assert (told["bytes"], told["largest_difference"]) == (small["stages"][-1]["bytes"], gate["largest_change"])
+    data = run.path.parents[1] / "data" / "good"
+    answer = zansa("export", made.path, data, "--out", tmp_path / "m.onnx", "--bundle", tmp_path / "b")
+    assert "in the bundle as int8.onnx" in answer.stdout
+    assert (tmp_path / "b" / "int8.onnx").read_bytes() == (made.path / "model.onnx").read_bytes()
 
 
 def test_what_cannot_be_compressed_is_said(run, tmp_path):
     assert "nothing was asked" in refused("compress", run.path)
     assert "several budgets" in refused("compress", run.path, "--budget", "macs=1M,2M")
     assert "none" in refused("compress", tmp_path / "none", "--int8")
+    assert "there is no folder" in refused("export", run.path, tmp_path, "--out", tmp_path / "none" / "m.onnx")
 
 
 def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
@@ -104,6 +119,8 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)
+    maps, exact = (predictor(f).with_maps(images[:40])[1] for f in (made.file, file))
+    assert np.corrcoef(maps.ravel(), exact.ravel())[0, 1] > 0.9
 
 
 def test_calibration_images_are_chosen_by_kind_of_defect():

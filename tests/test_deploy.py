@@ -26,6 +26,7 @@ from zansa.deploy import runtime
 from zansa.deploy.bench import latency
 from zansa.deploy.export import compare, export, to_onnx
 from zansa.deploy.prepare import preparation
+from zansa.deploy.reads import last_reads
 from zansa.inputs.images import fit_image
 from zansa.nets.build import build
 from zansa.nets.files import Model
@@ -89,6 +90,22 @@ def eager(model: Model, pictures: list[np.ndarray]) -> np.ndarray:
         with torch.no_grad():
             answers.append(model.module(torch.from_numpy(pixels.transpose(2, 0, 1)[None])).softmax(1)[0].numpy())
     return np.stack(answers)
+
+
+def test_what_the_last_layer_reads_is_one_more_output(model, file):
+    pictures, last = images(LETTERBOX, *SIZES), model.module.head[-1]
+    read = []
+    handle = last.register_forward_hook(lambda layer, given, answer: read.append(given[0][0].numpy()))
+    expected = eager(model, pictures)
+    handle.remove()
+    p, reads = runtime.predictor(file, threads=1, reads=True).answers(pictures)
+    np.testing.assert_allclose(p, expected, atol=TOLERANCE)
+    np.testing.assert_allclose(reads, read, rtol=1e-3, atol=1e-4)
+    plain = runtime.predictor(file, threads=1)
+    assert plain.answers(pictures)[1] is None
+    assert plain.file == file
+    with pytest.raises(ValueError, match="the message ends within a number"):
+        last_reads(b"\x3a")
 
 
 def altered(file: bytes, **header: str | None) -> bytes:
@@ -285,8 +302,8 @@ REFUSED = {
     "truncated": (lambda file: file[: len(file) // 2], "no ONNX file, is damaged"),
     "foreign": (lambda file: foreign(), "not one of zansa"),
     "newer": (
-        lambda file: altered(file, zansa="2"),
-        "has format 2; this version of zansa reads format 1: update",
+        lambda file: altered(file, zansa="3"),
+        "has format 3; this version of zansa reads formats 1 and 2: update",
     ),
     "no-classes": (lambda file: altered(file, classes=None), "is damaged.*classes"),
     "other-classes": (lambda file: altered(file, classes='["good", "hole"]'), "names 2 classes"),

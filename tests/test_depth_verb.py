@@ -101,10 +101,14 @@ def test_a_shorter_network_is_a_run_like_any_other(run, capsys):
     assert not (half.path / "checkpoint.pt").exists()
 
 
-def test_a_network_may_become_so_short_that_nothing_is_left_to_compare(run):
-    record = depth(DepthRequest(model=str(run.path), to=1, by="parallel", out=str(run.path.parent), name="least"))
+def test_the_last_block_of_a_stage_is_enough_to_be_told(run):
+    request = DepthRequest(model=str(run.path), to=1, by="delete", out=str(run.path.parent), name="one")
+    record = depth(request)
     assert [stage["verdict"] for stage in record["stages"]] == ["short"]
-    assert "has no two blocks that could be compared" in (run.path.parent / "least" / "depth.html").read_text()
+    assert record["made"]["after"]["blocks"] == 1
+    assert "has no two blocks that could be compared" in (run.path.parent / "one" / "depth.html").read_text()
+    with pytest.raises(ValueError, match="the network has 1 blocks, one a stage, and none of them can go"):
+        depth(request.model_copy(update={"model": record["run"], "name": "none"}))
 
 
 def test_weights_of_another_author_are_measured_on_labelled_data(run, tmp_path):

@@ -1,21 +1,29 @@
 """Maps add up to the decision on every kind of network; gates add up; a planted defect is found."""
 
 import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from command import fill, refused, zansa
 from laws import images_for, mobile_net, small_net, trained
+from PIL import Image
 
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.jobs.explain import strongest
+from zansa.jobs.request import TrainRequest
+from zansa.learn.explain.answers import answers, judged, likeness
 from zansa.learn.explain.blocks import gates
-from zansa.learn.explain.maps import class_maps, occlusion_map, stage_map
+from zansa.learn.explain.maps import MAPS, class_maps, occlusion_map, stage_map
 from zansa.learn.explain.relevance import relevance
 from zansa.learn.explain.rows import subject, tensors
+from zansa.learn.explain.verdict import faithfulness, on_defect
+from zansa.learn.predict import normalised
 from zansa.nets.build import build
 from zansa.nets.files import Model, save
+from zansa.record import Run
 
 NETS = {
     "plain": small_net("basic", pool="both"),
@@ -31,7 +39,7 @@ NETS = {
 @pytest.fixture(params=NETS, scope="module")
 def seen(request):
     module = trained(build(NETS[request.param]))
-    return subject(module, good=0), images_for(module.net)
+    return subject(module, (1, 2)), images_for(module.net)
 
 
 def test_class_maps_and_relevance_add_up(seen):
@@ -56,7 +64,7 @@ def test_gates_add_up_to_the_log_odds(seen):
 def test_occlusion_asks_the_network_alone():
     module = trained(build(NETS["plain"])).float()
     x = images_for(module.net).float()
-    assert occlusion_map(subject(module, good=0), x).shape == (3, 9, 11)
+    assert occlusion_map(subject(module, (1, 2)), x).shape == (3, 9, 11)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +96,14 @@ def test_answers_are_explained_on_a_page(model, images, tmp_path, kind):
     assert len(record["images"]) == 3
     assert any("were not explained; --most takes more" in text for text in record["left_out"])
     for each in record["images"]:
-        whole, places, offsets = each["sums"]
-        assert places + offsets == pytest.approx(whole, rel=1e-3, abs=1e-4)
+        assert (each["sums"] is not None) == (kind in ("relevance", "class"))
+        if each["sums"] is not None:
+            whole, places, offsets = each["sums"]
+            assert places + offsets == pytest.approx(whole, rel=1e-3, abs=1e-4)
         assert each["missed"] <= 0.01
+    refused = sum(each["verdict"]["word"] == "refused" for each in record["images"])
     text = page.read_text()
-    assert text.count("data:image/png") == 2 * 3 + sum(len(each["neighbours"]) for each in record["images"])
+    assert text.count("data:image/png") == 2 * 3 - refused + sum(len(each["neighbours"]) for each in record["images"])
     if kind == "relevance":
         assert "の判定根拠" in text
         for each in record["images"]:
@@ -116,3 +127,136 @@ def test_what_cannot_be_explained_says_why(model, images, tmp_path):
     assert "relevance" in refused("explain", model, images, "--map", "gradient", *page)
     assert "name the run" in refused("explain", tmp_path / "m.onnx", images, *page)
     assert not (tmp_path / "why.html").exists()
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+WHOLE = (slice(0, 24), slice(0, 24))
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A run whose network has learned to find a bright square, and its images (N, 24, 24, 1) with their masks."""
+
+    run: Path
+    model: Model
+    images: np.ndarray
+    masks: np.ndarray
+
+    @property
+    def defects(self) -> np.ndarray:
+        return np.flatnonzero(self.masks.any((1, 2)))
+
+    def tensors(self, rows):
+        return normalised(self.images[rows], self.model.preprocess, torch.device("cpu"), torch.contiguous_format)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    random = np.random.default_rng(0)
+    images, masks = 100 + 15 * random.standard_normal((120, 24, 24)), np.zeros((120, 24, 24), bool)
+    for n in range(60):
+        y, x = random.integers(2, 17, 2)
+        masks[n, y : y + 5, x : x + 5] = True
+    images = (images + 60 * masks).clip(0, 255).astype(np.uint8)[..., None]
+    net = small_net("basic")
+    net = net.but({"input": net.input.but({"channels": 1, "size": (24, 24)}), "head": net.head.but({"classes": 2})})
+    pre = Preprocess(channels=1, size=(24, 24), mean=(100.0,), std=(20.0,))
+    torch.manual_seed(0)
+    module = build(net)
+    x = normalised(images, pre, torch.device("cpu"), torch.contiguous_format)
+    steps = torch.optim.Adam(module.parameters(), 0.02)
+    for _ in range(60):
+        steps.zero_grad()
+        torch.nn.functional.cross_entropy(module(x), torch.arange(120) // 60).backward()
+        steps.step()
+    point = OperatingPoint(good="good", threshold=0.5, rule="a line for this test")
+    model = Model(net, module.eval(), ("bad", "good"), pre, point)
+    folder = tmp_path_factory.mktemp("planted")
+    for n, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        name = "bad" if mask.any() else "good"
+        for place, levels in (("images", image[..., 0]), ("masks", np.uint8(255) * mask)):
+            (folder / place / name).mkdir(parents=True, exist_ok=True)
+            if mask.any() or place == "images":
+                Image.fromarray(levels).save(folder / place / name / f"{n}.png")
+    run = Run.create(folder, "run")
+    run.write_json("request.json", TrainRequest(source=str(folder / "images"), size=(24, 24)).model_dump(mode="json"))
+    save(run.path / "model.safetensors", model)
+    return Planted(run.path, model, images, masks)
+
+
+def test_a_map_is_relied_on_where_it_marks_what_counts(planted):
+    rows = planted.defects[:12]
+    found = answers(planted.model, "relevance", planted.tensors(rows))
+    alike = likeness(found)
+    words = [judged(planted.model, found, n, WHOLE, alike, None)["word"] for n in range(len(rows))]
+    assert words.count("rely") >= 10
+    assert all(on_defect(m, mask, WHOLE) for m, mask in zip(found.maps, planted.masks[rows], strict=True))
+    wrong = replace(found, maps=np.roll(found.maps, 12, axis=(1, 2)))
+    words = [judged(planted.model, wrong, n, WHOLE, alike, None)["word"] for n in range(len(rows))]
+    assert words.count("do not rely") == len(rows)
+    strangers = judged(planted.model, found, 0, WHOLE, alike, np.array([1, 1, 1, 0, 0]))
+    assert (strangers["word"], strangers["grades"]["neighbours"]) == ("do not rely", 0)
+    assert judged(planted.model, found, 0, WHOLE, None, None)["word"] == "with care"
+
+
+def test_a_map_that_knows_no_network_is_refused(planted, monkeypatch):
+    monkeypatch.setitem(MAPS, "bright", lambda seen, x: x.sum(1))
+    found = answers(planted.model, "bright", planted.tensors(planted.defects[:8]))
+    assert on_defect(found.maps[0], planted.masks[planted.defects[0]], WHOLE)
+    assert judged(planted.model, found, 0, WHOLE, likeness(found), None)["word"] == "refused"
+
+
+def test_a_random_region_is_faithful_as_often_as_chance_has_it(planted):
+    x = planted.tensors(planted.defects)
+    found, random = answers(planted.model, "class", x), np.random.default_rng(0)
+    p = [faithfulness(found.subjects[0], x[n % 60], random.random((24, 24)), WHOLE, random)[0] for n in range(120)]
+    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.12
+    assert 0.4 < np.mean(p) < 0.6
+
+
+def test_words_are_calibrated_on_validation_images_with_masks(planted, tmp_path):
+    images, masks = (planted.run.parent / name for name in ("images", "masks"))
+    files = [file for name in ("bad", "good") for file in sorted((images / name).iterdir())[:3]]
+    words = ("--data", images, "--masks", masks, "--page", tmp_path / "why.html", "--json")
+    result = zansa("explain", planted.run, *files, *words)
+    assert result.returncode == 0, result.stderr
+    record = json.loads(result.stdout)
+    known = record["calibration"]
+    assert known["count"] == sum(rate["count"] for rate in known["words"].values()) == 9
+    assert known["words"]["rely"]["hits"] >= 7
+    assert known["chance"] < 0.3
+    assert [each["rejected"] for each in record["images"]] == [True] * 3 + [False] * 3
+    assert [each["verdict"]["word"] for each in record["images"]] == ["rely"] * 3 + ["nothing to mark"] * 3
+    assert "the strongest place was the defect" in (tmp_path / "why.html").read_text()
+    (tmp_path / "none").mkdir()
+    Image.new("L", (24, 24)).save(tmp_path / "none" / "other.png")
+    assert "no mask of a validation image" in refused("explain", planted.run, images, "--masks", tmp_path / "none")
+    file = planted.run / "model.safetensors"
+    assert "is no run" in refused("explain", file, images, "--masks", masks)
+
+
+def test_series_are_explained_place_by_place(tmp_path):
+    net = small_net("basic", dims=1)
+    net = net.but({"input": net.input.but({"channels": 1}), "head": net.head.but({"classes": 2})})
+    pre = Preprocess(channels=1, size=(19,), depth=32)
+    point = OperatingPoint(good="good", threshold=0.0, rule="a line for this test")
+    save(tmp_path / "m.safetensors", Model(net, trained(build(net)).float(), ("bad", "good"), pre, point))
+    rows = np.random.default_rng(0).standard_normal((10, 19)).round(3)
+    lines = ["label," + ",".join(f"t{k}" for k in range(19))]
+    lines += [f"{('bad', 'good')[n % 2]}," + ",".join(map(str, row)) for n, row in enumerate(rows)]
+    (tmp_path / "series.csv").write_text("\n".join(lines))
+    page = tmp_path / "why.html"
+    table = tmp_path / "series.csv"
+    result = zansa("explain", tmp_path / "m.safetensors", table, "--data", table, "--most", 3, "--page", page, "--json")
+    assert result.returncode == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert len(record["images"]) == 3
+    for each in record["images"]:
+        assert each["strongest"] is None or 1 <= each["strongest"][0] <= 19
+        assert each["name"] not in {one["name"] for one in each["neighbours"]}
+        assert set(each["verdict"]["checks"]) == {"complete", "specific", "faithful", "stable", "neighbours"}
+    shown = sum(2 - (each["verdict"]["word"] == "refused") + len(each["neighbours"]) for each in record["images"])
+    text = page.read_text()
+    assert text.count('aria-label="map of a series"') == shown
+    assert "data:image/png" not in text

@@ -6,12 +6,15 @@ import torch
 from samples import NET, bars
 
 from zansa.arch.use import OperatingPoint
+from zansa.jobs.compress import compress
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
+from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import folds
 from zansa.learn.folds import HeldOut, held_out, holding_out, to_one_line
 from zansa.learn.recipe import Recipe
+from zansa.learn.rivals import RULES
 from zansa.nets.build import build
 from zansa.proof.calibration import fit
 from zansa.proof.decide import logits_of
@@ -94,10 +97,15 @@ def test_a_run_by_folds_judges_every_image(tmp_path):
     recipe = {"epochs": 1, "batch": 8, "precision": "float32", "layout": "channels_first"}
     asked = TrainRequest(source=str(tmp_path / "set.npz"), folds=3, begin="none", recipe=recipe, net="cifar_resnet8")
     run = train(asked, tmp_path, "run")
-    figures, parts = run.read_json("metrics.json")["test"], run.read_json("data.json")["parts"]
+    metrics, parts = run.read_json("metrics.json"), run.read_json("data.json")["parts"]
+    figures = metrics["test"]
+    assert [each["rival"] for each in metrics["rivals"]] == list(RULES)
     assert figures["count"] == 60
     assert figures["inspection"]["detection"]["count"] == (names != "good").sum()
     assert sum(",test," in row for row in (run.path / "predictions.csv").read_text().splitlines()) == 60
     assert len(parts["train"]) + len(parts["val"]) == 60
     assert not (run.path / "folds").exists()
     assert "image was judged by one of 3 networks" in (run.path / "report.html").read_text()
+    with pytest.raises(ValueError, match="was proven by folds: its network has learned from all"):
+        compress(CompressRequest(model=str(run.path), int8=True, out=str(tmp_path)))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "set.npz"]

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,13 @@ def test_what_a_run_records_is_retold_in_japanese():
     with speaking("ja"):
         for text in texts:
             assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(text))), f"{text}: {retold(text)}"
+
+
+def test_by_folds_nobody_is_told_to_use_folds():
+    data = from_arrays(np.zeros((80, 8, 8, 1), np.uint8), ["good"] * 60 + ["dent"] * 20)
+    parts = Parts(np.arange(0, 80, 2), np.arange(1, 80, 4), np.arange(3, 80, 4))
+    assert "--folds" in few_to_decide(data, parts)
+    told = few_to_decide(data, replace(parts, test=parts.test[:0]))
+    assert "--folds" not in told
+    with speaking("ja"):
+        assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(told)))

@@ -198,7 +198,7 @@ def test_who_reads_while_a_file_is_replaced_reads_the_old_one(run):
 def test_a_file_outside_of_a_run_is_written_alike(tmp_path):
     assert write_atomic(tmp_path / "card [1].md", b"text").read_bytes() == b"text"
     assert [path.name for path in tmp_path.iterdir()] == ["card [1].md"]
-    with pytest.raises(ValueError, match=r"cannot write .*none.x.bin .*the folder is gone"):
+    with pytest.raises(ValueError, match=r"cannot write .*none.x.bin .*the folder is not there"):
         write_atomic(tmp_path / "none" / "x.bin", b"")
 
 
@@ -372,9 +372,9 @@ def test_a_folder_without_rights_is_explained():
 
 def test_a_run_that_was_deleted_is_explained(run):
     run.path.rename(run.path.with_name("moved"))
-    with pytest.raises(ValueError, match="the folder is gone"):
+    with pytest.raises(ValueError, match="the folder is not there"):
         run.append("events.jsonl", 1)
-    with pytest.raises(ValueError, match="the folder is gone"):
+    with pytest.raises(ValueError, match="the folder is not there"):
         run.write_json("data.json", 1)
 
 

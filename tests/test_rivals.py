@@ -6,9 +6,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.series import from_series
-from zansa.learn.data.splits import split
+from zansa.learn.data.splits import Parts, folds, split
 from zansa.learn.data.synthetic import builtin
-from zansa.learn.rivals import lead, rivals
+from zansa.learn.rivals import lead, rivals, rivals_by_folds
 from zansa.proof.figures import choose_threshold, figures
 from zansa.proof.traits import TRAITS, thumbnails, traits
 
@@ -191,3 +191,24 @@ def test_sequences_are_known_by_each_letter():
     common, _, statistics = judged(from_series(words, [f"c{i}" for i in labels]))
     assert common < 0.7
     assert statistics > 0.9
+
+
+def test_by_folds_every_sample_is_judged_by_rules_that_have_not_seen_it():
+    data = builtin(0, 300)
+    good, made = data.classes.index("good"), folds(data, 3, 0)
+
+    def choose_on(parts: Parts):
+        def choose(p, labels):
+            return choose_threshold(p, labels, data.classes, good="good")
+
+        return choose
+
+    for whole in rivals_by_folds(data, made, choose_on):
+        for parts in made:
+            shown = {"validation": parts.val, "test": parts.test}
+            own = next(each for each in rivals(data, parts.train, shown, choose_on(parts)) if each.name == whole.name)
+            mine, theirs = (
+                1 - each[:, good] for each in (whole.probabilities["test"][parts.test], own.probabilities["test"])
+            )
+            np.testing.assert_array_equal(mine >= whole.operating.threshold, theirs >= own.operating.threshold)
+        assert whole.figures["test"]["count"] == len(data)

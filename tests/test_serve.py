@@ -52,10 +52,13 @@ def png(levels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def exported(threshold: float, slope: float, ask: float | None = None) -> bytes:
+def exported(threshold: float, slope: float, ask: float | None = None, classes: tuple[str, ...] = CLASSES) -> bytes:
     """A file as an export has it, of a network of three weights that sees brightness: dark parts are good, bright ones
-    have a hole, and those between a scratch. It takes no torch to make, and no time to run."""
-    weights = {"w": [[-slope, slope, 0.0]], "b": [slope * 0.35, -slope * 0.35, 0.0], "full": [255.0]}
+    have a hole, and those between a scratch; other classes are never named. It takes no torch to make, and no time to
+    run."""
+    known = {"good": (-slope, slope * 0.35), "hole": (slope, -slope * 0.35), "scratch": (0.0, 0.0)}
+    weight, bias = zip(*(known.get(name, (0.0, -20.0)) for name in classes), strict=True)
+    weights = {"w": [weight], "b": bias, "full": [255.0]}
     constants = [helper.make_tensor(k, onnx.TensorProto.FLOAT, np.shape(v), np.ravel(v)) for k, v in weights.items()]
     axes = helper.make_tensor("axes", onnx.TensorProto.INT64, [2], [1, 2])
     nodes = [
@@ -66,14 +69,14 @@ def exported(threshold: float, slope: float, ask: float | None = None) -> bytes:
         helper.make_node("Softmax", ["logits"], ["probability"]),
     ]
     image = helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", "H", "W", 1])
-    answer = helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, ["N", 3])
+    answer = helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, ["N", len(classes)])
     graph = helper.make_graph(nodes, "brightness", [image], [answer], [*constants, axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     operating = OperatingPoint(good="good", threshold=threshold, ask=ask).model_dump_json()
     preprocess = Preprocess(channels=1, size=(12, 12)).model_dump_json()
     helper.set_model_props(
         model,
-        {"zansa": runtime.FORMAT, "classes": json.dumps(CLASSES), "preprocess": preprocess, "operating": operating},
+        {"zansa": runtime.FORMAT, "classes": json.dumps(classes), "preprocess": preprocess, "operating": operating},
     )
     return model.SerializeToString()
 
@@ -287,6 +290,9 @@ def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
     assert told(server, "/page/verdict", json.dumps({"answer": part, "verdict": None}).encode())[0] == 200
     assert part in [each["id"] for each in told(server, "/page/queue")[1]]
     assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "nonsense"}')[0] == 400
+    assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "<b>", "new": true}')[0] == 400
+    named = json.dumps({"answer": part, "verdict": "burr", "who": "kato", "new": True}).encode()
+    assert told(server, "/page/verdict", named)[0] == 200
     (run,) = told(server, "/page/golden", b"")[1]
     assert run["passed"] == run["count"] == 12
 

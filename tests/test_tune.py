@@ -1,5 +1,8 @@
 """Weights from elsewhere: what learns and what rests; and a trained network under another light."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from samples import NET, RECIPE, ready
 
 from zansa.jobs.adapt import adapt
 from zansa.jobs.evaluate import evaluate
+from zansa.jobs.making.folder import of_another_size, provenance, seen
 from zansa.jobs.request import EvaluateRequest, FinetuneRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.adapt import align, batches_of, features, renormalise
@@ -240,12 +244,34 @@ def test_adapt_undoes_another_light(tmp_path):
     assert not (tmp_path / "one.safetensors").exists()
 
 
+def test_weights_that_have_not_seen_the_test_part_are_no_reason_to_doubt(donor, tmp_path):
+    source, mine = donor.path.parents[1] / "a.npz", donor.read_json("data.json")["parts"]["test"]
+    told = provenance(str(donor.path), str(source), mine)
+    assert (told["same_source"], told["seen"]) == (True, 0)
+    record = tmp_path / "data.json"
+    record.write_text(json.dumps(donor.read_json("data.json") | {"weights": told}))
+    assert seen(record, set(mine)) == 0
+    record.write_text(json.dumps(donor.read_json("data.json") | {"weights": told | {"seen": None}}))
+    assert seen(record, set(mine)) is None
+    assert provenance(str(donor.path), "elsewhere.npz", mine)["seen"] is None
+
+
+def test_another_size_than_that_of_the_weights_is_told(donor):
+    own = load(donor.path / "model.safetensors").preprocess
+    assert of_another_size(str(donor.path), own) == of_another_size(None, own) == ""
+    told = of_another_size(str(donor.path), own.model_copy(update={"size": (64, 80)}))
+    assert told.endswith(f"are used at 64×80; --size {own.size[0]}x{own.size[1]} keeps theirs")
+
+
 def test_a_finetuned_run_says_where_its_weights_came_from(donor, tmp_path):
-    run = tune(donor.path.parents[1] / "a.npz", donor.path, tmp_path / "runs")
-    assert run.read_json("data.json")["weights"]["same_source"]
+    run = tune(donor.path.parents[1] / "a.npz", donor.path, tmp_path / "runs", seed=1, recipe={"epochs": 1})
+    weights, mine = (each.read_json("data.json") for each in (run, donor))
+    told, tested = weights["weights"], set(weights["parts"]["test"])
+    assert told["same_source"]
+    assert told["seen"] == len(tested & {*mine["parts"]["train"], *mine["parts"]["val"]}) > 0
     for page in ("report.html", "card.md"):
         text = (run.path / page).read_text()
-        assert "were learned from the same source" in text
+        assert re.search(f"were learned from {told['seen']}.images of the test part", text)
         assert "donor/model.safetensors" in text
 
 

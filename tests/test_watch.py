@@ -6,19 +6,25 @@ import signal
 
 import numpy as np
 import pytest
-from command import refused, zansa
+from command import SHORT, fill, refused, zansa
 from test_serve import exported, png, serving, told
 from watched import a_store, picture
 
+from zansa.deploy.runtime import predictor
 from zansa.deploy.watch import chain, queue
+from zansa.deploy.watch.components import _axes, _left, components
 from zansa.deploy.watch.rivals import Part
+from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
+from zansa.jobs.request import TrainRequest
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
 from zansa.proof.gauges import accuracy, defect_share
 from zansa.proof.renewal import Accepted, Price, Seen, decide
+from zansa.record import Run
+from zansa.runs import exported_file
 
 RNG = np.random.default_rng
 
@@ -49,6 +55,26 @@ def test_charts_name_change_and_way_and_keep_calm():
     assert chart(calm, np.r_[new[:100], 4 * new[100:]], threshold).way == "wider"
     with pytest.raises(ValueError, match="calm time of 5 lots was given; needed: 20"):
         chart(calm[:5], new, threshold)
+
+
+def test_parts_of_the_calm_time_are_judged_as_new_ones_are():
+    """Residual and distance have the same distribution in the calm time, of which the components are made, and after
+    it; parts of a new kind stand out."""
+    mixing, old = RNG(0).normal(size=(24, 24)), np.arange(240).reshape(40, 6)
+
+    def features(seed, lots):
+        return (RNG(seed).normal(size=(6 * lots, 24)) + RNG(seed + 1).normal(size=(lots, 24)).repeat(6, 0)) @ mixing
+
+    parts = np.concatenate([features(1, 40), features(3, 160), features(5, 4) + 9 * RNG(7).normal(size=24)])
+    found = components(parts, old)
+    for column in (10, 11):
+        calm, late, strange = np.split(found[:, column], [240, 1200])
+        gap = calm.reshape(40, 6).mean(1), late.reshape(160, 6).mean(1)
+        assert abs(gap[0].mean() - gap[1].mean()) < 2.5 * gap[0].std() * (1 / 40 + 1 / 160) ** 0.5
+        assert strange.mean() > np.quantile(late, 0.9)
+    knowing = _left(parts - parts[:240].mean(0), _axes(np.cov(parts[:240].T)))  # judged by what it was made of
+    assert knowing[:240].mean() < knowing[240:1200].mean() - 2 * knowing[:240].std() / 40**0.5
+    assert (abs(components(parts[:, :3], old)[:, 3:11]) < 1e-6).all()  # three features have three components
 
 
 def test_windows_pay_for_lots():
@@ -160,6 +186,16 @@ def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
     assert "nothing is watched yet" in zansa("watch", dirty).stdout
 
 
+def test_disagreements_with_a_shadow_are_a_statistic(dirty):
+    rows = [row | {"shadow_decision": "reject"} for row in watching.answers(dirty).rows]
+    rows[0]["shadow_decision"] = None
+    names, values = statistics(rows)
+    column = values[:, names.index("disagrees")]
+    assert np.isnan(column[0])
+    assert (column[1:] == [row["decision"] == "accept" for row in rows[1:]]).all()
+    assert "disagrees" not in watching.answers(dirty).names
+
+
 def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     store = a_store(tmp_path / "store", lots=40)
     (tmp_path / "none.csv").write_text("a,b\n1,2\n")
@@ -225,29 +261,69 @@ def test_one_changed_byte_of_a_record_is_named(tmp_path):
     assert chain.check(tmp_path / "store")["broken"] == ""
 
 
+def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
+    """The run's own recipe learns the old pictures and the judged parts, with a class that people have named; what one
+    person said and the new network contradicts waits for another one."""
+    store = a_store(tmp_path / "store", lots=24)
+    zansa("train", fill(tmp_path / "old"), "--out", tmp_path, "--name", "first", "--size", 12, *SHORT)
+    zansa("review", store, "--plan", 160)
+    for row in review.waiting(store):
+        queue.judge(store, [(row["answer"], "burr" if row["part"].endswith("d") else "good", "kato", 1.0)])
+    learn = ["retrain", store, "--reference", tmp_path / "first", "--anyway", "--margin", 0.4, "--json"]
+    made = json.loads(zansa(*learn).stdout)["comparison"]
+    assert set(predictor(exported_file(made["run"])).classes) == {"good", "bad", "burr"}
+    waiting = {row["answer"] for row in review.waiting(store, "sato")}
+    assert len(waiting) == made["again"] > 0
+    assert not review.waiting(store, "kato")
+    again = json.loads(zansa(*learn).stdout)["comparison"]
+    assert again["run"] == made["run"]
+    assert again["again"] == 0
+    offered = json.loads(zansa("retrain", store, "--challenger", made["run"], "--json").stdout)["comparison"]
+    assert (offered["parts"], offered["counts"]) == (made["parts"], made["counts"])
+    named_good = [row["answer"] for row in queue.verdicts(store) if row["verdict"] == "good"]
+    queue.judge(store, [(answer, "burr", "sato", 1.0) for answer in named_good[:9]])
+    other = json.loads(zansa(*learn).stdout)["comparison"]
+    assert other["run"] != made["run"]
+
+
 # ---- end to end ----------------------------------------------------------------------------------------------------
 
 
 def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
-    """Calm lots, then dirt on the lens and missed defects; a reviewer who misses one in five; a decision, a gate that
-    refuses, a promotion, an escape again, and a way back: all beside the running server."""
+    """Calm lots, then dirt on the lens and missed defects; a killed server; a reviewer who misses one in five; a
+    decision, a gate that refuses, a promotion to a network that knows one class more, an escape again, and a way back:
+    all beside the running server."""
     store, rng = tmp_path / "store", RNG(0)
     (tmp_path / "m1.onnx").write_bytes(exported(threshold=0.7, slope=12))
-    (tmp_path / "m2.onnx").write_bytes(exported(threshold=0.5, slope=12))
+    (tmp_path / "m2.onnx").write_bytes(exported(0.5, 12, classes=("burr", "good", "hole", "scratch")))
     (tmp_path / "m3.onnx").write_bytes(exported(threshold=0.9999, slope=12))
     truth = {}
-    with serving(f"m={tmp_path / 'm1.onnx'}", "--store", store) as (process, port):
-        for lot in range(36):
+
+    def feed(port, lots):
+        for lot in lots:
             for part in range(6):
                 faulty = rng.random() < 0.15
                 levels = picture(rng, False, rng.normal() * 0.2 + 4.2 * faulty, 45 if lot >= 25 else 0)
-                status, answer = told(port, f"/predict?lot=L{lot:02}&part={lot}-{part}", png(levels))
+                taken = f"2026-11-{1 + lot // 4:02}T{6 * (lot % 4):02}:{part:02}:00%2B09:00"
+                status, answer = told(port, f"/predict?lot=L{lot:02}&part={lot}-{part}&taken={taken}", png(levels))
                 assert status == 200
                 truth[answer["id"]] = "hole" if faulty else "good"
-        faster = ["--alarms-a-year", 1000]  # lots come a thousand times faster here than on a line
-        found = json.loads(zansa("watch", store, "--calm", 22, *faster, "--json").stdout)
+
+    with serving(f"m={tmp_path / 'm1.onnx'}", "--store", store) as (process, port):
+        assert "needed is a moment" in told(port, "/predict?taken=today", png(picture(rng, False, 0)))[1]["error"]
+        feed(port, range(30))
+        process.kill()
+    with serving("--store", store) as (process, port):
+        levels = picture(rng, False, 0)
+        feed(port, range(30, 36))
+        assert truth.keys() <= {row["id"] for row in watching.answers(store).rows}
+        found = json.loads(zansa("watch", store, "--calm", 22, "--json").stdout)
         assert found["state"] == "alarm"
-        assert {row["since"]["name"] for row in found["charts"] if row["alarm"]} & {f"L{k}" for k in (24, 25, 26)}
+        since = [row["since"] for row in found["charts"] if row["alarm"]]
+        assert {each["name"] for each in since} & {f"L{k}" for k in (24, 25, 26)}
+        assert {each["local"][:10] for each in since} & {"2026-11-07"}
+        assert found["units_a_year"] == pytest.approx(4 * 365, rel=0.05)
+        assert {"feature1", "neighbour"} & {row["name"] for row in found["windows"]}
         zansa("review", store, "--plan", 250)
         said = [
             (row["answer"], "good" if truth[row["answer"]] == "good" or rng.random() < 0.2 else "hole", "robot", 1.0)
@@ -258,6 +334,10 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
         decision = json.loads(result.stdout)["decision"]
         assert decision["do"] == "train", decision
         assert "misses" in decision["why"]
+        once = said[0][0]
+        queue.again(store, [once])
+        for who, shown in (("sato", True), ("robot", False), ("", False)):
+            assert (once in [row["id"] for row in told(port, f"/page/queue?who={who}")[1]]) == shown
         assert "was not compared" in refused(
             "retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", "--who", "kato", "--reason", "x"
         )
@@ -273,17 +353,45 @@ def test_a_server_is_watched_reviewed_and_changed_while_it_works(tmp_path):
         assert better["counts"]["new"]["missed"] < better["counts"]["old"]["missed"]
         waive = [] if better["passed"] else ["--waive"]
         by = ["--who", "kato", "--reason", "fewer misses"]
-        zansa("retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", *by, *waive)
-        assert told(port, "/predict", png(levels))[1]["version"] == 2
+        promote = ["retrain", store, "--promote", "--challenger", tmp_path / "m2.onnx", *by, *waive]
+        zansa(*promote)
+        answer = told(port, "/predict", png(levels))[1]
+        assert answer["version"] == 2
+        body = json.dumps(
+            {
+                "inputs": [
+                    {"name": "image", "shape": [1, 12, 12, 1], "datatype": "UINT8", "data": levels.ravel().tolist()}
+                ]
+            }
+        )
+        outputs = {each["name"]: each for each in told(port, "/v2/models/m/infer", body.encode())[1]["outputs"]}
+        known = [answer["probabilities"][name] for name in ("good", "hole", "scratch", "burr")]  # new ones come last
+        assert outputs["probability"]["data"] == pytest.approx(known)
+        assert "acts already" in refused(*promote)
+        chain.append(store, "promoting", "kato", "killed before it could say so", model="m", sha="", before="")
+        assert "version 2" in zansa(*promote).stdout
         zansa("retrain", store, "--rollback", *by, "--language", "ja")
         assert told(port, "/predict", png(levels))[1]["version"] == 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     kinds = [row["kind"] for row in chain.records(store)]
-    assert kinds == ["decided", "compared", "compared", "promoting", "promoted", "rolling back", "rolled back"]
+    changes = ["promoting", "promoted", "promoting", "promoted", "rolling back", "rolled back"]
+    assert kinds == ["decided", "compared", "compared", *changes]
     assert "切戻し完了" in (store / "change-ja.html").read_text()
     file = store / chain.FILE
     file.write_bytes(file.read_bytes().replace(b"fewer misses", b"fewer Misses", 1))
     changed = zansa("retrain", store, "--chain")
     assert changed.returncode == 1
     assert "record 4 of" in changed.stdout
+
+
+def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp_path):
+    run, asked = Run.create(tmp_path, "run"), TrainRequest(source="parts", folds=3, size=(48, 64))
+    run.write_json("data.json", {"size": [48, 64]})
+    asked = relearn._with_a_test_part(asked)
+    assert asked.folds is None
+    again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
+    assert (again.verb, again.size, again.source) == ("train", (48, 64), str(tmp_path / "data.csv"))
+    run.write_json("compress.json", {})
+    again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
+    assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))

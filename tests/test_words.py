@@ -129,7 +129,7 @@ def test_an_epoch_on_the_screen():
         "seconds": 200.0,
     }
     assert epoch_text(event) == (
-        "epoch   3/29  loss 0.500  validation loss 0.250, balanced accuracy 95.8 %  3 min 20 s  best"
+        "epoch   3/29  loss 0.500  validation loss 0.250, balanced accuracy 95.8 %  3 min 20 s  kept"
     )
 
 

@@ -19,10 +19,10 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 
 
 def picture(rng: np.random.Generator, defect: bool, lot: float, dirt: int = 0) -> np.ndarray:
-    """A dark part with noise; a defect is brighter; `dirt` brightens one corner."""
+    """A dark part with noise, of the size that the network takes; a defect is brighter; `dirt` brightens one corner."""
     level = 55 + 8 * lot + (70 if defect else 0)
-    made = rng.normal(level, 14, (16, 20)).clip(0, 255)
-    made[:5, :6] += dirt
+    made = rng.normal(level, 14, (12, 12)).clip(0, 255)
+    made[:4, :4] += dirt
     return made.clip(0, 255).astype(np.uint8)
 
 
@@ -62,6 +62,6 @@ def _row(folder, network, levels, moment):
     features = answer_features(p) | {"since": 1.0} | image_features(levels[..., None])
     text = moment.isoformat(timespec="milliseconds")
     row = {"time": text, "local": text, "source": "http", "model": "m", "version": 1, "line": 0.6, "image": image}
-    row |= {"suffix": ".png", "bytes": len(data), "kept": 1, "chance": 1.0, "height": 16, "width": 20, "bits": 8}
+    row |= {"suffix": ".png", "bytes": len(data), "kept": 1, "chance": 1.0, "height": 12, "width": 12, "bits": 8}
     each = dict(zip(network.classes, map(float, p), strict=True))
     return row | told | {"probabilities": json.dumps(each), "features": json.dumps(features), "ms": 1.0}

@@ -37,7 +37,8 @@ PANELS = {  # the other fields of a request are of the data
     **dict.fromkeys(NETWORK, "Network"),
     **dict.fromkeys(POINT, "Working point"),
     **dict.fromkeys(("halve", "to", "loss", "by", "refine", "heal"), "Another depth"),
-    **dict.fromkeys(("int8", "teacher", "unlabelled", "distil", "epochs", "margin"), "Smaller"),
+    **dict.fromkeys(("int8", "distil", "epochs", "margin"), "Smaller"),
+    **dict.fromkeys(("teacher", "unlabelled"), "Teachers"),
     **dict.fromkeys(("language", "out", "name"), "Output"),
 }
 RECIPE = (
@@ -237,7 +238,7 @@ def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[
         recipe["augment"] = switches(recipe["augment"])
     if tuning:
         recipe["tuning"] = tuning
-    for name in ("weights", "begin"):
+    for name in ("weights", "begin", "teacher"):
         if own.get(name) and own[name] not in (*BEGINNINGS, *READY):
             own[name] = _weights_at(own[name], given["out"])
     if "mend" in own:

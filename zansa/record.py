@@ -41,7 +41,7 @@ REMEDIES = {
     errno.EROFS: CLOSED,
     errno.ENOTDIR: TAKEN,
     errno.EEXIST: TAKEN,
-    errno.ENOENT: "the folder is gone: was the run moved or deleted, or is another process writing it?",
+    errno.ENOENT: "the folder is not there: make it; or was a run moved, deleted or written by another process?",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
 

@@ -67,6 +67,7 @@ class Screen:
             TextColumn("{task.fields[figures]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_interactive,  # else it leaves empty lines in logs
         )
         self.tasks: dict[str, TaskID] = {}
         self.edits: list[dict[str, Any]] = []  # of the moment of a growth that is not complete yet
@@ -232,7 +233,7 @@ def start_text(event: dict[str, Any]) -> str:
 
 def epoch_text(event: dict[str, Any]) -> str:
     """One line for an epoch."""
-    star = "  best" if event["best"] == event["epoch"] and not event.get("last") else ""
+    star = "  kept" if event["best"] == event["epoch"] and not event.get("last") else ""
     validation = f"loss {event['val_loss']:.3f}, balanced accuracy {percent(event['val_balanced_accuracy'])}"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
     return typed(f"{place}  loss {event['loss']:.3f}  validation {validation}  {duration(event['seconds'])}{star}")
@@ -298,7 +299,10 @@ def entry_text(row: dict[str, Any]) -> str:
 
 def parity_text(path: object, parity: dict[str, Any]) -> str:
     """How far an exported file and the trained network agree."""
-    largest = f"the largest difference of a probability is {parity['largest_difference']:.2g}"
+    largest = (
+        f"the largest difference of a probability is {parity['largest_difference']:.2g}, and of a class map "
+        f"{parity['map_difference']:.2g} of its strongest place"
+    )
     lines = [f"{path}: {file_size(parity['bytes'])}; on {counted(parity['images'], parity['noun'])} {largest}"]
     if target := parity.get("target"):
         own = "" if target["own_engine"] else f" (the engine of {target['target']} is not installed here)"
@@ -306,7 +310,11 @@ def parity_text(path: object, parity: dict[str, Any]) -> str:
         lines.append(f"{target['folder']}/network.onnx: run by {target['engine']}{own}, largest difference {found}")
     if page := parity.get("page"):
         lines.append(f"{page['file']}: {file_size(page['bytes'])}, classifies offline; open it from the disk")
-    if bundle := parity.get("bundle"):
+    bundle = parity.get("bundle")
+    if int8 := parity.get("int8"):
+        inside = ", in the bundle as int8.onnx" if bundle else ""
+        lines.append(f"{int8}: the file in int8, which was proven when it was made{inside}")
+    if bundle:
         lines.append(f"{bundle}: everything, with handover.json")
     return typed("\n".join(lines))
 
@@ -362,13 +370,14 @@ def check_text(found: dict[str, Any]) -> str:
 
 
 def explained(record: dict[str, Any]) -> list[str]:
-    """A line for each image: what was answered, where it looked, and what its strongest blocks added."""
+    """A line for each sample: what was answered, where it looked, the verdict, and what its strongest blocks added."""
     lines = []
     for each in record["images"]:
         top = sorted(each["blocks"].items(), key=lambda item: -abs(item[1]))[:3]
         blocks = ", ".join(f"{name} {value:+.2f}" for name, value in top)
-        place = "no clear place" if each["strongest"] is None else "at x {}, y {}".format(*each["strongest"])
-        lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {blocks}")
+        at, word = each["strongest"], each["verdict"]["word"]
+        place = "no clear place" if at is None else f"at x {at[0]}, y {at[1]}" if len(at) == 2 else f"at place {at[0]}"
+        lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {word}; {blocks}")
     return [typed(line) for line in lines]
 
 

@@ -121,9 +121,13 @@ def report(
 @app.command()
 def explain(
     model: Annotated[Path, typer.Argument(help="A run's folder or a .safetensors file.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them; tables of series.")],
     data: Annotated[
-        str | None, typer.Option(help="Labelled images that the model learned from; the nearest of them are shown.")
+        str | None, typer.Option(help="Labelled data that the model learned from; the nearest of them are shown.")
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(help="Folder of masks of defects, named like the run's images: they calibrate the verdict."),
     ] = None,
     map: Annotated[
         str, typer.Option(help="relevance, stage, class or occlusion: how places are weighed.")
@@ -133,21 +137,24 @@ def explain(
     lang: Annotated[str, typer.Option(help="en or ja: the language of the page.")] = "en",
     as_json: Json = False,
 ) -> None:
-    """Show where a network looked, which of its blocks decided, and which known images are like the one it judged.
+    """Show where a network looked, which of its blocks decided, which known images are like the one it judged, and how
+    far the map can be relied on.
 
-    A map says what counted for the network, not whether it was right. The page has the images with their maps.
+    A map says what counted for the network, not whether it was right. The page has the images with their maps. Series
+    are explained moment by moment.
     """
     from ..jobs.explain import explain as work
-    from ..report.explain import sentences
+    from ..report.explain import sentences, without_pictures
+    from ..words import IMAGE, typed
 
     request = ExplainRequest.model_validate(
         {"model": str(model), "images": tuple(str(each) for each in images), "data": data,
-         "map": map, "most": most, "page": str(page), "lang": lang}
+         "masks": masks, "map": map, "most": most, "page": str(page), "lang": lang}
     )  # fmt: skip
     with screen.Screen(quiet=as_json) as view:
         record = work(request, view.tell)
     if as_json:
-        kept = [{key: value for key, value in each.items() if key != "pictures"} for each in record["images"]]
-        print(json.dumps(record | {"images": kept, "page": str(page)}))
+        print(json.dumps(without_pictures(record) | {"page": str(page)}))
     else:
-        print("\n".join([*sentences(record), "", *screen.explained(record), "", str(page)]))
+        told = typed("\n".join(sentences(record))).replace(IMAGE, record["noun"])
+        print("\n".join([told, "", *screen.explained(record), "", str(page)]))

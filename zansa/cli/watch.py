@@ -15,7 +15,7 @@ Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa
 Model = Annotated[str | None, typer.Option(help="The model's name, where the store has several.")]
 Who = Annotated[str, typer.Option(help="Who judges or decides; kept with every verdict and record.")]
 Reason = Annotated[str, typer.Option(help="Why; a record needs a reason.")]
-Language = Annotated[str, typer.Option(help="Language of the page: en or ja.")]
+Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
 @app.command()
@@ -59,7 +59,9 @@ def watch(
 @app.command()
 def review(
     store: Store,
-    plan: Annotated[int | None, typer.Option(help="Choose about so many new parts to look at.")] = None,
+    plan: Annotated[
+        int | None, typer.Option(help="Choose about so many of the parts that came since the last plan.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the waiting parts to this .csv, without any answer.")] = None,
     read: Annotated[Path | None, typer.Option(help="Keep the verdicts of this .csv (columns answer, verdict).")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Judge the waiting parts here, key by key; needs --who.")] = False,
@@ -122,7 +124,10 @@ def retrain(
     finetune: Annotated[
         bool, typer.Option("--finetune", help="Go on from the run's weights instead of beginning anew.")
     ] = False,
-    challenger: Annotated[Path | None, typer.Option(help="A run or .onnx file: with --promote it is to act.")] = None,
+    challenger: Annotated[
+        Path | None,
+        typer.Option(help="A run or .onnx file to compare with the model that acts; with --promote it is to act."),
+    ] = None,
     margin: Annotated[float, typer.Option(help="Share by which a new network may be worse.")] = 0.02,
     promote: Annotated[bool, typer.Option("--promote", help="Let --challenger act; needs --who and --reason.")] = False,
     waive: Annotated[bool, typer.Option("--waive", help="With --promote: although it did not pass.")] = False,
@@ -156,18 +161,38 @@ def retrain(
     if reference is not None:
         Run.open(reference)  # refuses what is none before anything is recorded
     decision = work.decided(store, model, accept, cost, renewal, next_parts, who=who or "zansa")
+    learned = reference if anyway or decision["do"] == "train" else None
     comparison = None
-    if reference is not None and (anyway or decision["do"] == "train"):
-        from ..jobs.relearn import learn
-
-        with screen.Screen(quiet=as_json) as view:
-            run, parts = learn(store, reference, finetune, view.tell)
-        comparison = work.compared(store, run.path, parts, model, margin, who=who or "zansa") | {"run": str(run.path)}
+    if learned is not None or challenger is not None:
+        comparison = _compared(store, learned, challenger, finetune, model, margin, who or "zansa", as_json)
     page = work.written(store, decision, comparison, language)
     record = {"decision": decision, "comparison": comparison, "page": str(page)}
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
     if comparison is not None and not comparison["passed"]:
         raise typer.Exit(1)
+
+
+def _compared(
+    store: Path,
+    reference: Path | None,
+    challenger: Path | None,
+    finetune: bool,
+    model: str | None,
+    margin: float,
+    who: str,
+    quiet: bool,
+) -> dict[str, Any]:
+    """What the acting model and another one say of the same parts: one that learns by the recipe of `reference`, or
+    where there is none the challenger that was named."""
+    from ..jobs import relearn
+    from ..jobs import retrain as work
+
+    if reference is None:
+        assert challenger is not None
+        return work.compared(store, challenger, relearn.held(store), model, margin, who=who)
+    with screen.Screen(quiet=quiet) as view:
+        run, parts = relearn.learn(store, reference, finetune, view.tell)
+    return work.compared(store, run.path, parts, model, margin, who=who) | {"run": str(run.path)}
 
 
 def _tell_chain(told: dict[str, Any], as_json: bool) -> None:

@@ -22,6 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from .portable import folded
 from .runtime import Predictor, predictor
 
+FLOAT = ("network/stem", "network/head/Softmax", "network/map/")  # what is never quantised
 METHODS = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
 
 
@@ -90,11 +91,9 @@ def quantised(
 
 
 def quantisable(model: onnx.ModelProto) -> list[str]:
-    """The names of the network's nodes behind its stem, in order."""
+    """The names of the network's nodes behind its stem and before its answers, in order."""
     return [
-        node.name
-        for node in model.graph.node
-        if node.name.startswith("network/") and not node.name.startswith(("network/stem", "network/head/Softmax"))
+        node.name for node in model.graph.node if node.name.startswith("network/") and not node.name.startswith(FLOAT)
     ]
 
 

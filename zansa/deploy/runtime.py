@@ -20,19 +20,24 @@ from ..inputs.columns import Columns, columns, is_label, listed
 from ..inputs.images import fitted, printable, read_like, refuse_depth, to_channels
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
-from ..proof.decide import DECISIONS, decisions, named
+from ..proof.decide import DECISIONS, decision_maps, decisions, named
+from .reads import last_reads, with_output
 
-FORMAT = "1"
+FORMAT = "2"
+READ = ("1", FORMAT)  # format 1 has no class maps
 COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
+Draw = Callable[[str, np.ndarray, np.ndarray], str]
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """An exported network, ready to run on the CPU. `file` is the file's content."""
+    """An exported network, ready to run on the CPU. `file` is the file's content, `cells` the size of its class maps
+    (None: an older file, which has none), and `strongest` the value in a map of the decision that has the full
+    colour."""
 
     classes: tuple[str, ...]
     preprocess: Preprocess
@@ -40,6 +45,9 @@ class Predictor:
     file: bytes
     session: onnxruntime.InferenceSession
     calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
+    cells: tuple[int, ...] | None = None
+    strongest: float = 1.0
+    reads: str | None = None  # the output that says what the last layer reads; None: it was not asked for
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
@@ -48,26 +56,57 @@ class Predictor:
         Images are fitted to the network's size here, not in the graph: the levels are the same, and it takes half the
         time for an image of a thousand pixels a side.
         """
-        for image in images:
-            _check(image, self.preprocess)
-        if self.preprocess.series:
-            return self.by_graph(images)
-        return self.by_graph([fitted(image, self.preprocess) for image in images])
+        return self.outputs(self._fitted(images), ["probability"])[0]
+
+    def with_maps(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and the maps of the decision, (N, *cells): what each place of the network's input adds to the log
+        odds of a defect, or where no class is the good one, of the class that is named. ValueError for an older file,
+        which has no maps."""
+        p, maps = self.with_class_maps(images)
+        good = self.classes.index(self.operating.good) if self.operating else None
+        return p, decision_maps(p, maps, good, self.calibration)
+
+    def with_class_maps(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and what each place adds to each class's calibrated logit, (N, classes, *cells)."""
+        if self.cells is None:
+            raise ValueError("this exported file has no class maps, as older ones have none; export its model again")
+        p, maps = self.outputs(self._fitted(images), ["probability", "map"])
+        return p, maps
 
     def by_graph(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """As `probabilities`, with all work in the graph, as other programs run it. Images of equal size run
-        together."""
+        """As `probabilities`, with all work in the graph, as other programs run it."""
+        return self.outputs(images, ["probability"])[0]
+
+    def outputs(self, images: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+        """What the file itself gives under these names, with all work in the graph: `probability` (N, classes) and
+        `map` (N, classes, *cells), what each place adds to each class's calibrated logit; or what the last layer reads.
+        Images of equal size run together."""
         for image in images:
             _check(image, self.preprocess)
-        answers = np.empty((len(images), len(self.classes)), np.float32)
-        for batch in _batches(images):
-            stacked = np.stack([images[i] for i in batch])
-            answers[batch] = self.session.run(["probability"], {_input(self.preprocess): stacked})[0]
-        return answers
+        if not len(images):
+            shapes = {"probability": (), "map": self.cells or ()}
+            return [np.empty((0, len(self.classes), *shapes.get(name, ())), np.float32) for name in names]
+        batches = list(_batches(images))
+        stacks = (np.stack([images[i] for i in batch]) for batch in batches)
+        found = [self.session.run(list(names), {_input(self.preprocess): stack}) for stack in stacks]
+        order = np.argsort(np.concatenate(batches))
+        return [np.concatenate(each)[order] for each in zip(*found, strict=True)]
+
+    def answers(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The probabilities, and what the last layer reads, (N, D) float32; None where that was not asked for."""
+        names = ["probability", *([self.reads] if self.reads else [])]
+        found = self.outputs(self._fitted(images), names)
+        return found[0], found[1] if self.reads else None
+
+    def _fitted(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        for image in images:
+            _check(image, self.preprocess)
+        return images if self.preprocess.series else [fitted(image, self.preprocess) for image in images]
 
 
-def predictor(source: str | Path | bytes, threads: int | None = None) -> Predictor:
-    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core).
+def predictor(source: str | Path | bytes, threads: int | None = None, reads: bool = False) -> Predictor:
+    """The network of an exported file, or of its content, on `threads` threads (default: one per usable core). With
+    `reads` it tells also what its last layer reads, where it has one.
 
     ValueError when the file is missing, foreign, damaged or too new for this version.
     """
@@ -77,17 +116,22 @@ def predictor(source: str | Path | bytes, threads: int | None = None) -> Predict
     header = session.get_modelmeta().custom_metadata_map
     if "zansa" not in header:
         raise ValueError(f"{name} is an ONNX file, but not one of zansa: export a trained model with 'zansa export'")
-    if header["zansa"] != FORMAT:
+    if header["zansa"] not in READ:
         raise ValueError(
-            f"{name} has format {header['zansa']}; this version of zansa reads format {FORMAT}: update zansa"
+            f"{name} has format {header['zansa']}; this version of zansa reads formats {' and '.join(READ)}: "
+            "update zansa"
         )
     try:
-        return _predictor(header, file, session)
+        made = _predictor(header, file, session)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{name} is damaged, export it again: {type(error).__name__}: {error}") from None
+    last = last_reads(file) if reads else None
+    if last is None:
+        return made
+    return replace(made, session=_session(with_output(file, last), threads or _cores(), name), reads=last)
 
 
-def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
+def predict(predictor: Predictor, files: Iterable[str | Path], draw: Draw | None = None) -> Iterator[dict[str, Any]]:
     """One row per image file, or image of an .npz, in the given order, with the keys COLUMNS; of a model of series one
     per row of the .csv, .tsv or .npz files, with the keys SERIES_COLUMNS. `note` says what of a sample was lost: pages
     behind the first, colours that became gray, what of a series was cut, interpolated or not understood, and what of
@@ -97,12 +141,19 @@ def predict(predictor: Predictor, files: Iterable[str | Path]) -> Iterator[dict[
     and `decision` is "reject" when it reaches the threshold, "ask" (a person) when it reaches only the lower line of a
     model that has two, else "accept"; both are None in a model without operating point. An image or row that cannot be
     read, or is of another bit depth or number of channels than the model takes, has only its name
-    and `error`; ValueError for a table that is none.
+    and `error`; ValueError for a table that is none. `draw` gets the name, the levels and the map of the decision of
+    each sample; what it returns is `map` of the row.
     """
     for chunk in _chunks(samples(files, predictor.preprocess)):
-        answers = iter(predictor.probabilities([values for _, values, _, _ in chunk if values is not None]))
+        read = [values for _, values, _, _ in chunk if values is not None]
+        p, maps = predictor.with_maps(read) if draw else (predictor.probabilities(read), None)
+        answers = iter(range(len(read)))
         for sample in chunk:
-            yield _row(sample, None if sample[1] is None else next(answers), predictor)
+            k = None if sample[1] is None else next(answers)
+            row = _row(sample, None if k is None else p[k], predictor)
+            if draw:
+                row["map"] = None if maps is None or k is None else draw(sample[0], read[k], maps[k])
+            yield row
 
 
 def judged(answer: np.ndarray, predictor: Predictor) -> dict[str, Any]:
@@ -184,12 +235,14 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
     operating = OperatingPoint.model_validate_json(header["operating"]) if header["operating"] else None
     given = header.get("calibration")
     calibration = Calibration.model_validate_json(given) if given else None
-    outputs = {value.name: value.shape[-1] for value in session.get_outputs()}
-    if outputs != {"probability": len(classes)}:
-        raise ValueError(f"it names {len(classes)} classes, and its outputs are {outputs}")
+    outputs = {value.name: value.shape[1:] for value in session.get_outputs()}
+    cells = outputs.pop("map", [len(classes)])
+    if outputs != {"probability": [len(classes)]} or cells[0] != len(classes):
+        raise ValueError(f"it names {len(classes)} classes, and its outputs are {outputs}, its class maps {cells}")
     if operating and operating.good not in classes:
         raise ValueError(f"its good class {operating.good!r} is not among {classes}")
-    return Predictor(classes, preprocess, operating, file, session, calibration)
+    strongest = float(header.get("strongest", 1))
+    return Predictor(classes, preprocess, operating, file, session, calibration, tuple(cells[1:]) or None, strongest)
 
 
 def _input(preprocess: Preprocess) -> str:

@@ -46,7 +46,7 @@ def compare(request: CompareRequest) -> dict[str, Any]:
         "rows": rows,
         "recommendation": taken,
         "parts": parts,
-        "unit": "image" if groups is None else "part",
+        "unit": made[0].run.read_json("data.json").get("noun", "image") if groups is None else "part",
         "inspected": seen[0].score is not None,
         "priced": prices is not None,
         "margin": request.margin,

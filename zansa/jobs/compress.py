@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from ..arch.cost import cost
+from ..deploy.bench import latency
 from ..deploy.clock.timing import timer
-from ..deploy.export import to_onnx
+from ..deploy.export import own_answers, to_onnx
 from ..deploy.handover import write_hash
+from ..deploy.runtime import predictor
 from ..events import event
 from ..inputs.pictures import picture
 from ..learn.aware import SHARE, add_integers
@@ -43,7 +45,7 @@ from ..report.compress import html, sentences
 from ..runs import model_file
 from .adapt import unlabelled
 from .depth import own_request
-from .door import door, good_of
+from .door import PARITY_IMAGES, door, evenly, good_of, originals
 from .making.conclude import conclude
 from .making.folder import begin, facts_of, note
 from .making.integers import Tried, in_turns, to_int8
@@ -123,7 +125,7 @@ def opened(request: CompressRequest, tell: Tell) -> Base:
     file = model_file(path)
     model = load_model(file)
     asked = {name: getattr(request, name) for name in ("model", "source", "root", "download", "seed")}
-    given = own_request(DepthRequest(**asked), path, file, model.preprocess)
+    given = own_request(DepthRequest(**asked), path, file, model.preprocess, proves=True)
     given = given.model_copy(update={"language": request.lang})
     data, parts = door(given, tell)
     if data.classes != model.classes:
@@ -310,7 +312,8 @@ def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Te
     raw = probabilities(module, data, parts.val)
     choice, _ = chosen(base.request, base.good, data, parts.val, raw, recipe.balance)
     model = replace(small, module=module, operating=choice.operating, calibration=choice.calibration)
-    tries = to_int8(to_onnx(model), data, parts, base.good, request.margin, tell)
+    own = own_answers(model, originals(data, evenly(parts.val, PARITY_IMAGES)))
+    tries = to_int8(to_onnx(model, own), data, parts, base.good, request.margin, tell)
     tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
     if tries[-1].gate["passed"]:
         job = Job(base.request, data, parts, base.good, small.net, recipe)
@@ -319,11 +322,19 @@ def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Te
 
 
 def keep_int8(run: Run, tried: Tried) -> None:
-    """The int8 file becomes the run's exported file; the one in float32 stays beside it."""
+    """The int8 file becomes the run's exported file, and the metrics tell its size, answers and time; the file in
+    float32 stays beside it."""
     (run.path / "model.onnx").rename(run.path / "model-float.onnx")
-    write_atomic(run.path / "model.onnx", tried.made.file)
+    file = write_atomic(run.path / "model.onnx", tried.made.file)
     metrics = run.read_json("metrics.json")
-    metrics["export"] |= {"bytes": len(tried.made.file), "int8": tried.made.way}
+    metrics["export"] |= {
+        "bytes": len(tried.made.file),
+        "int8": tried.made.way,
+        "images": tried.gate["samples"],
+        "largest_difference": tried.gate["largest_change"],
+        "same_class": tried.gate["same_class"],
+    }
+    metrics["latency"] = [latency(predictor(file), each["threads"], each["batch"]) for each in metrics["latency"]]
     run.write_json("metrics.json", metrics)
 
 

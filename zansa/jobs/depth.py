@@ -18,9 +18,9 @@ from ..arch.use import Preprocess
 from ..events import event
 from ..learn.data.dataset import Dataset, normalised_for
 from ..learn.data.seal import sealed
-from ..learn.data.splits import Parts
+from ..learn.data.splits import Parts, all_but_validation
 from ..learn.defaults import recipe_of
-from ..learn.depth.measure import measure, refuse_short, refuse_streams
+from ..learn.depth.measure import measure, refuse_streams
 from ..learn.depth.shorten import Judge, Taken, blocks_of, fewest, refined, shortening
 from ..learn.depth.verdict import invertible, verdict
 from ..learn.predict import eager_latency, to_tensor
@@ -99,10 +99,11 @@ def read(request: DepthRequest, tell: Tell) -> Opened:
     if request.net is not None:
         raise ValueError(f"{file} tells what its weights are of; leave --net out")
     refuse_streams(donor.net)  # before any data are read
-    refuse_short(donor.net)
     model = load_model(file)
-    given = own_request(request, path, file, model.preprocess)
+    given = own_request(request, path, file, model.preprocess, proves=request.changes)
     data, parts = door(given, tell)
+    if request.source is None and learned_from_all(path):
+        parts = all_but_validation(data, given.seed, given.val)
     if request.source is not None:
         told = f"the {data.preprocess.noun}s are brought to {'x'.join(map(str, data.preprocess.size))} for the model"
         tell(event("note", text=told))
@@ -112,12 +113,24 @@ def read(request: DepthRequest, tell: Tell) -> Opened:
     return Opened(path.resolve().stem, folder, stem, model.module, data, parts, given)
 
 
-def own_request(request: DepthRequest, path: Path, file: Path, pre: Preprocess) -> FinetuneRequest:
-    """The request that reads the data for a model of zansa: as its run did, or as it takes them."""
+def learned_from_all(path: Path) -> bool:
+    """Whether this is a run that was proven by folds: its network has learned from all but the validation samples."""
+    return path.is_dir() and bool(Run.open(path).read_json("request.json").get("folds"))
+
+
+def own_request(request: DepthRequest, path: Path, file: Path, pre: Preprocess, proves: bool) -> FinetuneRequest:
+    """The request that reads the data for a model of zansa: as its run did, or as it takes them. ValueError where it
+    `proves` something on a test part and the run was proven by folds, because its network has learned from all."""
     values: dict[str, Any] = {"seed": request.seed, "channels": pre.channels, "fit": pre.fit}
     if path.is_dir():
         before = read_request(Run.open(path).read_json("request.json")).model_dump()
         values = {key: before[key] for key in KEPT}
+        if proves and request.source is None and before.get("folds"):
+            raise ValueError(
+                f"{path} was proven by folds: its network has learned from all {pre.noun}s but those it was chosen by, "
+                f"and none is left to prove another network on; name other labelled {pre.noun}s after it, or train "
+                "without --folds"
+            )
     elif request.source is None:
         raise ValueError(f"{path} is no run, which would know its data: name labelled data after the model")
     if request.source is not None:
@@ -137,7 +150,6 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
         raise ValueError(f"{file} is no run, which would know its data: name labelled data after the model")
     net = zoo.read(request.net)
     refuse_streams(net)
-    refuse_short(net)
     given = FinetuneRequest(
         source=absolute(request.source),
         root=request.root,
@@ -271,6 +283,8 @@ def target(request: DepthRequest, now: int, least: int) -> int:
     to = (now + 1) // 2 if request.halve else request.to
     if to is None:
         return least
+    if now == least:
+        raise ValueError(f"the network has {now} blocks, one a stage, and none of them can go")
     if not least <= to < now:
         raise ValueError(f"{to} blocks were asked for; the network has {now}, and can keep {least} to {now - 1}")
     return to

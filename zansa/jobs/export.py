@@ -16,6 +16,7 @@ from ..nets.files import load as load_model
 from ..runs import model_file
 from .door import PARITY_IMAGES, evenly
 
+INT8 = "int8.onnx"  # in a bundle
 GOLDEN = 8  # images inside a page, on which it tests itself
 KEPT = ("model.safetensors", "report.html", "card.md", "metrics.json", "compress.html", "compress.json")
 
@@ -38,8 +39,12 @@ def export_model(
     runtime: the folder, or the .tgz, of onnxruntime-web, for the page.
     bundle: put all that was written, with manifest, report and card, into this folder or .zip.
 
-    Returns what the check found; `left_out` are sentences on samples that could not be read.
+    Where the run is in int8, its file in int8 comes into the bundle beside the one in float32. Returns what the check
+    found; `left_out` are sentences on samples that could not be read.
     """
+    for place in filter(None, (Path(out), page, bundle)):
+        if not place.parent.is_dir():
+            raise ValueError(f"there is no folder {place.parent}; make it, or choose another file to write")
     loaded = load_model(model_file(model))
     if target is not None:
         refuse_target(loaded, target, batch)
@@ -63,6 +68,8 @@ def export_model(
     if page is not None:
         golden = [files[i] for i in evenly(np.arange(len(files)), GOLDEN)]
         parity["page"] = write_page(page, predictor(in_int8(Path(model)) or out), golden, runtime)
+    if (small := in_int8(Path(model))) is not None:
+        parity["int8"] = str(small)
     if bundle is not None:
         write_bundle(bundle, bundled(Path(model), Path(out), parity, page), parity, sorted(map(str, files)))
         parity["bundle"] = str(bundle)
@@ -89,4 +96,6 @@ def bundled(model: Path, out: Path, parity: dict[str, Any], page: Path | None) -
         found |= {f"{at.name}/{name}": (at / name).read_bytes() for name in parity["target"]["files"]}
     if page is not None:
         found[page.name] = page.read_bytes()
+    if "int8" in parity:
+        found[INT8] = Path(parity["int8"]).read_bytes()
     return found

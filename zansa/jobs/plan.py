@@ -58,7 +58,7 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
     record = {
         "source": request.source,
         "good": job.good,
-        "unit": "image" if job.data.groups is None else "part",
+        "unit": job.data.preprocess.noun if job.data.groups is None else "part",
         "noun": job.data.preprocess.noun,
         "test": {"good": good, "defective": defective},
         "train": len(job.parts.train),

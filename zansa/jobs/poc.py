@@ -207,7 +207,8 @@ def planned(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
         plan(asked, proof.folder.path, "plan", proof.tell)
     record = Run.open(proof.folder.path / "plan").read_json("plan.json")
     chance = record["sizes"]["chance"]
-    why: Said = ("poc.why.unknown",) if chance is None else ("poc.why.chance", percent(chance, 0))
+    known: Said = ("poc.why.unknown",) if record["gate"]["passed"] else ("poc.why.few",)
+    why: Said = known if chance is None else ("poc.why.chance", percent(chance, 0))
     facts = {"sizes": record["sizes"], "money": record["money"], "page": "plan/plan.html"}
     return facts, Gate(record["gate"]["passed"], why, raw(record["gate"]["do"]))
 

@@ -2,6 +2,9 @@
 
 import csv
 import hashlib
+import io
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ from PIL import Image
 from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
 from ..deploy.watch.rivals import Part
+from ..events import event
 from ..learn.data.dataset import Dataset
-from ..record import Run
+from ..record import Run, write_atomic
+from ..runs import all_finished
 from .door import door
-from .request import FinetuneRequest, Request, Tell, read_request, silent
-from .train import train
+from .request import FinetuneRequest, Request, Tell, folds_of, read_request, silent
+from .train import resume, train
 
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
 COLUMNS = ("path", "label", "group", "split")
@@ -23,31 +28,91 @@ COLUMNS = ("path", "label", "group", "split")
 def learn(store: Path, reference: Path, finetune: bool = False, tell: Tell = silent) -> tuple[Run, list[Part]]:
     """A run that has learned from the old data and the judged parts, in STORE/learn; and the parts to compare on. Old
     data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are for training only.
-    ValueError where the run's data cannot be read or nobody has judged a part."""
+    A run that has begun on the same rows, and was killed, is gone on with. ValueError where the run's data cannot be
+    read or nobody has judged a part."""
     run = Run.open(reference)
-    request = read_request(run.read_json("request.json"))
+    request = _with_a_test_part(read_request(run.read_json("request.json")))
     new = judged(store)
     if not new:
         raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
-    folder = store / "learn" / f"{1 + len(list((store / 'learn').glob('*/data.csv')))}"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [*_old(folder, *door(request, tell)), *new]
-    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    made = train(_request(request, folder / "data.csv", run, finetune), folder, "run", tell)
-    return made, [Part(Path(row["path"]), row["label"], row["group"]) for row in rows if row["split"] == "test"]
+    data, parts = door(request, tell)
+    last = len(list((store / "learn").glob("*/data.csv")))
+    for number in (last, last + 1) if last else (1,):
+        folder = store / "learn" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [*_old(folder, data, parts), *new]
+        wanted = _request(request, folder / "data.csv", run, finetune)
+        if number > last or _same(folder, rows, wanted):
+            break
+    write_atomic(folder / "data.csv", _text(rows).encode())
+    return _learned(wanted, folder, tell), _parts(rows)
+
+
+def held(store: Path) -> list[Part]:
+    """The parts that no network of the store has learned from: the test samples of the last learning, and the judged
+    parts of lots that are held out."""
+    last = max((store / "learn").glob("*/data.csv"), key=lambda path: int(path.parent.name), default=None)
+    rows = [] if last is None else list(csv.DictReader(io.StringIO(last.read_text(encoding="utf-8"))))
+    return _parts([*{row["path"]: row for row in [*rows, *judged(store)]}.values()])
+
+
+def _parts(rows: list[dict[str, str]]) -> list[Part]:
+    return [Part(Path(row["path"]), row["label"], row["group"]) for row in rows if row["split"] == "test"]
+
+
+def _text(rows: list[dict[str, str]]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _same(folder: Path, rows: list[dict[str, str]], wanted: Request) -> bool:
+    """Whether a run of this folder learns, or has learned, just this."""
+    asked = folder / "run" / "request.json"
+    if not asked.is_file() or (folder / "data.csv").read_text(encoding="utf-8") != _text(rows):
+        return False
+    return read_request(json.loads(asked.read_bytes())) == wanted
+
+
+def _learned(wanted: Request, folder: Path, tell: Tell) -> Run:
+    if not (folder / "run" / "request.json").is_file():
+        shutil.rmtree(folder / "run", ignore_errors=True)  # it was killed before its training began
+        return train(wanted, folder, "run", tell)
+    run = Run.open(folder / "run")
+    if all_finished(run):
+        tell(event("note", text=f"{run.path} has learned just this already"))
+        return run
+    tell(event("note", text=f"{run.path} was stopped while it learned this, and goes on"))
+    return resume(run.path, tell)
 
 
 def _request(request: Request, source: Path, run: Run, finetune: bool) -> Request:
-    """The run's own request on other data; the parts are given, and the size stays."""
-    changed: dict[str, Any] = {"source": str(source.absolute()), "root": None, "size": None}
-    if not finetune:
-        return request.model_copy(update=changed)
+    """The run's own request on other data; the parts are given, and the size stays. What was made of another network
+    goes on from its own weights, because no training finds its structure again."""
+    changed: dict[str, Any] = {
+        "source": str(source.absolute()),
+        "root": None,
+        "size": run.read_json("data.json")["size"],
+    }
+    if not finetune and not _made_of_another(run):
+        return type(request).model_validate(request.model_dump() | changed)
     known = {name: value for name, value in request.model_dump().items() if name in FinetuneRequest.model_fields}
     own = {"verb": "finetune", "weights": str(run.path.absolute()), "begin": "auto"}
     return FinetuneRequest.model_validate(known | changed | own)
+
+
+def _made_of_another(run: Run) -> bool:
+    """Whether `zansa compress` or `zansa depth` made this run of another network."""
+    files = run.files()
+    return "compress.json" in files or ("depth.json" in files and "made" in run.read_json("depth.json"))
+
+
+def _with_a_test_part(request: Request) -> Request:
+    """The request, where the run was proven by folds without these: two networks are compared on one test part. The
+    network that acts has learned from the old samples in it, which can only speak for staying with it."""
+    return request.model_copy(update={"folds": None}) if folds_of(request) else request
 
 
 def judged(store: Path) -> list[dict[str, str]]:

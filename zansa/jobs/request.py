@@ -18,6 +18,7 @@ def silent(event: dict[str, Any]) -> None:
     """Tell nobody."""
 
 
+OLD_SHARE = 0.02  # of false alarms, which older versions wrote where nothing was asked
 BEGINNINGS = ("auto", "drawn", "none")  # any other is a run or a file
 Side = Annotated[int, Field(ge=8, le=2048)]
 Budgets = Annotated[
@@ -127,7 +128,30 @@ class TrainingRequest(DataRequest, Pointed):
     ] = {}
 
 
-class TrainRequest(TrainingRequest):
+class Taught(TrainingRequest):
+    """A network of fixed structure, which may learn from another one."""
+
+    teacher: Annotated[
+        str | None,
+        Field(
+            description="Learn from this network's answers too: a run on the same classes, or efficientnet_lite0 of "
+            "zansa[imagenet]."
+        ),
+    ] = None
+    unlabelled: Annotated[
+        str | None, Field(description="Folder of images without labels, of which the teacher is asked too.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_teacher(self) -> "Taught":
+        if self.unlabelled is not None and self.teacher is None:
+            raise ValueError("images without labels were named, and nobody to say what they are; add --teacher")
+        if self.teacher is not None and self.recipe.get("levels", 1) > 1:
+            raise ValueError("--teacher and --levels were asked; leave one out")
+        return self
+
+
+class TrainRequest(Taught):
     """A network of fixed structure that is to be trained."""
 
     verb: Literal["train"] = "train"
@@ -142,7 +166,7 @@ class TrainRequest(TrainingRequest):
     ] = None
 
 
-class FinetuneRequest(TrainingRequest):
+class FinetuneRequest(Taught):
     """A network with learned weights that is to be trained further, for other images and classes."""
 
     verb: Literal["finetune"] = "finetune"
@@ -164,6 +188,8 @@ class FinetuneRequest(TrainingRequest):
             raise ValueError(
                 f"--linear fits the classifier alone: {', '.join(named)} would have no effect; leave it out"
             )
+        if self.linear and self.teacher is not None:
+            raise ValueError("--linear fits the classifier to the labels alone, so --teacher would have no effect")
         return self
 
 
@@ -260,8 +286,8 @@ def read_request(value: dict[str, Any]) -> Request:
         kinds: dict[str, type[BaseModel]] = {"train": TrainRequest, "finetune": FinetuneRequest, "grow": GrowRequest}
         known = kinds[verb].model_fields
         value = {key: item for key, item in value.items() if key in known} | {"verb": verb}
-    share = value.pop("max_false_alarms", None)  # of older versions: on average
-    if share:
+    share = value.pop("max_false_alarms", None)  # of older versions: on average, and their default is today's
+    if share and share != OLD_SHARE:
         value = value | {"false_alarms_at_most": share, "on_average": True}
     return _REQUEST.validate_python(value)
 
@@ -274,6 +300,11 @@ def learned_weights(request: Request) -> str | None:
     if given is not None and request.begin != "auto":
         raise ValueError(f"weights of {given} and --begin {request.begin} were asked; allowed: one of them")
     return given or named
+
+
+def teacher_named(request: Request) -> str | None:
+    """The network whose answers a training learns from; None where it learns from labels alone."""
+    return request.teacher if isinstance(request, Taught) else None
 
 
 def folds_of(request: Request) -> int | None:

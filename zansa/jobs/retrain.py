@@ -18,6 +18,11 @@ from ..runs import exported_file
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
+KEPT = (  # of a comparison, in the chain
+    *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
+    *("escapes_missed", "counts", "lines", "again", "negative_flips"),
+)
+BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
 
@@ -84,11 +89,10 @@ def compared(
     """The acting model against a challenger on parts that neither has learned from; kept in the chain."""
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
-    told = rivals.compare(store, rivals.load(file), rivals.load(offered), parts, margin, costs)
-    short = {
-        key: told[key]
-        for key in ("passed", "reasons", "margin", "parts", "escapes", "escapes_missed", "counts", "lines")
-    }
+    network = rivals.load(offered)
+    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs)
+    told["again"] = queue.again(store, rivals.contradicted(store, network))
+    short = {key: told[key] for key in KEPT}
     shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
@@ -113,6 +117,8 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
     sha, before = rivals.sha_of(offered), rivals.sha_of(file)
+    if sha == before:
+        return _closed(store, name, "promoting", "promoted", who, f"{offered} acts already")
     told = rivals.judged(store, sha)
     if told is None or told["champion"] != before:
         raise ValueError(
@@ -123,7 +129,13 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
             f"{offered} did not pass (record {told['number']}: {', '.join(told['reasons'])}); --waive lets it act all "
             "the same, with a reason that stays in the records"
         )
-    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": not told["passed"]}
+    if (missed := rivals.missed(store, rivals.load(offered))) and not waive:
+        raise ValueError(
+            f"{offered} misses {len(missed)} confirmed escapes, found after it was compared: {', '.join(missed[:5])}; "
+            "--waive lets it act all the same, with a reason that stays in the records"
+        )
+    waived = bool(missed) or not told["passed"]
+    detail = {"model": name, "sha": sha, "before": before, "gate": told["number"], "waived": waived}
     return _changed(store, "promoting", "promoted", who, why, detail, activate=f"{name}={offered}")
 
 
@@ -131,7 +143,30 @@ def rollback(store: Path, model: str | None, who: str, why: str) -> str:
     """Let the version before act again, and a sentence on it. ValueError where there is none."""
     name, file = rivals.acting(store, model)
     detail = {"model": name, "before": rivals.sha_of(file)}
+    begun = _open(store, name)
+    if begun and begun["kind"] == "rolling back" and begun["before"] != detail["before"]:
+        return _closed(store, name, "rolling back", "rolled back", who, "")
     return _changed(store, "rolling back", "rolled back", who, why, detail, rollback=name)
+
+
+def _open(store: Path, model: str) -> dict[str, Any] | None:
+    """The last change of a model that was begun, where no record says what became of it: the command was killed."""
+    begun = [row for row in chain.records(store) if row.get("model") == model and row["kind"] in BEGUN]
+    ended = {row.get("of") for row in chain.records(store)}
+    return begun[-1] if begun and begun[-1]["number"] not in ended else None
+
+
+def _closed(store: Path, model: str, begun: str, done: str, who: str, otherwise: str) -> str:
+    """Record the end of a change that was made and whose command was killed before it could say so, and a sentence on
+    it. ValueError with the words `otherwise` where there is none."""
+    first = _open(store, model)
+    if first is None or first["kind"] != begun:
+        raise ValueError(otherwise)
+    _, file = rivals.acting(store, model)
+    acting, version = rivals.sha_of(file), int(file.parent.name)
+    why = "the change was made; its command ended before it could record that"
+    last = chain.append(store, done, who, why, of=first["number"], acting=acting, version=version)
+    return f"version {version} ({acting[:8]}) acts already; record {last['number']}, hash {last['hash'][:16]}"
 
 
 def _changed(
@@ -165,6 +200,11 @@ def checked(store: Path) -> dict[str, Any]:
 
 
 def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, Any] | None, language: str) -> Path:
-    """The change report STORE/change-LANGUAGE.html: decision, comparison and records."""
-    record = {"store": str(store), "decision": decision, "comparison": comparison, "chain": chain.check(store)}
+    """The change report STORE/change-LANGUAGE.html: decision, the comparison or the last one that is recorded, and
+    records."""
+    told = chain.check(store)
+    old = [row for row in told["records"] if row["kind"] == "compared" and row.keys() >= set(KEPT)]
+    shown = comparison or (old[-1] if old else None)
+    record = {"store": str(store), "decision": decision, "chain": told}
+    record["comparison"] = None if shown is None else rivals.pictured(shown)
     return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())

@@ -27,12 +27,12 @@ def plan(store: Path, model: str | None, looks: int, seed: int = 0) -> dict[str,
 
 
 def waiting(store: Path, who: str = "") -> list[dict[str, Any]]:
-    """Chosen parts that wait for a verdict, in an order that tells nothing; a part to be read again is not shown to the
-    person who read it first."""
+    """Chosen parts that wait for a verdict, in an order that tells nothing; a second reading is not shown to the person
+    who read the part first."""
     rows = [row for row in queue.items(store) if row["verdict"] is None and row["image"]]
     own = {row["answer"] for row in queue.verdicts(store) if row["who"] == who}
     return sorted(
-        (row for row in rows if not (row["truth"] is not None and row["answer"] in own)), key=lambda row: row["image"]
+        (row for row in rows if not (row["why"] == "second" and row["answer"] in own)), key=lambda row: row["image"]
     )
 
 

@@ -31,10 +31,12 @@ from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
+from .making.beginnings import judged, raced, told_of
 from .making.conclude import conclude, costs, of_fold
-from .making.folder import begin, facts_of, note
+from .making.folder import TAUGHT, begin, facts_of, note, of_another_size
 from .making.job import Job, check, resolve, smaller, structure, usual_net
-from .request import FinetuneRequest, Request, Tell, folds_of, learned_weights, read_request, silent
+from .making.teachers import lessons_for
+from .request import FinetuneRequest, Request, Tell, folds_of, learned_weights, read_request, silent, teacher_named
 
 
 def train(request: Request, out: str | Path = "runs", name: str | None = None, tell: Tell = silent) -> Run:
@@ -45,6 +47,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
         help_with(request)
     check(request, Path(out), name)
     job = resolve(request, tell)
+    job = replace(job, race=raced(job))
     several.broadcast_order("the data are there")
     run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)
     try:
@@ -68,12 +71,16 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     run = begin(job, out, name, names)
     told = [event("note", text=text) for text in remarks(job.data, job.parts, job.recipe)]
     told += [event("warning" if doubt.stays else "note", text=doubt.told) for doubt in job.doubts]
-    if told_of := origin(learned_weights(job.request) or ""):
-        told.append(event("note", text=told_of))
+    origins = origin(learned_weights(job.request) or ""), origin(teacher_named(job.request) or "", TAUGHT)
+    told += [event("note", text=text) for text in origins if text]
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
+    if job.race:
+        told.append(event("note", text=told_of(job.race)))
     if job.good is None and (unknown := no_line(job.data)):
         told.append(unknown)
+    if text := of_another_size(learned_weights(job.request), job.data.preprocess):
+        told.append(event("note", text=text))
     for line in told:
         tell(line)
         for each in (run, *branches):
@@ -141,7 +148,7 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
     if (run.path / "start.safetensors").exists():
         module.load_state_dict(read(run.path / "start.safetensors")[1])
     facts = facts_of(run.lines("events.jsonl"))
-    with held(run), closing(learning(module, job, run)) as events:
+    with held(run), closing(learning(module, job, run, tell)) as events:
         try:
             for each in events:
                 note(run, each, facts)
@@ -164,7 +171,7 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
     return run
 
 
-def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
+def learning(module: Network, job: Job, run: Run, tell: Tell) -> Generator[dict[str, Any]]:
     """The training, with what changes the network on its way to a budget. Test samples have no part in it."""
     data, parts = sealed(job.data, job.parts)
     checkpoint = run.path / "checkpoint.pt"
@@ -177,7 +184,8 @@ def learning(module: Network, job: Job, run: Run) -> Generator[dict[str, Any]]:
     if isinstance(job.request, FinetuneRequest) and job.request.linear:
         return fitting(module, data, parts, job.recipe, learned_weights(job.request) not in READY)
     if job.growth is None:
-        return by_folds(module, job, run, training(module, data, parts, job.recipe, checkpoint))
+        last = training(module, data, parts, job.recipe, checkpoint, teaching=lessons_for(job, run, tell))
+        return judged(by_folds(module, job, run, last), module, job, run, data, parts)
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]
     return growing(module, data, parts, job.recipe, job.growth, run.path, forks)
 

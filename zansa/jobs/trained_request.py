@@ -175,13 +175,14 @@ class ServeRequest(BaseModel):
 
 
 class ExplainRequest(BaseModel):
-    """Images whose answers are to be explained."""
+    """Images or series whose answers are to be explained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     images: tuple[str, ...]
     data: str | None = None
+    masks: str | None = None
     map: Literal["relevance", "stage", "class", "occlusion"] = "relevance"
     most: Annotated[int, Field(ge=1, le=500)] = 24
     page: str = "explain.html"

@@ -5,13 +5,22 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .data.augment import augment
+from .recipe import Augment
+
 TEMPERATURE = 4.0
 TRUTH = 0.1  # share of the labels' loss beside plain distillation
+CALIBRATED = 1.0  # temperature for answers that are as sure as they are right (docs/decisions/0023)
+SHOWN = 4  # samples without labels beside each labelled one, where a teacher has spoken of them beforehand
+AS_THEY_ARE = Augment()
 TARGET, OTHERS = 1.0, 2.0  # weights of the two terms of DKD, those of the paper for small residual networks
+
+Student = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,21 +36,20 @@ class Teaching:
 
     def __call__(
         self,
-        student: Callable[[Tensor], Tensor],
+        student: Student,
         samples: Tensor,
         logits: Tensor,
         labels: Tensor,
         loss: Tensor,
         seed: int,
+        index: np.ndarray,
     ) -> Tensor:
-        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples."""
-        taught = self.answers(samples)
-        total = mixed(logits, taught, labels, loss)
+        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples.
+        `index` says which samples of the data set they are."""
+        total = mixed(logits, self.answers(samples), labels, loss)
         if self.unlabelled is not None:
-            chance = torch.Generator().manual_seed(seed)
-            at = torch.randint(len(self.unlabelled), (len(samples),), generator=chance)
-            more = self.unlabelled[at].to(samples.device)
-            total = total + distance(student(more).float(), self.answers(more))
+            more = self.unlabelled[some(self.unlabelled, len(samples), seed)].to(samples.device)
+            total = total + distance(student(more), self.answers(more))
         return total
 
     @torch.no_grad()
@@ -51,17 +59,58 @@ class Teaching:
         return told.mean(0).clamp_min(1e-8).log()
 
 
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a teacher has said once of every sample as it is; the student learns that however the sample is changed.
+
+    So a teacher may be large and look at larger images: it is asked once a sample and not once a step.
+
+    told: (samples of the data set, K) log probabilities; those of samples that do not train are never read.
+    unlabelled: samples without labels, normalised (N, C, *size); SHOWN of them beside every labelled one.
+    more: (N, K) log probabilities of these.
+    augment: how these are changed.
+    """
+
+    told: Tensor
+    unlabelled: Tensor | None = None
+    more: Tensor | None = None
+    augment: Augment = AS_THEY_ARE
+
+    def __call__(
+        self,
+        student: Student,
+        samples: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        loss: Tensor,
+        seed: int,
+        index: np.ndarray,
+    ) -> Tensor:
+        """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
+        total = mixed(logits, self.told[torch.from_numpy(index)].to(logits.device), labels, loss, CALIBRATED)
+        if self.unlabelled is not None and self.more is not None:
+            at = some(self.unlabelled, SHOWN * len(samples), seed)
+            changed = augment(self.unlabelled[at].to(samples.device), self.augment, torch.Generator().manual_seed(seed))
+            total = total + distance(student(changed), self.more[at].to(logits.device), CALIBRATED)
+        return total
+
+
+def some(samples: Tensor, count: int, seed: int) -> Tensor:
+    """Which samples a step looks at: so many, drawn with replacement."""
+    return torch.randint(len(samples), (count,), generator=torch.Generator().manual_seed(seed))
+
+
 def teaching(teachers: Sequence[nn.Module], unlabelled: Tensor | None = None) -> Teaching:
     """Teachers as they are now: copies that learn no more."""
     return Teaching([copy.deepcopy(each).eval().requires_grad_(False) for each in teachers], unlabelled)
 
 
-def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
+def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     """The loss of a student with logits (N, K) whose teachers answer with logits or log probabilities (N, K). With two
     classes the second term of DKD is zero, so plain distillation is taken."""
     if logits.shape[1] == 2:
-        return TRUTH * loss + (1 - TRUTH) * distance(logits, taught)
-    return loss + decoupled(logits, taught, labels)
+        return TRUTH * loss + (1 - TRUTH) * distance(logits, taught, temperature)
+    return loss + decoupled(logits, taught, labels, temperature)
 
 
 def distance(logits: Tensor, taught: Tensor, temperature: float = TEMPERATURE) -> Tensor:

@@ -136,12 +136,12 @@ def turn_doubts(
     on = {name for name in SWITCHES if getattr(augment, name)}
     if not on:
         return []
-    index = _some(train, LOOKED_AT)
+    index = some_of(train, LOOKED_AT)
     images, labels = data.images[index], data.labels[index]
     plain = thumbnails(images)
     rules: list[tuple[LogisticRegression, np.ndarray]] = []
-    for learn, judge in _folds(data, index):
-        rules.append((_taught(LogisticRegression(C=100, max_iter=200), plain[learn], labels[learn]), judge))
+    for learn, judge in held_out_folds(data, index):
+        rules.append((fitted_rule(LogisticRegression(C=100, max_iter=200), plain[learn], labels[learn]), judge))
 
     def told_of(changed: Images) -> np.ndarray:
         values, seen = thumbnails(changed), np.zeros((len(data.classes),) * 2, np.int64)  # class, answer
@@ -195,9 +195,9 @@ def _each_other(plain: np.ndarray, turned: np.ndarray, back: np.ndarray) -> tupl
 def level_doubt(data: Dataset, train: np.ndarray, window: int) -> Doubt | None:
     """Whether plain statistics of the images as they are tell the classes clearly better than those of images that were
     compared with their neighbourhood, as the contrast stem does it."""
-    index = _some(train, MEASURED)
+    index = some_of(train, MEASURED)
     images, labels = data.images[index].astype(np.float32), data.labels[index]
-    found = _better(images, _compared(images, window), labels, _folds(data, index))
+    found = _better(images, _compared(images, window), labels, held_out_folds(data, index))
     if not found:
         return None
     return Doubt(
@@ -211,12 +211,12 @@ def detail_doubt(data: Dataset, train: np.ndarray) -> Doubt | None:
     """Whether plain statistics of larger images tell the classes clearly better than those of images of the network's
     size; None where files are hardly larger than that, or not there."""
     pre = data.preprocess
-    index = _some(train, DETAILED)
+    index = some_of(train, DETAILED)
     larger = _larger(data, index)
     if larger is None:
         return None
     images = np.stack([fit_image(read_like(data.files[i], pre)[0], larger, pre.fit) for i in index])
-    found = _better(images, data.images[index], data.labels[index], _folds(data, index))
+    found = _better(images, data.images[index], data.labels[index], held_out_folds(data, index))
     if not found:
         return None
     times = larger[0] * larger[1] / (pre.size[0] * pre.size[1])
@@ -255,16 +255,17 @@ def _losses(values: np.ndarray, labels: np.ndarray, folds: Folds) -> np.ndarray:
     for learn, judge in folds:
         mean, spread = values[learn].mean(0), values[learn].std(0) + 1e-9
         scaled = np.clip((values - mean) / spread, -5, 5)
-        rule = _taught(LogisticRegression(max_iter=300), scaled[learn], labels[learn])
+        rule = fitted_rule(LogisticRegression(max_iter=300), scaled[learn], labels[learn])
         p = np.full((len(judge), labels.max() + 1), 1e-3)
         p[:, rule.classes_] = rule.predict_proba(scaled[judge])
         found[judge] = -np.log(np.maximum(p[np.arange(len(judge)), labels[judge]], 1e-3))
     return found
 
 
-def _taught(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+def fitted_rule(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+    """The rule, fitted in place to values (N, F) and their classes (N,); it need not be polished."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a plain rule need not be polished
+        warnings.simplefilter("ignore", ConvergenceWarning)
         rule.fit(values, labels)
     return rule
 
@@ -277,13 +278,14 @@ def _compared(images: np.ndarray, window: int) -> np.ndarray:
     return (centred / np.sqrt(variance + (0.05 * grey.std()) ** 2))[..., None]
 
 
-def _folds(data: Dataset, index: np.ndarray) -> Folds:
-    """Which of these samples teach and which judge, three times; groups stay whole."""
+def held_out_folds(data: Dataset, index: np.ndarray) -> Folds:
+    """Which of these samples teach and which judge, FOLDS times, by their places in the index; groups stay whole."""
     labels = data.labels[index]
     if data.groups is not None and len(set(data.groups[index])) >= FOLDS:
         return list(GroupKFold(FOLDS).split(labels, labels, data.groups[index]))
     return list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(labels, labels))
 
 
-def _some(index: np.ndarray, most: int) -> np.ndarray:
+def some_of(index: np.ndarray, most: int) -> np.ndarray:
+    """At most so many entries of an index, evenly."""
     return index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)]

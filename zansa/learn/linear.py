@@ -5,12 +5,16 @@ stays as it was learned elsewhere, but for the statistics of its norms, which ar
 """
 
 import copy
+import math
 import time
 from collections.abc import Generator
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
 
 from ..events import Event, event
 from ..nets.build import Network
@@ -19,12 +23,25 @@ from .adapt import batches_of, features, renormalise
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
-from .loss import tempered, validate
+from .doubts import fitted_rule
+from .loss import STEEPEST, tempered, validate
 from .predict import to_tensor
 from .recipe import Recipe
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse strengths of the penalty
+SMOOTHING = 0.05  # of labels, where the certainty of a head is fitted
 COPIES = 4  # varied copies of each training sample, beside itself
+
+
+class Head(NamedTuple):
+    """A linear classifier on features.
+
+    weight: (K, F). bias: (K,). loss: the tempered loss of the samples by which it was chosen (see `loss.tempered`).
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    loss: float
 
 
 def probe(
@@ -41,25 +58,48 @@ def probe(
     varied = [augment(given, recipe.augment, _chance(recipe.seed, k)) for k in range(COPIES)]
     seen = features(network, (batch for samples in (given, *varied) for batch in batches_of(samples)))
     held = features(network, batches_of(to_tensor(data, parts.val, cpu, layout)))
-    middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
     labels = np.tile(data.labels[parts.train], COPIES + 1)
-    truth = torch.from_numpy(data.labels[parts.val])
-    even = recipe.balance != "none"
-    counts = torch.bincount(truth, minlength=len(data.classes)).clamp_min(1)
-    best = np.inf, np.zeros(0), np.zeros(0)
-    for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, class_weight="balanced" if even else None, max_iter=300)
-        fitted.fit((seen - middle) / spread, labels)
-        weight, bias = _rows(fitted, len(data.classes))
-        weight = weight / spread
-        bias = bias - weight @ middle
-        loss = tempered(torch.from_numpy(held @ weight.T + bias), truth, 1 / counts if even else None)[0]
-        best = min(best, (loss, weight, bias), key=lambda each: each[0])
+    best = best_head(seen, labels, held, data.labels[parts.val], len(data.classes), recipe.balance != "none")
     linear = network.head.get_submodule("linear")
     with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(best[1]))  # type: ignore[operator]
-        linear.bias.copy_(torch.from_numpy(best[2]))  # type: ignore[operator]
-    return network, float(best[0])
+        linear.weight.copy_(torch.from_numpy(best.weight))  # type: ignore[operator]
+        linear.bias.copy_(torch.from_numpy(best.bias))  # type: ignore[operator]
+    return network, best.loss
+
+
+def best_head(
+    seen: np.ndarray, labels: np.ndarray, held: np.ndarray, truth: np.ndarray, classes: int, even: bool
+) -> Head:
+    """The linear head that tells held-out samples best, of those with every strength of the penalty.
+
+    seen, labels: features (N, F) of samples and their classes, to learn from. held, truth: those to choose by. even:
+    whether every class counts the same, however many samples it has.
+    """
+    middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+    right = torch.from_numpy(truth)
+    counts = torch.bincount(right, minlength=classes).clamp_min(1)
+    found = []
+    for strength in STRENGTHS:
+        rule = LogisticRegression(C=strength, class_weight="balanced" if even else None, max_iter=300)
+        fitted = fitted_rule(rule, (seen - middle) / spread, labels)
+        weight, bias = _rows(fitted, classes)
+        weight = weight / spread
+        bias = bias - weight @ middle
+        loss = tempered(torch.from_numpy(held @ weight.T + bias), right, 1 / counts if even else None)[0]
+        found.append(Head(weight, bias, float(loss)))
+    return min(found, key=lambda head: head.loss)
+
+
+def sharpened(head: Head, held: np.ndarray, truth: np.ndarray) -> Head:
+    """The head with the certainty that fits samples (N, F) which it has not learned from. A teacher must be as sure as
+    it is right; labels are smoothed, so that a head that is right everywhere is not taken to be certain."""
+    logits, right = torch.from_numpy(held @ head.weight.T + head.bias), torch.from_numpy(truth)
+
+    def loss(log_factor: float) -> float:
+        return functional.cross_entropy(logits * math.exp(log_factor), right, label_smoothing=SMOOTHING).item()
+
+    factor = math.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x)
+    return head._replace(weight=head.weight * factor, bias=head.bias * factor)
 
 
 def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool) -> Generator[Event]:

@@ -60,18 +60,23 @@ def probabilities(module: nn.Module, data: Dataset, index: np.ndarray) -> np.nda
 def eager_latency(module: nn.Module, data: Dataset, repeats: int = 30) -> dict[str, Any]:
     """Milliseconds per sample of the network in torch, from prepared sample to logits: the median after a warm-up."""
     sample = to_tensor(data, np.array([0]), torch.device("cpu"), torch.contiguous_format)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(repeats + 5):
-            began = perf_counter()
-            module(sample)
-            seconds.append(perf_counter() - began)
     return {
         "what": "torch",
         "device": "cpu",
         "threads": torch.get_num_threads(),
         "precision": "float32",
         "batch": 1,
-        "ms": 1e3 * median(seconds[5:]),
+        "ms": latency(module, sample, repeats),
         "repeats": repeats,
     }
+
+
+def latency(module: nn.Module, sample: Tensor, repeats: int) -> float:
+    """Milliseconds that a network takes for one prepared sample: the median after a warm-up."""
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 5):
+            began = perf_counter()
+            module(sample)
+            seconds.append(perf_counter() - began)
+    return 1e3 * median(seconds[5:])

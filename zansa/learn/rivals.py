@@ -5,7 +5,7 @@ Always the commonest class; the nearest neighbour on thumbnails; logistic regres
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -21,6 +21,8 @@ from ..proof.figures import figures
 from ..proof.pairs import sign_flip
 from ..proof.traits import thumbnails, traits
 from .data.dataset import Dataset
+from .data.splits import Parts
+from .folds import HeldOut, to_one_line
 
 LEARNT_FROM = 5_000  # training images at most, evenly spread
 VALUES = 2e8  # of training images together, at most
@@ -53,6 +55,31 @@ def rivals(
     """
     taught = train[np.linspace(0, len(train) - 1, _affordable(data, len(train))).round().astype(int)]
     return [_judge(name, rule, data, taught, judged, choose, balanced) for name, rule in RULES.items()]
+
+
+def rivals_by_folds(
+    data: Dataset, folds: Sequence[Parts], choose: Callable[[Parts], Choose], balanced: bool = True
+) -> list[Rival]:
+    """All rivals, taught anew for each fold and judged on what it holds out, as "test": every sample once, in the order
+    of the data set, by the line that `choose` of the fold's parts has chosen."""
+    found = [
+        rivals(data, parts.train, {"validation": parts.val, "test": parts.test}, choose(parts), balanced)
+        for parts in folds
+    ]
+    return [_joined(data, folds, each) for each in zip(*found, strict=True)]
+
+
+def _joined(data: Dataset, folds: Sequence[Parts], several: Sequence[Rival]) -> Rival:
+    """One rival of those of all folds; each sample's probabilities are moved to the line of the first fold."""
+    index, p = (np.concatenate(each) for each in ([f.test for f in folds], [r.probabilities["test"] for r in several]))
+    order, operating = index.argsort(), several[0].operating
+    index, p = index[order], p[order]
+    if operating is not None:
+        lines = [r.operating.threshold for r in several if r.operating is not None]
+        line = np.repeat(lines, [len(f.test) for f in folds])[order]
+        p = to_one_line(HeldOut(index, p, line), data.classes.index(operating.good), operating.threshold)
+    told = {"test": figures(p, data.labels[index], data.classes, operating)}
+    return Rival(several[0].name, {"test": p}, operating, told, sum(each.seconds for each in several))
 
 
 def lead(

@@ -27,7 +27,7 @@ from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .depth.fuse import refuse_alone
-from .distil import Teaching
+from .distil import Lessons, Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
@@ -90,7 +90,7 @@ def training(
     policy: Policy | None = None,
     penalty: Penalty | None = None,
     begin: Saved | None = None,
-    teaching: Teaching | None = None,
+    teaching: Teaching | Lessons | None = None,
 ) -> Generator[Event]:
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
@@ -334,7 +334,7 @@ def passed(
     recipe: Recipe,
     criterion: Criterion,
     chance: torch.Generator,
-    teaching: Teaching | None = None,
+    teaching: Teaching | Lessons | None = None,
 ) -> Tensor:
     """The loss of these training samples, augmented at random, in the recipe's precision. All that is random depends on
     the seed, the step and the rank of the process."""
@@ -343,10 +343,15 @@ def passed(
     samples = to_tensor(data, index, chance.device, memory_format(recipe))
     samples = augment(samples, recipe.augment, torch.Generator().manual_seed(seed))
     labels = torch.from_numpy(data.labels[index]).to(chance.device)
-    with autocast(chance.device, recipe.precision):
-        logits = answer(samples)
-    loss = criterion(logits.float(), labels)
-    return loss if teaching is None else teaching(answer, samples, logits.float(), labels, loss, seed)
+
+    def student(samples: Tensor) -> Tensor:
+        with autocast(chance.device, recipe.precision):
+            logits: Tensor = answer(samples)
+        return logits.float()
+
+    logits = student(samples)
+    loss = criterion(logits, labels)
+    return loss if teaching is None else teaching(student, samples, logits, labels, loss, seed, index)
 
 
 def helping(data: Dataset, parts: Parts) -> None:

@@ -33,12 +33,13 @@ def ready_net(name: str, file: Path) -> Network:
     return module
 
 
-def origin(name: str) -> str:
-    """Where these weights come from, in one sentence, because buyers ask; "" for weights that are of no package."""
+def origin(name: str, use: str = "The network begins with weights of") -> str:
+    """Where these weights come from, in one sentence, because buyers ask; "" for weights that are of no package. `use`
+    is how the sentence begins."""
     if name not in READY:
         return ""
     ready = READY[name]
     return (
-        f"The network begins with weights of {name} that were learned from {ready.learned}: package {ready.package} "
-        f"{version(ready.package)}, licence {ready.licence}."
+        f"{use} {name}, learned from {ready.learned}: package {ready.package} {version(ready.package)}, licence "
+        f"{ready.licence}."
     )

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: what the network names a sample, and what is done with it. numpy alone, for use.
+"""From probabilities to decisions: what the network names a sample, and what is done with it. numpy and scipy alone.
 
 A score is the log odds of a defect, the higher the worse: near a probability of 1 only they tell one line from another.
 """
@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from ..arch.use import Calibration, OperatingPoint
 
@@ -25,6 +26,21 @@ def named(probabilities: ArrayLike, calibration: Calibration | None) -> np.ndarr
     hide rare kinds of defects behind common ones."""
     p = np.asarray(probabilities, dtype=np.float64)
     return np.asarray((p if calibration is None else logits_of(p) - np.asarray(calibration.shift)).argmax(axis=1))
+
+
+def decision_maps(
+    probabilities: ArrayLike, maps: np.ndarray, good: int | None, calibration: Calibration | None
+) -> np.ndarray:
+    """What each place adds to the log odds of a defect, (N, *cells), or where no class is the good one, of the class
+    that is named: class maps (N, K, *cells) by the gradient of the log odds at (N, K) calibrated probabilities."""
+    f = logits_of(probabilities)
+    ours = np.zeros(f.shape, bool)
+    if good is None:
+        ours[np.arange(len(f)), named(probabilities, calibration)] = True
+    else:
+        ours[:] = np.arange(f.shape[1]) != good
+    shares = softmax(np.where(ours, f, -np.inf), axis=1) - softmax(np.where(ours, -np.inf, f), axis=1)
+    return np.einsum("nk,nk...->n...", shares.astype(maps.dtype), maps)
 
 
 def log_odds(p_good: ArrayLike) -> np.ndarray:

@@ -42,6 +42,13 @@ SAME_SOURCE = phrase(
     "The weights of {file} were learned from the same source, split in another way perhaps: they may have seen "
     "{image}s of the test part, and then the figures prove nothing."
 )
+SEEN = phrase(
+    "The weights of {file} were learned from {count} of the test part, which is split in another way: the figures on "
+    "them prove nothing."
+)
+SAME_TEACHER = phrase(
+    "The teacher {file} learned from {image}s of the test part, so the figures look better than they are."
+)
 TOO_FEW = phrase(
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them."
 )
@@ -51,9 +58,9 @@ IMPROVING = phrase(
 )
 DECIDES = phrase(
     "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is "
-    "better: one {image} more or less is worth ten points and more of its class. --folds 5 holds every {image} out "
-    "once."
+    "better: one {image} more or less is worth ten points and more of its class."
 )
+FOLDS_HELP = phrase("--folds 5 holds every {image} out once.")
 BY_FOLDS = phrase(
     "Every {image} was judged by one of {folds} networks that had not seen it or its group. The network handed over is "
     "another one, which learned from all of them in the same way; it had more to learn from, so it should not be worse."
@@ -145,7 +152,8 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
     if thin := _thin(data, "val", FEW_VALIDATION):
         text = "Fewer than {few} validation {image}s in {classes}."
         text = say(text, few=FEW_VALIDATION, classes=_classes(thin))
-        yield _warning(phrase("Few validation {image}s"), f"{text} {say(DECIDES)}", thin)
+        more = "" if data.get("folds") else f" {say(FOLDS_HELP)}"
+        yield _warning(phrase("Few validation {image}s"), f"{text} {say(DECIDES)}{more}", thin)
     if few := _few_parts(data):
         yield _warning(phrase("Classes of one or two parts"), say(ONE_OR_TWO), few)
     if thin := _thin(data, "test", FEW_TEST):
@@ -154,9 +162,13 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
         yield _warning(phrase("Few test {image}s"), text, thin)
     if folds := data.get("folds"):
         yield _warning(phrase("Proven by folds"), say(BY_FOLDS, folds=folds))
-    if weights := data.get("weights"):
-        told = SAME_SOURCE if weights["same_source"] else LEARNED
-        yield _warning(phrase("Learned weights"), say(told, file=weights["file"]), grave=weights["same_source"])
+    if (weights := data.get("weights")) and weights.get("seen") != 0:
+        seen, noun = weights.get("seen"), data.get("noun", "image")
+        told = SEEN if seen else SAME_SOURCE if weights["same_source"] else LEARNED
+        text = say(told, file=weights["file"], count=counted(seen or 0, noun))
+        yield _warning(phrase("Learned weights"), text, grave=weights["same_source"])
+    if (teacher := data.get("teacher")) and teacher.get("seen"):
+        yield _warning(phrase("A teacher that knows the answers"), say(SAME_TEACHER, file=teacher["file"]), grave=True)
     if data.get("kind") in KINDS_OF_PARTS and data.get("split") == "random" and data.get("groups") is None:
         yield _warning(phrase("Split {image} by {image}"), say(UNGROUPED))
 
@@ -265,4 +277,4 @@ def _about_export(facts: Facts) -> Iterable[Caution]:
     same, images = export.get("same_class"), export.get("images")
     if same is not None and same != images:
         text = say("It names {same} of {count} {image}s as the trained network does.", same=same, count=images)
-        yield _warning(phrase("The exported file answers differently"), text, grave=True)
+        yield _warning(phrase("The exported file answers differently"), text, grave=not export.get("int8"))

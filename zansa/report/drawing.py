@@ -1,6 +1,7 @@
 """The network drawn: one stave per stage, the stream as a line, every block as a box that leaves and rejoins it."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from math import log
 from typing import Any
@@ -9,7 +10,7 @@ from ..arch.cost import cost, row_macs, row_params
 from ..arch.lower import Table, lower
 from ..arch.spec import Block, Net, Stage
 from ..phrases import phrase, say
-from ..words import amount, counted, percent, price_text, shape
+from ..words import amount, counted, percent, plain_percent, price_text, shape
 
 MOST = 14  # boxes on a stave; longer stages show runs of equal blocks as one box
 TALLEST, LOWEST = 44, 16  # boxes, in pixels
@@ -44,6 +45,22 @@ def network(spec: Any) -> dict[str, Any]:
         "macs": amount(price.macs),
         "params": amount(price.params),
     }
+
+
+def by_share(drawn: dict[str, Any], shares: Mapping[str, float]) -> dict[str, Any]:
+    """A network drawn, with the shares of its blocks, by their paths, in place of their widths and their work."""
+    most = max(shares.values(), default=0.0) or 1.0
+    parts = [part | {"boxes": list(_sharing(part, shares, most))} for part in drawn["parts"]]
+    return drawn | {"parts": parts}
+
+
+def _sharing(part: Part, shares: Mapping[str, float], most: float) -> Iterator[dict[str, Any]]:
+    """The boxes of a stage; one that stands for several blocks has what these have together."""
+    at = 0
+    for box in part["boxes"]:
+        own = [shares[f"{part['path']}.{j}"] for j in range(at, at + box["count"])]
+        at += box["count"]
+        yield box | {"text": plain_percent(sum(own), 2), "shade": round(max(own) / most, 3)}
 
 
 def _work(table: Table) -> tuple[Counter[str], Counter[str]]:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..phrases import phrase, retold, say
-from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, shape, threshold_text
+from ..words import IMAGE, amount, count, counted, file_size, flat, milliseconds, number, percent, shape, threshold_text
 from . import drawing
 from .facts import MANY_CLASSES, Facts, both, have, need
 from .page import Content, plain
 
 UNITS = {"signal": phrase("numbers"), "sequence": phrase("letters"), "image": phrase("pixels (height × width)")}
+BEGINNINGS = {"none": phrase("fresh weights"), "drawn": phrase("drawn pictures")}
 EDITS, MANY_ROWS = 40, 200  # changes of the structure and classes that are listed
 
 
@@ -98,6 +99,16 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
         yield say("weights began as"), f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
         if weights.get("told"):
             yield say("origin of the weights"), weights["told"]
+    if teacher := told.get("teacher"):
+        yield say("learned from the answers of"), f"{teacher['file']}, SHA-256 {teacher['sha256'][:12]}…"
+        if teacher.get("told"):
+            yield say("origin of the teacher"), teacher["told"]
+    for each in told.get("race") or []:
+        text = "{right} of {count} held-out {image}s, {macs} multiply-adds, {ms}"
+        figures = {"right": percent(each["right"]), "count": count(each["count"])}
+        figures |= {"macs": amount(each["macs"]), "ms": milliseconds(each["ms"])}
+        what = say(BEGINNINGS.get(each["name"], each["name"]))
+        yield say("frozen, with a linear head: {what}", what=what), say(text, **figures)
     yield say("identical {image}s across parts"), count(len(told.get("leaks") or []))
     yield say("remarks from reading"), count(len(told.get("problems") or []))
 
@@ -106,12 +117,11 @@ def export(facts: Facts) -> Content:
     """Whether the exported file answers as the trained network does."""
     told = need(facts, "metrics", "export")
     same = told["same_class"] == told["images"]
+    in_int8 = "The exported file is in int8; its decisions have passed the gate. The figures here are of the network."
+    known = "The exported file gives the same answers as the trained network."
+    other = "The exported file does not give the same answers as the trained network."
     return plain(
-        say(
-            "The exported file gives the same answers as the trained network."
-            if same
-            else "The exported file does not give the same answers as the trained network."
-        ),
+        say(in_int8) if told.get("int8") else say(known if same else other),
         [
             (say("file"), f"{told['file']}, {file_size(told['bytes'])}"),
             (say("compared on"), counted(told["images"], IMAGE)),

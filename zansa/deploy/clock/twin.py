@@ -63,11 +63,16 @@ class Draft:
 
 
 def twin(
-    net: Net, state: State | None = None, calibration: Calibration | None = None, batch: int | None = None
+    net: Net,
+    state: State | None = None,
+    calibration: Calibration | None = None,
+    batch: int | None = None,
+    maps: bool = False,
 ) -> onnx.ModelProto:
     """A network as ONNX: `pixels` float (N, C, *size) -> `probability` (N, classes). `state` has the arrays of its
     module's `state_dict`; None: weights are arbitrary. With a calibration the probabilities are calibrated. With a
-    `batch` N is that number, and the operators are those that engines beside onnxruntime know."""
+    `batch` N is that number, and the operators are those that engines beside onnxruntime know. With `maps` a second
+    output `map` (N, classes, *cells) has the class maps of zansa.nets.class_maps, by calibrated logits."""
     draft, layers = Draft(state, batch), lower(net)
     named = {"input": "pixels"}
     for row in layers.rows:
@@ -76,11 +81,12 @@ def twin(
     if calibration is not None:
         scaled = draft.put("Mul", "calibration", logits, draft.constant("calibration", calibration.scale))
         logits = draft.put("Add", "calibration", scaled, draft.constant("calibration", calibration.shift))
+    beside = [_class_maps(draft, layers, named, calibration.scale if calibration else 1.0)] if maps else []
     draft.nodes.append(helper.make_node("Softmax", [logits], ["probability"], name="head/Softmax", axis=1))
     many = batch or "N"
     pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [many, net.input.channels, *net.input.size])
     answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [many, net.head.classes])
-    graph = helper.make_graph(draft.nodes, "twin", [pixels], [answer], draft.constants)
+    graph = helper.make_graph(draft.nodes, "twin", [pixels], [answer, *beside], draft.constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
@@ -244,3 +250,32 @@ def _globalpool(draft: Draft, row: Row, reads: list[str], x: int) -> str:
             name = draft.put("Reshape", path, name, draft.constant(path, [-1, x, prod(row.size_in)], np.int64))
         pooled += [draft.put("Reduce" + kind, path, name, last, keepdims=0) for kind in POOLS[row.kind]]
     return pooled[0] if len(pooled) == 1 else draft.put("Concat", path, *pooled, axis=1)
+
+
+def _class_maps(draft: Draft, layers: Table, named: Mapping[str, str], scale: float) -> onnx.ValueInfoProto:
+    """Add the output `map`: the last layer before its sum over places, with what each place gives to what is pooled in
+    place of the pooled."""
+    pool, last = layers.rows[-2:]
+    classes, channels, path = layers.width[last.y], layers.width[pool.x], "map"
+    shape = draft.constant(path, [-1, channels, prod(pool.size_in)], np.int64)
+    rows = [draft.put("Reshape", path, named[each], shape) for each in pool.reads]
+    parts = [_placed(draft, path, each, kind, prod(pool.size_in)) for each in rows for kind in POOLS[pool.kind]]
+    whole = parts[0] if len(parts) == 1 else draft.put("Concat", path, *parts, axis=1)
+    found = draft.put("MatMul", path, draft.weights(last, "weight", classes, last.copies * channels), whole)
+    if scale != 1:
+        found = draft.put("Mul", path, found, draft.constant(path, scale))
+    cells = draft.constant(path, [-1, classes, *pool.size_in], np.int64)
+    draft.nodes.append(helper.make_node("Reshape", [found, cells], ["map"], name=f"{path}/Reshape"))
+    return helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", classes, *pool.size_in])
+
+
+def _placed(draft: Draft, path: str, x: str, kind: str, places: int) -> str:
+    """A stream (N, C, places) so that its sum over places is its mean or its maximum, which the places share that have
+    it."""
+    if kind == "Mean":
+        return draft.put("Mul", path, x, draft.constant(path, 1 / places))
+    last = draft.constant(path, [2], np.int64)
+    highest = draft.put("Equal", path, x, draft.put("ReduceMax", path, x, last, keepdims=1))
+    marked = draft.put("Cast", path, highest, to=TensorProto.FLOAT)
+    share = draft.put("Div", path, marked, draft.put("ReduceSum", path, marked, last, keepdims=1))
+    return draft.put("Mul", path, x, share)

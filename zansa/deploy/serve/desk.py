@@ -17,7 +17,7 @@ import numpy as np
 from ..runtime import judged
 from .admit import Content, admit, decoded, encoded
 from .engine import Engine
-from .features import answer_features, image_features
+from .features import answer_features, image_features, packed
 from .limits import Limits, Refused
 from .metrics import Metrics
 from .models import Models, Served
@@ -39,17 +39,20 @@ class Asked:
 
     source: http, v2, page, folder or golden. request: the asker's own name for it, or the file's.
     fields: what the asker says of the part; part, lot, camera and counter have columns of their own.
+    maps: the answer is to have the class maps too, as `map` (classes, *cells).
     """
 
     source: str
     request: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    maps: bool = False
 
     def row(self) -> dict[str, Any]:
         """The columns of the store."""
         rest = {name: value for name, value in self.fields.items() if name not in (*FIELDS, "counter")}
         known = {name: str(self.fields[name]) if name in self.fields else None for name in FIELDS}
         counter = _number(self.fields.get("counter"))
+        _moment(self.fields.get("taken"))
         more = {"counter": counter, "fields": json.dumps(rest, ensure_ascii=False) if rest else None}
         return {"source": self.source, "request": self.request or None, **known, **more}
 
@@ -110,13 +113,16 @@ class Desk:
         """The same, in this thread."""
         read = [self._read(sample, served, asked) for sample in samples]
         worked = time.monotonic()
-        probabilities = served.predictor.probabilities([levels for _, levels, _ in read])
+        of_all = [levels for _, levels, _ in read]
+        probabilities, reads = served.predictor.answers(of_all)
+        maps = served.predictor.with_class_maps(of_all)[1] if asked.maps else None
         self.metrics.compute.observe(time.monotonic() - worked)
         if not np.isfinite(probabilities).all():
             raise Refused(500, "the network's answer is no number; the part is not judged")
-        return gathered(
-            [self._keep(served, asked, *each, answer, began) for each, answer in zip(read, probabilities, strict=True)]
-        )
+        rows = [None] * len(read) if reads is None else list(reads)
+        more: list[dict[str, Any]] = [{} for _ in read] if maps is None else [{"map": each} for each in maps]
+        several = zip(read, probabilities, rows, more, strict=True)
+        return gathered([self._keep(served, asked, *each, p, row, began, beside) for each, p, row, beside in several])
 
     def _read(self, sample: bytes | np.ndarray, served: Served, asked: Asked) -> tuple[Content, np.ndarray, str]:
         """A sample's bytes, its levels, and a note on what was lost. One that cannot be decoded is kept as an error."""
@@ -143,9 +149,12 @@ class Desk:
         levels: np.ndarray,
         note: str,
         probabilities: np.ndarray,
+        reads: np.ndarray | None,
         began: float,
+        beside: dict[str, Any],
     ) -> Future:
-        """Put one answer into the store; a Future of it with its id, told to all listeners."""
+        """Put one answer into the store; a Future of it with its id, told to all listeners; it has `beside`, which is
+        not kept, too."""
         told = {"decision": None, "score": None} | judged(probabilities, served.predictor)
         features = answer_features(probabilities) | {"since": round(time.monotonic() - self.last, 3)}
         if levels.ndim == 3:
@@ -154,14 +163,24 @@ class Desk:
         each = dict(zip(served.predictor.classes, map(float, probabilities), strict=True))
         row = self._row(served, asked) | told
         row |= {"probabilities": json.dumps(each, ensure_ascii=False), "features": json.dumps(features)}
+        row["reads"] = None if reads is None else packed(reads)
         row |= {"doubtful": doubt(told, served.line, features["margin"]), "note": note or None}
         row |= {"ms": round(1000 * (self.last - began), 2)} | _sizes(levels)
         done: Future = Future()
         kept = self.store.put(row, image)
-        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels))
+        kept.add_done_callback(lambda kept: self._kept(kept, done, row, each, image, levels, beside))
         return done
 
-    def _kept(self, kept: Future, done: Future, row: dict, each: dict, image: Content, levels: np.ndarray) -> None:
+    def _kept(
+        self,
+        kept: Future,
+        done: Future,
+        row: dict,
+        each: dict,
+        image: Content,
+        levels: np.ndarray,
+        beside: dict[str, Any],
+    ) -> None:
         if error := kept.exception():
             done.set_exception(error)
             return
@@ -175,7 +194,7 @@ class Desk:
         if row["model"] in self.models.shadows:
             self.behind.append((answer, image, levels))
             self.shadowing.set()
-        done.set_result(answer)
+        done.set_result(answer | beside)
 
     def _shadow(self) -> None:
         """Let shadows answer after the models that act, and keep what they say."""
@@ -243,6 +262,17 @@ def gathered(futures: Sequence[Future]) -> Future:
 
 def _sizes(levels: np.ndarray) -> dict[str, int]:
     return {"height": levels.shape[0], "width": levels.shape[1], "bits": levels.dtype.itemsize * 8}
+
+
+def _moment(value: Any) -> None:
+    """Refuse a moment that a client gave and that is none."""
+    if value is not None:
+        try:
+            known = datetime.fromisoformat(str(value)).tzinfo is not None
+        except ValueError:
+            known = False
+        if not known:
+            raise Refused(400, f"taken is {value!r}; needed is a moment with its offset: 2026-11-27T14:20:00+09:00")
 
 
 def _number(value: Any) -> int | None:

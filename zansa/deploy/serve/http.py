@@ -155,7 +155,8 @@ def inferring(office: Office) -> APIRouter:
     @router.post("/models/{model}/versions/{version}/infer", openapi_extra=INFER)
     async def infer(request: Request, model: str, version: str | None = None) -> Response:
         """The answers to a batch: levels (UINT8 or UINT16, N × height × width × channels), encoded images (BYTES, N),
-        or series. Fields of the parts (part, lot, camera, counter, ...) stand in `parameters`."""
+        or series. Fields of the parts (part, lot, camera, counter, ...) stand in `parameters`. The output `map`, what
+        each place adds to each class's calibrated logit, comes only where it is asked for by its name."""
         office.allowed(request, "infer")
         served = desk.models.get(model, version)
         with office.bodies.hold(_declared(request, desk.limits.bytes)):
@@ -163,7 +164,8 @@ def inferring(office: Office) -> APIRouter:
             long = len(body) > LONG and header is None
             wanted = await asyncio.to_thread(protocol.read, body, header) if long else protocol.read(body, header)
             own = {name: value for name, value in wanted.parameters.items() if name != "binary_data_output"}
-            asked = Asked("v2", wanted.id[:1000], checked(own))
+            maps = "map" in (wanted.outputs or ()) and served.predictor.cells is not None
+            asked = Asked("v2", wanted.id[:1000], checked(own), maps)
             answers = await result(desk.ask(served, samples(wanted, served, desk.limits.pixels), asked))
         told = {"sha": served.sha[:8], "line": served.line} if served.line is not None else {"sha": served.sha[:8]}
         content, headers = protocol.write(wanted, served.name, served.version, tensors(answers, served), told)
@@ -217,19 +219,21 @@ async def result(future: Future) -> Any:
 
 def described(served: Served) -> dict[str, Any]:
     """A model's metadata."""
-    preprocess, classes = served.predictor.preprocess, len(served.predictor.classes)
+    preprocess, classes = served.predictor.preprocess, len(served.classes)
     free = [*preprocess.size, preprocess.channels] if preprocess.series else [-1, -1, preprocess.channels]
     kind = protocol.NAMES[np.dtype(preprocess.dtype)]
     outputs = [("probability", "FP32", [-1, classes]), ("class", "BYTES", [-1]), ("answer", "INT64", [-1])]
     if served.line is not None:
         outputs += [("score", "FP32", [-1]), ("decision", "BYTES", [-1])]
+    if served.predictor.cells is not None:
+        outputs += [("map", "FP32", [-1, classes, *served.predictor.cells])]
     return {
         "name": served.name,
         "versions": [str(served.version)],
         "platform": "onnx_onnxv1",
         "inputs": [{"name": "series" if preprocess.series else "image", "datatype": kind, "shape": [-1, *free]}],
         "outputs": [{"name": name, "datatype": kind, "shape": shape} for name, kind, shape in outputs],
-        "parameters": {"sha": served.sha, "classes": ",".join(served.predictor.classes)},
+        "parameters": {"sha": served.sha, "classes": ",".join(served.classes)},
     }
 
 
@@ -257,7 +261,7 @@ def samples(wanted: protocol.Wanted, served: Served, pixels: int) -> list[bytes]
 
 def tensors(answers: list[dict[str, Any]], served: Served) -> Mapping[str, protocol.Values]:
     """Answers as outputs of the protocol."""
-    classes = served.predictor.classes
+    classes = served.classes
     made: dict[str, protocol.Values] = {
         "probability": np.array([[each["probabilities"][name] for name in classes] for each in answers], np.float32),
         "class": [each["class"].encode() for each in answers],
@@ -266,6 +270,8 @@ def tensors(answers: list[dict[str, Any]], served: Served) -> Mapping[str, proto
     if served.line is not None:
         made["score"] = np.array([each["score"] for each in answers], np.float32)
         made["decision"] = [each["decision"].encode() for each in answers]
+    if "map" in answers[0]:
+        made["map"] = np.array([each["map"] for each in answers], np.float32)
     return made
 
 

@@ -28,12 +28,14 @@ class Served:
     """A version of a model, ready to answer.
 
     name: under which it is asked for. version: counted from 1. sha: SHA-256 of its file. predictor: the network.
+    classes: in the order in which clients know them: those of earlier versions first, whatever the file's order is.
     """
 
     name: str
     version: int
     sha: str
     predictor: Predictor
+    classes: tuple[str, ...]
 
     @property
     def line(self) -> float | None:
@@ -93,7 +95,8 @@ class Models:
         self._check(name)
         with self.lock:
             version = max(self.versions(name), default=0) + 1
-            served = Served(name, version, hashlib.sha256(file).hexdigest(), _ready(file))
+            made = _ready(file)
+            served = Served(name, version, hashlib.sha256(file).hexdigest(), made, self._order(name, made))
             if reason := self._gate(served):
                 self.store.note("refuse", who, name, version, served.sha, reason=reason)
                 raise Refused(409, f"{name} stays as it is: {reason}")
@@ -117,7 +120,8 @@ class Models:
 
     def shadow(self, name: str, file: bytes) -> None:
         """Let this file answer beside the model of that name; its answers are kept and never acted on."""
-        served = Served(name, 0, hashlib.sha256(file).hexdigest(), _ready(file))
+        made = _ready(file)
+        served = Served(name, 0, hashlib.sha256(file).hexdigest(), made, made.classes)
         if reason := _differs(self.get(name).predictor, served.predictor):
             raise ValueError(f"the shadow cannot answer beside {name}: {reason}")
         self.shadows[name] = served
@@ -156,7 +160,7 @@ class Models:
         state = self._state(served.name)
         if before is None:
             before = [*state["before"], state["active"]] if state else []
-        told = {"active": served.version, "before": before, "sha": served.sha}
+        told = {"active": served.version, "before": before, "sha": served.sha, "classes": served.classes}
         write_atomic(self._folder(served.name) / "active.json", json.dumps(told).encode())
         self.active[served.name] = served
         self.store.note(kind, who, served.name, served.version, served.sha, line=served.line, golden=len(self.golden))
@@ -167,7 +171,14 @@ class Models:
 
     def _load(self, name: str, version: int) -> Served:
         file = (self._folder(name, version) / "model.onnx").read_bytes()
-        return Served(name, version, hashlib.sha256(file).hexdigest(), predictor(file, threads=1))
+        made = predictor(file, threads=1, reads=True)
+        return Served(name, version, hashlib.sha256(file).hexdigest(), made, self._order(name, made))
+
+    def _order(self, name: str, made: Predictor) -> tuple[str, ...]:
+        """The classes of a network in the order that clients of this name know, new ones last."""
+        now = self.active[name].classes if name in self.active else self._state(name).get("classes", ())
+        known = [each for each in now if each in made.classes]
+        return (*known, *(each for each in made.classes if each not in known))
 
     def _sha(self, name: str, version: int) -> str:
         return hashlib.sha256((self._folder(name, version) / "model.onnx").read_bytes()).hexdigest()
@@ -191,7 +202,7 @@ def names_in(store: Path) -> list[str]:
 def _ready(file: bytes) -> Predictor:
     """The network of a file, loaded and warm. Refused with 400 where it is none."""
     try:
-        made = predictor(file, threads=1)
+        made = predictor(file, threads=1, reads=True)
         _warm(made)
     except ValueError as error:
         raise Refused(400, str(error)) from None
@@ -203,13 +214,15 @@ def _warm(made: Predictor) -> None:
     preprocess = made.preprocess
     blank = np.zeros((*preprocess.size, preprocess.channels), preprocess.dtype)
     for _ in range(2):
-        made.probabilities([blank])
+        made.answers([blank])
 
 
 def _differs(old: Predictor, new: Predictor) -> str:
     """What a new version would change for those who ask, or ""."""
-    if set(old.classes) != set(new.classes):
+    if not set(old.classes) <= set(new.classes):
         return f"its classes are {', '.join(new.classes)}, and until now they were {', '.join(old.classes)}"
+    if old.operating and new.operating and old.operating.good != new.operating.good:
+        return f"its good class is {new.operating.good}, and until now it was {old.operating.good}"
     for name in ("channels", "depth", "noun"):
         was, is_now = getattr(old.preprocess, name), getattr(new.preprocess, name)
         if was != is_now:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import threading
 from collections import Counter, deque
@@ -17,6 +18,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from ...inputs.heat import drawn
+from .admit import Content, decoded
 from .app import ERRORS, SESSION, Office
 from .desk import Desk
 from .limits import MEGABYTE, Refused
@@ -24,6 +27,7 @@ from .schema import VERDICTS, insert
 from .serve_words import LANGUAGES, words
 from .store import now
 
+SIDE = 1024  # pixels of the longer side of a picture with its heat map
 STRIP = 24  # parts in the strip of the last ones
 QUEUE = 50  # doubtful parts that the page gets at once
 MOST_SESSIONS = 1000  # people who are logged in at once; the oldest go first
@@ -31,6 +35,14 @@ FILES = Path(__file__).parent / "pages"
 SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".bmp": "image/bmp"}  # what browsers show as it is
 KINDS = {".css": "text/css", ".js": "text/javascript"}
 UNDECIDED = ("cannot tell", "unusable")  # verdicts that are no class
+KIND = re.compile(r"\w[\w .-]{0,59}")  # the name of a new kind
+# known defects and second readings that wait; a second reading is for another person
+AGAIN = (
+    "SELECT q.answer FROM queue q WHERE q.truth IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.answer = q.answer AND v.time >= q.time) "
+    "AND (q.why <> 'second' OR ? <> '' AND NOT EXISTS "
+    "(SELECT 1 FROM verdicts v WHERE v.answer = q.answer AND v.who = ?))"
+)
 
 
 class Page:
@@ -76,22 +88,26 @@ class Page:
             **self._judged(),
         }
 
-    def queue(self) -> list[dict[str, Any]]:
-        """Doubtful parts that nobody has judged yet, the newest first."""
+    def queue(self, who: str = "") -> list[dict[str, Any]]:
+        """Doubtful parts that nobody has judged yet and those that are to be read again, the newest first. Where a name
+        is given, second readings too of what others have read first."""
         return self.desk.store.read(
-            f"SELECT {SEEN}, doubtful FROM answers WHERE doubtful IS NOT NULL AND kept = 1 "
-            f"AND id NOT IN (SELECT answer FROM ({VERDICTS})) ORDER BY id DESC LIMIT ?",
-            (QUEUE,),
+            f"SELECT {SEEN}, doubtful FROM answers WHERE kept = 1 AND (id IN ({AGAIN}) "
+            f"OR doubtful IS NOT NULL AND id NOT IN (SELECT answer FROM ({VERDICTS}))) ORDER BY id DESC LIMIT ?",
+            (who, who, QUEUE),
         )
 
-    def judge(self, answer: int, verdict: str | None, who: str, seconds: float | None) -> dict[str, Any]:
-        """Keep what a person says of a part; None takes back what was said last. Refused with 404 or 400."""
+    def judge(
+        self, answer: int, verdict: str | None, who: str, seconds: float | None, new: bool = False
+    ) -> dict[str, Any]:
+        """Keep what a person says of a part; None takes back what was said last. With `new` the verdict may name a kind
+        that the network does not know. Refused with 404 or 400."""
         found = self.desk.store.read(f"SELECT {SEEN} FROM answers WHERE id = ?", (answer,))
         if not found:
             raise Refused(404, f"there is no answer {answer}")
         served = self.desk.models.active.get(found[0]["model"])
-        known = (*(served.predictor.classes if served else ()), *UNDECIDED)
-        if verdict is not None and verdict not in known:
+        known = (*(served.classes if served else ()), *UNDECIDED)
+        if verdict is not None and verdict not in known and not (new and KIND.fullmatch(verdict)):
             raise Refused(400, f"{verdict!r} is no verdict; allowed: {', '.join(known)}")
         row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
         self.desk.store.write(*insert("verdicts", row)).result()
@@ -187,6 +203,13 @@ def seeing(office: Office, page: Page) -> APIRouter:
         data, kind = await asyncio.to_thread(_picture, desk, sha)
         return Response(data, media_type=kind, headers={"cache-control": "private, max-age=86400"})
 
+    @router.get("/page/map/{model}/{sha}", response_class=Response)
+    async def heat(request: Request, model: str, sha: str) -> Response:
+        """The picture of this hash with the heat map of the model of that hash, as PNG."""
+        office.allowed(request, "read")
+        data = await asyncio.to_thread(_heat, desk, model, sha)
+        return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=86400"})
+
     @router.get("/page/{name}", include_in_schema=False)
     async def file(name: str) -> Response:
         if name not in ("operators.css", "operators.js", "plain.css"):
@@ -201,14 +224,15 @@ def judging(office: Office, page: Page) -> APIRouter:
     router, desk = APIRouter(tags=["page"], responses=ERRORS), office.desk
 
     @router.get("/page/queue")
-    async def queue(request: Request) -> list[dict[str, Any]]:
-        """Doubtful parts that nobody has judged yet."""
-        office.allowed(request, "infer")
-        return await asyncio.to_thread(page.queue)
+    async def queue(request: Request, who: str = "") -> list[dict[str, Any]]:
+        """Doubtful parts that nobody has judged yet, and those that this person is to read again."""
+        caller = office.allowed(request, "infer")
+        return await asyncio.to_thread(page.queue, who[:80] if office.keys.open else caller.name)
 
     @router.post("/page/verdict")
     async def verdict(request: Request) -> dict[str, Any]:
-        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back."""
+        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back, and
+        with "new": true a kind is named that the network does not know."""
         caller = office.allowed(request, "infer")
         asked = await _small_json(office, request)
         who = str(asked.get("who") or "")[:80]
@@ -217,7 +241,7 @@ def judging(office: Office, page: Page) -> APIRouter:
         if type(answer) is not int or not -(2**62) < answer < 2**62 or not isinstance(said, str | None):
             raise Refused(400, 'needed is {"answer": a number, "verdict": a class or null}')
         took = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e9 else None
-        return await asyncio.to_thread(page.judge, answer, said, name, took)
+        return await asyncio.to_thread(page.judge, answer, said, name, took, asked.get("new") is True)
 
     @router.post("/page/golden")
     async def challenge(request: Request) -> list[dict[str, Any]]:
@@ -248,7 +272,8 @@ def _kind(decision: str | None) -> str:
 def _model(served: Any) -> dict[str, Any]:
     point = served.predictor.operating
     told = {"name": served.name, "version": served.version, "sha": served.sha, "line": served.line}
-    return told | {"classes": list(served.predictor.classes), "good": point.good if point else None}
+    maps = served.predictor.cells is not None and not served.predictor.preprocess.series
+    return told | {"classes": list(served.classes), "good": point.good if point else None, "maps": maps}
 
 
 def _run(row: dict[str, Any], since: str) -> dict[str, Any]:
@@ -261,14 +286,32 @@ def _run(row: dict[str, Any], since: str) -> dict[str, Any]:
 
 def _picture(desk: Desk, sha: str) -> tuple[bytes, str]:
     """An image as browsers show it: as it is, or as a PNG of 8 bits."""
+    image = _kept(desk, sha)
+    known = SHOWN.get(image.suffix)
+    return (image.data, known) if known else (_as_png(image.data), "image/png")
+
+
+def _heat(desk: Desk, model: str, sha: str) -> bytes:
+    """An image with the heat map of the model of this hash, as PNG. It is made when it is asked for. Refused with 404
+    where that model does not answer any more, since another one's map would explain another answer."""
+    served = next((each for each in list(desk.models.active.values()) if each.sha == model), None)
+    if served is None or not _model(served)["maps"]:
+        raise Refused(404, "the model of this hash does not answer now, or has no class maps")
+    image, predictor = _kept(desk, sha), served.predictor
+    levels, _ = decoded(image, predictor.preprocess)
+    _, (values,) = predictor.with_maps([levels])
+    return drawn(levels, SIDE, values / predictor.strongest, predictor.preprocess)
+
+
+def _kept(desk: Desk, sha: str) -> Content:
+    """The image of this hash; Refused with 404 where it is not there."""
     if len(sha) != 64 or not set(sha) <= set("0123456789abcdef"):
         raise Refused(404, "an image is asked for by the 64 hexadecimal digits of its SHA-256")
     found = desk.store.read("SELECT suffix FROM answers WHERE image = ? AND suffix IS NOT NULL LIMIT 1", (sha,))
     data = desk.store.pictures.find(sha, found[0]["suffix"]) if found else None
     if data is None or found[0]["suffix"] == ".npy":
         raise Refused(404, "this image is not kept")
-    suffix = found[0]["suffix"]
-    return (data, SHOWN[suffix]) if suffix in SHOWN else (_as_png(data), "image/png")
+    return Content(data, found[0]["suffix"], sha)
 
 
 def _as_png(data: bytes) -> bytes:

@@ -29,6 +29,7 @@ TABLES = {
         "score": "REAL",
         "probabilities": "TEXT",  # of every class, JSON
         "features": "TEXT",  # what watching needs, JSON
+        "reads": "BLOB",  # what the network's last layer read, float16
         "doubtful": "TEXT",  # why a person should look at it, or NULL
         "image": "TEXT",  # SHA-256 of the image file
         "suffix": "TEXT",
@@ -63,7 +64,7 @@ TABLES = {
     "queue": {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
         "time": "TEXT",
-        "batch": "INTEGER",  # the plan that chose it, counted from 1
+        "batch": "INTEGER",  # the plan that chose it, counted from 1; 0: it is read again beside any plan
         "answer": "INTEGER",
         "why": "TEXT",  # audit, rejected, line, disagrees, new, seeded or second
         "chance": "REAL",  # with which it was chosen, and its image kept

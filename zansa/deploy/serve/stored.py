@@ -20,6 +20,7 @@ FILTERS = {
     "part": "a.part = ?",
     "lot": "a.lot = ?",
 }
+UNSAID = ("reads",)  # columns that are no text
 PACKED = {"probabilities": "p", "features": "f", "fields": "field"}  # JSON columns and how their parts are called
 
 
@@ -29,7 +30,7 @@ def rows(store: Path, wanted: Mapping[str, str | None]) -> Iterator[dict[str, An
     store."""
     asked = {name: value for name, value in wanted.items() if value is not None}
     where = " AND ".join(FILTERS[name] for name in asked) or "1"
-    columns = ", ".join(f'a."{name}"' for name in TABLES["answers"])
+    columns = ", ".join(f'a."{name}"' for name in TABLES["answers"] if name not in UNSAID)
     statement = (
         f"SELECT {columns}, v.verdict, v.who AS judged_by, v.time AS judged, s.sha AS shadow_sha, "
         "s.decision AS shadow_decision, s.class AS shadow_class, s.score AS shadow_score "
@@ -39,6 +40,17 @@ def rows(store: Path, wanted: Mapping[str, str | None]) -> Iterator[dict[str, An
     with closing(opened(store)) as connection:
         for row in connection.execute(statement, list(asked.values())):
             yield _flat(dict(row))
+
+
+def reads(store: Path, sha: str) -> dict[int, bytes]:
+    """What the last layer of a file read of each part that it judged, as `features.unpacked` takes it, by the number of
+    the answer; without those of a server that did not keep it."""
+    with closing(opened(store)) as connection:
+        there = {row[1] for row in connection.execute("PRAGMA table_info(answers)")}
+        if "reads" not in there:
+            return {}
+        found = connection.execute("SELECT id, reads FROM answers WHERE sha = ? AND reads IS NOT NULL", (sha,))
+        return {row["id"]: row["reads"] for row in found}
 
 
 def write_csv(found: Sequence[dict[str, Any]], out: TextIO) -> None:

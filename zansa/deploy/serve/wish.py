@@ -98,4 +98,5 @@ def _wait(folder: Path, key: str) -> dict[str, Any]:
             if told["key"] == key:
                 return told
         time.sleep(0.1)
+    (folder / ".wish.json").unlink(missing_ok=True)  # what is told as failed must not be done later
     raise ValueError(f"the server that runs on {folder.parent} has not answered within {PATIENCE:g} s")

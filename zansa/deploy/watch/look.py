@@ -12,10 +12,10 @@ from ...proof.drift import LEAST, Alarm, chart, evidence, limit, paths, window
 from ...proof.gauges import accuracy, defect_share
 from ...proof.rates import rate
 from . import chain, queue
+from .components import NAMES, featured
 from .pictures import differences, levels_png, medians, typical
-from .units import Answers, Unit
+from .units import CALM, Answers, Unit
 
-CALM = 40  # lots of the calm time
 LAST = 10  # lots of the window
 WINDOWS = 365  # windows a year of which at most one alarms falsely
 SAME = 20  # equal or empty pictures in a row: the camera is dead
@@ -38,6 +38,7 @@ def look(
             | {"state": "learning", "charts": [], "windows": [], "pictures": {}}
             | _labels(store, seen, None, False)
         )
+    seen = featured(store, seen, [unit.rows for unit in units[:calm]])
     table, shots = _table(store, seen, units, calm)
     spread = ("spread",) if "score" in seen.names else ()
     names = (*seen.names, *spread, *(("place",) if shots is not None else ()))
@@ -45,7 +46,7 @@ def look(
     charts = [_chart(name, table[:, k], units, calm, record["threshold"], said) for k, name in enumerate(names)]
     windows = _windows(seen, units, calm)
     alarms = [row for row in charts if row["alarm"]]
-    record |= {"charts": sorted(charts, key=lambda row: -row["evidence"]), "windows": windows}
+    record |= {"charts": sorted(charts, key=_rank), "windows": windows}
     record |= {"state": "alarm" if alarms or record["dead"] else "calm"}
     record["pictures"] = _shown(store, seen, units, calm, shots, [row["name"] for row in alarms])
     return record | _labels(store, seen, validation, not alarms)
@@ -54,7 +55,7 @@ def look(
 def acknowledge(store: Path, seen: Answers, what: str, who: str, why: str, calm_again: bool) -> dict[str, Any]:
     """Record that a warning was looked into; its charts begin anew. `what`: a statistic, or "all". ValueError for
     another one."""
-    known = ("all", "place", "spread", *seen.names)
+    known = ("all", "place", "spread", *seen.names, *NAMES)
     if what not in known:
         raise ValueError(f"no chart is called {what!r}; allowed: {', '.join(known)}")
     until = seen.units[-1].start if seen.units else ""
@@ -138,6 +139,11 @@ def _chart(
         "acknowledged": until,
         "path": [round(float(value), 3) for value in points],
     }
+
+
+def _rank(row: dict[str, Any]) -> tuple[bool, bool, float]:
+    """Warnings first, of them those that people can see before the features, then by evidence."""
+    return not row["alarm"], row["alarm"] and row["name"] in NAMES, -row["evidence"]
 
 
 def _moment(unit: Unit) -> dict[str, str]:

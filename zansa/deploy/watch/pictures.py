@@ -63,8 +63,13 @@ def shown(store: Path, row: dict[str, Any], side: int = 160) -> str | None:
     """A kept image as a small PNG in base64; None where it is not there."""
     if row["kept"] != 1 or not row["image"]:
         return None
+    return thumbnail(place(store / "images", row["image"], row["suffix"]), side)
+
+
+def thumbnail(path: Path, side: int = 160) -> str | None:
+    """An image file as a small PNG in base64; None where it cannot be read."""
     with suppress(ValueError, OSError):
-        with Image.open(place(store / "images", row["image"], row["suffix"])) as image:
+        with Image.open(path) as image:
             made = image.convert("RGB")
         made.thumbnail((side, side))
         return _png(made)

@@ -13,7 +13,8 @@ from ...proof.audit import chances, drawn, kappa, reviewed, total
 from ..serve.schema import FILE, insert, prepare
 from ..serve.store import now
 from ..serve.stored import opened
-from .units import Answers
+from .components import featured
+from .units import CALM, Answers
 
 UNDECIDED = ("cannot tell", "unusable")
 SHARES = {"audit": 0.5, "rejected": 0.15, "disagrees": 0.1, "new": 0.1, "seeded": 0.05, "second": 0.1}
@@ -35,7 +36,8 @@ def writing(store: Path) -> Iterator[sqlite3.Connection]:
 def plan(store: Path, seen: Answers, good: str, looks: int, seed: int) -> dict[str, int]:
     """Choose about so many parts among those that came since the last plan, and put them into the queue, which the
     operators' page shows too. Returns how many were chosen for each reason."""
-    before = [row for row in items(store) if row["why"] == "audit"]
+    seen = featured(store, seen, [unit.rows for unit in seen.units[:CALM]])
+    before = [row for row in items(store) if row["batch"] > 0]
     after = max((row["until"] for row in before), default=0)
     fresh = np.array([i for i, row in enumerate(seen.rows) if row["id"] > after and row["kept"] == 1], int)
     batch = 1 + max((row["batch"] for row in before), default=0)
@@ -47,6 +49,27 @@ def plan(store: Path, seen: Answers, good: str, looks: int, seed: int) -> dict[s
             if row["why"] not in ("seeded", "second"):
                 connection.execute(mark, ("chosen to be looked at", row["answer"]))
     return dict(Counter(row["why"] for row in chosen))
+
+
+def again(store: Path, answers: Sequence[int]) -> int:
+    """Put judged parts into the queue once more, for another person, beside any plan; how many were not waiting
+    already."""
+    waiting = {row["answer"] for row in items(store) if row["truth"] is not None and row["verdict"] is None}
+    last = {row["answer"]: row["verdict"] for row in verdicts(store)}
+    fresh = [answer for answer in answers if answer not in waiting]
+    with writing(store) as connection:
+        for answer in fresh:
+            row = {"time": now(), "batch": 0, "answer": answer, "why": "second", "chance": 1.0}
+            connection.execute(*insert("queue", row | {"truth": last[answer], "pool": len(answers)}))
+    return len(fresh)
+
+
+def alone(store: Path) -> set[int]:
+    """Answers that one person alone has judged."""
+    people: dict[int, set[str]] = defaultdict(set)
+    for row in verdicts(store):
+        people[row["answer"]].add(row["who"])
+    return {answer for answer, who in people.items() if len(who) == 1}
 
 
 def _audit(seen: Answers, fresh: np.ndarray, looks: int, seed: int) -> Iterator[Row]:
@@ -84,10 +107,13 @@ def _disagrees(row: Row) -> bool:
 
 
 def _new(seen: Answers, fresh: np.ndarray, count: int) -> Iterator[int]:
-    """The parts that look least like all others, at most TOGETHER of a lot and class."""
+    """The parts that look least like those of the calm time, or where no features are kept like all others; at most
+    TOGETHER of a lot and class."""
     values = seen.values
     spread = np.nanstd(values, axis=0) + 1e-9
     far = np.nansum(np.square((values[fresh] - np.nanmedian(values, axis=0)) / spread), axis=1)
+    if "neighbour" in seen.names:
+        far = np.nan_to_num(values[fresh, seen.names.index("neighbour")], nan=-1.0)
     taken = Counter[tuple[Any, Any]]()
     for i in fresh[np.argsort(-far, kind="stable")][: 50 * max(1, count)]:
         cluster = (seen.rows[i]["lot"], seen.rows[i]["class"])

@@ -14,10 +14,11 @@ from ...proof.challenge import challenge
 from ..runtime import Predictor, predictor
 from ..serve.models import names_in
 from ..serve.pictures import place
-from . import chain
-from .queue import escapes
+from . import chain, queue
+from .pictures import thumbnail
 
 BATCH = 64
+PICTURES = 40  # of parts that were right before and are wrong now
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,48 @@ def compare(
     before, after = (1 - _good(model, [part.path for part in parts]) for model in (champion, challenger))
     defect = np.array([part.label != old.good for part in parts])
     right = [(score >= line) == defect for score, line in ((before, old.threshold), (after, new.threshold))]
-    gone = [row for row in escapes(store, old.good) if row["kept"] == 1]
-    again = 1 - _good(challenger, [place(store / "images", row["image"], row["suffix"]) for row in gone])
-    missed = [
-        f"{row['part'] or row['id']} ({row['verdict']})"
-        for row, s in zip(gone, again, strict=True)
-        if s < new.threshold
-    ]
-    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, missed, costs)
+    again = missed(store, challenger)
+    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, again, costs)
     same = (after >= old.threshold) == defect
     lines = {"champion": old.threshold, "challenger": new.threshold}
     counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
-    return told | {"parts": len(parts), "escapes": len(gone), "lines": lines, "counts": counts, "negative_flips": flips}
+    told |= {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines}
+    return told | {"counts": counts, "negative_flips": flips}
+
+
+def pictured(told: dict[str, Any]) -> dict[str, Any]:
+    """A comparison with pictures of the first parts that were right before and are wrong now."""
+    flips = [
+        row | {"png": thumbnail(Path(row["path"])) if k < PICTURES else None}
+        for k, row in enumerate(told["negative_flips"])
+    ]
+    return told | {"negative_flips": flips}
+
+
+def missed(store: Path, network: Predictor) -> list[str]:
+    """The confirmed escapes of a store, whichever network let them through, that a network would accept again."""
+    assert network.operating is not None
+    gone = _gone(store, network.operating.good)
+    score = 1 - _good(network, [place(store / "images", row["image"], row["suffix"]) for row in gone])
+    again = [row for row, each in zip(gone, score, strict=True) if each < network.operating.threshold]
+    return [f"{row['part'] or row['id']} ({row['verdict']})" for row in again]
+
+
+def contradicted(store: Path, network: Predictor) -> list[int]:
+    """Answers that one person alone has judged, and where a network thinks the other side the more probable: most are
+    slips of the person."""
+    assert network.operating is not None
+    alone = queue.alone(store)
+    rows = [row for row in queue.judged(store) if row["id"] in alone and row["kept"] == 1]
+    good = _good(network, [place(store / "images", row["image"], row["suffix"]) for row in rows]) > 0.5
+    named = [row["verdict"] == network.operating.good for row in rows]
+    return [row["id"] for row, is_good, said in zip(rows, good, named, strict=True) if is_good != said]
+
+
+def _gone(store: Path, good: str) -> list[dict[str, Any]]:
+    """The confirmed escapes whose images are kept."""
+    return [row for row in queue.escapes(store, good) if row["kept"] == 1]
 
 
 def _counts(right: np.ndarray, defect: np.ndarray) -> dict[str, int]:

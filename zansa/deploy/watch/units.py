@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...proof.decide import log_odds
 from ..serve import stored
 from ..serve.models import names_in
 
+CALM = 40  # lots of the calm time
 SMALL = 0.25  # of the usual size; smaller lots are left out
 WATCHED = ("http", "v2", "folder")  # sources of parts that come from the line
 
@@ -62,7 +64,8 @@ def answers(store: Path, model: str | None = None) -> Answers:
     known = names_in(store)
     if model is None and len(known) > 1:
         raise ValueError(f"the store has several models; name one with --model: {', '.join(known)}")
-    rows = [row for row in stored.rows(store, {"model": model}) if row["error"] is None and row["source"] in WATCHED]
+    found = stored.rows(store, {"model": model})
+    rows = [_timed(row) for row in found if row["error"] is None and row["source"] in WATCHED]
     if not rows:
         raise ValueError(f"the store {store} has no answers{f' of a model {model}' if model else ''} yet")
     newest = rows[-1]
@@ -72,13 +75,25 @@ def answers(store: Path, model: str | None = None) -> Answers:
     return Answers(newest["model"], newest["sha"], newest["version"], rows, names, values, units, kind, left_out)
 
 
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row at the moment when its picture was taken, where the client told that."""
+    taken = row.get("field_taken")
+    if taken is None:
+        return row
+    moment = datetime.fromisoformat(str(taken))
+    utc = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return row | {"time": utc, "local": moment.isoformat(timespec="milliseconds")}
+
+
 def statistics(rows: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], np.ndarray]:
-    """The names of what is watched, and (N, S) values: the score as log odds, whether it was rejected, and what the
-    server has measured of picture and answer. Statistics that never move are left out."""
+    """The names of what is watched, and (N, S) values: the score as log odds, whether it was rejected, what the server
+    has measured of picture and answer, and whether a shadow disagrees. Statistics that never move are left out."""
     features = [name for name in rows[0] if name.startswith("f_") and name != "f_since"]
     columns = {name[2:]: _column(rows, name) for name in features}
     if any(row["score"] is not None for row in rows):
         columns = {"score": log_odds(1 - _column(rows, "score")), "rejected": _rejected(rows)} | columns
+    if any(row["shadow_decision"] is not None for row in rows):
+        columns["disagrees"] = np.array([_disagrees(row) for row in rows])
     moving = {name: column for name, column in columns.items() if np.nanmin(column) < np.nanmax(column)}
     return tuple(moving), np.stack([*moving.values()], axis=1) if moving else np.empty((len(rows), 0))
 
@@ -89,6 +104,11 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
 
 def _rejected(rows: Sequence[dict[str, Any]]) -> np.ndarray:
     return np.array([row["decision"] == "reject" for row in rows], float)
+
+
+def _disagrees(row: dict[str, Any]) -> float:
+    """Whether a second network that answers beside decides otherwise; NaN where none has answered."""
+    return float("nan") if row["shadow_decision"] is None else float(row["shadow_decision"] != row["decision"])
 
 
 def _units(rows: Sequence[dict[str, Any]]) -> tuple[tuple[Unit, ...], str, int]:

@@ -4,7 +4,7 @@ const at = (id) => document.getElementById(id);
 let lang = (navigator.language || "en").startsWith("ja") ? "ja" : "en";
 if (location.hash === "#ja" || location.hash === "#en") lang = location.hash.slice(1);
 const shown = [];
-let session = null, tested = null, working = Promise.resolve();
+let session = null, heated = true, tested = null, working = Promise.resolve();
 
 const say = (key) => facts.words[lang][key];
 
@@ -33,7 +33,48 @@ async function levels(source) {
 
 async function answer(source) {
   const told = await session.run({ image: await levels(source) });
-  return Array.from(told.probability.data);
+  const p = Array.from(told.probability.data);
+  return { p, m: facts.heat && ofDecision(p, told.map.data) };
+}
+
+// What each place adds to the log odds of a defect, or of the class that is named: zansa.proof.decide.decision_maps.
+function ofDecision(p, maps) {
+  const logs = p.map((value) => Math.log(Math.max(value, 1e-300))), best = judged(p).best;
+  const ours = facts.classes.map((name, k) => (facts.point ? name !== facts.point.good : k === best));
+  const shares = (side) => {
+    const top = Math.max(...logs.filter((_, k) => ours[k] === side));
+    const powers = logs.map((value, k) => (ours[k] === side ? Math.exp(value - top) : 0));
+    return powers.map((value) => value / powers.reduce((a, b) => a + b, 0));
+  };
+  const plus = shares(true), minus = shares(false), places = maps.length / p.length, found = new Array(places).fill(0);
+  for (let k = 0; k < p.length; k++) for (let i = 0; i < places; i++) found[i] += (plus[k] - minus[k]) * maps[k * places + i];
+  return found;
+}
+
+// A heat map over a picture, as zansa.inputs.heat draws it: linear between the cells, without the letterbox's border.
+function heatOver(m, width, height) {
+  const { cells: [rows, columns], size: [h, w], strongest, fit, cover, reject, accept } = facts.heat;
+  let inner = [h, w];
+  if (fit === "letterbox") inner = h * width <= w * height ? [h, Math.max(1, Math.floor((2 * width * h + height) / (2 * height)))] : [Math.max(1, Math.floor((2 * height * w + width) / (2 * width))), w];
+  const top = (h - inner[0]) >> 1, left = (w - inner[1]) >> 1;
+  const canvas = element("canvas"), pen = canvas.getContext("2d");
+  [canvas.height, canvas.width] = inner;
+  const image = pen.createImageData(inner[1], inner[0]);
+  const between = (at, count, whole) => {
+    const place = Math.min(Math.max(((at + 0.5) * count) / whole - 0.5, 0), count - 1), low = Math.floor(place);
+    return [low, Math.min(low + 1, count - 1), place - low];
+  };
+  for (let y = 0; y < inner[0]; y++) {
+    const [y0, y1, v] = between(y + top, rows, h);
+    for (let x = 0; x < inner[1]; x++) {
+      const [x0, x1, u] = between(x + left, columns, w);
+      const value = (1 - v) * ((1 - u) * m[y0 * columns + x0] + u * m[y0 * columns + x1]) + v * ((1 - u) * m[y1 * columns + x0] + u * m[y1 * columns + x1]);
+      const strength = Math.min(Math.max(value / strongest, -1), 1);
+      image.data.set([...(strength > 0 ? reject : accept), 255 * cover * Math.abs(strength)], 4 * (y * inner[1] + x));
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
 }
 
 function judged(p) {
@@ -57,9 +98,11 @@ function element(tag, name, text) {
 }
 
 function drawn(item) {
-  const box = element("article", "answer"), picture = element("img"), right = element("div");
+  const box = element("article", "answer"), picture = element("img"), right = element("div"), left = element("div", "seen");
   picture.src = item.url;
   picture.alt = item.name;
+  left.append(picture);
+  if (heated && item.m) picture.decode().then(() => left.append(heatOver(item.m, picture.naturalWidth, picture.naturalHeight))).catch(() => {});
   if (item.error) {
     right.append(element("p", "verdict ask", say("unread")), element("p", "name", item.name));
   } else {
@@ -76,7 +119,9 @@ function drawn(item) {
       right.append(row);
     });
   }
-  box.append(picture, right);
+  const frame = element("div");
+  frame.append(left);
+  box.append(frame, right);
   return box;
 }
 
@@ -89,6 +134,10 @@ function show() {
   at("test").textContent = tested
     ? `${say(tested.passed ? "passed" : "failed")} (${facts.golden.length} ${say("golden")}, ${say("largest")} ${tested.largest.toExponential(1)})`
     : say("testing");
+  at("heat").hidden = at("scale").hidden = !facts.heat;
+  at("heat").setAttribute("aria-pressed", heated);
+  at("against").textContent = say(facts.point ? "against_defect" : "against_class");
+  at("for").textContent = say(facts.point ? "for_defect" : "for_class");
   const none = at("none");
   none.hidden = shown.length > 0;
   at("answers").replaceChildren(none, ...shown.map(drawn));
@@ -98,7 +147,7 @@ function classify(source, name) {
   working = working.then(async () => {
     const item = { name, url: URL.createObjectURL(source) };
     try {
-      item.p = await answer(source);
+      Object.assign(item, await answer(source));
     } catch (error) {
       item.error = String(error);
     }
@@ -112,10 +161,11 @@ function classify(source, name) {
 
 async function selfTest() {
   let largest = 0;
-  for (const { png, p } of facts.golden) {
+  for (const { png, p, m } of facts.golden) {
     const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
     const told = await answer(new Blob([bytes], { type: "image/png" }));
-    told.forEach((value, k) => (largest = Math.max(largest, Math.abs(value - p[k]) || 0)));
+    told.p.forEach((value, k) => (largest = Math.max(largest, Math.abs(value - p[k]) || 0)));
+    if (m) told.m.forEach((value, k) => (largest = Math.max(largest, Math.abs(value - m[k]) / Math.max(facts.heat.strongest, 1) || 0)));
   }
   return { largest, passed: facts.golden.length > 0 && largest <= facts.within };
 }
@@ -135,6 +185,7 @@ async function begin() {
   show();
 }
 
+at("heat").onclick = () => { heated = !heated; show(); };
 at("lang").onclick = () => { lang = lang === "en" ? "ja" : "en"; show(); };
 at("files").onchange = (event) => { for (const file of event.target.files) classify(file, file.name); event.target.value = ""; };
 for (const kind of ["dragover", "dragleave", "drop"])

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ...arch.use import Preprocess
+from ...inputs.heat import ACCEPT, COVER, REJECT
 from ...inputs.pictures import picture
 from ...phrases import phrase, say, speaking
 from ...record import write_atomic
@@ -42,6 +43,11 @@ WORDS = {
     "golden": phrase("golden images"),
     "score": phrase("score"),
     "line": phrase("line"),
+    "heat": phrase("Heat map"),
+    "for_defect": phrase("speaks for a defect"),
+    "against_defect": phrase("speaks against a defect"),
+    "for_class": phrase("speaks for the class"),
+    "against_class": phrase("speaks against the class"),
 }
 
 
@@ -67,11 +73,20 @@ def write_page(path: Path, predictor: Predictor, golden: Sequence[Path], runtime
         "shift": None if predictor.calibration is None else predictor.calibration.shift,
         "golden": stored,
         "within": WITHIN,
+        "heat": heat_facts(predictor),
         "words": words,
     }
     text = filled((HERE / "page.html").read_text(encoding="utf-8"), parts, predictor.file, facts)
     write_atomic(path, text.encode("utf-8", "replace"))
     return {"file": str(path), "bytes": len(text), "golden": len(stored), "runtime": parts["version"].decode()}
+
+
+def heat_facts(predictor: Predictor) -> dict[str, Any] | None:
+    """What the page needs to draw heat maps as zansa.inputs.heat does; None for an older file, which has no maps."""
+    if predictor.cells is None:
+        return None
+    pre, colours = predictor.preprocess, {"reject": REJECT, "accept": ACCEPT, "cover": COVER}
+    return {"cells": predictor.cells, "strongest": predictor.strongest, "size": pre.size, "fit": pre.fit, **colours}
 
 
 def refuse_page(pre: Preprocess, runtime: Path | None) -> None:
@@ -108,12 +123,18 @@ def packed(data: bytes) -> str:
 
 
 def stored_golden(predictor: Predictor, golden: Sequence[Path]) -> list[dict[str, Any]]:
-    """Golden images as PNG, with the probabilities that the file gives here."""
+    """Golden images as PNG, with the probabilities that the file gives here, and the map of the decision."""
     values, _ = read_all(golden, predictor.preprocess)
     small = [each if max(each.shape[:2]) <= LARGEST else _shrunk(each) for each in values]
+    p = predictor.probabilities(small)
+    maps = [None] * len(small) if predictor.cells is None else predictor.with_maps(small)[1].reshape(len(small), -1)
     return [
-        {"png": base64.b64encode(picture(each, predictor.preprocess)).decode(), "p": answer.tolist()}
-        for each, answer in zip(small, predictor.probabilities(small), strict=True)
+        {
+            "png": base64.b64encode(picture(each, predictor.preprocess)).decode(),
+            "p": answer.tolist(),
+            "m": None if values is None else values.tolist(),
+        }
+        for each, answer, values in zip(small, p, maps, strict=True)
     ]
 
 

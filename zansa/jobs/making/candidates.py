@@ -81,9 +81,10 @@ def _refuse_others(made: Sequence[Candidate]) -> None:
     first = made[0]
     for other in made[1:]:
         if (other.seen.names, other.seen.labels) != (first.seen.names, first.seen.labels):
+            by_folds = any(each.run.read_json("data.json").get("folds") for each in (first, other))
             raise ValueError(
                 f"{first.run.path} and {other.run.path} were not judged on the same validation samples; train both on "
-                "the same data, with the same --seed, --val and --test"
+                f"the same data, with the same --seed, --val and --test{', and both or none with --folds' * by_folds}"
             )
         if (other.seen.score is None) != (first.seen.score is None):
             raise ValueError(

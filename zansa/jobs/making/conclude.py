@@ -20,10 +20,11 @@ from ...deploy.runtime import Predictor, predictor
 from ...events import event
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
+from ...learn.data.splits import Parts, folds
 from ...learn.data.synthetic import NAMES as BUILTIN
-from ...learn.folds import HeldOut, held_out, to_one_line
+from ...learn.folds import held_out, to_one_line
 from ...learn.predict import eager_latency, probabilities
-from ...learn.rivals import Rival, lead, rivals
+from ...learn.rivals import Choose, Rival, lead, rivals, rivals_by_folds
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
@@ -64,8 +65,11 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
         tested = (parts.test, apply(logits_of(probabilities(module, data, parts.test)), calibration))
         answers["test"] = tested if held is None else (held.index, held.probabilities)
     metrics = {name: judged(job, choice, *answer) for name, answer in answers.items()}
+    compared = answers
     if held is not None and operating is not None:
-        metrics["test"]["inspection"] = of_all_folds(job, choice, held)
+        moved = to_one_line(held, job.data.classes.index(operating.good), operating.threshold)
+        metrics["test"]["inspection"] = judged(job, choice, held.index, moved)["inspection"]
+        compared = answers | {"test": (held.index, moved)}
     if text := not_calibrated(calibration, data.preprocess.noun):
         tell(event("note", text=text))
     run.write_json(
@@ -78,7 +82,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "export": parity,
             "calibration": calibration.model_dump() | {"raw": raw_calibration(job, raw)},
             "point": choice.told,
-            "rivals": beside(run, job, answers, operating, tell),
+            "rivals": beside(run, job, compared, operating, tell),
         },
     )
     index, p = answers.get("test", answers["validation"])
@@ -111,17 +115,25 @@ def beside(
 ) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
-    if "test" not in answers or folds_of(job.request):  # by folds, rules would have to be learned in each
+    if "test" not in answers:
         return []
     index, p = answers["test"]
     shown = {part: held for part, (held, _) in answers.items()}
 
-    def choose(p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
-        if job.good is None:
-            return None
-        return rival_point(job.request, job.good, job.data.classes, p, labels, groups_of(job.data, job.parts.val))
+    def choose_on(parts: Parts) -> Choose:
+        def choose(p: np.ndarray, labels: np.ndarray) -> OperatingPoint | None:
+            if job.good is None:
+                return None
+            return rival_point(job.request, job.good, job.data.classes, p, labels, groups_of(job.data, parts.val))
 
-    plain = rivals(job.data, job.parts.train, shown, choose, job.recipe.balance != "none")
+        return choose
+
+    count, balanced = folds_of(job.request), job.recipe.balance != "none"
+    if count:
+        made = folds(job.data, count, job.request.seed, job.request.val)
+        plain = rivals_by_folds(job.data, made, choose_on, balanced)
+    else:
+        plain = rivals(job.data, job.parts.train, shown, choose_on(job.parts), balanced)
     rows = [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
     if close := [row for row in rows if not row["clear"]]:
         text = not_ahead(close, job.data.preprocess.noun)
@@ -188,14 +200,6 @@ def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, 
     except ValueError:
         choice, _ = chosen(Pointed(), job.good, job.data, index, raw, job.recipe.balance)
     return choice.calibration, choice.operating
-
-
-def of_all_folds(job: Job, choice: Chosen, held: HeldOut) -> dict[str, Any]:
-    """The figures of inspection over all folds, each sample by the line of the network that had not seen it."""
-    assert choice.operating is not None
-    moved = to_one_line(held, job.data.classes.index(choice.operating.good), choice.operating.threshold)
-    found: dict[str, Any] = judged(job, choice, held.index, moved)["inspection"]
-    return found
 
 
 def examples(data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen) -> list[dict[str, Any]]:

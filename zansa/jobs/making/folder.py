@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.torch import save as to_bytes
 
+from ...arch.use import Preprocess
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
@@ -17,10 +19,12 @@ from ...nets.donor import weights_file
 from ...nets.ready import origin
 from ...record import Run
 from ...runs import branches_of
+from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
-from ..request import folds_of, learned_weights
+from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
+TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
 
@@ -44,8 +48,11 @@ def begin(
     if job.start is not None:
         run.write_bytes("start.safetensors", to_bytes(job.start.state_dict()))
         given = learned_weights(job.request)
-        weights = None if given is None else provenance(given, job.request.source)
-    run.write_json("data.json", describe(job) | {"weights": weights, "begin": beginning_of(job), "branch_of": main})
+        tested = [job.data.names[i] for i in job.parts.test]
+        weights = None if given is None else provenance(given, job.request.source, tested)
+    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher_of(job), "branch_of": main}
+    race = [asdict(each) for each in job.race]
+    run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
     if job.recipe.levels > 1:
@@ -73,17 +80,51 @@ def beginning_of(job: Job) -> dict[str, Any] | None:
     }
 
 
-def provenance(weights: str, source: str) -> dict[str, Any]:
-    """Where the weights came from: the file, its SHA-256, and whether a run on the same source made them."""
+def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> dict[str, Any]:
+    """Where the weights came from: the file, its SHA-256, whether a run on the same source made them, and how many of
+    the samples that are called `tested` they had `seen` then; None where that is not known. `use` begins the sentence
+    on weights of a package."""
     file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
+    same = before == source
     return {
         "file": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "same_source": before == source,
-        "told": origin(weights),
+        "same_source": same,
+        "seen": seen(file.parent / "data.json", set(tested)) if same else None,
+        "told": origin(weights, *use),
     }
+
+
+def of_another_size(weights: str | None, pre: Preprocess) -> str:
+    """What to tell where a run learned its weights on samples of another size; "" for all others."""
+    record = Path() if weights is None else weights_file(weights).parent / "data.json"
+    theirs = tuple(json.loads(record.read_bytes()).get("size", pre.size)) if record.is_file() else pre.size
+    if theirs == pre.size or len(theirs) != len(pre.size):
+        return ""
+    kept = "x".join(map(str, theirs))
+    return f"the weights were learned at {shape(theirs)} and are used at {shape(pre.size)}; --size {kept} keeps theirs"
+
+
+def seen(record: Path, tested: Set[str]) -> int | None:
+    """How many of these samples the run of this data.json had learned from or chosen by; None where that is not known,
+    because the run is old, or because its own weights came from a run on the same source that was split otherwise."""
+    told = json.loads(record.read_bytes()) if record.exists() else {}
+    parts, weights = told.get("parts"), told.get("weights")
+    if parts is None:
+        return None
+    if weights and weights["same_source"] and not (weights.get("seen") == 0 and tested <= set(parts["test"])):
+        return None
+    return len(tested & {*parts["train"], *parts["val"]})
+
+
+def teacher_of(job: Job) -> dict[str, Any] | None:
+    """Where the teacher came from, and how many test samples it has `seen`; None without one."""
+    name = teacher_named(job.request)
+    if name is None:
+        return None
+    return provenance(name, job.request.source, [job.data.names[i] for i in job.parts.test], TAUGHT)
 
 
 def describe(job: Job) -> dict[str, Any]:

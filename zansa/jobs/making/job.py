@@ -11,6 +11,7 @@ from ...arch.spec import Input, Net
 from ...beginnings.weights import Beginning, begun, load
 from ...deploy.clock.timing import timer
 from ...learn import several
+from ...learn.beginnings import Candidate
 from ...learn.data.cache import default_folder
 from ...learn.data.dataset import Dataset
 from ...learn.data.seal import sealed
@@ -25,10 +26,23 @@ from ...learn.recipe import Recipe
 from ...learn.speed import choose_device, choose_speed
 from ...nets.build import Network, build
 from ...nets.donor import Donor, read_donor
+from ...nets.files import load as load_model
+from ...nets.ready import ready_file
 from ...nets.start import initialise
 from ...record import refuse_unwritable
+from ...runs import model_file
 from ..door import door, good_of, refuse_blind_line
-from ..request import BEGINNINGS, FinetuneRequest, GrowRequest, Request, Tell, TrainRequest, folds_of, learned_weights
+from ..request import (
+    BEGINNINGS,
+    FinetuneRequest,
+    GrowRequest,
+    Request,
+    Tell,
+    TrainRequest,
+    folds_of,
+    learned_weights,
+    teacher_named,
+)
 from .point import asked, refuse_point
 
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
@@ -62,6 +76,7 @@ class Job:
     start: the first network with weights that were learned elsewhere; None where they are fresh.
     beginning: what of these weights was learned from drawn pictures; None where nothing was.
     doubts: the defaults that were changed because the data speak against them.
+    race: the beginnings that it could have had, as they stand, the best first; () where none were compared.
     """
 
     request: Request
@@ -75,6 +90,7 @@ class Job:
     start: Network | None = None
     beginning: Beginning | None = None
     doubts: tuple[Doubt, ...] = ()
+    race: tuple[Candidate, ...] = ()
 
 
 def resolve(request: Request, tell: Tell) -> Job:
@@ -82,6 +98,7 @@ def resolve(request: Request, tell: Tell) -> Job:
     weights = learned_weights(request)
     donor = None if weights is None else read_donor(weights)
     data, parts = door(request, tell)
+    refuse_teacher(request, data)
     good = good_of(request.good, data)
     refuse_blind_line(good, data, parts)
     refuse_point(request, good, data, parts.val)
@@ -107,6 +124,24 @@ def resolve(request: Request, tell: Tell) -> Job:
         start = build(net)
         start.load_state_dict(beginning.state)
     return with_speed(Job(request, data, parts, good, net, recipe, growth, search, start, beginning, tuple(raised)))
+
+
+def refuse_teacher(request: Request, data: Dataset) -> None:
+    """ValueError for a teacher that cannot teach these data."""
+    name = teacher_named(request)
+    if name is None:
+        return
+    if data.preprocess.series:
+        raise ValueError(f"a teacher was named for {data.preprocess.noun}s; allowed: for images")
+    if name in zoo.READY:
+        ready_file(name)
+        return
+    known = load_model(model_file(name)).classes
+    if known != data.classes:
+        raise ValueError(
+            f"the teacher {name} knows the classes {', '.join(known)}; the data have {', '.join(data.classes)}; "
+            "allowed: the same"
+        )
 
 
 def doubted(request: Request, data: Dataset, parts: Parts) -> list[Doubt]:
@@ -220,6 +255,11 @@ def check(request: Request, out: Path, name: str | None) -> None:
     if weights is not None and weights not in zoo.READY and not Path(weights).exists():
         known = ", ".join((*BEGINNINGS, *zoo.READY))
         raise ValueError(f"there is no run or file {weights} to begin with; allowed too: {known}")
+    teacher = teacher_named(request)
+    if teacher is not None and teacher not in zoo.READY and not Path(teacher).exists():
+        raise ValueError(f"there is no run or file {teacher} to learn from; allowed too: {', '.join(zoo.READY)}")
+    if teacher is not None and several.world_size() > 1:
+        raise ValueError("a teacher was named for several processes; allowed: one process")
     if name is not None and (out / name).exists():
         raise ValueError(f"a run {out / name} exists; choose another --name, or leave it out for the next free one")
 

@@ -88,16 +88,6 @@ def refuse_streams(net: Net) -> None:
             )
 
 
-def refuse_short(net: Net) -> None:
-    """ValueError for a network that has nothing to compare."""
-    if all(len(stage.blocks) - first_step(stage) < 2 for stage in net.stages):
-        counts = ", ".join(str(len(stage.blocks)) for stage in net.stages)
-        raise ValueError(
-            f"no stage has two blocks that could be compared (blocks a stage: {counts}; one that changes the shape of "
-            "the stream does not count); a deeper network is needed, for example --net cifar_resnet20"
-        )
-
-
 def added(block: Block, x: Tensor) -> Tensor:
     """What the branches of a block add to the stream x, before an activation that may follow; of a block that is
     applied several times, what all its turns add."""

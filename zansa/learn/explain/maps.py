@@ -1,7 +1,6 @@
 """Maps of a decision: what each place of a sample adds to its log-odds, signed. Sizes are in the cells of the map."""
 
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 import torch
@@ -11,35 +10,17 @@ from torch.nn import functional
 
 from ...arch.lower import Row, lower
 from ...nets.build import LINEAR, Network
+from ...nets.class_maps import with_class_maps
 from .relevance import relevance
-from .rows import Subject, coefficients, score, tensors
+from .rows import Subject, coefficients, pooled, score, tensors
 
 CELLS = 16  # a side, of the map that is read between the stages
-POOLS = {"average": ("mean",), "max": ("max",), "both": ("mean", "max")}
 
 
 def class_maps(seen: Subject, x: Tensor) -> Tensor:
-    """(N, C, *size) -> (N, K, *cells): what each place of the last map adds to each logit. Its sum over places, and the
-    last layer's bias, are the logit. What a maximum gives is shared by the places that have it."""
+    """(N, C, *size) -> (N, K, *cells): what each place of the last map adds to each calibrated logit."""
     with torch.inference_mode():
-        found = tensors(seen.network, x)
-        row = lower(seen.network.net).rows[-2]
-        streams = [found[path] for path in row.reads]
-        parts = [_placed(each, kind) for each in streams for kind in POOLS[row.kind]]
-        weights = seen.weight.split(streams[0].shape[1], 1)
-        return sum(
-            (torch.einsum("kc,nc...->nk...", w, part) for w, part in zip(weights[1:], parts[1:], strict=True)),
-            torch.einsum("kc,nc...->nk...", weights[0], parts[0]),
-        )
-
-
-def _placed(stream: Tensor, kind: str) -> Tensor:
-    """A stream (N, C, *cells) so that its sum over places is its mean or its maximum."""
-    if kind == "mean":
-        return stream / prod(stream.shape[2:])
-    places = tuple(range(2, stream.ndim))
-    highest = stream == stream.amax(places, keepdim=True)
-    return stream * highest / highest.sum(places, keepdim=True)
+        return with_class_maps(seen.network, x, seen.weight)[1]
 
 
 def class_map(seen: Subject, x: Tensor) -> Tensor:
@@ -47,6 +28,21 @@ def class_map(seen: Subject, x: Tensor) -> Tensor:
     maps = class_maps(seen, x)
     logits = maps.flatten(2).sum(2) + seen.bias
     return torch.einsum("nk,nk...->n...", coefficients(seen, logits), maps)
+
+
+def sums(seen: Subject, kind: str, x: Tensor) -> Tensor | None:
+    """(N, C, *size) -> (N, 3): what a map of this kind explains, with the shares of the classes held fixed; what its
+    places add up to; and what the network adds to every sample. None of maps that do not add up to anything."""
+    if kind == "relevance":
+        places, offsets, whole = relevance(seen, x)
+        return torch.stack([whole, places.flatten(1).sum(1), offsets], 1)
+    if kind == "class":
+        maps = class_maps(seen, x)
+        share = coefficients(seen, maps.flatten(2).sum(2) + seen.bias)
+        with torch.inference_mode():
+            whole = (share * (pooled(seen.network, x) @ seen.weight.T + seen.bias)).sum(1)
+        return torch.stack([whole, (share * maps.flatten(2).sum(2)).sum(1), share @ seen.bias], 1)
+    return None
 
 
 def stage_map(seen: Subject, x: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...inputs.images import digest
+from ...nets.build import Network
 from ..data.dataset import Dataset
 from ..predict import to_tensor
-from .rows import Subject, pooled
+from .rows import pooled
 
 NEAREST = 5
 
@@ -21,7 +23,7 @@ class Known:
     labels: (N,) in the order of the model's classes.
     names: of their files.
     groups: which of them show one part; each sample is its own part where no groups are given.
-    digests: SHA-256 of their values as decoded.
+    digests: SHA-256 of their values, of images as decoded, of series as prepared.
     """
 
     features: np.ndarray
@@ -31,19 +33,20 @@ class Known:
     digests: tuple[str, ...]
 
 
-def features(seen: Subject, x: Tensor) -> np.ndarray:
+def features(network: Network, x: Tensor) -> np.ndarray:
     """(N, C, *size) -> (N, D) of length 1."""
     with torch.inference_mode():
-        values = torch.cat([pooled(seen.network, part) for part in x.split(64)]).numpy()
+        values = torch.cat([pooled(network, part) for part in x.split(64)]).numpy()
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def known(seen: Subject, data: Dataset, labels: np.ndarray) -> Known:
+def known(network: Network, data: Dataset, labels: np.ndarray) -> Known:
     """All samples of a data set that is prepared as the model's, with their labels in the model's order."""
     parts = np.array_split(np.arange(len(data)), max(1, len(data) // 256))
-    rows = [features(seen, to_tensor(data, part, torch.device("cpu"), torch.contiguous_format)) for part in parts]
-    groups = np.array(data.digests) if data.groups is None else data.groups
-    return Known(np.concatenate(rows), labels, data.names, groups, data.digests)
+    rows = [features(network, to_tensor(data, part, torch.device("cpu"), torch.contiguous_format)) for part in parts]
+    digests = tuple(map(digest, data.images)) if data.preprocess.series else data.digests
+    groups = np.array(digests) if data.groups is None else data.groups
+    return Known(np.concatenate(rows), labels, data.names, groups, digests)
 
 
 def neighbours(known: Known, feature: np.ndarray, digest: str, good: int | None) -> list[int]:

@@ -19,48 +19,45 @@ class Subject:
 
     network: in evaluation mode.
     weight, bias: of its last layer, (K, D) and (K,), with the calibration inside.
-    faults: the classes that are defects; () where no class is the good one: the class that is named is explained then.
+    ours: the classes whose log-odds against all others are explained: the defects, or a class that was named.
     """
 
     network: Network
     weight: Tensor
     bias: Tensor
-    faults: tuple[int, ...] = ()
+    ours: tuple[int, ...]
 
 
-def subject(network: Network, calibration: Calibration | None = None, good: int | None = None) -> Subject:
-    """What is explained of a network: the log-odds of rejection, where `good` is the class without a defect."""
+def subject(network: Network, ours: tuple[int, ...], calibration: Calibration | None = None) -> Subject:
+    """What is explained of a network."""
     last: nn.Linear = network.head.get_submodule("linear")  # type: ignore[assignment]
     weight, bias = last.weight.detach(), last.bias.detach()
     if calibration is not None:
         weight, bias = weight * calibration.scale, bias * calibration.scale + bias.new_tensor(calibration.shift)
-    faults = () if good is None else tuple(k for k in range(len(bias)) if k != good)
-    return Subject(network, weight, bias, faults)
+    return Subject(network, weight, bias, ours)
 
 
 def coefficients(seen: Subject, logits: Tensor) -> Tensor:
     """(N, K) calibrated logits -> how much each counts in the decision: the gradient of its log-odds."""
-    logits = logits.detach()
-    ours = torch.zeros_like(logits, dtype=torch.bool)
-    if seen.faults:
-        ours[:, list(seen.faults)] = True
-    else:
-        ours[torch.arange(len(logits)), logits.argmax(1)] = True
-    shares = [torch.where(side, logits, -torch.inf).softmax(1) for side in (ours, ~ours)]
+    shares = [each.softmax(1) for each in _sides(seen, logits.detach())]
     return shares[0] - shares[1]
+
+
+def _sides(seen: Subject, logits: Tensor) -> list[Tensor]:
+    """The logits (N, K) of the classes that are explained, and those of all others; the rest is minus infinity."""
+    ours = torch.zeros(logits.shape[1], dtype=torch.bool)
+    ours[list(seen.ours)] = True
+    return [torch.where(side, logits, -torch.inf) for side in (ours, ~ours)]
 
 
 def decision(seen: Subject, pooled: Tensor) -> Tensor:
     """(N, D) pooled features -> (N,) log-odds of the decision."""
-    logits = pooled @ seen.weight.T + seen.bias
-    side = coefficients(seen, logits) > 0
-    both = [torch.where(mask, logits, -torch.inf).logsumexp(1) for mask in (side, ~side)]
+    both = [each.logsumexp(1) for each in _sides(seen, pooled @ seen.weight.T + seen.bias)]
     return both[0] - both[1]
 
 
 def score(seen: Subject, x: Tensor, batch: int = 64) -> Tensor:
-    """(N, C, *size) samples -> (N,) log-odds of the decision, without gradients. Of a network without a good class the
-    class is the one that each sample is named."""
+    """(N, C, *size) samples -> (N,) log-odds of the decision, without gradients."""
     with torch.inference_mode():
         return torch.cat([decision(seen, pooled(seen.network, part)) for part in x.split(batch)])
 

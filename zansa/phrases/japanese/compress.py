@@ -34,6 +34,8 @@ TABLE = {
     "largest change": "最大変化",
     "Classify images offline": "オフライン画像分類",
     "Drop images here, or choose files": "画像をここにドロップ、またはファイルを選択",
+    "speaks for a defect": "不良の根拠",
+    "speaks against a defect": "良品の根拠",
     "Use the camera": "カメラを使う",
     "The self-test is running ...": "自己診断を実行中…",
     "Self-test passed": "自己診断に合格",

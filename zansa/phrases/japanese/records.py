@@ -1,6 +1,7 @@
 """What records hold as English sentences, made where no language is spoken yet: rules of working points, notes."""
 
 TABLE = {
+    "{count} images without labels were left out: they are validation or test images": "ラベルのない画像のうち {count} 枚は検証用または評価用の画像なので除きました",
     "at most {share} of good parts are rejected, {basis}": "過検出率 {share} 以下、{basis}",
     "at least {share} of defective parts are found, {basis}": "検出率 {share} 以上、{basis}",
     "on validation {alarms} of {good} good parts and {found} of {faulty} defective ones are rejected": "検証用では良品 {good} 個中 {alarms} 個、不良品 {faulty} 個中 {found} 個を不良と判定",
@@ -12,13 +13,16 @@ TABLE = {
     "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same; more or larger images (--size), more epochs, or labels looked through again, may help": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）。画像を増やす・大きくする (--size)、エポックを増やす、ラベルを見直すと改善する可能性があります",
     "nobody is asked, since that pays below a price of {price} only": "目視確認は費用が {price} 未満の場合にのみ有利なため、保留はありません",
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
+    "the weights were learned at {theirs} and are used at {size}": "重みは {theirs} で学習したもので、{size} で使います",
+    "--size {size} keeps theirs": "--size {size} で元の大きさのまま",
     "it was not asked for (--curve none)": "指定により省略（--curve none）",
     "the validation part has no defective or no good part": "検証用データに不良品または良品がありません",
     "no learning curve: the rarest class has {rarest} separate parts, and {needed} are needed for a quarter, a half and the whole of the data; collect more of it": "学習曲線なし：最も少ないクラスは {rarest} 個で、1/4・1/2・全量の学習には {needed} 個必要です。追加してください",
     "{file} lacks {names}": "{file} に {names} がありません",
     "given by hand, promises nothing": "手動で指定（保証なし）",
     # what was decided from the data, and what a user should know of them
-    "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}; `zansa train --folds 5` holds every sample out once": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません。`zansa train --folds 5` なら全サンプルを一度ずつ評価に回せます",
+    "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません",
+    "`zansa train --folds 5` holds every sample out once": "`zansa train --folds 5` なら全サンプルを一度ずつ評価に回せます",
     "class {name} has no validation {noun}: nothing about it can be decided": "クラス {name} には検証用の{noun}がなく、このクラスについては何も判断できません",
     "{count} validation images": "検証用画像 {count} 枚",
     "{count} validation image": "検証用画像 {count} 枚",

@@ -13,6 +13,12 @@ TABLE = {
     "better than they are.": "{file} の重みが何を学習したかは不明です。評価用の{image}が含まれていれば、数値は実際より良く見えます。",
     "The weights of {file} were learned from the same source, split in another way perhaps: they may have seen {image}s "
     "of the test part, and then the figures prove nothing.": "{file} の重みは同じデータから学習されたもので、分け方が違えば評価用の{image}を見ている可能性があります。その場合、数値は何の証拠にもなりません。",
+    "The weights of {file} were learned from {count} of the test part, which is split in another way: the figures on them prove nothing.": "{file} の重みは、分け方が異なるため評価用のうち {count} を学習済みです。その数値は何の証拠にもなりません。",
+    "The teacher {file} learned from {image}s of the test part, so the figures look better than they are.": "教師 {file} は評価用の{image}を学習に使っているため、数値は実際より良く見えます。",
+    "A teacher that knows the answers": "答えを知る教師",
+    "{name} with a linear head would be better: it names {best} of {many} held-out images, this network {right} of {few} "
+    "validation images. It costs {price} an image in place of {ours}: `zansa finetune DATA --weights {name} --linear`. "
+    "`--teacher {name} --unlabelled FOLDER` gives this network a part of that": "{name} に線形分類器を付ける方が良さそうです。学習に使わなかった画像 {many} 枚で {best}、このネットワークは検証用画像 {few} 枚で {right} が正解です。費用は一枚当たり {ours} に対し {price} です: `zansa finetune DATA --weights {name} --linear`。`--teacher {name} --unlabelled フォルダ` で、その一部をこのネットワークに移せます",
     "With so few {image}s the true rates can lie anywhere in these ranges. More test {image}s narrow them.": "{image}が少ないため、真の割合はこの範囲のどこにでもあり得ます。評価用の{image}を増やすと狭まります。",
     "The validation loss was still falling when the training ended (by {share} over the last {epochs} epochs). A longer "
     "training may do better: name a larger --epochs.": "学習の終了時にも検証損失が下がり続けていました（最後の {epochs} エポックで {share}）。--epochs を大きくすると良くなる可能性があります。",
@@ -39,7 +45,8 @@ TABLE = {
     "Identical {image}s in two parts of the data": "同一の{image}の混在（データ漏洩）",
     "Remarks from reading the {image}s": "{image}の読み込み時の指摘",
     "Few training {image}s": "学習用の{image}が少ない",
-    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is better: one {image} more or less is worth ten points and more of its class. --folds 5 holds every {image} out once.": "偶然ではなく学習できたかどうかは分かりますが、良いエポック・しきい値・ネットワーク同士の優劣は分かりません。{image}一枚の違いがそのクラスの 10 ポイント以上に当たるためです。--folds 5 で全{image}を一度ずつ評価に回せます。",
+    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is better: one {image} more or less is worth ten points and more of its class.": "偶然ではなく学習できたかどうかは分かりますが、良いエポック・しきい値・ネットワーク同士の優劣は分かりません。{image}一枚の違いがそのクラスの 10 ポイント以上に当たるためです。",
+    "--folds 5 holds every {image} out once.": "--folds 5 で全{image}を一度ずつ評価に回せます。",
     "Every {image} was judged by one of {folds} networks that had not seen it or its group. The network handed over is another one, which learned from all of them in the same way; it had more to learn from, so it should not be worse.": "どの{image}も、それ自身とそのグループを見ていない {folds} 個のネットワークの一つで判定しました。引き渡すネットワークは同じ方法ですべてから学習した別のもので、学習データが多いため、悪くはならないはずです。",
     "All {image}s of these classes come from one or two parts. What is learned and what is proven is what these parts look like, however many pictures there are of them.": "これらのクラスの{image}はすべて一つか二つの個体のものです。枚数が多くても、学習し確認できるのはその個体の見え方だけです。",
     "Nothing was learned": "何も学習できませんでした",

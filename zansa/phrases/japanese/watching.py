@@ -13,6 +13,10 @@ TABLE = {
     "brightest level": "最も明るい階調",
     "share of saturated points": "白飛びの割合",
     "brightness from top to bottom": "上下の明るさの差",
+    "share on which the second network disagrees": "並行モデルとの判定の不一致率",
+    "feature component {number}": "特徴量の主成分 {number}",
+    "what the feature components leave over": "主成分で表せない特徴量の残差",
+    "distance to the nearest parts of the calm time": "安定期の最も近い部品との距離",
     "median picture (dirt, shift)": "中央値画像（汚れ・位置ずれ）",
     "higher than before": "以前より高い",
     "lower than before": "以前より低い",
@@ -63,7 +67,10 @@ TABLE = {
     "defects among accepted parts": "合格品中の不良（見逃し）",
     "good among rejected parts": "不合格品中の良品（過検出）",
     "known defects sent through": "既知の不良品の投入",
-    "known defects found: {hits} of {count}": "既知の不良品の検出: {count} 個中 {hits} 個",
+    "{hits} of {count} were rejected": "{count} 個中 {hits} 個を不良と判定",
+    "No warning, but a reason to look: the last lots differ in {statistics}.": (
+        "警告ではありませんが、確認をお勧めします。直近のロットで変化: {statistics}"
+    ),
     "about {value} ({low} to {high}) of {of}, from {looked} that people looked at": (
         "{of} 個中 約 {value} 個（信頼区間 {low}～{high}）、目視確認 {looked} 個からの推定"
     ),
@@ -146,10 +153,13 @@ TABLE = {
     "{who}: {missed} of {defects} defects missed, {false_alarms} of {good} good parts rejected": (
         "{who}: 不良 {defects} 個中 見逃し {missed} 個、良品 {good} 個中 過検出 {false_alarms} 個"
     ),
+    "judged parts that the new network contradicts, to be read again by others: {again}": (
+        "新しいモデルの判定と食い違う確認結果（別の判定者が再確認）: {again} 個"
+    ),
+    "The network before and after": "変更前と変更後のモデル",
     "McNemar's exact test of equal rates, over parts: p = {p}": "マクネマー正確検定（部品単位）: p = {p}",
     "nothing was decided this time": "今回は判断を行っていません",
-    "nothing was compared this time": "今回は比較を行っていません",
-    "now wrong: {path} ({label}, {lot})": "新たな誤判定: {path}（{label}、{lot}）",
+    "nothing was compared": "今回は比較を行っていません",
     "parts that were right before and are wrong now: {count}": "以前は正しく、新たに誤判定となった部品: {count} 個",
     "Every record holds the hash of the one before; the last is {hash}.": (
         "各記録は直前の記録のハッシュを含みます。最後のハッシュ: {hash}"

@@ -44,6 +44,11 @@ def content(record: Record) -> tuple[list[str], dict[str, Shown | Section]]:
     return sentences, sections
 
 
+def noun(record: Record) -> str:
+    """What the samples are called, many of them."""
+    return word(f"unit.{record.get('noun', 'image')}")
+
+
 def unit(record: Record) -> str:
     """What is counted."""
     return word(f"unit.{record['unit']}")
@@ -143,7 +148,7 @@ def curve(record: Record) -> Shown:
         for each in ahead
     ]
     lead += [] if ahead else [word("plan.curve.flat")]
-    columns = [word("plan.curve.size", word("unit.image")), word("plan.curve.error")]
+    columns = [word("plan.curve.size", noun(record)), word("plan.curve.error")]
     rows = [[count(n), percent(e)] for n, e in zip(told["sizes"], told["errors"], strict=True)]
     return Shown(
         heading, lead, [Table(columns, rows)], [(columns[1], picture(told, *columns))], [word("plan.curve.hint")]
@@ -186,7 +191,7 @@ def time(record: Record) -> Shown:
     ]
     lead = [word("plan.time.lead")]
     if (running := record["running"]) is not None:
-        lead.append(word("plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"])))
+        lead.append(word("plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"]), noun(record)))
     quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
     hints = [word("plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]

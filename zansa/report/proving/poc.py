@@ -29,8 +29,8 @@ def write(folder: Run, language: str | None = None) -> Path:
     """Write poc.html into the folder of a proof; returns its path. A language that is named is kept in poc.json, for
     pages to come. ValueError for others than "en" and "ja"."""
     record = folder.read_json("poc.json")
-    with speaking(language or record["lang"]) as chosen:
-        if chosen != record["lang"]:
+    with speaking(language or record.get("lang", "en")) as chosen:
+        if chosen != record.get("lang"):
             folder.write_json("poc.json", record | {"lang": chosen})
         return write_atomic(folder.path / "poc.html", page(folder).encode("utf-8", "replace"))
 
@@ -40,39 +40,41 @@ def page(folder: Run) -> str:
     record = folder.read_json("poc.json")
     stages = {each["stage"]: each for each in record["stages"]}
     sentences, told = content(record)
-    facts, grown = proven(folder, stages), run_of(folder, stages.get("grow"))
-    plan = read_plan(folder, stages)
+    facts, plan = proven(folder, stages), read_plan(folder, stages)
+    network = {} if facts is None or "accept" not in stages else of_network(facts)
     sections: dict[str, Shown | Section] = {}
-    if facts is not None and "accept" in stages:
-        sections["figures"] = Section(word("poc.three"), lambda _: three(facts), "figures.html")
+    if network:
+        sections["figures"] = network.pop("figures")
     sections |= {"signed": Section(word("poc.signed"), signed, "signed.html"), "claim": told["claim"]}
     if facts is not None:
         sections["cautions"] = Section(phrase("Please note"), lambda _: noted(facts), "notes.html")
     if plan is not None:
-        if record["decision"] != "pass":
-            sections["needs"] = planning.needs(plan)
+        sections |= {} if record["decision"] == "pass" else {"needs": planning.needs(plan)}
         sections["money"] = money(stages, plan)
-    if facts is not None and "accept" in stages:
-        sections["operating"] = Section(
-            phrase("Where the line is drawn"), lambda _: results.operating(facts), "operating.html"
-        )
-        sections["limits"] = limits(facts)
-        sections["examples"] = Section(phrase("Worth a look"), lambda _: results.examples(facts), "examples.html")
-    sections |= of_data(folder, stages)
+    sections |= network | of_data(folder, stages)
     if "compare" in stages:
         sections["compare"] = compared(stages["compare"]["comparison"])
-    if grown is not None:
+    if grown := run_of(folder, stages.get("grow")):
         sections["growth"] = Section(phrase("How it grew"), lambda _: growth(grown), "growth.html")
     sections |= {"stages": told["stages"], "versions": versions(record, stages), "terms": terms()}
-    synthetic = phrase("synthetic {image}s") if facts is not None and have(facts, "data", "synthetic") else ""
     frame = Frame(
         name=word("poc.title.of", str(record["source"]).rstrip("/").rsplit("/", 1)[-1]),
         footer=word("poc.footer"),
         date=record["claim"]["time"][:10],
-        badge=synthetic and word("poc.synthetic"),
-        noun=noun(facts) if facts is not None else "image",
+        badge=word("poc.synthetic") if facts and have(facts, "data", "synthetic") else "",
+        noun=noun(facts) if facts else "image",
     )
     return html(frame, [strong(sentences[0]), sentences[1]], sections, sentences[2:])
+
+
+def of_network(facts: Facts) -> dict[str, Shown | Section]:
+    """What the acceptance test said of the network: figures, working point, limits of use, mistakes."""
+    return {
+        "figures": Section(word("poc.three"), lambda _: three(facts), "figures.html"),
+        "operating": Section(phrase("Where the line is drawn"), lambda _: results.operating(facts), "operating.html"),
+        "limits": limits(facts),
+        "examples": Section(phrase("Worth a look"), lambda _: results.examples(facts), "examples.html"),
+    }
 
 
 def lines(record: Record) -> str:

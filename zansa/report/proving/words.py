@@ -38,7 +38,8 @@ SAID: dict[str, str] = {
     "plan.collect": phrase("collect {0} more"),
     "plan.or_claim": phrase(", or claim {0}"),
     "plan.expected.run": phrase(
-        "Expected is what a trained run did on validation parts, plus one standard error: {0}."
+        "Expected is what a trained run did on validation parts, at lines for this claim that others of them chose, "
+        "plus one standard error: {0}."
     ),
     "plan.expected.curve": phrase(
         "Expected is what the small trainings did on validation parts, plus one standard error: {0}. The whole "
@@ -75,7 +76,7 @@ SAID: dict[str, str] = {
     "plan.time.kwh": phrase("energy"),
     "plan.time.train": phrase("training (zansa train)"),
     "plan.time.grow": phrase("search (zansa grow)"),
-    "plan.time.running": phrase("Running: about {0} an image on this machine, that is {1} images a second."),
+    "plan.time.running": phrase("Running: about {0} for one on this machine, that is {1} {2} a second."),
     "plan.power.given": phrase("Energy is that of {0} W, as given."),
     "plan.power.measured": phrase("Energy is measured: {0} W."),
     "plan.power.estimate": phrase("Energy is an estimate from {0} W, to a factor of 2; --watts gives the true power."),
@@ -139,7 +140,7 @@ SAID: dict[str, str] = {
     "compare.detection.test": phrase("detection, test"),
     "compare.false_alarms.test": phrase("false alarms, test"),
     "compare.accuracy": phrase("balanced accuracy, validation"),
-    "compare.ms": phrase("time an image"),
+    "compare.ms": phrase("time for one"),
     "compare.macs": phrase("multiply-adds"),
     "compare.params": phrase("parameters"),
     "compare.bytes": phrase("file"),
@@ -218,6 +219,7 @@ SAID: dict[str, str] = {
     "poc.do.leaks": phrase("leave out one of {0} and {1}, which are the same, or give both one group"),
     "poc.do.labels": phrase("decide which label is right: {0} and {1} are the same"),
     "poc.why.unknown": phrase("how good a model will be is not known yet"),
+    "poc.why.few": phrase("there are fewer test parts than the claim takes without any mistake"),
     "poc.why.chance": phrase("the chance to pass the test is {0}"),
     "poc.why.baseline": phrase("balanced accuracy on validation is at least {0}, and guessing has {1}"),
     "poc.do.baseline": phrase(
@@ -312,6 +314,9 @@ SAID: dict[str, str] = {
     # --- unit
     "unit.part": phrase("parts"),
     "unit.image": phrase("images"),
+    "unit.signal": phrase("signals"),
+    "unit.sequence": phrase("sequences"),
+    "unit.series": phrase("series"),
     # --- never
     "never": phrase("never"),
     "range": phrase("{0} to {1}"),

@@ -11,6 +11,7 @@ from . import words
 
 Record = Mapping[str, Any]
 SHOWN = 40  # records and flips
+NAMED = 3  # escapes
 WHO = {
     "old": phrase("before, at its line"),
     "new": phrase("after, at its own line"),
@@ -32,7 +33,7 @@ def html(record: Record, language: str) -> str:
     """The page, in "en" or "ja"."""
     sections = {
         "decision": Section("Decision", _decision),
-        "comparison": Section("Before and after", _comparison),
+        "comparison": Section("The network before and after", _comparison, "change_flips.html"),
         "records": Section("Records", _records),
     }
     with speaking(language):
@@ -64,7 +65,8 @@ def comparison_text(comparison: Record) -> str:
             escapes=comparison["escapes"],
         )
     why = "; ".join(_against(comparison, each) for each in comparison["reasons"])
-    missed = ", ".join(comparison["escapes_missed"])
+    missed = ", ".join(comparison["escapes_missed"][:NAMED])
+    missed += ", …" if len(comparison["escapes_missed"]) > NAMED else ""
     return say("The new network may not act: {why}.", why=f"{why} ({missed})" if missed else why)
 
 
@@ -115,7 +117,12 @@ def _counts(comparison: Record) -> list[str]:
         for name, row in comparison["counts"].items()
     ]
     p = comparison["mcnemar"]["exact"]
-    return [*told, say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}")]
+    told.append(say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}"))
+    if comparison["again"]:
+        told.append(
+            say("judged parts that the new network contradicts, to be read again by others: {again}", **comparison)
+        )
+    return told
 
 
 def _decision(record: Record) -> dict[str, Any]:
@@ -127,10 +134,17 @@ def _decision(record: Record) -> dict[str, Any]:
 def _comparison(record: Record) -> dict[str, Any]:
     told = record["comparison"]
     if told is None:
-        raise LookupError(say("nothing was compared this time"))
-    flips = [say("now wrong: {path} ({label}, {lot})", **row) for row in told["negative_flips"][:SHOWN]]
+        raise LookupError(say("nothing was compared"))
+    flips = [row | {"name": row["lot"].removeprefix("old ")} for row in told["negative_flips"][:SHOWN]]
     more = say("parts that were right before and are wrong now: {count}", count=len(told["negative_flips"]))
-    return page.plain(lead=comparison_text(told), hints=[*_counts(told), more, *flips])
+    return page.plain(lead=comparison_text(told), hints=[*_counts(told), more]) | {"flips": flips}
+
+
+def _why(row: Record) -> str:
+    """Why a record was made, in the reader's language where zansa has said it."""
+    known = {"decided": words.WHY, "compared": words.AGAINST}.get(row["kind"], {})
+    said = [say(known[each]) if each in known else each for each in row["why"].split(", ")]
+    return "; ".join(words.reason(each) if each.startswith("new class ") else each for each in said)
 
 
 def _records(record: Record) -> dict[str, Any]:
@@ -138,7 +152,7 @@ def _records(record: Record) -> dict[str, Any]:
     rows = [
         (
             f"{row['number']} · {row['time'][:16].replace('T', ' ')}",
-            f"{say(KINDS[row['kind']])} · {row['who']} · {row['why']}",
+            f"{say(KINDS[row['kind']])} · {row['who']} · {_why(row)}",
         )
         for row in chain["records"][-SHOWN:]
     ]

@@ -12,6 +12,7 @@ from . import words
 
 Record = Mapping[str, Any]
 CALM = 4  # calm charts that the page shows below those with a warning
+WINDOWS = 12  # statistics of the last lots
 
 
 def html(record: Record, language: str) -> str:
@@ -31,7 +32,7 @@ def html(record: Record, language: str) -> str:
 
 def lines(record: Record) -> str:
     """The same as text: the state, each alarm, and what people found."""
-    return "\n".join([*sentences(record), *(text for _, text in _found(record)), *_gauge_lines(record)])
+    return "\n".join([*sentences(record), *(f"{term}: {text}" for term, text in _found(record)), *_gauge_lines(record)])
 
 
 def sentences(record: Record) -> list[str]:
@@ -46,10 +47,17 @@ def sentences(record: Record) -> list[str]:
         return [text]
     alarms = [row for row in record["charts"] if row["alarm"]]
     if not alarms:
-        return [
-            say("Calm: {watched} lots after the calm time, no open warning.", watched=record["units"] - record["calm"])
-        ]
+        watched = record["units"] - record["calm"]
+        return [say("Calm: {watched} lots after the calm time, no open warning.", watched=watched), *_hint(record)]
     return [say("Warnings: {count}", count=len(alarms)), *map(alarm_text, alarms)]
+
+
+def _hint(record: Record) -> list[str]:
+    """What is no warning yet, and yet a reason to look."""
+    moved = [words.statistic(row["name"]) for row in record["windows"] if row["alarm"]]
+    if not moved:
+        return []
+    return [say("No warning, but a reason to look: the last lots differ in {statistics}.", statistics=", ".join(moved))]
 
 
 def alarm_text(row: Record) -> str:
@@ -105,7 +113,7 @@ def _windows(record: Record) -> dict[str, Any]:
     told = partial(say, "moved by {shift} of the ranks; p = {p}{alarm}")
     pairs = [
         (words.statistic(row["name"]), told(shift=f"{row['shift']:+.2f}", p=f"{row['p']:.2g}", alarm=_mark(row)))
-        for row in record["windows"]
+        for row in record["windows"][:WINDOWS]
     ]
     hint = say(
         "A change is large from about 0.2 on: then 7 of 10 parts lie beyond the old middle. The largest is first."
@@ -133,10 +141,10 @@ def _found(record: Record) -> list[tuple[str, str]]:
         ("false_alarms", say("good among rejected parts")),
     ):
         if row := audit.get(name):
-            told.append((term, f"{term}: {estimate_text(row)}"))
+            told.append((term, estimate_text(row)))
     if record["known"]:
         rate = record["known"]
-        told.append((say("known defects sent through"), say("known defects found: {hits} of {count}", **rate)))
+        told.append((say("known defects sent through"), say("{hits} of {count} were rejected", **rate)))
     return told
 
 
@@ -154,7 +162,7 @@ def estimate_text(row: Record) -> str:
 
 
 def _labels(record: Record) -> dict[str, Any]:
-    pairs = _found(record)
+    found = [f"{term}: {text}" for term, text in _found(record)]
     hints = [
         say(
             "{looks} accepted parts without a find show less than {share} defects among them: {days} days at 50 a day",
@@ -164,8 +172,8 @@ def _labels(record: Record) -> dict[str, Any]:
         )
         for row in record["plan"] or []
     ]
-    lead = "" if pairs else say("Nobody has looked yet; `zansa review STORE --plan 50` chooses what to look at.")
-    return page.plain(lead=lead, pairs=pairs, hints=hints)
+    lead = "" if found else say("Nobody has looked yet; `zansa review STORE --plan 50` chooses what to look at.")
+    return page.plain(lead=lead, hints=[*found, *hints])
 
 
 def _gauge_lines(record: Record) -> list[str]:

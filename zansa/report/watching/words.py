@@ -15,6 +15,9 @@ STATISTICS = {
     "high": phrase("brightest level"),
     "saturated": phrase("share of saturated points"),
     "tilt": phrase("brightness from top to bottom"),
+    "disagrees": phrase("share on which the second network disagrees"),
+    "residual": phrase("what the feature components leave over"),
+    "neighbour": phrase("distance to the nearest parts of the calm time"),
     "place": phrase("median picture (dirt, shift)"),
 }
 WAYS = {
@@ -52,6 +55,8 @@ DEAD = {
 
 def statistic(name: str) -> str:
     """A statistic's name as it is said."""
+    if name.startswith("feature"):
+        return say("feature component {number}", number=name.removeprefix("feature"))
     return say(STATISTICS.get(name, name))
 
 

@@ -60,13 +60,29 @@ function showPart(part) {
   tile.querySelector(".word").textContent = how === "class" ? part.class : words[how];
   const score = part.score === null ? "" : ` · ${words.score} ${part.score.toFixed(3)}`;
   tile.querySelector(".detail").textContent = `${words.class}: ${part.class}${score}`;
-  const image = document.querySelector("#picture img");
-  image.hidden = false;
-  image.src = `/page/image/${part.image}`;
-  image.alt = part.class;
+  showPicture(part);
   const name = part.part ? `${words.part} ${part.part} · ` : "";
   document.querySelector("#picture figcaption").textContent = `${name}#${part.id} · ${part.local.slice(11, 19)}${part.note ? " · " + part.note : ""}`;
 }
+
+// The picture, with its heat map where that is wanted and the model that answered still answers.
+const heated = () => localStorage.getItem("heat") !== "off";
+function showPicture(part) {
+  const image = document.querySelector("#picture img"), model = state.models.find((m) => m.sha === part.sha && m.maps);
+  const plain = `/page/image/${part.image}`, [against, , speaks] = $("scale").children;
+  image.hidden = false;
+  image.alt = part.class;
+  image.onerror = () => { image.onerror = null; image.src = plain; };
+  image.src = model && heated() ? `/page/map/${part.sha}/${part.image}` : plain;
+  $("tools").hidden = !model;
+  $("heat").setAttribute("aria-pressed", heated());
+  against.textContent = model && model.good === null ? words.against_class : words.against_defect;
+  speaks.textContent = model && model.good === null ? words.for_class : words.for_defect;
+}
+$("heat").onclick = () => {
+  localStorage.setItem("heat", heated() ? "off" : "on");
+  if (state && state.strip.length) showPicture(state.strip.at(-1));
+};
 
 function showStrip() {
   const list = document.querySelector("#strip ol");
@@ -106,7 +122,7 @@ function showRuns() {
 const choices = () => {
   const model = state.models.find((m) => m.name === current.model);
   const classes = (model ? model.classes : []).slice(0, 9).map((name, i) => [String(i + 1), name, name]);
-  return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable]];
+  return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable], ["n", null, words.new_kind]];
 };
 
 function review(parts) {
@@ -134,10 +150,12 @@ function next() {
   }));
 }
 
-async function judge(verdict, name) {
+async function judge(known, called) {
   const part = current, who = $("who").value, seconds = (performance.now() - since) / 1000;
+  const verdict = known ?? window.prompt(words.name_it)?.trim(), name = known ? called : verdict;
+  if (!verdict) return;
   try {
-    await send("/page/verdict", { answer: part.id, verdict, who, seconds });
+    await send("/page/verdict", { answer: part.id, verdict, who, seconds, new: !known });
     history.push(part);
     $("said").textContent = say("model_said", { verdict: name, answer: part.class });
     next();
@@ -166,6 +184,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (!$("review").open) {
     if (key === "q" && !$("open").disabled) $("open").click();
+    if (key === "h" && !$("tools").hidden) $("heat").click();
     if (key === "g" && !$("challenge").disabled) $("challenge").click();
     return;
   }
@@ -178,7 +197,7 @@ document.addEventListener("keydown", (event) => {
 document.querySelectorAll("#review [data-key]").forEach((button) => {
   button.onclick = () => ({ " ": next, z: undo, Escape: () => $("review").close() })[button.dataset.key]();
 });
-$("open").onclick = async () => review(await ask("/page/queue"));
+$("open").onclick = async () => review(await ask(`/page/queue?who=${encodeURIComponent($("who").value)}`));
 
 // ---- golden images, uploads, camera ----
 
