@@ -81,7 +81,9 @@ def test_the_map_of_the_file_is_that_of_the_network(case, tmp_path):
     assert told["map_difference"] < 1e-5
     file = runtime.predictor(tmp_path / "m.onnx")
     p, maps = file.with_maps(values)
-    expected = class_map(subject(model.module, tuple(range(1, len(model.classes))), model.calibration), prepared(model, values)).numpy()
+    expected = class_map(
+        subject(model.module, tuple(range(1, len(model.classes))), model.calibration), prepared(model, values)
+    ).numpy()
     assert maps.shape == expected.shape == (len(values), *file.cells)
     np.testing.assert_allclose(maps, expected, atol=1e-5)
     assert maps.std() > 0.01  # the comparison means something
