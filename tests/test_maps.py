@@ -16,6 +16,7 @@ from command import refused, zansa
 from laws import small_net
 from onnx import numpy_helper
 from PIL import Image
+from test_budget import without_maps
 from test_deploy import altered, images
 from test_serve import ask as http
 from test_serve import serving, told
@@ -169,11 +170,7 @@ def test_predict_writes_images_with_their_heat_maps(folder, tmp_path):
 
 def older(file: bytes) -> bytes:
     """The file as it was before there were maps."""
-    proto = onnx.load_from_string(file)
-    nodes = [node for node in proto.graph.node if not node.name.startswith("network/map/")]
-    del proto.graph.node[:], proto.graph.output[1:]
-    proto.graph.node.extend(nodes)
-    return altered(proto.SerializeToString(), zansa="1", strongest=None)
+    return altered(without_maps(file), zansa="1", strongest=None)
 
 
 def test_older_files_go_on_without_maps(folder, tmp_path):
