@@ -37,7 +37,7 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
-WITH_NEW = {"good": 0.8, "scratch": 0.05, "hole": 0.05, "burr": 0.1}
+WITH_NEW = {"good": 0.7, "scratch": 0.05, "hole": 0.05, "burr": 0.2}
 CLAIM = "recall>=0.9 at false_alarms<=0.1"
 
 
@@ -58,7 +58,7 @@ class Story:
     lots: int = 4
     parts: int = 20
     calm: int = 40
-    looks: int = 120
+    looks: int = 240
     training: int = 900
     epochs: int = 10
     kills: tuple[int, ...] = (5, 13, 22)
