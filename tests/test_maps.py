@@ -104,7 +104,7 @@ def test_without_a_good_class_the_map_is_of_the_class_that_is_named():
     named = model.module(x).argmax(1).tolist()
     assert len(set(named)) > 1
     expected = [class_map(subject(model.module, (k,)), x[n : n + 1])[0].numpy() for n, k in enumerate(named)]
-    np.testing.assert_allclose(file.with_maps(values)[1], expected, atol=1e-5)
+    np.testing.assert_allclose(file.with_maps(values)[1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_gate_closes_on_other_maps():

@@ -165,6 +165,15 @@ class TrainRequest(Taught):
         ),
     ] = None
 
+    @model_validator(mode="after")
+    def _folds_fit(self) -> "TrainRequest":
+        if self.folds is not None and self.teacher is not None:
+            raise ValueError(
+                "--folds and --teacher were asked; leave one out: a teacher that has learned from all images would "
+                "tell each fold about those held out"
+            )
+        return self
+
 
 class FinetuneRequest(Taught):
     """A network with learned weights that is to be trained further, for other images and classes."""

@@ -233,10 +233,14 @@ def _larger(data: Dataset, index: np.ndarray) -> tuple[int, int] | None:
     """A size (height, width) that shows more detail than the network's, where the files have it."""
     if not data.files:
         return None
-    sides = [max(image_header(data.files[i])[:2]) for i in index[:: max(1, len(index) // HEADERS)]]
     height, width = data.preprocess.size
-    factor = min(float(np.median(sides)), LARGEST) / max(height, width)
+    factor = min(file_side(data, index), LARGEST) / max(height, width)
     return (round(height * factor), round(width * factor)) if factor >= SHRUNK else None
+
+
+def file_side(data: Dataset, index: np.ndarray) -> float:
+    """The usual longer side of the files of these images, in pixels, by some of them."""
+    return float(np.median([max(image_header(data.files[i])[:2]) for i in some_of(index, HEADERS)]))
 
 
 def _better(images: Images, others: Images, labels: np.ndarray, folds: Folds) -> str:

@@ -13,6 +13,7 @@ from ..nets.donor import read_donor
 from ..nets.files import Model
 from .adapt import features
 from .data.dataset import Dataset, normalised_for
+from .doubts import file_side
 from .predict import normalised
 
 ENLARGED = 5  # times; 32 pixels shown as 160 tell as much as 224 do (docs/decisions/0023), for half the time
@@ -24,7 +25,8 @@ def ready_looker(name: str, data: Dataset) -> Model:
     times theirs; its classifier is fresh. ValueError where it is not installed, or cannot take images of these
     channels."""
     ready, pre = READY[name], normalised_for(data, READY[name].mean, READY[name].std).preprocess
-    side = ready.size if data.files else min(ready.size, ENLARGED * max(pre.size))
+    seen = file_side(data, np.arange(len(data))) if data.files else max(pre.size)
+    side = int(min(ready.size, ENLARGED * seen))
     size = (side, side)
     module = read_donor(name).network(size, pre.channels, len(data.classes)).eval()
     return Model(module.net, module, data.classes, pre.model_copy(update={"size": size}))
