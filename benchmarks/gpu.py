@@ -333,9 +333,22 @@ def kin(out: Path, settings: Settings) -> Iterator[Row]:
     yield from script("families.py", out, settings, "--data", str(cifar(out, settings)), "--seeds", "1", *length)
 
 
-def script(name: str, out: Path, settings: Settings, *words: str) -> Iterator[Row]:
+def flow(out: Path, settings: Settings) -> Iterator[Row]:
+    """experiments/ode_limit/images.py on CIFAR-10: blocks that begin alike or independently, with GELU and ReLU."""
+    blocks, images, epochs = ("4", "100", "1") if settings.short else ("256", "5000", "2")
+    length = ("--blocks", blocks, "--images", images, "--epochs", epochs)
+    name, data = "../experiments/ode_limit/images.py", str(cifar(out, settings))
+    yield from script(name, out, settings, "--data", data, *length, cells="images.jsonl")
+
+
+CELL = (
+    *("limit", "method", "family", "half", "macs", "accuracy", "error", "epochs", "images", "seconds"),
+    *("activation", "start", "blocks", "train", "test", "weights_mean", "weights_largest"),
+)
+
+
+def script(name: str, out: Path, settings: Settings, *words: str, cells: str = "cells.jsonl") -> Iterator[Row]:
     """The cells of another benchmark, each as soon as it is there."""
-    keys = ("limit", "method", "family", "half", "macs", "accuracy", "error", "epochs", "images", "seconds")
     process = subprocess.Popen(
         [sys.executable, f"{ROOT}/benchmarks/{name}", str(out), *words, "--device", settings.device],
         stdout=subprocess.DEVNULL,
@@ -343,10 +356,10 @@ def script(name: str, out: Path, settings: Settings, *words: str) -> Iterator[Ro
     told, ended = 0, False
     while not ended:
         ended = process.poll() is not None
-        cells = Run(out).lines("cells.jsonl")
-        for cell in cells[told:]:
-            yield {key: cell[key] for key in keys if key in cell}
-        told = len(cells)
+        lines = Run(out).lines(cells)
+        for cell in lines[told:]:
+            yield {key: cell[key] for key in CELL if key in cell}
+        told = len(lines)
         time.sleep(0.2)
     assert process.returncode == 0, f"{name} ended with exit code {process.returncode}"
 
@@ -364,11 +377,12 @@ def cifar(out: Path, settings: Settings) -> Path:
 PARTS = {
     "tests": Part(gpu_tests, 45, "tests marked gpu"),
     "training": Part(trainings, 60, "figures against the CPU; bits of a training that was resumed"),
-    "growth": Part(growth, 120, "figures against the CPU; bytes of a growth that was resumed"),
-    "speed": Part(speeds, 100, "images per second, batches of 128 at 32x32"),
+    "growth": Part(growth, 110, "figures against the CPU; bytes of a growth that was resumed"),
+    "speed": Part(speeds, 90, "images per second, batches of 128 at 32x32"),
     # here: one longer-trained candidate of drawn beginnings, once there are such
-    "frontier": Part(frontier, 140, "CIFAR-10 at 30 M and 60 M multiply-adds, short"),
-    "families": Part(kin, 75, "CIFAR-10, networks of as many parameters, short"),
+    "frontier": Part(frontier, 120, "CIFAR-10 at 30 M and 60 M multiply-adds, short"),
+    "families": Part(kin, 65, "CIFAR-10, networks of as many parameters, short"),
+    "flow": Part(flow, 50, "CIFAR-10, 256 blocks that begin alike or independently, short"),
 }
 
 

@@ -305,8 +305,8 @@ def month(line: Line) -> None:
             found = reviewed(line, who, kill=story.dirt <= number < story.dirt + story.reviews)
             if number > story.new and decided(line)["do"] == "train":
                 estimated(line, found)
-                for _ in range(3):
-                    if learned(line, first):
+                for more in ((), ("--finetune",), ("--finetune",)):
+                    if learned(line, first, more):
                         told["decided"] = number
                         break
                     for person in ("mori", "sato"):  # the other one reads again what the new network contradicts
@@ -347,10 +347,11 @@ def estimated(line: Line, found: dict[str, Any]) -> None:
         note(line, f"reviewer {person['who']}", person)
 
 
-def learned(line: Line, first: Path) -> bool:
+def learned(line: Line, first: Path, more: tuple[str, ...] = ()) -> bool:
     """Learn again, compare, and promote what passes, each killed once on its way; whether it acts. What fails is
     learned anew once others have read again what it contradicts."""
-    again = ("retrain", line.store, "--reference", first, "--accept", CLAIM, "--margin", line.story.margin, "--json")
+    margin = ("--margin", line.story.margin)
+    again = ("retrain", line.store, "--reference", first, "--accept", CLAIM, *margin, "--json", *more)
     run = line.store / "learn" / "1" / "run"
     if not run.exists():
         killed(line, "learning again, in its epochs", holds_text(run / "events.jsonl", '"epoch"'), *again)

@@ -4,6 +4,7 @@
     python benchmarks/packs.py deeppcb OUT
     python benchmarks/packs.py mnist OUT
     python benchmarks/packs.py cifar10 OUT
+    python benchmarks/packs.py cifar10_test OUT
     python benchmarks/packs.py heartbeats|splice|promoters|gunpoint|italy OUT
 
 The packs are looked for in --shared, else in $ZANSA_SHARED_DATA, else in ../shared/data of the repository.
@@ -134,6 +135,15 @@ def cifar10(shared: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, labels, np.array(["train"] * len(train) + ["test"] * len(test))
 
 
+def cifar10_test(shared: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The lossless part of `cifar10` alone, split anew: 1,000 + 1,000 to decide with and 8,000 to tell; for weights of
+    other authors, which have seen all of the train part."""
+    images, labels, split = cifar10(shared)
+    images, labels = images[split == "test"], labels[split == "test"]
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order], labels[order], np.array(["train"] * 1000 + ["val"] * 1000 + ["test"] * 8000)
+
+
 def series(shared: Path, name: str) -> list[list[object]]:
     """The header and the rows of a table of series: splice junctions and promoters as they are, without a split; of the
     UCR sets and the heartbeats the given split, of the heartbeats the patient as group.
@@ -185,10 +195,11 @@ def write(out: Path, pictures: list[Picture]) -> Path:
 def prepare(name: str, out: Path, shared: Path, test_fold: str = "0", every: int = 1) -> Path:
     """Write the pack `name`, or only one image in `every`, into the folder `out`; returns its manifest or .npz."""
     out.mkdir(parents=True, exist_ok=True)
-    if name == "cifar10":
-        images, labels, split = (values[::every] for values in cifar10(shared))
+    if name in ("cifar10", "cifar10_test"):
+        read = cifar10 if name == "cifar10" else cifar10_test
+        images, labels, split = (values[::every] for values in read(shared))
         np.savez(out / "part.npz", images=images, labels=labels, split=split, classes=np.array(CIFAR))
-        return (out / "part.npz").replace(out / "cifar10.npz")
+        return (out / "part.npz").replace(out / f"{name}.npz")
     if name in SERIES:
         header, *rows = series(shared, name)
         return write_table(out / f"{name}.csv", [header, *rows[::every]])
@@ -229,7 +240,7 @@ def _cut(sheets: dict[str, bytes], part: str, count: int, rows: int, columns: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("magnetic_tile", "deeppcb", "mnist", "cifar10", *SERIES))
+    parser.add_argument("name", choices=("magnetic_tile", "deeppcb", "mnist", "cifar10", "cifar10_test", *SERIES))
     parser.add_argument("out", type=Path, help="folder to write to; made when missing")
     parser.add_argument("--shared", type=Path, help="folder of the packs")
     parser.add_argument("--test-fold", choices=(*"01234", "random"), default="0", help="magnetic_tile only")

@@ -269,6 +269,14 @@ def test_where_padded_shortcuts_put_their_zeros(sides):
     with torch.no_grad():
         ours = adopt(state, net, given=(x, theirs(x)))
     assert error(theirs, ours, torch.randn(2, 3, 32, 32)) <= 1e-5
+    with torch.no_grad():
+        many = torch.randn(64, 3, 32, 32)
+        theirs.linear.bias -= theirs(many).mean(0)  # so that all classes are answered
+        labels = theirs(many).argmax(1)
+    state = theirs.state_dict()
+    assert error(theirs, adopt(state, net, given=(many, labels)), torch.randn(2, 3, 32, 32)) <= 1e-5
+    with pytest.raises(ValueError, match="the labels of 64 samples do not decide"):
+        adopt(state, net, given=(many, labels + 10))  # of no class that it knows
 
 
 class Preact(nn.Module):

@@ -193,6 +193,15 @@ def by_torch(module: torch.nn.Module, prepare: onnx.ModelProto) -> onnx.ModelPro
     return onnx.helper.make_model(graph, opset_imports=network.opset_import, ir_version=IR)
 
 
+def without_maps(file: bytes) -> bytes:
+    """An exported file as it was before it had class maps, which torch's exporter does not write."""
+    proto = onnx.load_from_string(file)
+    nodes = [node for node in proto.graph.node if not node.name.startswith("network/map/")]
+    del proto.graph.node[:], proto.graph.output[1:]
+    proto.graph.node.extend(nodes)
+    return proto.SerializeToString()
+
+
 @pytest.mark.parametrize("make", [many_kinds, other_kinds])
 def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export_and_of_torchs_own(make, tmp_path):
     net, series = make(), len(make().input.size) == 1
@@ -201,7 +210,7 @@ def test_onnxruntime_makes_the_same_of_the_twin_as_of_the_export_and_of_torchs_o
         weight.data.add_(0.3)  # ones and zeros would vanish
     fit = {"fit": "stretch", "depth": 32} if series else {}
     preprocess = Preprocess(channels=net.input.channels, size=net.input.size, **fit)
-    exported = to_onnx(Model(net, module, ("a", "b", "c"), preprocess))
+    exported = without_maps(to_onnx(Model(net, module, ("a", "b", "c"), preprocess)))
     assert optimised(timing._model(net, preparation(preprocess)), tmp_path) == optimised(exported, tmp_path)
     assert optimised(exported, tmp_path) == optimised(by_torch(module, preparation(preprocess)), tmp_path)
 

@@ -1,5 +1,8 @@
 """The ODE view of trained networks: edits of depth, measures, verdicts, shortening, memory."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from laws import a_block, images_for, one_stage, small_net, trained
@@ -19,6 +22,10 @@ from zansa.nets.build import build
 from zansa.nets.memory import gradient_error, inversion_error, passing, refuse_memory, refuse_wrong
 from zansa.nets.noise import add_noise
 from zansa.nets.transfer import edited, resampling, transfer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from depth import deep_net, measured
 
 # ---- edits ------------------------------------------------------------------------------------------------
 
@@ -261,6 +268,13 @@ def test_gradients_are_those_of_the_plain_pass(kind, memory, noise):
     assert float((plain[0] - found[0]).norm() / plain[0].norm()) < (1e-12 if memory == "checkpoint" else 1e-9)
     assert all(torch.allclose(plain[1][name], found[1][name]) for name in plain[1])
     assert torch.equal(plain[2], found[2])
+
+
+@pytest.mark.parametrize(("kind", "memory"), [("reversible", "reversible"), ("plain", "adjoint")])
+def test_what_a_way_back_keeps_does_not_grow_with_depth(kind, memory):
+    few, many = (measured(deep_net(kind, blocks), memory)["peak"] for blocks in (4, 12))
+    assert many == few
+    assert measured(deep_net(kind, 12), "store")["peak"] > 3 * many
 
 
 @pytest.mark.parametrize("kind", ["plain", "heun"])

@@ -111,6 +111,24 @@ def test_the_last_block_of_a_stage_is_enough_to_be_told(run):
         depth(request.model_copy(update={"model": record["run"], "name": "none"}))
 
 
+def test_weights_of_another_author_are_measured_on_labelled_data(run, tmp_path):
+    """Colour images: of the data's own normalisation and that of ImageNet the one that loses less is taken."""
+    images, labels = drawn()
+    np.savez(tmp_path / "spots.npz", images=images.repeat(3, axis=3), labels=labels)
+    net = load(run.path / "model.safetensors").net.but({"input": Input(channels=3, size=(12, 12))})
+    (tmp_path / "net.json").write_text(net.to_json())
+    torch.save(build(net).state_dict(), tmp_path / "foreign.pth")
+    asked = {"model": tmp_path / "foreign.pth", "source": tmp_path / "spots.npz", "net": tmp_path / "net.json"}
+    told = []
+    record = depth(DepthRequest(**{key: str(value) for key, value in asked.items()}, lang="ja"), told.append)
+    (note,) = [each["text"] for each in told if "which are taken" in each.get("text", "")]
+    assert "the weights are right on" in note
+    assert "ImageNet" in note
+    page = (tmp_path / "foreign-depth.html").read_text()
+    assert record["page"] == str(tmp_path / "foreign-depth.html")
+    assert "深さを時間として見る" in page
+
+
 def test_what_cannot_be_measured_or_made_says_why(run, tmp_path):
     file = run.path / "model.safetensors"
     many = [

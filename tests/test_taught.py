@@ -59,7 +59,7 @@ def test_a_student_learns_from_a_package_and_from_images_without_labels(taught):
     assert f"has looked at {learned + 6} images without labels" in told.stdout + told.stderr
     assert "1 ×" in told.stderr  # the file that is no picture
     assert "licence Apache-2.0" in data["teacher"]["told"]
-    assert data["teacher"]["seen"] == 0
+    assert not data["teacher"]["seen"]
     assert "learned from the answers of" in (run.path / "report.html").read_text()
     assert not list(run.path.glob("checkpoint*"))
 

@@ -2,13 +2,13 @@
 resolution with steps of length 1/L and batch norms, that begin alike ("tied") or independently, with GELU or ReLU.
 
 `python images.py OUT --data CIFAR10 [--blocks 24 --images 2000 --epochs 6]` trains all four on CIFAR-10, of any form
-that `zansa train` reads with its split, and writes OUT/images.json. The paper has 256 blocks, 50,000 images and 180
-epochs: `--blocks 256 --images 49500 --epochs 180 --device cuda`.
+that `zansa train` reads with its split, and writes a line of OUT/images.jsonl for each; a rerun goes on. The paper has
+256 blocks, 50,000 images and 180 epochs: `--blocks 256 --images 49500 --epochs 180 --device cuda`.
 """
 
 import argparse
-import json
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from zansa.learn.data.splits import Parts
 from zansa.learn.depth.measure import measure
 from zansa.learn.predict import logits, to_tensor
 from zansa.learn.recipe import Augment, Recipe
+from zansa.record import Run
+
+STARTS = {"tied": "tied", "independent": "zero"}  # how a network of zansa calls them
 
 
 def asked() -> argparse.Namespace:
@@ -53,7 +56,7 @@ def trained(given: argparse.Namespace, data: Any, parts: Parts, act: str, start:
         answers = logits(model.module, data, index).argmax(1).numpy()
         right[name] = float((answers == data.labels[index]).mean())
     samples = to_tensor(data, parts.val[:64], torch.device("cpu"), torch.contiguous_format)
-    (seen,) = measure(model.module, samples)
+    (seen,) = measure(model.module.cpu(), samples)
     weights = [block.weights for block in seen.blocks if block.weights is not None]
     return right | {
         "weights_mean": float(np.mean(weights)),
@@ -72,20 +75,21 @@ def main() -> None:
     torch.set_num_threads(1 if given.device == "cpu" else 8)
     data = load_data(given.data, kind="natural")
     chance = np.random.default_rng(given.seed)
-    train = np.sort(chance.permutation(np.flatnonzero(data.split == "train"))[: given.images + 500])
-    val = np.sort(chance.permutation(train)[:500])
+    held = min(500, given.images)
+    train = np.sort(chance.permutation(np.flatnonzero(data.split == "train"))[: given.images + held])
+    val = np.sort(chance.permutation(train)[:held])
     train = np.setdiff1d(train, val)
     test = np.sort(chance.permutation(np.flatnonzero(data.split == "test"))[: max(2000, given.images // 5)])
     parts = Parts(train, val, test)
     data = data.normalised(parts.train)
-    table: dict[str, Any] = {"blocks": given.blocks, "images": given.images, "epochs": given.epochs, "rows": {}}
-    for act in ("gelu", "relu"):
-        for start in ("tied", "zero"):
-            row = trained(given, data, parts, act, start)
-            table["rows"][f"{act}, {'tied' if start == 'tied' else 'independent'}"] = row
-            print(act, start, row, flush=True)
-            given.out.mkdir(parents=True, exist_ok=True)
-            (given.out / "images.json").write_text(json.dumps(table, indent=1))
+    given.out.mkdir(parents=True, exist_ok=True)
+    run, setting = Run(given.out), {name: getattr(given, name) for name in ("blocks", "images", "epochs", "seed")}
+    for act, start in product(("gelu", "relu"), STARTS):
+        row = {"activation": act, "start": start} | setting
+        if not any(row.items() <= line.items() for line in run.lines("images.jsonl")):
+            row |= trained(given, data, parts, act, STARTS[start])
+            print(row, flush=True)
+            run.append("images.jsonl", row)
 
 
 if __name__ == "__main__":

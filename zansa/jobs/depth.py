@@ -16,7 +16,7 @@ from ..arch import zoo
 from ..arch.cost import cost
 from ..arch.use import Preprocess
 from ..events import event
-from ..learn.data.dataset import Dataset
+from ..learn.data.dataset import Dataset, normalised_for
 from ..learn.data.seal import sealed
 from ..learn.data.splits import Parts, all_but_validation
 from ..learn.defaults import recipe_of
@@ -42,8 +42,11 @@ from .trained_request import DepthRequest
 
 BATCH = 64  # samples on which blocks are measured
 JUDGED = 500  # validation samples that judge an edit
+SEEN = 128  # validation samples that tell how foreign weights want their images
+IMAGENET = ([255 * v for v in (0.485, 0.456, 0.406)], [255 * v for v in (0.229, 0.224, 0.225)])
 MENDED = 256  # training samples from which the statistics of norms are taken anew
-KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed")
+KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed",
+        "language")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def depth(request: DepthRequest, tell: Tell = silent) -> dict[str, Any]:
     where its page stands, its "run" the run that was made or None. ValueError for what cannot be measured or made."""
     opened = read(request, tell)
     record = recorded(opened, opened.module) | {"run": None}
-    page = written(opened.folder, opened.stem, record)
+    page = written(opened.folder, opened.stem, record, opened.request.language)
     if not request.changes:
         return record | {"page": str(page), "complete": True, "told": list(sentences(record))}
     run, made = remade(request, opened, tell)
@@ -133,6 +136,7 @@ def own_request(request: DepthRequest, path: Path, file: Path, pre: Preprocess, 
     if request.source is not None:
         values |= {"source": absolute(request.source)} | ({} if pre.series else {"size": pre.size})
     values |= {"root": request.root} if request.root else {}
+    values |= {"language": request.lang} if request.lang else {}
     weights = str(file.absolute())
     return FinetuneRequest(**values, download=request.download, weights=weights, race="none")
 
@@ -153,12 +157,34 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
         size=(net.input.size[0], net.input.size[-1]),
         channels=1 if net.input.channels == 1 else 3,
         seed=request.seed,
+        language=request.lang or "en",
         weights=str(file.absolute()),
         race="none",
     )
     data, parts = door(given, tell)
-    module = adopt(donor.state, net.but({"head": net.head.but({"classes": len(data.classes)})}))
+    asked = net.but({"head": net.head.but({"classes": len(data.classes)})})
+    module = adopt(donor.state, asked, given=samples_of(data, parts.val, BATCH))
+    data = _as_the_weights_know(module, data, parts, tell)
     return Opened(file.stem, file.parent, f"{file.stem}-", module, data, parts, given)
+
+
+def _as_the_weights_know(module: Network, data: Dataset, parts: Parts, tell: Tell) -> Dataset:
+    """The data with the normalisation under which foreign weights lose less on validation samples: that of the data
+    themselves or, of colour images, that of ImageNet, which most authors take."""
+    choices = {"these data": data}
+    if data.preprocess.channels == 3 and not data.preprocess.series:
+        choices["ImageNet"] = normalised_for(data, *IMAGENET)
+    found = {}
+    for name, choice in choices.items():
+        samples, labels = samples_of(choice, parts.val, SEEN)
+        found[name] = Judge(samples, samples, labels)(module)
+    best, *others = sorted(found, key=lambda name: found[name][0])
+    shares = {name: f"{100 * right:.1f} %" for name, (_, right) in found.items()}
+    text = f"{min(SEEN, len(parts.val))} validation samples: the weights are right on {shares[best]}"
+    for other in others:
+        text += f" with the mean and deviation of {best}, which are taken, and on {shares[other]} with those of {other}"
+    tell(event("note", text=text))
+    return choices[best]
 
 
 def _as_the_model_takes(data: Dataset, model: Any, file: Path) -> Dataset:
@@ -203,11 +229,11 @@ def recorded(opened: Opened, module: Network) -> dict[str, Any]:
     }
 
 
-def written(folder: Path, stem: str, record: dict[str, Any]) -> Path:
+def written(folder: Path, stem: str, record: dict[str, Any], language: str) -> Path:
     """Write the record and its page; returns the page's path."""
     write_atomic(folder / f"{stem}depth.json", json.dumps(record, indent=1).encode())
     path = folder / f"{stem}depth.html"
-    write_atomic(path, html(record).encode("utf-8", "replace"))
+    write_atomic(path, html(record, language).encode("utf-8", "replace"))
     return path
 
 
@@ -248,7 +274,7 @@ def remade(request: DepthRequest, opened: Opened, tell: Tell) -> tuple[Run, dict
         }
     }
     record["name"] = run.path.name
-    written(run.path, "", record)
+    written(run.path, "", record, opened.request.language)
     return run, record
 
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..deploy import runtime
-from ..inputs.files import EXTENSIONS, printable, survey_all
+from ..inputs.files import printable, survey_all
 from ..inputs.heat import drawn_beside
 from ..record import write_atomic
 from ..runs import exported_file
@@ -67,8 +67,8 @@ def _drawing(folder: Path, named: list[Path], predictor: runtime.Predictor) -> r
 
     def draw(name: str, levels: np.ndarray, values: np.ndarray) -> str:
         place = folder / os.path.relpath(os.path.abspath(name), root)
-        file = place.with_suffix(".png") if place.suffix.lower() in EXTENSIONS else place.with_name(f"{place.name}.png")
-        file = place.with_name(f"{place.name}.png") if file in taken else file  # a.jpg beside a.png
+        longer = place.with_name(f"{place.name}.png")  # a.bmp.png, which no a.png is in the way of
+        file = longer if place.suffix.lower() != ".png" or place in taken else place
         taken.add(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         side = min(max(*levels.shape[:2], SIDE[0]), SIDE[1])

@@ -66,6 +66,9 @@ class DepthRequest(OfTrained):
         Field(description="Make a run with every step split into two: copies (euler), or weights between (midpoint)."),
     ] = None
     heal: Annotated[int, Field(ge=0, description="Train what was made for so many epochs.")] = 0
+    lang: Annotated[
+        Literal["en", "ja"] | None, Field(description="Language of the pages: en or ja; a run's own by default.")
+    ] = None
     out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
     name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
 

@@ -110,8 +110,9 @@ def passing(module: Network, memory: Memory, chance: torch.Generator | None = No
                     run, *streams, use_reentrant=False, preserve_rng_state=False, context_fn=_twice(run, chance)
                 )
             elif run.backward:
-                learned = [p for block in run.blocks for p in block.parameters()]
-                streams = _Back.apply(run, chance, len(streams), *streams, *learned)
+                trail: list[Tensor] = []
+                for k, block in enumerate(run.blocks):
+                    streams = _Back.apply(run, k, trail, chance, len(streams), *streams, *block.parameters())
             else:
                 streams = run(*streams)
         return module.concluded(streams)
@@ -168,31 +169,30 @@ def _rewind(chance: torch.Generator | None, states: list[Tensor]) -> None:
 
 
 class _Back(torch.autograd.Function):
-    """A run of blocks of which only the end is kept."""
+    """A block of a run of which only the end is kept. On the way back a block leaves the streams before it in `trail`,
+    where the block before it finds them. Every block is a step of its own, so that its weights have their gradients
+    before those of the next one are made."""
 
     @staticmethod
-    def forward(ctx: Any, run: Run, chance: torch.Generator | None, count: int, *tensors: Tensor) -> Streams:
-        streams = tensors[:count]
-        ctx.run, ctx.chance, ctx.count, ctx.states = run, chance, count, []
-        for block, spec in zip(run.blocks, run.specs, strict=True):
-            states: dict[tuple[int, str], list[Tensor]] = {}
-            streams = _forward(block, spec, run.step, streams, chance, states)
-            ctx.states.append(states)
-        ctx.save_for_backward(*streams)
+    def forward(
+        ctx: Any, run: Run, k: int, trail: list[Tensor], chance: torch.Generator | None, count: int, *tensors: Tensor
+    ) -> Streams:
+        ctx.run, ctx.k, ctx.trail, ctx.chance, ctx.states = run, k, trail, chance, {}
+        streams = _forward(run.blocks[k], run.specs[k], run.step, tensors[:count], chance, ctx.states)
+        ctx.save_for_backward(*(streams if k + 1 == len(run.blocks) else ()))
         return streams
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
-        run, streams = ctx.run, ctx.saved_tensors
-        learned: list[Any] = []
+        run, k = ctx.run, ctx.k
         back = _inverted if STEPS[run.step.kind].inverse else _stepped_back
-        with again(run.blocks, ctx.chance):
-            for block, spec, states in zip(
-                reversed(run.blocks), reversed(run.specs), reversed(ctx.states), strict=True
-            ):
-                streams, slopes, own = back(block, spec, run.step, streams, slopes, ctx.chance, states)
-                learned = own + learned
-        return (None, None, None, *slopes, *learned)
+        streams = ctx.saved_tensors or tuple(ctx.trail)
+        with again([run.blocks[k]], ctx.chance):
+            streams, slopes, learned = back(
+                run.blocks[k], run.specs[k], run.step, streams, slopes, ctx.chance, ctx.states
+            )
+        ctx.trail[:] = streams if k else ()
+        return (None, None, None, None, None, *slopes, *learned)
 
 
 States = dict[

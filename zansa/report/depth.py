@@ -47,12 +47,12 @@ def html(record: dict[str, Any], language: str = "en") -> str:
         }  # fmt: skip
         if record.get("made"):
             sections["made"] = Section(told("made"), _made, "depth.html")
-        return page.html(frame, record, sections, page.statement(*sentences(record, made=True)))
+        return page.html(frame, record, sections, page.statement(*_gist(record)))
 
 
 def sentences(record: dict[str, Any], made: bool = False) -> Iterator[str]:
     """The verdicts in words, a sentence or two for each stage; with `made` before them what was made of the network."""
-    if made and record.get("made"):
+    if made:
         yield from _made_sentences(record["made"])
         return
     for stage in record["stages"]:
@@ -68,6 +68,16 @@ def sentences(record: dict[str, Any], made: bool = False) -> Iterator[str]:
             )
             text += " " + told(back, **figures)
         yield text
+
+
+def _gist(record: dict[str, Any]) -> Iterator[str]:
+    """The page's statement: what was made of the network or, where nothing was, which stages have which verdict."""
+    if record.get("made"):
+        yield from _made_sentences(record["made"])
+        return
+    for verdict in ("smooth", "commuting", "neither", "short"):
+        if stages := [str(stage["stage"]) for stage in record["stages"] if stage["verdict"] == verdict]:
+            yield told(f"is_{verdict}", stages=", ".join(stages))
 
 
 def _made_sentences(made: dict[str, Any]) -> Iterator[str]:

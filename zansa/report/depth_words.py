@@ -29,6 +29,10 @@ WORDS = {
         "double step along every second block by {doubled})."
     ),
     "short": phrase("Stage {stage} has no two blocks that could be compared."),
+    "is_smooth": phrase("Stage {stages}: smooth. Neighbours can be averaged."),
+    "is_commuting": phrase("Stage {stages}: rough but commuting. Neighbours can run side by side."),
+    "is_neither": phrase("Stage {stages}: neither smooth nor commuting. Blocks are best left alone."),
+    "is_short": phrase("Stage {stages}: there are no two blocks to compare."),
     "invertible": phrase(
         "The way back through it is exact to {inversion}, so it can be trained without stored activations."
     ),

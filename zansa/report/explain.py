@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..phrases import phrase, retold, say, speaking
-from ..words import IMAGE, SPACE, counted, percent, plain_percent, rate_text
+from ..words import SPACE, counted, percent, plain_percent, rate_text
 from . import drawing, page
 from .page import Content, Frame, Section
 
@@ -76,7 +76,7 @@ def without_pictures(record: Record) -> dict[str, Any]:
 
 def sentences(record: Record) -> Iterator[str]:
     """What is explained, and how far it can be relied on."""
-    count = counted(len(record["images"]), IMAGE)
+    count = counted(len(record["images"]), record["noun"])
     yield say("{count} explained by {map}.", count=count, map=say(MAPS[record["map"]]))
     yield (
         say("Red speaks for a defect, blue against it; the colours of all {image}s have one scale.")

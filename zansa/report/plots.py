@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from ..phrases import say
+from ..phrases import retold, say
 from ..words import amount, plain_percent
 
 COLOURS = {
@@ -251,7 +251,7 @@ def svg(figure: Figure, name: str, below: str, beside: str = "") -> str:
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{_slug(name)}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r"#([mph][0-9a-f]{10})", rf"#{_slug(name)}-\1", text).replace("xlink:href", "href")
     # words are drawn in English, as the drawing's own font may lack Japanese, and then said
-    text = re.sub(r">([^<>]*[a-z]{3}[^<>]*)</text>", lambda m: f">{say(m[1])}</text>", text)
+    text = re.sub(r">([^<>]*[a-z]{3}[^<>]*)</text>", lambda m: f">{say(retold(m[1]))}</text>", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var({variable})")
     return re.sub(r"\s*\n\s*", " ", text)

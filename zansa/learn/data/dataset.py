@@ -71,12 +71,15 @@ class Dataset:
         return replace(self, preprocess=Preprocess.model_validate(settings))
 
 
-def normalised_for(data: Dataset, mean: float, std: float) -> Dataset:
-    """The images with this mean and deviation, in levels of 0 to 255, of all channels: those that learned weights are
-    used to."""
+def normalised_for(data: Dataset, mean: float | Sequence[float], std: float | Sequence[float]) -> Dataset:
+    """The images with this mean and deviation, in levels of 0 to 255, of all channels or of each: those that learned
+    weights are used to."""
     scale = 257 if data.preprocess.depth == 16 else 1
-    count = data.preprocess.channels
-    settings = data.preprocess.model_dump() | {"mean": (mean * scale,) * count, "std": (std * scale,) * count}
+    each = {
+        name: tuple(np.broadcast_to(np.multiply(values, scale), data.preprocess.channels).tolist())
+        for name, values in (("mean", mean), ("std", std))
+    }
+    settings = data.preprocess.model_dump() | each
     return replace(data, preprocess=Preprocess.model_validate(settings))
 
 

@@ -20,13 +20,14 @@ __all__ = ["adopt", "match", "net_from", "read_checkpoint"]
 
 Head = Literal["strict", "fresh"]
 CLOSE = 1e-4
+TOLD_APART = 0.1  # of two readings, the right one knows the labels of at least so many more of the samples
 _SORTED = (
     "its names are of no known author and in alphabetical order, as safetensors keeps them, so the order of the layers "
     "is lost; give the author's torch checkpoint"
 )
 _PADDED = (
     "the network has padded shortcuts, and authors put the zero channels after the others or on both sides, which the "
-    "weights do not tell; give samples and the author's logits on them, and they decide"
+    "weights do not tell; give samples and the author's logits on them, or labels that they know, and they decide"
 )
 
 
@@ -43,7 +44,8 @@ def adopt(
     net: the network that they are the weights of.
     head: "strict" reads the classifier too; "fresh" initialises a new one and leaves theirs, if any, out.
     given: samples (N, channels, *size) and the author's logits (N, classes) on them. They decide between readings, and
-        the result must reproduce them to 1e-4 of the largest.
+        the result must reproduce them to 1e-4 of the largest. Or samples and their labels (N,), integers: of several
+        readings they decide for the one that knows them best.
 
     ValueError, naming what does not fit, when the networks differ, and when the layers can be read in several ways.
     What shapes do not tell (strides, activations, pooling, what a shortcut reads, a norm's epsilon) only `given` can
@@ -61,7 +63,8 @@ def adopt(
             raise ValueError(_PADDED)
         candidates += [recentred(tensors, net) for tensors in candidates]
     if given is not None:
-        return _reproducing(given, candidates, module.eval())
+        decided = _knowing if given[1].ndim == 1 else _reproducing
+        return decided(given, candidates, module.eval())
     module.load_state_dict(candidates[0])
     return module.eval()
 
@@ -153,6 +156,25 @@ def _reproducing(given: tuple[Tensor, Tensor], candidates: list[dict[str, Tensor
     if len(close) > 1:
         raise ValueError(f"{len(close)} readings of the layers give these logits: give more samples")
     module.load_state_dict(candidates[close[0]])
+    return module
+
+
+@torch.inference_mode()
+def _knowing(given: tuple[Tensor, Tensor], candidates: list[dict[str, Tensor]], module: Network) -> Network:
+    """The module with the one candidate's tensors that know the labels; ValueError where none stands out."""
+    samples, labels = given
+    right = []
+    for tensors in candidates[: len(candidates) if len(candidates) > 1 else 0]:
+        module.load_state_dict(tensors)
+        right.append(float((module(samples).argmax(1) == labels).double().mean()))
+    order = sorted(range(len(right)), key=lambda k: -right[k])
+    if order and right[order[0]] - right[order[1]] < TOLD_APART:
+        raise ValueError(
+            f"the weights can be read in {len(order)} ways, and the labels of {len(labels)} samples do not decide: "
+            f"{' and '.join(f'{100 * right[k]:.1f} %' for k in order)} of the answers are right; give samples of the "
+            "classes that the weights know, in their order, or the author's logits"
+        )
+    module.load_state_dict(candidates[order[0] if order else 0])
     return module
 
 

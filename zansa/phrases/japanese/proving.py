@@ -1,6 +1,7 @@
 """Planning, comparing and proving."""
 
 TABLE = {
+    "time of the last call": "時間（最後の実行分）",
     "there are fewer test parts than the claim takes without any mistake": "評価用データの個数が、誤り0件の場合に必要な数に足りません",
     "{0} to {1}": "{0}～{1}",
     "gate of the stage": "関門",

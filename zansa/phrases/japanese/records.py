@@ -1,6 +1,9 @@
 """What records hold as English sentences, made where no language is spoken yet: rules of working points, notes."""
 
 TABLE = {
+    "the usual shape": "標準の形",
+    "pre-activation": "前置活性化",
+    "maps halved later": "縮小を後段で行う形",
     "{count} images without labels were left out: they are validation or test images": "ラベルのない画像のうち {count} 枚は検証用または評価用の画像なので除きました",
     "at most {share} of good parts are rejected, {basis}": "過検出率 {share} 以下、{basis}",
     "at least {share} of defective parts are found, {basis}": "検出率 {share} 以上、{basis}",

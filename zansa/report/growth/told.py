@@ -7,7 +7,7 @@ from typing import Any
 
 from ...arch.cost import cost
 from ...arch.spec import Net
-from ...phrases import language, phrase, say
+from ...phrases import language, phrase, retold, say
 from ...words import SPACE, amount, counted, number, percent, plain_percent, price_text
 from ..facts import Facts, have, trained
 from ..page import Content
@@ -104,7 +104,7 @@ def _rival(line: Line) -> Content:
     text = "lower by {nats}" if gain >= 0 else "higher by {nats}"
     than = say(text, nats=nats(gain, line["error"])) if line["error"] else SPACE
     return {
-        "name": line["name"],
+        "name": retold(line["name"]),
         "loss": than,
         "macs": price_text(line["macs"], "macs", named=False),
         "params": amount(line["params"]),

@@ -175,7 +175,7 @@ SAID: dict[str, str] = {
     "poc.open": phrase("{0} was not put to the test."),
     "poc.gate": phrase("The gate of the stage “{0}” failed: {1}."),
     "poc.stage": phrase("stage of the proof"),
-    "poc.took": phrase("time"),
+    "poc.took": phrase("time of the last call"),
     "poc.gate.head": phrase("gate of the stage"),
     "poc.found": phrase("what was found"),
     "poc.gate.passed": phrase("gate passed"),
