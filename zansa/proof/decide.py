@@ -1,4 +1,4 @@
-"""From probabilities to decisions: what the network names a sample, and what is done with it. numpy and scipy alone.
+"""From probabilities to decisions: what the network names a sample, and what is done with it. numpy alone, for use.
 
 A score is the log odds of a defect, the higher the worse: near a probability of 1 only they tell one line from another.
 """
@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import softmax
 
 from ..arch.use import Calibration, OperatingPoint
 
@@ -39,8 +38,14 @@ def decision_maps(
         ours[np.arange(len(f)), named(probabilities, calibration)] = True
     else:
         ours[:] = np.arange(f.shape[1]) != good
-    shares = softmax(np.where(ours, f, -np.inf), axis=1) - softmax(np.where(ours, -np.inf, f), axis=1)
+    shares = _shares(np.where(ours, f, -np.inf)) - _shares(np.where(ours, -np.inf, f))
     return np.einsum("nk,nk...->n...", shares.astype(maps.dtype), maps)
+
+
+def _shares(f: np.ndarray) -> np.ndarray:
+    """softmax of (N, K); a class at -inf has no share."""
+    each = np.exp(f - f.max(axis=1, keepdims=True))
+    return np.asarray(each / each.sum(axis=1, keepdims=True))
 
 
 def log_odds(p_good: ArrayLike) -> np.ndarray:
