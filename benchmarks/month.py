@@ -37,6 +37,7 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
+WAYS = ((), ("--finetune",), ("--finetune", "--anyway"))  # how it is learned again, one after the other
 WITH_NEW = {"good": 0.7, "scratch": 0.05, "hole": 0.05, "burr": 0.2}
 CLAIM = "recall>=0.9 at false_alarms<=0.1"
 
@@ -305,8 +306,8 @@ def month(line: Line) -> None:
             found = reviewed(line, who, kill=story.dirt <= number < story.dirt + story.reviews)
             if number > story.new and decided(line)["do"] == "train":
                 estimated(line, found)
-                for more in ((), ("--finetune",), ("--finetune",)):
-                    if learned(line, first, more):
+                for more in WAYS:
+                    if learned(line, first, more, waive=number == story.days and more == WAYS[-1]):
                         told["decided"] = number
                         break
                     for person in ("mori", "sato"):  # the other one reads again what the new network contradicts
@@ -347,9 +348,10 @@ def estimated(line: Line, found: dict[str, Any]) -> None:
         note(line, f"reviewer {person['who']}", person)
 
 
-def learned(line: Line, first: Path, more: tuple[str, ...] = ()) -> bool:
+def learned(line: Line, first: Path, more: tuple[object, ...] = (), waive: bool = False) -> bool:
     """Learn again, compare, and promote what passes, each killed once on its way; whether it acts. What fails is
-    learned anew once others have read again what it contradicts."""
+    learned anew once others have read again what it contradicts. With `waive` a person lets it act with a reason,
+    though it misses confirmed escapes, where it misses fewer defects than the network before."""
     margin = ("--margin", line.story.margin)
     again = ("retrain", line.store, "--reference", first, "--accept", CLAIM, *margin, "--json", *more)
     run = line.store / "learn" / "1" / "run"
@@ -363,10 +365,15 @@ def learned(line: Line, first: Path, more: tuple[str, ...] = ()) -> bool:
     run = Path(made["run"])
     told = {name: made[name] for name in ("passed", "reasons", "parts", "escapes", "escapes_missed", "again", "counts")}
     note(line, f"new network {run.parent.name}", told)
-    if not made["passed"]:
+    fewer = made["counts"]["new"]["missed"] < made["counts"]["old"]["missed"]
+    if not made["passed"] and not (waive and fewer):
         return False
     begun = holds_text(line.store / chain.FILE, '"kind":"promoting"')
     promote = ("retrain", line.store, "--promote", "--challenger", run, "--who", "kato", "--reason", "it knows burrs")
+    if not made["passed"]:
+        no = subprocess.run(_words(promote), capture_output=True, text=True, check=False)
+        note(line, "promoted without a waiver", no.stderr.strip()[:200], no.returncode == 2)
+        promote = (*promote, "--waive")
     killed(line, "a promotion", begun, *promote)
     command(*promote)
     moment = START + timedelta(days=29)
