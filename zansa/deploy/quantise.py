@@ -86,7 +86,7 @@ def quantised(
         made = onnx.load(after)
     for number, node in enumerate(made.graph.node):
         node.name = node.name or f"int8/{number}"  # old runtimes refuse nodes without a name
-    way = method if not left else f"{method}, {len(left)} nodes in float32"
+    way = method if not left else f"{method}, {len(left)} node{'s' * (len(left) > 1)} in float32"
     return Quantised(way, made.SerializeToString(), left)
 
 

@@ -37,7 +37,7 @@ WORDS = {
     "against_class": phrase("against it"),
     "last_parts": phrase("Last parts"),
     "doubtful": phrase("Parts to check"),
-    "open_queue": phrase("Check {count} parts"),
+    "open_queue": phrase("Parts to check: {count}"),
     "queue_empty": phrase("Nothing to check"),
     "what_is_it": phrase("What is this part?"),
     "cannot_tell": phrase("Cannot tell"),

@@ -31,7 +31,7 @@ TABLE = {
     "speaks against the class": "反対の根拠",
     "Last parts": "直近の部品",
     "Parts to check": "要確認の部品",
-    "Check {count} parts": "{count} 個を確認する",
+    "Parts to check: {count}": "{count} 個を確認する",
     "Nothing to check": "確認する部品はありません",
     "What is this part?": "この部品はどれですか",
     "Cannot tell": "判断できない",
