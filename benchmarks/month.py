@@ -37,7 +37,7 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
-WAYS = ((), ("--finetune",), ("--finetune", "--anyway"))  # how it is learned again, one after the other
+WAYS = ((), ("--finetune",), ("--finetune",))  # how it is learned again, one after the other
 WITH_NEW = {"good": 0.7, "scratch": 0.05, "hole": 0.05, "burr": 0.2}
 CLAIM = "recall>=0.9 at false_alarms<=0.1"
 
@@ -306,8 +306,8 @@ def month(line: Line) -> None:
             found = reviewed(line, who, kill=story.dirt <= number < story.dirt + story.reviews)
             if number > story.new and decided(line)["do"] == "train":
                 estimated(line, found)
-                for more in WAYS:
-                    if learned(line, first, more, waive=number == story.days and more == WAYS[-1]):
+                for way, more in enumerate(WAYS, 1):
+                    if learned(line, first, more, waive=number == story.days and way == len(WAYS)):
                         told["decided"] = number
                         break
                     for person in ("mori", "sato"):  # the other one reads again what the new network contradicts
