@@ -1,15 +1,22 @@
 """What stands beside a trained network in its run: what it began with, and the plain rules that it must beat."""
 
+import hashlib
+import json
 import os
 import pwd
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
+from zansa.beginnings.making import HEADER
+from zansa.beginnings.weights import DRAWN
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data.cache import default_folder
 from zansa.learn.rivals import RULES
+from zansa.nets.files import read
+from zansa.report import write
 from zansa.report.cautions import still_improving
 
 STEADY = {"epochs": 4, "precision": "float32", "layout": "channels_first"}
@@ -50,11 +57,29 @@ def test_a_few_images_begin_with_drawn_pictures_and_it_is_written_down(tmp_path)
     assert "drawn pictures" in (run.path / "report.html").read_text()
     commonest = run.read_json("metrics.json")["rivals"][0]
     assert commonest["network"] > commonest["value"]
+    # buyers ask where weights come from: the card, both files, and what begins with them in its turn say it
+    made = json.loads(read(DRAWN)[0][HEADER])
+    assert (begin["pictures"], begin["seed"]) == (made["pictures"], made["course"]["seed"])
+    source, first = str(tmp_path / "set.npz"), run.path / "model.safetensors"
+    later = train(TrainRequest(source=source, begin=str(run.path), recipe=STEADY), tmp_path / "runs", "later")
+    for each in (run, later):
+        card = (each.path / "card.md").read_text()
+        told = card[card.index("## Where the weights come from") : card.index("## Data")]
+        assert begin["pictures"][:12] in told
+        assert begin["sha256"][:12] in told
+    assert f"SHA-256 {hashlib.sha256(first.read_bytes()).hexdigest()[:12]}" in told
+    assert "these began as | learned from drawn pictures" in told
+    header = ort.InferenceSession(later.path / "model.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(header["notes"])["weights"]["began"]["begin"] == begin
+    assert str(tmp_path) not in header["notes"]
 
 
 def test_what_begins_can_be_named(tmp_path):
     run, _ = trained(tmp_path, learnable=True, begin="none")
     assert run.read_json("data.json")["begin"] is None
+    assert "fresh weights, drawn by seed 0" in (run.path / "card.md").read_text()
+    write(run, "ja")
+    assert "| 初期の重み | 未学習の重み（シード 0 の乱数） |" in (run.path / "card.md").read_text()
     table = tmp_path / "waves.csv"
     rows = [f"{i % 2},{','.join(str((i * k) % 7) for k in range(1, 13))}" for i in range(40)]
     table.write_text("\n".join(["label," + ",".join(f"v{k}" for k in range(12)), *rows]))

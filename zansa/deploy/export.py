@@ -77,6 +77,7 @@ def to_onnx(model: Model, own: Own | None = None) -> bytes:
         "preprocess": model.preprocess.model_dump_json(),
         "operating": model.operating.model_dump_json() if model.operating else "",
         "calibration": model.calibration.model_dump_json() if model.calibration else "",
+        "notes": model.notes,
         "strongest": repr(_strongest(model, own)) if own else "1",
     }
     onnx.helper.set_model_props(file, header)

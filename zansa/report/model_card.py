@@ -38,6 +38,7 @@ def card(facts: Facts) -> str:
     parts = (
         (phrase("What it is"), _what),
         *grown,
+        (phrase("Where the weights come from"), _origin),
         (phrase("Data"), _data),
         (phrase("Figures"), _figures),
         (phrase("Limits"), _limits),
@@ -115,6 +116,11 @@ def _growth(facts: Facts) -> Iterable[str]:
 def _growth_row(event: dict[str, Any]) -> tuple[Any, ...]:
     counts = (event["counts"][verdict] for verdict in growth.NOUNS)
     return event["when"], *counts, event["price"], event["known"] or "–"
+
+
+def _origin(facts: Facts) -> Iterable[str]:
+    rows = setting.origin(facts)
+    yield table(("", ""), rows) if rows else say("Not recorded.")
 
 
 def _data(facts: Facts) -> Iterable[str]:

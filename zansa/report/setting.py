@@ -72,6 +72,7 @@ def data(facts: Facts) -> Content:
         "totals": totals,
         "many": len(rows) > MANY_CLASSES,
         "facts": list(_data_facts(told)),
+        "origin": origin(facts),
         "synthetic": bool(told.get("synthetic")),
     }
 
@@ -92,17 +93,6 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
     yield say("kind"), say(number(told.get("kind")))
     yield say("split"), say(number(told.get("split")))
     yield say("groups"), count(told["groups"]) if told.get("groups") else say("none given")
-    if begin := told.get("begin"):
-        text = "learned from {what}, SHA-256 {sha}…"
-        yield say("weights began as"), say(text, what=say(begin["from"]), sha=begin["sha256"][:12])
-    if weights := told.get("weights"):
-        yield say("weights began as"), f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
-        if weights.get("told"):
-            yield say("origin of the weights"), weights["told"]
-    if teacher := told.get("teacher"):
-        yield say("learned from the answers of"), f"{teacher['file']}, SHA-256 {teacher['sha256'][:12]}…"
-        if teacher.get("told"):
-            yield say("origin of the teacher"), teacher["told"]
     for each in told.get("race") or []:
         text = "{right} of {count} held-out {image}s, {macs} multiply-adds, {ms}"
         figures = {"right": percent(each["right"]), "count": count(each["count"])}
@@ -111,6 +101,42 @@ def _data_facts(told: Content) -> Iterable[tuple[str, str]]:
         yield say("frozen, with a linear head: {what}", what=what), say(text, **figures)
     yield say("identical {image}s across parts"), count(len(told.get("leaks") or []))
     yield say("remarks from reading"), count(len(told.get("problems") or []))
+
+
+def origin(facts: Facts) -> list[tuple[str, str]]:
+    """Where the weights come from, because buyers ask: a row for each thing that is known. [] where a record is older
+    than that."""
+    told = need(facts, "data")
+    rows = [*_began(told, ())]
+    seed = have(facts, "recipe", "seed")
+    if not rows and "begin" in told and seed is not None:
+        rows = [(say("weights began as"), say("fresh weights, drawn by seed {seed}", seed=seed))]
+    if teacher := told.get("teacher"):
+        rows.append((say("learned from the answers of"), f"{teacher['file']}, SHA-256 {teacher['sha256'][:12]}…"))
+        if teacher.get("told"):
+            rows.append((say("origin of the teacher"), retold(teacher["told"])))
+    return rows
+
+
+def _began(told: Content, before: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    """What weights began as, and what these began as in their turn; `before` are the SHA-256 of those on the way."""
+    name = say("these began as") if before else say("weights began as")
+    if begin := told.get("begin"):
+        text = "learned from {what}, SHA-256 {sha}…"
+        yield name, say(text, what=say(begin["from"]), sha=begin["sha256"][:12])
+        if "seed" in begin:
+            text = (
+                "no photograph, pictures by formulas: python -m zansa.beginnings make makes the weights again (seed "
+                "{seed}, {steps} steps, SHA-256 of the pictures {sha}…); licence Apache-2.0"
+            )
+            figures = {"seed": begin["seed"], "steps": count(begin["steps"]), "sha": begin["pictures"][:12]}
+            yield say("origin of the weights"), say(text, **figures)
+    weights = told.get("weights")
+    if weights and weights["sha256"] not in before:
+        yield name, f"{weights['file']}, SHA-256 {weights['sha256'][:12]}…"
+        if weights.get("told"):
+            yield say("origin of the weights"), retold(weights["told"])
+        yield from _began(weights.get("began") or {}, (*before, weights["sha256"]))
 
 
 def export(facts: Facts) -> Content:

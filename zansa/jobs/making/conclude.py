@@ -37,6 +37,7 @@ from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
 from ..request import Pointed, Tell, folds_of
+from .folder import origin_of
 from .job import Job
 from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point
 
@@ -55,7 +56,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     raw = probabilities(module, data, parts.val)
     choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance)
     operating, calibration, answers = choice.operating, choice.calibration, {"validation": (parts.val, p)}
-    notes = json.dumps({"synthetic": job.request.source in BUILTIN, "begin": run.read_json("data.json").get("begin")})
+    notes = json.dumps({"synthetic": job.request.source in BUILTIN} | origin_of(run.read_json("data.json")))
     model = Model(net, module, data.classes, data.preprocess, operating, notes, calibration)
     save_model(run.path / "model.safetensors", model)
     parity, times = exported(run, job, model, tell)

@@ -11,11 +11,13 @@ import numpy as np
 from safetensors.torch import save as to_bytes
 
 from ...arch.use import Preprocess
+from ...beginnings.making import HEADER
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
+from ...nets.files import read
 from ...nets.ready import origin
 from ...record import Run
 from ...runs import branches_of
@@ -69,21 +71,41 @@ def begin(
 
 
 def beginning_of(job: Job) -> dict[str, Any] | None:
-    """What the network begins with where that was learned from drawn pictures: in words, and the SHA-256 of the
-    file."""
+    """What the network begins with where that was learned from drawn pictures: in words, the SHA-256 of the file, and
+    the recipe that makes it again."""
     if job.beginning is None or job.beginning.state is None:
         return None
+    made = json.loads(read(DRAWN)[0][HEADER])
     return {
         "from": "drawn pictures",
         "told": job.beginning.told,
         "sha256": hashlib.sha256(DRAWN.read_bytes()).hexdigest(),
+        "seed": made["course"]["seed"],
+        "steps": sum(lesson["steps"] for lesson in made["course"]["lessons"]),
+        "pictures": made["pictures"],
     }
+
+
+def origin_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model file says of its beginning, because buyers ask: what the data.json of its run has, without the
+    folders of this machine."""
+    weights = told.get("weights")
+    if weights is not None:
+        weights = {key: weights.get(key) for key in ("sha256", "told", "began")} | {"file": Path(weights["file"]).name}
+    return {"begin": told.get("begin"), "weights": weights}
+
+
+def began_as(file: Path) -> dict[str, Any] | None:
+    """What a model file says of its own beginning; None for files of others, and for older ones."""
+    header = read(file)[0] if file.suffix == ".safetensors" else {}
+    notes = json.loads(header.get("notes") or "{}") if "zansa" in header else {}
+    return {key: notes[key] for key in ("begin", "weights") if notes.get(key)} or None
 
 
 def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> dict[str, Any]:
     """Where the weights came from: the file, its SHA-256, whether a run on the same source made them, and how many of
-    the samples that are called `tested` they had `seen` then; None where that is not known. `use` begins the sentence
-    on weights of a package."""
+    the samples that are called `tested` they had `seen` then; None where that is not known. `began` is how they began
+    themselves. `use` begins the sentence on weights of a package."""
     file = weights_file(weights)
     made = file.parent / "request.json"
     before = json.loads(made.read_bytes()).get("source") if made.exists() else None
@@ -94,6 +116,7 @@ def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> d
         "same_source": same,
         "seen": seen(file.parent / "data.json", set(tested)) if same else None,
         "told": origin(weights, *use),
+        "began": began_as(file),
     }
 
 

@@ -1,6 +1,8 @@
 """What records hold as English sentences, made where no language is spoken yet: rules of working points, notes."""
 
 TABLE = {
+    "The network begins with weights of {name}, learned from {learned}: package {package} {version}, licence {licence}.": "{name} の重みから開始（{learned} で学習、パッケージ {package} {version}、ライセンス {licence}）。",
+    "The network learns from the answers of {name}, learned from {learned}: package {package} {version}, licence {licence}.": "{name} の答えから学習（教師は {learned} で学習、パッケージ {package} {version}、ライセンス {licence}）。",
     "the usual shape": "標準の形",
     "pre-activation": "前置活性化",
     "maps halved later": "縮小を後段で行う形",

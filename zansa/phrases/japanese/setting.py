@@ -33,6 +33,12 @@ TABLE = {
     "weights began as": "初期の重み",
     "learned from {what}, SHA-256 {sha}…": "{what}から学習、SHA-256 {sha}…",
     "drawn pictures": "描画した図形",
+    "Where the weights come from": "重みの由来",
+    "Not recorded.": "記録がありません。",
+    "these began as": "その初期の重み",
+    "fresh weights, drawn by seed {seed}": "未学習の重み（シード {seed} の乱数）",
+    "no photograph, pictures by formulas: python -m zansa.beginnings make makes the weights again (seed {seed}, "
+    "{steps} steps, SHA-256 of the pictures {sha}…); licence Apache-2.0": "写真は不使用、数式で描いた図形のみ。python -m zansa.beginnings make で同じ重みを再作成可能（シード {seed}、{steps} ステップ、図形の SHA-256 {sha}…）。ライセンス Apache-2.0",
     "fresh weights": "未学習の重み",
     "learned from the answers of": "教師ネットワーク",
     "origin of the teacher": "教師の由来",
