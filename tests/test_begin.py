@@ -50,7 +50,7 @@ def test_training_begins_with_another_model_and_all_parts_learn(folder):
     usual = resolved(TrainRequest, folder, begin="none")
     theirs, ours = build(job.net).state_dict(), job.start.state_dict()
     assert not all(torch.equal(theirs[name], ours[name]) for name in theirs)
-    assert (job.recipe.hold, job.recipe.keep, job.recipe.rate) == (0, "last", usual.recipe.rate / 2)
+    assert (job.recipe.hold, job.recipe.keep, job.recipe.rate) == (0, "best", usual.recipe.rate / 2)
     assert job.recipe.tuning.frozen == 0
     assert usual.start is None
     assert usual.beginning is None

@@ -299,7 +299,7 @@ def test_a_file_without_weights_is_refused(tmp_path):
 
 def test_the_recipe_for_drawn_weights_lets_all_parts_learn_alike():
     recipe = weights.begun(Recipe(rate=0.1, hold=0.7))
-    assert (recipe.rate, recipe.hold, recipe.keep) == (0.05, 0, "last")
+    assert (recipe.rate, recipe.hold, recipe.keep) == (0.05, 0, "best")
     assert (recipe.tuning.frozen, recipe.tuning.factor) == (0, 1)
 
 

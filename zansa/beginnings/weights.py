@@ -63,9 +63,8 @@ def load(net: Net, generator: torch.Generator | None = None, path: Path = DRAWN)
 
 def begun(recipe: Recipe) -> Recipe:
     """A recipe for weights from drawn pictures: all parts learn at one rate, half of that from nothing, which falls
-    from the beginning. The last weights are kept: at the end of a falling rate they are a safer choice than those that
-    are best on a few validation images."""
-    return recipe.model_copy(update={"rate": recipe.rate * RATE, "hold": 0.0, "keep": "last", "tuning": Tuning()})
+    from the beginning."""
+    return recipe.model_copy(update={"rate": recipe.rate * RATE, "hold": 0.0, "tuning": Tuning()})
 
 
 @lru_cache(maxsize=4)
