@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from masks import FROZEN_EPOCHS, on_frozen, predicted
+from masks import FOUR, FROZEN_EPOCHS, on_frozen, predicted
 from scipy import ndimage
 from tiles import BEGINNINGS, begun, read_tiles
 from torch import Tensor, nn
@@ -145,13 +145,13 @@ def by_patches(network: nn.Module, tiles: Tiles, epochs: int) -> tuple[list[dict
     decoder that learned. Fold 1 chooses from which probability on a patch counts."""
     images, truth = (tiles.levels.float() - 128) / 64, [tiles.boxes[i] for i in tiles.val]
     segmenter = on_frozen(network, images, tiles.masks, tiles.fit, epochs)
-    sure, tried = predicted(segmenter, images[tiles.val]), {}
+    sure, tried = predicted(segmenter, images[tiles.val], FOUR), {}
     for threshold in THRESHOLDS:
         answers = judged([patches(each, threshold) for each in sure], truth)
         tried[threshold] = average_precision(answers[:, 1], np.ones(len(answers)), sum(map(len, truth)))
     best = max(tried, key=lambda threshold: tried[threshold])
     print(f"fold 1 chose patches from {best:.2f} on: average precision {tried[best]:.3f} there")
-    return [patches(each, best) for each in predicted(segmenter, images[tiles.test])], segmenter
+    return [patches(each, best) for each in predicted(segmenter, images[tiles.test], FOUR)], segmenter
 
 
 def report(groups: np.ndarray, answers: np.ndarray, boxes: list[Tensor]) -> None:

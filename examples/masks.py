@@ -22,11 +22,13 @@ from zansa.learn.data.augment import augment
 from zansa.learn.recipe import Augment
 from zansa.nets.backbone import Backbone
 
+Flips = tuple[tuple[int, ...], ...]
 BATCH = 16  # images at a time, where nothing learns, and where a decoder does
 SPARSE = -6.0  # the bias of a network that begins sure that nothing is a defect
 FROZEN_SIZE, FROZEN_EPOCHS, LOOKS = 192, 25, 9  # on a frozen network: LOOKS of a defective image, one as it is
 WIDTHS = (24, 48, 96, 96, 96)  # of the decoder, from the finest map on
 TURNS = Augment(flip_x=True, flip_y=True, quarter_turns=True, shift=0.05, rotate=8, zoom=0.15, warped=0.8)
+FOUR: Flips = ((), (2,), (3,), (2, 3))
 Given = Callable[[np.ndarray], tuple[Any, Tensor]]
 
 
@@ -44,7 +46,15 @@ def loss_of(found: Tensor, truth: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(found, truth) + (1 - overlap).sum() / max(1, len(overlap))
 
 
-def train(segmenter: nn.Module, given: Given, masks: Tensor, fit: np.ndarray, epochs: int, batch: int = 8) -> None:
+def train(
+    segmenter: nn.Module,
+    given: Given,
+    masks: Tensor,
+    fit: np.ndarray,
+    epochs: int,
+    batch: int = 8,
+    rate: float = 2e-3,
+) -> None:
     """Train in place, on all defective images of `fit` and in each epoch on as many sound ones; `given` are what the
     network takes and the true masks of these images."""
     random = np.random.default_rng(0)
@@ -52,7 +62,7 @@ def train(segmenter: nn.Module, given: Given, masks: Tensor, fit: np.ndarray, ep
     bad, good = fit[has], fit[~has]
     batches, began = 2 * len(bad) // batch, time.monotonic()
     optimizer = torch.optim.AdamW(segmenter.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * batches, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches, pct_start=0.15)
     for epoch in range(epochs):
         segmenter.train()
         chosen = np.concatenate([bad, random.choice(good, len(bad), len(bad) > len(good))])
@@ -68,10 +78,14 @@ def train(segmenter: nn.Module, given: Given, masks: Tensor, fit: np.ndarray, ep
 
 
 @torch.inference_mode()
-def predicted(segmenter: nn.Module, images: Tensor) -> Tensor:
-    """Probabilities (N, 1, size, size)."""
-    last = (part.contiguous(memory_format=torch.channels_last) for part in images.split(BATCH))
-    return torch.cat([answers(segmenter.eval(), part).sigmoid() for part in last])
+def predicted(segmenter: nn.Module, images: Tensor, flips: Flips = ((),)) -> Tensor:
+    """Probabilities (N, 1, size, size), the mean of those of the images flipped along each of these axes."""
+    segmenter, found = segmenter.eval(), []
+    for part in images.split(BATCH):
+        seen = [part.flip(axes).contiguous(memory_format=torch.channels_last) for axes in flips]
+        each = [answers(segmenter, x).sigmoid().flip(axes) for x, axes in zip(seen, flips, strict=True)]
+        found.append(torch.stack(each).mean(0))
+    return torch.cat(found)
 
 
 class Decoder(nn.Module):
@@ -163,5 +177,5 @@ def on_frozen(network: nn.Module, images: Tensor, masks: Tensor, fit: np.ndarray
     times = np.where(masks.flatten(1).any(1).numpy(), LOOKS, 2) * np.isin(np.arange(len(images)), fit)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         looks = looked(backbone, images, masks, times, TURNS, Path(folder))
-        train(decoder, partial(looks.batch, random=np.random.default_rng(0)), masks, fit, epochs, BATCH)
+        train(decoder, partial(looks.batch, random=np.random.default_rng(0)), masks, fit, epochs, BATCH, 4e-3)
     return Segmenter(backbone, decoder)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from masks import FROZEN_EPOCHS, FROZEN_SIZE, SPARSE, Given, on_frozen, predicted, train
+from masks import FOUR, FROZEN_EPOCHS, FROZEN_SIZE, SPARSE, Given, on_frozen, predicted, train
 from PIL import Image
 from tiles import BEGINNINGS, begun, read_tiles
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from zansa.learn.data.augment import augment
 from zansa.learn.recipe import Augment
 from zansa.nets.backbone import smp_entry
 
-SIZE, EPOCHS = 128, 50
+SIZE, EPOCHS, FOLDS = 128, 50, 5
 THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
 MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped=0.5)  # many defects touch a border
 
@@ -107,26 +107,32 @@ def main() -> None:
     parser.add_argument("archive", type=Path, help="magnetic_tile.tar.xz")
     parser.add_argument("--model", type=Path, help="start from this trained zansa model")
     parser.add_argument("--begin", choices=BEGINNINGS, default="none", help="weights of a fresh network")
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), default=0, help="the fold that is held out")
     parser.add_argument("--frozen", action="store_true", help="only a decoder learns, on maps of the network as it is")
     parser.add_argument("--out", type=Path, default=Path("tiles_segmented"), help="folder for the results")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the images, one epoch: does it run?")
     options = parser.parse_args()
     torch.manual_seed(0)
-    size, epochs = (FROZEN_SIZE, FROZEN_EPOCHS) if options.frozen else (SIZE, EPOCHS)
+    size, epochs, flips = (FROZEN_SIZE, FROZEN_EPOCHS, FOUR) if options.frozen else (SIZE, EPOCHS, FOUR[:1])
     index, levels, masks = read_tiles(options.archive, size, 20 if options.quick else 1)
-    fit, val, test = (np.flatnonzero(np.isin(index["fold"], list(folds))) for folds in ("234", "1", "0"))
+    chooses = (options.fold + 1) % FOLDS
+    test, val = (np.flatnonzero(index["fold"] == str(fold)) for fold in (options.fold, chooses))
+    fit = np.setdiff1d(np.arange(len(levels)), [*test, *val])
     print(f"{len(fit)} images train, {len(val)} choose, {len(test)} are held out; {torch.get_num_threads()} threads")
     network, images = begun(options.model, options.begin, size), (levels.float() - 128) / 64
     epochs = 1 if options.quick else epochs
     segmenter = (on_frozen if options.frozen else on_learning)(network, images, masks, fit, epochs)
-    found = predicted(segmenter, images)
-    seen = val[masks[val].flatten(1).any(1).numpy()]
-    threshold = max(THRESHOLDS, key=lambda threshold: iou_of(counted(found[seen] >= threshold, masks[seen]))[0])
-    for part, what in ((val, f"fold 1, which chose the threshold {threshold:.2f}:"), (test, "fold 0, held out:")):
+    found = {part: predicted(segmenter, images[rows], flips) for part, rows in (("val", val), ("test", test))}
+    seen = masks[val].flatten(1).any(1)
+    threshold = max(THRESHOLDS, key=lambda t: iou_of(counted(found["val"][seen] >= t, masks[val][seen]))[0])
+    for part, rows, what in (
+        ("val", val, f"fold {chooses}, which chose the threshold {threshold:.2f}:"),
+        ("test", test, f"fold {options.fold}, held out:"),
+    ):
         print(what)
-        report(index["class"][part], index["group"][part], found[part] >= threshold, masks[part])
+        report(index["class"][rows], index["group"][rows], found[part] >= threshold, masks[rows])
     options.out.mkdir(parents=True, exist_ok=True)
-    draw(levels[test], masks[test], found[test] >= threshold, options.out / "segmented.png")
+    draw(levels[test], masks[test], found["test"] >= threshold, options.out / "segmented.png")
     torch.save(segmenter.state_dict(), options.out / "segmenter.pt")
 
 

@@ -229,7 +229,7 @@ def test_neighbours_fuse_to_exactly_equal_weights():
     vectors = torch.tensor([[0.0], [0.1], [5.0]])
     assert pulled(vectors, 0.1).flatten().tolist() == pytest.approx([0.1, 0.1, 4.9])  # 0.05 and 0.05, then on
     assert pulled(vectors, 10.0).flatten().tolist() == pytest.approx([1.7] * 3)
-    module = flow_net(4, False).float().train()
+    module = flow_net(4, False).float().train().to(memory_format=torch.channels_last)  # the usual layout of a training
     optimizer = make_optimizer(module, Recipe(fuse=100.0, rate=0.01))
     x, y = images_for(module.net).float(), torch.tensor([0, 1, 2])
     for _ in range(12):
