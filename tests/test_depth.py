@@ -218,7 +218,7 @@ def test_finer_steps_come_nearer_to_the_flow():
     finest = edited(finer, refined(finer.net))
     assert 1.7 < apart(module, finer, x) / apart(finer, finest, x) < 2.4
     assert blocks_of(edited(module, refined(module.net, "linear")).net) == 8
-    rough = flow_net(4, False, h=0.5)
+    rough = flow_net(4, False, h=0.2)
     for each, told in ((rough, "commuting"), (edited(rough, refined(rough.net)), "paired")):
         assert verdict(measure(each, x)[0]) == told
     with pytest.raises(ValueError, match="no stage can be refined: cannot regrid blocks of stage 0: its step is mom"):

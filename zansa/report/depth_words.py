@@ -20,8 +20,8 @@ WORDS = {
     ),
     "paired": phrase(
         "Stage {stage} comes in pairs: each two blocks from the first on add nearly the same, so that a double "
-        "step can stand for them (that changes what the stage does by {doubled}); blocks of different pairs do "
-        "not (each two side by side change it by {beside})."
+        "step can stand for them (that changes what the stage does by {doubled}); blocks of different pairs are "
+        "unlike."
     ),
     "commuting": phrase(
         "Stage {stage} is rough but commuting: neighbours add different things, but hardly listen to each "
