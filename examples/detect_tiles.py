@@ -1,12 +1,13 @@
 """Which boxes hold a defect? A Faster R-CNN on a pyramid of a zansa network's features, trained on the magnetic tiles.
 
-    python examples/detect_tiles.py magnetic_tile.tar.xz [--model runs/tiles/model.safetensors]
+    python examples/detect_tiles.py magnetic_tile.tar.xz [--begin efficientnet_lite0 --frozen]
 
 Draws a box around every connected patch of a mask in the archive. A fold keeps all pictures of a tile together: folds
 2-4 train, fold 1 is for trying settings, fold 0 is read at the end. Prints the average precision at an overlap of 0.5,
 writes detected.png (truth green, answer red) and detector.pt. From a fresh network this takes 3 to 4 minutes on one
 core and ends far from done: 0.06 on fold 0, 0.01 with weights learned from drawn pictures (--begin drawn); more
-epochs, and a trained model to start from, are yours.
+epochs, and a trained model to start from, are yours. With --frozen no detector learns, but the light decoder of
+segment_tiles.py, and boxes are drawn around the patches that it marks: 0.25 in three CPU minutes.
 """
 
 import argparse
