@@ -4,11 +4,11 @@
     python examples/segment_tiles.py magnetic_tile.tar.xz [--begin efficientnet_lite0 --frozen]
 
 A fold keeps the pictures of a tile together: folds 2-4 train, fold 1 chooses the threshold, fold 0 is held out (--fold:
-another one). Writes segmented.png and segmenter.pt, prints the intersection over union (IoU) of defective images. In
-three to five CPU minutes, one core: from a fresh network of which all parts learn a mean of 0.40 on fold 1 (95 % interval
-0.23 to 0.57, 73 images of 13 tiles) and 0.17 on fold 0 (0.10 to 0.24, 74 of 14); from weights learned from drawn
-pictures (--begin drawn) 0.43 and 0.15; with a light decoder on the frozen ImageNet network 0.47 (0.30 to 0.61) and 0.35
-(0.23 to 0.47). That one marks something on 74 of 75 defective and 125 of 213 sound images of fold 0.
+another one). Writes segmented.png and segmenter.pt, prints the intersection over union (IoU) of defective images. It
+takes three to five CPU minutes, one core. From a fresh network of which all parts learn: a mean of 0.40 on fold 1 (95 %
+interval 0.23 to 0.57, 73 images of 13 tiles) and 0.17 on fold 0 (0.10 to 0.24, 74 of 14). From weights learned from
+drawn pictures (--begin drawn): 0.43 and 0.15. With a light decoder on the frozen ImageNet network: 0.47 (0.30 to 0.61)
+and 0.35 (0.23 to 0.47); that one marks something on 74 of 75 defective and 125 of 213 sound images of fold 0.
 """
 
 import argparse
