@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,11 +15,14 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import onnx
 import paho.mqtt.client as mqtt
 import pytest
+import uvicorn
 from command import refused, zansa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +35,7 @@ from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.serve import protocol, stored
 from zansa.deploy.serve.desk import Asked, Desk
+from zansa.deploy.serve.engine import Engine, Pace
 from zansa.deploy.serve.folder import Watching
 from zansa.deploy.serve.keys import Keys, may, new_key
 from zansa.deploy.serve.limits import Limits, Refused
@@ -42,6 +47,7 @@ from zansa.deploy.serve.page import Page
 from zansa.deploy.serve.result import Result
 from zansa.deploy.serve.serve_words import LANGUAGES, words
 from zansa.deploy.serve.store import Keeping, Store
+from zansa.deploy.serve.wire import Wire
 
 CLASSES = ("good", "hole", "scratch")
 
@@ -413,6 +419,109 @@ def test_what_cannot_be_answered_in_time_is_refused_at_once(files, tmp_path):
     answered = sum(error is None for error in refusals)
     assert desk.end()
     assert answered == len(list(stored.rows(tmp_path / "store", {}))) > 0
+
+
+def test_who_waits_longer_than_the_deadline_is_refused_and_the_way_out_counts():
+    """An engine that knows how long its answers wait for the loop accepts less, and answers what it accepts in time."""
+    engine, seconds, ended = Engine(Limits(deadline=1.0, queue=1000), workers=1), 0.01, []
+    for _ in range(50):
+        engine.lag.add(0.2)  # on the way in and on the way out
+    accepted, refusals = [], set()
+    for number in range(400):
+        try:
+            began = time.monotonic()
+            done = engine.submit(lambda: time.sleep(seconds))
+            done.add_done_callback(lambda done, began=began: ended.append((time.monotonic() - began, done.exception())))
+            accepted.append(done)
+        except Refused as refusal:
+            refusals.add((refusal.status, refusal.retry))
+        if number > 20:
+            time.sleep(seconds / 4)
+    assert engine.drain()
+    assert 0 < len(accepted) < 400
+    assert refusals == {(429, 1)}
+    assert all(error is None or error.status == 503 for _, error in ended)
+    assert all(took < 1.0 - 2 * 0.2 + 0.1 for took, error in ended if error is None)
+    pace = Pace()
+    for took in [0.1] * 100:
+        pace.add(took)
+    assert pace.most == pytest.approx(0.1)
+    pace.add(0.9)
+    assert pace.most > 0.9
+
+
+def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
+    class Quick(Wire):
+        reading = 0.3
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    port = free_port()
+    running = uvicorn.Server(uvicorn.Config(application, port=port, http=Quick, lifespan="off", log_config=None))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    until(lambda: listens(port))
+    begun = [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1",
+    ]
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in begun]
+    for each, start in zip(slow, begun, strict=True):
+        each.sendall(start)
+    answers = []
+    for each in slow:
+        said = b""
+        with suppress(ConnectionError):
+            while part := each.recv(4096):
+                said += part
+                with suppress(OSError):
+                    each.sendall(b"1" if each is slow[-1] else b"")
+        answers.append(said[:12])
+    assert answers == [b"", b"", b"", b"HTTP/1.1 204"], "all are cut off, the last one after its answer"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as odd:
+        odd.sendall(b"no HTTP\r\n\r\n")
+        head, _, body = odd.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body) == {"error": "Invalid HTTP request received."}
+    running.should_exit = True
+    thread.join()
+
+
+def test_the_container_has_what_the_server_imports(files, tmp_path):
+    """Every package that a server loads is one that the Containerfile installs, or is needed by one; torch is not. The
+    server runs without a home, from a folder that it cannot write, and where that can be tried as another user."""
+    text = (Path(package.__file__).parents[1] / "Containerfile").read_text()
+    named = re.search(r"constraints.txt \\\n((?:.*\\\n)*.*)\n", text).group(1).replace("\\", " ").split()
+    allowed, left = {"zansa"}, list(named)
+    while left:
+        if (name := re.match(r"[\w.-]+", left.pop()).group().lower()) not in allowed:
+            allowed.add(name)
+            with suppress(metadata.PackageNotFoundError):
+                left += [need for need in metadata.requires(name) or [] if "extra ==" not in need]
+    code = (
+        "import sys, json\n"
+        "from importlib import metadata\n"
+        "from zansa.jobs import serve, store\n"
+        "import pyarrow.parquet, paho.mqtt.client, pymodbus.server\n"
+        "tops = {name.partition('.')[0] for name in sys.modules}\n"
+        "of = metadata.packages_distributions()\n"
+        "print(json.dumps(sorted({part.lower() for top in tops for part in of.get(top, [])})))"
+    )
+    bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(Path(package.__file__).parents[1])}
+    words: dict = {"env": bare, "cwd": "/", "capture_output": True, "text": True}
+    if os.getuid() == 0:
+        with suppress(OSError):  # the interpreter may lie where only root may look
+            subprocess.run([sys.executable, "-c", "import zansa"], **words, user=10001, check=True)
+            words["user"] = 10001
+    done = subprocess.run([sys.executable, "-c", code], **words)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.replace("_", "-") for name in json.loads(done.stdout)}
+    assert "torch" not in loaded
+    assert loaded - {name.replace("_", "-") for name in allowed} == set()
 
 
 def test_room_is_made_of_the_oldest_accepted_images(files, tmp_path):
