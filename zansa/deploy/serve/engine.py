@@ -120,7 +120,7 @@ class Engine:
             if task.ahead > task.images and began - task.came + self.rest.most > self._left():
                 task.done.set_exception(Refused(503, f"no answer within {self.limits.deadline:g} s", 1))
                 continue
-            task.done.add_done_callback(lambda _, began=began: self.rest.add(time.monotonic() - began))
+            task.done.add_done_callback(partial(self._worked, began))
             try:
                 made = task.work()
             except BaseException as error:
@@ -130,6 +130,9 @@ class Engine:
                 made.add_done_callback(partial(_pass_on, task.done))
             else:
                 task.done.set_result(made)
+
+    def _worked(self, began: float, _: Future) -> None:
+        self.rest.add(time.monotonic() - began)
 
     def _ended(self, task: Task) -> None:
         took = (time.monotonic() - task.came) / task.ahead

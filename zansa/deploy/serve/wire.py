@@ -39,8 +39,9 @@ class Wire(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
-        body = json.dumps({"error": msg}).encode()
+        """What came is no HTTP. A frequent reason is an address with letters that it cannot have, as curl sends it."""
+        hint = "in an address, spaces and letters beyond ASCII are written in percent: --data-urlencode of curl does it"
+        body = json.dumps({"error": f"{msg} ({hint})"}).encode()
         status = HTTPStatus.BAD_REQUEST
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
