@@ -532,14 +532,27 @@ def test_the_containers_packages_are_enough_without_a_home_and_with_no_folder_to
             words["user"] = 10001
     command = [sys.executable, "-c", f"ALLOWED = {sorted(allowed)!r}".replace("[", "{").replace("]", "}") + HIDING]
     command += ["serve", f"m={store / 'm.onnx'}", "--host", "0.0.0.0", "--store", str(store), "--port", "0", "--json"]
-    line = ["--modbus", f"127.0.0.1:{free_port()}", "--mqtt", "mqtt://127.0.0.1:9/none"]
+    key = new_key(store / "keys", "infer", "line1")
+    (store / "keys").chmod(0o644)
+    line = ["--modbus", f"127.0.0.1:{free_port()}", "--mqtt", "mqtt://127.0.0.1:9/none", "--key-file", store / "keys"]
     with subprocess.Popen([*command, *line], stdout=subprocess.PIPE, **words) as process:
         told_place = process.stdout.readline()
         assert told_place, process.stderr.read()
         port = int(json.loads(told_place)["address"].rsplit(":", 1)[1].strip("/"))
         check = re.search(r'HEALTHCHECK CMD \["python", "-c", "(.*)"\]', (root / "Containerfile").read_text()).group(1)
         assert subprocess.run([sys.executable, "-c", check.replace("8000", str(port))]).returncode == 0
-        assert told(port, "/predict", (files / "01.png").read_bytes())[0] == 200
+        data = (files / "01.png").read_bytes()
+        assert told(port, "/predict", data)[0] == 401
+        assert told(port, "/predict", data, x_api_key=key)[0] == 200
+        assert told(port, "/v2/repository/models/m/load", b"", authorization=f"Bearer {key}")[0] == 403
+        own = {"origin": f"http://127.0.0.1:{port}", "content_type": "application/x-www-form-urlencoded"}
+        status, headers, _ = ask(port, "POST", "/page/login?lang=ja", f"key={key}".encode(), **own)
+        assert (status, headers["location"]) == (303, "/?lang=ja")
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert ask(port, "GET", "/?lang=ja", cookie=cookie)[0] == 200
+        login = ask(port, "GET", "/")
+        assert login[0] == 401
+        assert login[1]["referrer-policy"] == "same-origin", "else a browser logs in as a page of null, and is refused"
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, process.stderr.read()
         process.stderr.read()

@@ -27,7 +27,7 @@ LOCAL = {"127.0.0.1", "localhost", "::1"}
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer a browser calls the page itself "null" when it logs in
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:"),
 )
 log = logging.getLogger("zansa.serve")

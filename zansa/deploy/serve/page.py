@@ -178,16 +178,17 @@ def seeing(office: Office, page: Page) -> APIRouter:
         return HTMLResponse(_page("operators.html", language, said=said, models=[*desk.models.active.values()]))
 
     @router.post("/page/login", include_in_schema=False)
-    async def login(request: Request, key: str = Form("")) -> Response:
+    async def login(request: Request, key: str = Form(""), lang: str | None = None) -> Response:
+        language = _language(request, lang)
         try:
             caller = office.keys.caller(key)
         except Refused:
-            return HTMLResponse(_page("login.html", _language(request, None), wrong=True), 401)
+            return HTMLResponse(_page("login.html", language, wrong=True), 401)
         session = secrets.token_urlsafe(32)
         office.sessions[session] = caller
         while len(office.sessions) > MOST_SESSIONS:
             del office.sessions[next(iter(office.sessions))]
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(f"/?lang={language}", 303)
         answer.set_cookie(SESSION, session, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return answer
 
