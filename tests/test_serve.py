@@ -377,6 +377,25 @@ def desk(files, tmp_path):
     made.end()
 
 
+def test_a_model_that_was_deleted_from_the_store_is_told_and_comes_back(files, tmp_path):
+    first, second = ((files / name).read_bytes() for name in ("m1.onnx", "m2.onnx"))
+    store = Store(tmp_path / "s")
+    assert "version 1" in Models(store).start("m", first)
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "1")
+    with pytest.raises(ValueError, match="version 1 of m is gone from the store; name its file"):
+        Models(store).start("m", None)
+    assert "is there again" in Models(store).start("m", first)
+    models = Models(store)
+    assert "goes on with version 1" in models.start("m", None)
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "1")
+    assert models.activate("m", second, "test").version == 2, "a number stands for one file for ever"
+    with pytest.raises(Refused, match="version 1 of m is gone from the store"):
+        models.rollback("m", "test")
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "2")
+    assert "version 3" in Models(store).start("m", first)
+    store.close()
+
+
 def test_a_decision_to_ask_is_a_decision_of_its_own(desk, files):
     """It is kept as it is, waits for a person, and is no acceptance for the line."""
     served = desk.models.activate("m", exported(threshold=0.99, slope=12, ask=0.01), "test")

@@ -96,7 +96,8 @@ class Engine:
         if self.closed:
             return Refused(503, "the server is ending and takes no new requests", 5)
         ahead = self.pending + images
-        if self.pending and (ahead > self.limits.queue or self.image.most * ahead > self._left()):
+        late = max(self.image.most * ahead, self.rest.most) > self._left()
+        if self.pending and (late or ahead > self.limits.queue):
             return Refused(429, f"{self.pending} images are waiting; more could not be answered in time", 1)
         return None
 
