@@ -66,8 +66,9 @@ class Engine:
     """Accepts work while it can be answered before its deadline, and does it in threads.
 
     Three times are measured: `image`, from the acceptance of a task to its row on the disk, by images that were ahead;
-    `rest`, from the beginning of the work to the row; `lag`, from the row until the answer is in the socket. A request
-    waits for the loop on its way in as it does on its way out, so its deadline has begun a `lag` before it is seen.
+    `rest`, from the beginning of the work to the row, by its own images; `lag`, from the row until the loop that serves
+    the clients takes the answer. A request waits for the loop on its way in as it does on its way out, so its deadline
+    has begun a `lag` before it is seen.
     """
 
     def __init__(self, limits: Limits, workers: int = 0, waited: Callable[[float], None] = lambda seconds: None):
@@ -81,7 +82,8 @@ class Engine:
             thread.start()
 
     def submit(self, work: Callable[[], Any], images: int = 1) -> Future:
-        """A Future of what `work` makes. Refused with 429 when it would wait too long, 503 when the server ends."""
+        """A Future of what `work` makes. Refused with 429 when it would be answered too late, 503 when the server ends;
+        the Future fails with 503 where it has waited so long that it would be answered too late."""
         with self.lock:
             if refused := self.refused(images):
                 raise refused
@@ -96,7 +98,7 @@ class Engine:
         if self.closed:
             return Refused(503, "the server is ending and takes no new requests", 5)
         ahead = self.pending + images
-        late = max(self.image.most * ahead, self.rest.most) > self._left()
+        late = max(self.image.most * ahead, self.rest.most * images) > self._left()
         if self.pending and (late or ahead > self.limits.queue):
             return Refused(429, f"{self.pending} images are waiting; more could not be answered in time", 1)
         return None
@@ -118,10 +120,10 @@ class Engine:
         while task := self.tasks.get():
             began = time.monotonic()
             self.waited(began - task.came)
-            if task.ahead > task.images and began - task.came + self.rest.most > self._left():
+            if task.ahead > task.images and began - task.came + self.rest.most * task.images > self._left():
                 task.done.set_exception(Refused(503, f"no answer within {self.limits.deadline:g} s", 1))
                 continue
-            task.done.add_done_callback(partial(self._worked, began))
+            task.done.add_done_callback(partial(self._worked, began, task.images))
             try:
                 made = task.work()
             except BaseException as error:
@@ -132,8 +134,8 @@ class Engine:
             else:
                 task.done.set_result(made)
 
-    def _worked(self, began: float, _: Future) -> None:
-        self.rest.add(time.monotonic() - began)
+    def _worked(self, began: float, images: int, _: Future) -> None:
+        self.rest.add((time.monotonic() - began) / images)
 
     def _ended(self, task: Task) -> None:
         took = (time.monotonic() - task.came) / task.ahead
