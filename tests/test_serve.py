@@ -471,7 +471,7 @@ def test_who_waits_longer_than_the_deadline_is_refused_and_the_way_out_counts():
 
 def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
     class Quick(Wire):
-        reading = 0.3
+        reading, most = 0.3, 4
 
     async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -491,6 +491,11 @@ def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
     slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in begun]
     for each, start in zip(slow, begun, strict=True):
         each.sendall(start)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as fifth, fifth.makefile("rb") as read:
+        head, _, body = read.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 5" in head
+        assert "4 connections are open" in json.loads(body)["error"]
     answers = []
     for each in slow:
         said = b""

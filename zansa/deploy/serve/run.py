@@ -36,7 +36,10 @@ from .wire import Wire
 from .wish import Wishes
 
 GRACE = 20  # seconds for requests that were accepted, at the end
-CONNECTIONS, RESERVE = 2000, 200  # connections that are open at once; files beside them, of the store and its readers
+CONNECTIONS, RESERVE = (
+    Wire.most,
+    200,
+)  # connections that are open at once; files beside them, of the store and its readers
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Wire,
+                http=type("Wire", (Wire,), {"most": _connections()}),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -139,7 +142,6 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 ws="none",
                 backlog=512,
-                limit_concurrency=_connections(),  # a last resort; the desk refuses long before, in JSON
             )
         )
         self.desk = desk

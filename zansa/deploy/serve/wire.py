@@ -14,9 +14,12 @@ from .limits import Limits
 class Wire(H11Protocol):
     """A connection. One on which no request begins within `reading` seconds, or whose refused body goes on for longer,
     is cut off; uvicorn waits for ever once a byte has come, and a few thousand slow clients would shut out all others.
+    One too many is told so and closed, so that those that are open go on.
+
+    reading: seconds. most: connections that are open at once.
     """
 
-    reading = Limits().reading
+    reading, most = Limits().reading, 2000
     patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -24,6 +27,8 @@ class Wire(H11Protocol):
         transport.write = joined(transport.write)
         super().connection_made(transport)
         self._wait()
+        if len(self.connections) > self.most:
+            self._refuse(503, f"{self.most} connections are open, and more are not served", retry=5)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -41,10 +46,14 @@ class Wire(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP. A frequent reason is an address with letters that it cannot have, as curl sends it."""
         hint = "in an address, spaces and letters beyond ASCII are written in percent: --data-urlencode of curl does it"
-        body = json.dumps({"error": f"{msg} ({hint})"}).encode()
-        status = HTTPStatus.BAD_REQUEST
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        self._refuse(400, f"{msg} ({hint})")
+
+    def _refuse(self, status: int, reason: str, retry: int | None = None) -> None:
+        body, again = json.dumps({"error": reason}), f"retry-after: {retry}\r\n" if retry else ""
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        )
+        self.transport.write(f"{head}{again}content-length: {len(body)}\r\n\r\n{body}".encode())
         self.transport.close()
 
     def _wait(self) -> None:
