@@ -195,9 +195,10 @@ def test_older_files_go_on_without_maps(folder, tmp_path):
 def signals(folder):
     """Three signals, and a file of a network of signals."""
     rng = np.random.default_rng(0)
-    np.savez(folder / "signals.npz", signals=rng.normal(0, 1, (3, 50, 2)).astype(np.float32).cumsum(1))
+    values = rng.normal(0, 1, (3, 50, 2)).astype(np.float32).cumsum(1)
+    np.savez(folder / "signals.npz", signals=values.transpose(0, 2, 1))  # (N, channels, length)
     (folder / "s.onnx").write_bytes(to_onnx(a_model("series")))
-    return np.load(folder / "signals.npz")["signals"]
+    return values
 
 
 def test_a_series_is_drawn_over_the_strip_of_its_map(folder, signals, tmp_path):

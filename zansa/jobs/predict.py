@@ -84,13 +84,13 @@ def _drawing_series(folder: Path, strongest: float) -> runtime.Draw:
     """The same for series, whose names are no files: letters that file names have everywhere, and a number behind a
     name that comes again."""
     taken = Counter[str]()
-    folder.mkdir(parents=True, exist_ok=True)
 
     def draw(name: str, levels: np.ndarray, values: np.ndarray) -> str:
         plain = re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:100] or "series"
         taken[plain.lower()] += 1
         number = taken[plain.lower()]
         file = folder / f"{plain}{f'-{number}' if number > 1 else ''}.png"
+        folder.mkdir(parents=True, exist_ok=True)
         write_atomic(file, drawn_series(levels, values / strongest))
         return str(file)
 
