@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import zansa
+from command import refused, zansa
 from PIL import Image
 
 from zansa.jobs.evaluate import evaluate
@@ -61,6 +61,20 @@ def test_evaluate_knows_a_class_in_another_spelling(run, tmp_path):
     assert found["count"] == 40
 
 
+def test_evaluate_tells_what_the_model_has_learned_from(run, tmp_path):
+    folder = run.path.parent.parent / "images"
+    for i in range(10):
+        for name in ("OK", "NG"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.open(folder / name / f"{i}.png").save(tmp_path / name / f"other{i}.bmp")
+    parts = run.read_json("data.json")["parts"]
+    learned = {*parts["train"], *parts["val"]} & {f"{name}/{i}.png" for name in ("OK", "NG") for i in range(10)}
+    told = []
+    evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)), told.append)
+    (warned,) = (each["text"] for each in told if each["event"] == "warning")
+    assert warned.startswith(f"the model has learned from or was decided by {len(learned)} of 20 images, so the")
+
+
 def test_an_unknown_good_class_is_told_once_with_what_to_type(tmp_path):
     random, told = np.random.default_rng(0), []
     np.savez(tmp_path / "set.npz", images=random.integers(0, 255, (40, 24, 24), np.uint8), labels=["ab", "cd"] * 20)
@@ -77,7 +91,11 @@ def test_settings_as_people_write_them(tmp_path):
     file = tmp_path / "zansa.yaml"
     file.write_bytes("﻿size: [64, 96]\naugment: {flip_x: false, rotate: 5}\nmend: [all]\n".encode())
     typed = {name: as_typed(value) for name, value in read_config(file).items()}
-    assert typed == {"size": "64x96", "augment": "flip_x=False,rotate=5", "mend": "all"}
+    assert typed == {"size": "64x96", "augment": "flip_x=false,rotate=5", "mend": "all"}
+    file.write_text("good: NO\nname: 007\nseed:\nkind: ~\n")
+    assert read_config(file) == {"good": "NO", "name": "007", "seed": None, "kind": None}
+    file.write_text("epochs: 1\nepochs: 2\n")
+    assert "sets epochs twice; keep one" in refused("train", tmp_path, "--config", file)
 
 
 def test_a_folder_that_cannot_hold_runs_is_told_before_anything_is_read(tmp_path):

@@ -26,7 +26,7 @@ _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an exception, or is no fault here
 
 _ORIENTATION = 0x0112
-_REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS = 254, 277, 262, 284, 338, 258  # of TIFF 6.0
+_REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS, _SIGN = 254, 277, 262, 284, 338, 258, 339  # of TIFF 6.0
 _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # samples that a photometric interpretation explains; of all others one
 _MPO_ENTRIES = 0xB002  # of CIPA DC-007, section 5.2.3.3
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -124,7 +124,12 @@ def _has_bands(image: Image.Image) -> bool:
     more = samples - _COLOURS.get(tags.get(_PHOTOMETRIC, 1), 1)
     explained = more <= 0 or (more == 1 and extra in ((1,), (2,)))
     apart = tags.get(_PLANAR, 1) == 2 and samples > 1 and max(tags.get(_BITS, (8,))) > 8
-    return not explained or apart or _raw_mode(image).startswith("RGBa;16")
+    signed = tags.get(_SIGN, (1,))[0] == 2 and max(tags.get(_BITS, (8,))) == 8  # Pillow takes -1 for 255
+    return not explained or apart or signed or _raw_mode(image).startswith("RGBa;16")
+
+
+def _tag(image: Image.Image, tag: int, default: int) -> int:
+    return int(image.tag_v2.get(tag, default))  # type: ignore[attr-defined]
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -176,7 +181,8 @@ def _levels(image: Image.Image, stream: IO[bytes]) -> tuple[np.ndarray, str]:
 def _plain(image: Image.Image) -> np.ndarray:
     """Levels of an image that Pillow holds whole."""
     if image.mode[0] == "I":
-        return levels16(np.asarray(image))[..., None]
+        levels = levels16(np.asarray(image))[..., None]
+        return 65535 - levels if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0 else levels  # white is 0
     if image.mode == "F":
         raise ValueError(FRACTIONS)
     opaque = "L" if _is_gray(image.mode) else "RGB"

@@ -53,6 +53,7 @@ SYSTEM = frozenset(
     }
 )
 SHOWN = 8  # kinds of files that are named
+NAMED = 5  # files that are not there
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -109,6 +110,16 @@ def survey_all(paths: Sequence[str | Path]) -> Found:
         else:
             found += Found((path,))
     return found
+
+
+def refuse_missing(paths: Sequence[str | Path]) -> None:
+    """ValueError for files and folders that were named and are not there."""
+    missing = [printable(str(path)) for path in paths if not os.path.lexists(path)]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise ValueError(
+            f"there is no {', '.join(missing[:NAMED])}{more}; name files or folders that are there, or leave it out"
+        )
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:

@@ -80,6 +80,12 @@ def manifests_in(folder: Path) -> list[Path]:
 
 
 def list_manifest(path: Path) -> Listing:
+    """The images of one manifest (see _listed), without rows that say again what another says; images that lie beside
+    those it names, and that it does not name, are told."""
+    return _with_others(_listed(path), printable(path.name))
+
+
+def _listed(path: Path) -> Listing:
     """A .csv, .tsv or .parquet table with a column of image files, one of labels and, optionally, group and split;
     others are passed over, which `remarks` tell. Relative paths start at the manifest's folder, or at the one folder
     beside it that holds all of the files. ValueError names the row and what is wrong."""
@@ -93,7 +99,7 @@ def list_manifest(path: Path) -> Listing:
     refuse_dashes(used["label"], called)
     files, remarks = _found_files(path, called, used["path"])
     split = used.get("split")
-    return Listing(
+    listing = Listing(
         files=files,
         names=tuple(printable(name) for name in used["path"]),
         labels=tuple(printable(label) for label in used["label"]),
@@ -101,6 +107,7 @@ def list_manifest(path: Path) -> Listing:
         split=None if split is None else tuple(split_word(word, _row(called, i)) for i, word in enumerate(split)),
         remarks=(*filter(None, [guessed]), _told(called, cells, found), *remarks),
     )
+    return _once(listing, called)
 
 
 def list_manifests(paths: Sequence[Path]) -> Listing:
@@ -116,14 +123,14 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
     problems = [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
     for path, part in parts.items():
         try:
-            listing = list_manifest(path)
+            listing = _listed(path)
         except ValueError as error:
             if part == "train":
                 raise
             problems.append(f"{printable(path.name)} was left out: {error}")
             continue
         listings.append((listing, part))
-    return _joined(listings, problems)
+    return _with_others(_joined(listings, problems), names)
 
 
 def columns(called: str, cells: Cells) -> Columns:
@@ -272,6 +279,48 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+# --- rows and files that are left out -------------------------------------------------------------------------------
+
+
+def _once(listing: Listing, called: str) -> Listing:
+    """A listing without rows that repeat another in file, label, group and split: a picture that counts twice makes
+    every figure look surer than it is."""
+    known = [column for column in (listing.files, listing.labels, listing.groups, listing.split) if column is not None]
+    first = {row: i for i, row in reversed([*enumerate(zip(*known, strict=True))])}
+    kept = sorted(first.values())
+    problems = []
+    if len(kept) < len(listing.files):
+        problems.append(f"{len(listing.files) - len(kept)} rows of {called} repeat another, left out")
+    if len({listing.files[i] for i in kept}) < len(kept):
+        count = len(kept) - len({listing.files[i] for i in kept})
+        problems.append(f"{count} rows of {called} name an image again and say something else of it; each counts")
+    return Listing(
+        files=tuple(listing.files[i] for i in kept),
+        names=tuple(listing.names[i] for i in kept),
+        labels=tuple(listing.labels[i] for i in kept),
+        groups=None if listing.groups is None else tuple(listing.groups[i] for i in kept),
+        split=None if listing.split is None else tuple(listing.split[i] for i in kept),
+        problems=(*listing.problems, *problems),
+        remarks=listing.remarks,
+    )
+
+
+def _with_others(listing: Listing, called: str) -> Listing:
+    """The listing, with a sentence on the images that lie in the folders of its files, and that it does not name."""
+    named = set(map(str, listing.files))
+    folders = {os.path.dirname(name) for name in named}
+    others = [
+        entry.path
+        for folder in sorted(folders)
+        for entry in os.scandir(folder)
+        if is_image_name(entry.name) and not is_hidden(entry.name) and entry.path not in named
+    ]
+    if not others:
+        return listing
+    told = f"{len(others)} images beside those that {called} names were passed over ({printable(others[0])} ...)"
+    return replace(listing, problems=(*listing.problems, told))
 
 
 # --- telling -------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from ...inputs.series import (
     signals_of,
 )
 from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table, refuse_dashes
-from .dataset import Dataset, label_names, number
+from .dataset import Dataset, label_names, number, one_group
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 from .spelling import one_spelling
 
@@ -200,6 +200,7 @@ def from_series(
         preprocess = preprocess.model_copy(update={"columns": columns})
     prepared, problems = _prepared(samples, shown, preprocess)
     labels, found = number(words)
+    grouped, regrouped = one_group(groups)
     return Dataset(
         images=prepared,
         labels=labels,
@@ -208,10 +209,10 @@ def from_series(
         digests=tuple(_digest(value) for value in samples),
         preprocess=preprocess,
         kind=preprocess.noun,
-        groups=None if groups is None else np.array([str(group) for group in groups]),
+        groups=grouped,
         split=parts,
         problems=problems,
-        remarks=(*remarks, *_lengths(samples, preprocess), *_letters(preprocess)),
+        remarks=(*remarks, *regrouped, *_lengths(samples, preprocess), *_letters(preprocess)),
     )
 
 
