@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import refused, zansa
+from command import process, refused, zansa
 from PIL import Image
 
 from zansa.jobs.evaluate import evaluate
@@ -51,6 +51,22 @@ def test_predict_says_by_its_exit_code_what_was_not_answered(run, tmp_path):
     assert mistyped.returncode == 2
     assert f"there is no {tmp_path / 'nothing.png'}" in mistyped.stderr
     assert good.name in mistyped.stdout
+
+
+def test_names_that_a_terminal_cannot_write_stay_readable(run, tmp_path, monkeypatch):
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    (tmp_path / "傷.png").write_bytes(good.read_bytes())
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = process("predict", run.path, tmp_path)
+    assert (done.returncode, f"{tmp_path}/\\u50b7.png,") == (0, done.stdout.splitlines()[1][: len(str(tmp_path)) + 12])
+
+
+@pytest.mark.parametrize("verb", [["explain"], ["adapt", "--out", "new.safetensors"]])
+def test_a_named_file_that_is_not_there_is_told(run, tmp_path, verb, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    assert "there is no nothing.png; name" in refused(verb[0], run.path, good, "nothing.png", *verb[1:])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_evaluate_knows_a_class_in_another_spelling(run, tmp_path):

@@ -25,8 +25,10 @@ from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.export import export
+from zansa.inputs.decode import CLEAR
 from zansa.inputs.files import image_files, survey, survey_all
 from zansa.inputs.images import DISTORTED, ENLARGED, image_header, read_image, read_told
+from zansa.jobs.door import copied
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
 from zansa.learn.data.sources import part_of
@@ -203,6 +205,7 @@ def test_folders_inside_classes_are_told_where_they_may_be_the_classes(tmp_path)
     assert data.classes == ("Feb", "Jan")
     assert data.problems[0].startswith("the classes are Feb, Jan, and they hold the folders cats, dogs: if cats, dogs")
     assert not load(mk(tmp_path / "other", "cats/1", "cats/2", "dogs/2", "dogs/3")).problems
+    assert not load(mk(tmp_path / "years", "ok/2023", "ok/2024", "ng/2023", "ng/2024")).problems
 
 
 def test_folders_that_are_hardly_classes_are_told(tmp_path):
@@ -244,6 +247,7 @@ def test_spellings_of_one_class(tmp_path):
         (["OK", "ОК", "OK"], "the class OK is written in 2 Unicode forms"),  # Cyrillic
         (["top_crack", "top crack", "Top-crack", "top crack"], "only their spelling differs"),
         (["Straße", "STRASSE", "Straße"], "only their spelling differs"),
+        (["dog", "dog.", "dog"], "only their spelling differs"),
     ],
 )
 def test_names_that_look_alike_are_one(names, told):
@@ -391,6 +395,24 @@ def test_arrays_that_nobody_reads_are_told(tmp_path):
         )
 
 
+def test_a_column_that_may_be_the_group_is_told(tmp_path):
+    mk(tmp_path, "p", count=6)
+    rows = [f"p/{i}.png,{'ab'[i % 2]},{i // 2}" for i in range(6)]
+    (told,) = (
+        text for text in load(manifest(tmp_path / "m.csv", "path,label,part_id", rows)).remarks if "m.csv" in text
+    )
+    assert told.endswith("passed over: part_id (call part_id group if rows of one part_id show one part)")
+
+
+def test_copies_are_counted(tmp_path):
+    mk(tmp_path, "a", "b")
+    assert copied(load(tmp_path)) == ""
+    Image.open(tmp_path / "a/1.png").save(tmp_path / "a/copy.bmp")
+    assert copied(load(tmp_path)).startswith(
+        "1 of 9 images are copies of others (a/copy.bmp of a/1.png), and each counts"
+    )
+
+
 def test_tables_of_series_stay_series(tmp_path):
     rows = [f"{i},{'ab'[i % 2]},{i}.5,2,3" for i in range(6)]
     assert load(manifest(tmp_path / "t.csv", "id,label,x,y,z", rows)).kind == "signal"
@@ -530,6 +552,21 @@ def test_a_faint_scratch_in_16_bit_colour_is_seen(tmp_path):
         assert np.ptp(read_image(tmp_path / f"a.{kind}")) == 100
         gray = read_image(tmp_path / f"a.{kind}", channels=1)
         assert np.ptp(gray) == 100
+
+
+@pytest.mark.parametrize("least", [254, 255])
+def test_transparent_pixels_are_told(tmp_path, least):
+    both = RANDOM.integers(0, 256, (6, 5, 4)).astype(np.uint8)
+    both[..., 3] = 255
+    both[0, 0, 3] = least
+    for name, levels in (("rgba.png", both), ("la.png", both[..., 2:])):
+        Image.fromarray(levels).save(tmp_path / name)
+        assert read_told(tmp_path / name)[1] == (CLEAR if least < 255 else "")
+    deep = both.astype(np.uint16) * 257
+    (tmp_path / "deep.tif").write_bytes(tiff(deep, photometric="rgb", extrasamples=["unassalpha"]))
+    (tmp_path / "deep.png").write_bytes(png16(deep))
+    for name in ("deep.tif", "deep.png"):
+        assert read_told(tmp_path / name)[1] == (CLEAR if least < 255 else "")
 
 
 def test_16_bit_colour_stands_upright(tmp_path):
@@ -869,6 +906,9 @@ def test_images_of_hardly_the_models_size_or_shape_are_told(tmp_path, predictor)
         noise(tmp_path / f"set/{name}.png", (40, 40))
     noise(tmp_path / "set/a/tiny.png", (4, 4))
     assert load(tmp_path / "set").problems == (f"1 of 9 images: {ENLARGED} (a/tiny.png)",)
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        noise(tmp_path / f"long/{name}.png", (4, 300))
+    assert load(tmp_path / "long").problems[0].startswith(f"4 of 4 images: {DISTORTED}")
 
 
 def test_npz_without_images_is_told_at_predict(tmp_path, predictor):

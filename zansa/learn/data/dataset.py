@@ -10,7 +10,7 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...inputs.images import AS_COLOUR, DISTORTED, ENLARGED, digest, fit_image, refuse_depth, to_channels
+from ...inputs.images import AS_COLOUR, ENLARGED, digest, fit_image, refuse_depth, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
 from .kinds import likely_kind
@@ -228,7 +228,7 @@ def _lost(lost: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     for several, name in zip(lost, names, strict=True):
         for what in filter(None, several.split("; ")):
             by_kind.setdefault(what, []).append(name)
-    for what in (AS_COLOUR, ENLARGED, DISTORTED):
+    for what in (AS_COLOUR, ENLARGED):
         if len(by_kind.get(what, ())) == len(names):
             del by_kind[what]  # it was asked for
     return tuple(f"{len(some)} of {len(names)} images: {what} ({shortened(some, 3)})" for what, some in by_kind.items())

@@ -36,7 +36,7 @@ def list_folder(root: Path) -> Listing:
     if not tops:
         raise ValueError(_no_classes(root, found, loose))
     _refuse_joined(root, tops)
-    if all(map(is_no_class, tops)):
+    if len(tops) > 1 and all(map(is_no_class, tops)):
         raise ValueError(
             f"the folders {shortened([*map(printable, tops)])} of {printable(str(root))} are no classes by their "
             "names; needed: one folder per class, or a manifest with the label of each image"
@@ -176,15 +176,14 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         if is_no_class(name)
     ]
     names, shared = _inside(tops)
-    inspected = _of_inspection(names) and not _of_inspection(tops)
-    if not (inspected or shared):
+    if _of_inspection(tops) or not (shared or _of_inspection(names)):
         return sentences
     outer, inner = shortened([*map(printable, tops)]), shortened(sorted(map(printable, names)))
     way_out = (
         f"if {inner} are the classes, make them the folders of {printable(root.name)}, or list the images in a "
         "manifest (path, label, and the outer folder as group)"
     )
-    if inspected:
+    if _of_inspection(names):
         raise ValueError(
             f"the folders {outer} of {printable(str(root))} hold the folders {inner}, so what is a class is not clear: "
             f"{way_out}; if {outer} are, give the inner folders other names"

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
+from ...inputs.columns import THINGS, is_id
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
@@ -330,7 +331,13 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
     roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
     used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
     others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
-    return f"{called}: {used}" + (f"; passed over: {shortened(others)}" if others else "")
+    things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]
+    hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
+    return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
+
+
+def _names_things(name: str, cells: Sequence[str]) -> bool:
+    return (is_id(name) or name in THINGS) and 1 < len(set(cells)) < len(cells)
 
 
 def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:
