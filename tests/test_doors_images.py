@@ -536,12 +536,12 @@ def test_16_bit_colour_that_is_transparent(tmp_path):
     for count in (1, 3):
         path.write_bytes(png16(np.concatenate([RGB16[..., :count], alpha], axis=2)))
         shown = RGB16[..., :count] * (alpha / 65535) + 128 * 257 * (1 - alpha / 65535)
-        check(path, np.floor(shown + 0.5).astype(np.uint16))
+        check(path, np.floor(shown + 0.5).astype(np.uint16), CLEAR)
     mark = RGB16[2, 3]
     path.write_bytes(png16(RGB16, tRNS=mark.astype(">u2").tobytes()))
     expected = RGB16.copy()
     expected[2, 3] = 128 * 257
-    check(path, expected)
+    check(path, expected, CLEAR)
 
 
 def test_a_faint_scratch_in_16_bit_colour_is_seen(tmp_path):
