@@ -192,6 +192,10 @@ def test_a_class_called_train(tmp_path):
             "lot1, lot2 of .* hold the folders ng, ok, so what is a",
         ),
         (["05-01/OK", "05-02/NG", "05-03/ok"], "hold the folders NG, ok, so what is a class is not clear"),
+        (
+            ["cats/train", "cats/test", "dogs/train", "dogs/test"],
+            "hold the parts test, train; needed: the parts outside",
+        ),
         (["images", "masks"], "images, masks of .* are no classes by their names; needed: one folder per class"),
     ],
 )
@@ -248,12 +252,19 @@ def test_spellings_of_one_class(tmp_path):
         (["top_crack", "top crack", "Top-crack", "top crack"], "only their spelling differs"),
         (["Straße", "STRASSE", "Straße"], "only their spelling differs"),
         (["dog", "dog.", "dog"], "only their spelling differs"),
+        (["'ok'", "ok", "ok"], "only their spelling differs"),
+        (["class 1", "class_1", "class1", "class1"], "only their spelling differs"),
     ],
 )
 def test_names_that_look_alike_are_one(names, told):
     one, (sentence,) = one_spelling(names)
     assert one == [max(names, key=names.count)] * len(names)
     assert told in sentence
+
+
+def test_numbers_with_a_sign_are_others():
+    names = ["at_-10", "at_10", "at-10", "x1 2", "x12", "2024-05"]
+    assert one_spelling(names)[0] == names
 
 
 def test_groups_have_one_spelling_too(tmp_path):

@@ -413,6 +413,12 @@ def test_a_genome_is_a_cell(tmp_path):
     assert load(saved(tmp_path / "t.csv", table)).images.shape == (4, 200_000, 4)
 
 
+def test_numbers_that_floats_round_are_told(tmp_path):
+    table = [[float(row[0]) / 100 + 1e6, *row[1:]] for row in rows()]
+    (told,) = load(saved(tmp_path / "t.csv", [HEADER, *table])).problems
+    assert told.startswith(f"{HEADER[0]} is so large beside its differences that 32-bit floats round them")
+
+
 def test_gaps_behind_the_last_number_are_a_shorter_series(tmp_path):
     table = [["label", *NAMES], *([row[-1], *row[:-1]] for row in rows()), ["a", 1, 2, 3, 4, "NA", "null"]]
     data = load(saved(tmp_path / "t.csv", table), fit="letterbox")

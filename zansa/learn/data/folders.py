@@ -183,6 +183,11 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         f"if {inner} are the classes, make them the folders of {printable(root.name)}, or list the images in a "
         "manifest (path, label, and the outer folder as group)"
     )
+    if shared and all(map(part_of, names)):
+        raise ValueError(
+            f"the folders {outer} of {printable(str(root))} hold the parts {inner}; needed: the parts outside and one "
+            "folder per class in each (train/cats, test/cats), or a manifest with a column split"
+        )
     if _of_inspection(names):
         raise ValueError(
             f"the folders {outer} of {printable(str(root))} hold the folders {inner}, so what is a class is not clear: "

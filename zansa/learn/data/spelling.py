@@ -13,7 +13,8 @@ SHOWN = 4  # names that are told
 # Cyrillic and Greek letters of which the capital or the small one looks like a Latin one
 _LOOKS = "авекмнорстхуіјѕαβεζηικμνορτυχ", "abekmhopctxyijsabezhikmnoptyx"
 _ALIKE = str.maketrans(*(letters + letters.upper() for letters in _LOOKS))
-_BETWEEN = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+_BETWEEN = re.compile(r"(?<=[^\W_])(?:[\s_]|-(?!\d))+(?=[^\W_])")  # -10 is no 10
+_NUMBERED = re.compile(r"(?<=[^\W\d_]) (?=\d)")  # class 1 is class1
 
 
 def one_spelling(names: Sequence[str], what: str = "class") -> tuple[list[str], tuple[str, ...]]:
@@ -44,11 +45,11 @@ def known_as(classes: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def key(name: str) -> str:
     """Equal for spellings of one name: composed or not, wide letters or not, capitals or not, with spaces, hyphens or
-    underscores between its words, spaces around it, a dot behind it, signs that nobody sees, letters that look like
-    Latin ones."""
+    underscores between its words, spaces or quotes around it, a dot behind it, signs that nobody sees, letters that look
+    like Latin ones."""
     narrow = "".join(normalize("NFKC", letter) if "\uff00" <= letter <= "\uffef" else letter for letter in name)
-    plain = normalize("NFC", _visible(narrow)).strip().rstrip(".")
-    return _BETWEEN.sub(" ", plain.casefold().translate(_ALIKE)) if len(plain) > 1 else plain
+    plain = normalize("NFC", _visible(narrow)).strip().strip("'\"").rstrip(".")
+    return _NUMBERED.sub("", _BETWEEN.sub(" ", plain.casefold().translate(_ALIKE))) if len(plain) > 1 else plain
 
 
 def _visible(name: str) -> str:

@@ -61,6 +61,7 @@ TABLE = {
     "names of a group that are numbers have one spelling: {names}": "数字のグループ名は表記を統一しました: {names}",
     "{count} of {many} images are copies of others ({one} of {other}), and each counts in the figures: `zansa check` lists them": "{many} 枚のうち {count} 枚は他の画像の複製です（{one} は {other} の複製）。それぞれ 1 枚と数えます。`zansa check` で一覧できます",
     "passed over: {names} (call {column} group if rows of one {column} show one part)": "使わなかった列: {names}（同じ {column} の行が同じ個体なら、列の名前を group にしてください）",
+    "{name} is so large beside its differences that 32-bit floats round them: subtract its usual value": "{name} は値の差に比べて大きすぎ、32 ビット浮動小数点数では差が丸められます。基準値を引いてください",
     "{count} rows of {file} repeat another, left out": "{file} の {count} 行は他の行と同じため除外しました",
     "{count} rows of {file} name an image again and say something else of it; each counts": "{file} の {count} 行は同じ画像を別の内容で再び挙げています。それぞれ 1 枚と数えます",
     "{count} images beside those that {file} names were passed over ({path} ...)": "{file} にない画像 {count} 枚は使いませんでした（{path} など）",
