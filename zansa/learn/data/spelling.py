@@ -45,8 +45,8 @@ def known_as(classes: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def key(name: str) -> str:
     """Equal for spellings of one name: composed or not, wide letters or not, capitals or not, with spaces, hyphens or
-    underscores between its words, spaces or quotes around it, a dot behind it, signs that nobody sees, letters that look
-    like Latin ones."""
+    underscores between its words, spaces or quotes around it, a dot behind it, signs that nobody sees, letters that
+    look like Latin ones."""
     narrow = "".join(normalize("NFKC", letter) if "\uff00" <= letter <= "\uffef" else letter for letter in name)
     plain = normalize("NFC", _visible(narrow)).strip().strip("'\"").rstrip(".")
     return _NUMBERED.sub("", _BETWEEN.sub(" ", plain.casefold().translate(_ALIKE))) if len(plain) > 1 else plain
