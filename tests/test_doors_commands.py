@@ -8,6 +8,7 @@ import pytest
 from command import process, refused, zansa
 from PIL import Image
 
+from zansa.inputs.files import at_home
 from zansa.jobs.evaluate import evaluate
 from zansa.jobs.request import EvaluateRequest, TrainRequest
 from zansa.jobs.train import train
@@ -112,6 +113,16 @@ def test_settings_as_people_write_them(tmp_path):
     assert read_config(file) == {"good": "NO", "name": "007", "seed": None, "kind": None}
     file.write_text("epochs: 1\nepochs: 2\n")
     assert "sets epochs twice; keep one" in refused("train", tmp_path, "--config", file)
+
+
+def test_a_home_in_quotes_is_found(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.path.parent))
+    (tmp_path / "zansa.yaml").write_text("out: ~/elsewhere")
+    assert as_typed(read_config(tmp_path / "zansa.yaml")["out"]) == f"{run.path.parent}/elsewhere"
+    assert at_home("--out=~/elsewhere") == f"--out={run.path.parent}/elsewhere"
+    assert at_home("--cost=~") == "--cost=~"
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    assert zansa("predict", "~/run", good).returncode == 0
 
 
 def test_a_folder_that_cannot_hold_runs_is_told_before_anything_is_read(tmp_path):

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
+from .inputs.files import at_home
 from .jobs.request import (
     BEGINNINGS,
     DataRequest,
@@ -297,7 +298,7 @@ def as_typed(value: Any) -> Any:
         return ",".join(f"{key}={each}" for key, each in value.items()) or "none"
     if isinstance(value, list):
         return ("x" if all(str(each).isdecimal() for each in value) else ",").join(map(str, value))
-    return value
+    return at_home(value) if isinstance(value, str) else value
 
 
 def unset(values: Any) -> Any:

@@ -8,6 +8,7 @@ import threading
 from typing import Any, NoReturn
 
 from .. import screen
+from ..inputs.files import at_home
 from .app import app
 
 
@@ -61,6 +62,7 @@ def run_command() -> None:
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.argv[1:] = map(at_home, sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done so far stays usable
     try:
         app()

@@ -155,6 +155,13 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
+def at_home(text: str) -> str:
+    """What was typed, with the user's folder for ~ at the beginning of a path, which no shell expands in quotes, behind
+    an equals sign or in a file."""
+    name, equals, path = text.partition("=") if text.startswith("--") else ("", "", text)
+    return name + equals + (os.path.expanduser(path) if path.startswith("~/") else path)
+
+
 def printable(text: str) -> str:
     """A file name for people and JSON: bytes that are no UTF-8 become \\xNN."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
