@@ -45,6 +45,7 @@ def begin(
     main: the name of the run whose smaller budget this run is; None where it is no such run.
     more: other values that `resume` needs, by the names of their files.
     """
+    first = coarse(job.net, job.recipe.levels) if job.recipe.levels > 1 else None  # refused before there is a folder
     run = Run.create(out, name)
     weights = None
     if job.start is not None:
@@ -57,9 +58,9 @@ def begin(
     run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
-    if job.recipe.levels > 1:
+    if first is not None:
         run.write_json("fine.json", json.loads(job.net.to_json()))
-        run.write_json("start.json", json.loads(coarse(job.net, job.recipe.levels).to_json()))
+        run.write_json("start.json", json.loads(first.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     if branches:
