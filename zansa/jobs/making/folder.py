@@ -13,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from ...arch.use import Preprocess
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
+from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
@@ -24,6 +25,7 @@ from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
+KNOWN_BY = 16  # signs of a digest by which a sample is known again
 TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
@@ -153,8 +155,18 @@ def describe(job: Job) -> dict[str, Any]:
         "split": by_group if data.split is None else "given",
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
+        "known": sorted(data.digests[i][:KNOWN_BY] for part in (parts.train, parts.val) for i in part),
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
     }
+
+
+def known_of(model: Path, data: Dataset) -> int:
+    """How many of these samples the run of a model file had learned from or decided by, by their pixels or values,
+    whatever they are called now; 0 where there is no such run."""
+    record = model.parent / "data.json"
+    told = json.loads(record.read_bytes()) if record.is_file() else {}
+    known = set(told.get("known", ()))
+    return sum(digest[:KNOWN_BY] in known for digest in data.digests)
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:
