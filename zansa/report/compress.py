@@ -27,6 +27,7 @@ def html(record: Record, lang: str) -> str:
     sections = {
         "before-after": Section(phrase("Before and after"), _table, "compress.html"),
         "gates": Section(phrase("What the gates found"), _gates, "compress_gates.html"),
+        "test": Section(phrase("Test data, read once"), _test, "compress.html"),
         "turned": Section(phrase("Turned decisions"), _turned, "compress_turned.html"),
     }
     with speaking(lang):
@@ -50,6 +51,12 @@ def _said(record: Record) -> Iterator[str]:
             lost = ", ".join(say(CHECKS[check]) for check, held in told["checks"].items() if not held)
             failed = phrase("{what} failed its gate: {turned} of {all} decisions turned; not so: {lost}.")
             yield say(failed, **values, lost=lost)
+    if record["int8_kept"] and (line := record["gates"]["int8"].get("line")):
+        told = phrase(
+            "The file in int8 has a line of its own ({after} in place of {before}), drawn on validation data so that "
+            "it decides as the file in float32; with the old line {turned} decisions were turned."
+        )
+        yield say(told, turned=line["turned"], **{name: f"{line[name]:.4f}" for name in ("before", "after")})
     if record["asked"]["int8"] and not record["int8_kept"]:
         yield say("The exported file stays in float32.")
     handed = [each for each in record["stages"] if each["stage"] != "int8" or record["int8_kept"]]
@@ -100,6 +107,23 @@ def _gates(record: Record) -> Content:
         for each in record.get("tries", [])
     ]
     return {"groups": groups, "tries": tried}
+
+
+def _test(record: Record) -> Content:
+    """Columns before, after training and in int8; a step that was not made has none."""
+    network, int8 = record.get("test"), record.get("test_int8")
+    shown = [("before", (network or int8 or {}).get("before"), None)]
+    shown += [("small", network["after"], network["turned"])] if network else []
+    shown += [("int8", int8["after"], int8["turned"])] if int8 else []
+    if len(shown) == 1:
+        raise LookupError(say("no test data, or no file that was kept"))
+    rows = [
+        (say(name), [rate_text(told[key]) for _, told, _ in shown])
+        for name, key in ((phrase("accuracy"), "accuracy"), (phrase("defects found"), "found"),
+                          (phrase("false alarms"), "false_alarms"))
+    ]  # fmt: skip
+    rows.append((say("decisions turned by the step"), ["" if turned is None else str(turned) for *_, turned in shown]))
+    return {"columns": [say(STAGES[name]) for name, *_ in shown], "rows": rows}
 
 
 def _turned(record: Record) -> Content:
