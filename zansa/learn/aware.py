@@ -1,5 +1,6 @@
-"""Training that knows of the integers to come: layers between stem and head compute with weights and inputs that are rounded
-as an int8 file rounds them, and gradients pass the rounding as if it were not there (Jacob et al. 2018, 1712.05877).
+"""Training that knows of the integers to come: layers between stem and head compute with weights and inputs that are
+rounded as an int8 file rounds them, and gradients pass the rounding as if it were not there (Jacob et al. 2018,
+1712.05877).
 
 A norm behind a convolution is not folded here: it multiplies each channel by one number, and so does the rounding of
 weights channel by channel, which therefore is the same before and after folding.
