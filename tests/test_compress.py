@@ -171,7 +171,7 @@ def test_a_line_drawn_anew_decides_as_before_and_moves_no_further_than_it_must()
     assert turned[1] <= turned[0]
 
 
-@pytest.mark.parametrize(("size", "left"), [(32, 0), (18, 1)])
+@pytest.mark.parametrize(("size", "left"), [(32, 0), (18, 2)])
 def test_shortcuts_that_average_become_one_convolution_where_maps_are_even(size, left):
     net = default_net((size, size), 1, 3, "surface")
     model = Model(net, build(net, torch.Generator().manual_seed(0)).eval(), ("a", "b", "c"),

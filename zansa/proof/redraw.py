@@ -5,6 +5,8 @@ import numpy as np
 from ..arch.use import OperatingPoint
 from .decide import as_probability, lines_of
 
+CLEAR = 0.01  # of log odds
+
 
 def redrawn(point: OperatingPoint, before: np.ndarray, after: np.ndarray) -> OperatingPoint:
     """The point whose lines decide about the scores `after`, (N,), as those of `point` decide about the scores `before`
@@ -18,9 +20,11 @@ def redrawn(point: OperatingPoint, before: np.ndarray, after: np.ndarray) -> Ope
 
 
 def _line(line: float, before: np.ndarray, after: np.ndarray) -> float:
-    """The line with the fewest turned decisions, which is nearest to the old one; between two scores where it moves."""
+    """The line with the fewest turned decisions that is nearest to the old one. It goes past a score by CLEAR, or by
+    half of the way to the next one: further away it would turn decisions on other samples."""
     order = np.unique(after)
-    lines = np.append(line, (order[1:] + order[:-1]) / 2)
+    clear = np.minimum(np.diff(order) / 2, CLEAR)
+    lines = np.append(line, np.clip(line, order[:-1] + clear, order[1:] - clear))
     turned = ((after >= lines[:, None]) != (before >= line)).sum(axis=1)
     fewest = lines[turned == turned.min()]
     return float(fewest[np.abs(fewest - line).argmin()])

@@ -110,20 +110,19 @@ def _gates(record: Record) -> Content:
 
 
 def _test(record: Record) -> Content:
-    """Columns before, after training and in int8; a step that was not made has none."""
-    network, int8 = record.get("test"), record.get("test_int8")
-    shown = [("before", (network or int8 or {}).get("before"), None)]
-    shown += [("small", network["after"], network["turned"])] if network else []
-    shown += [("int8", int8["after"], int8["turned"])] if int8 else []
-    if len(shown) == 1:
+    """Before, and after each step whose file was kept."""
+    made = [(name, record.get(key)) for name, key in (("small", "test"), ("int8", "test_int8"))]
+    steps = [(name, told) for name, told in made if told]
+    if not steps:
         raise LookupError(say("no test data, or no file that was kept"))
+    shown = [steps[0][1]["before"], *(told["after"] for _, told in steps)]
     rows = [
-        (say(name), [rate_text(told[key]) for _, told, _ in shown])
-        for name, key in ((phrase("accuracy"), "accuracy"), (phrase("defects found"), "found"),
-                          (phrase("false alarms"), "false_alarms"))
-    ]  # fmt: skip
-    rows.append((say("decisions turned by the step"), ["" if turned is None else str(turned) for *_, turned in shown]))
-    return {"columns": [say(STAGES[name]) for name, *_ in shown], "rows": rows}
+        (say("accuracy"), [rate_text(each["accuracy"]) for each in shown]),
+        (say("defects found"), [rate_text(each["found"]) for each in shown]),
+        (say("false alarms"), [rate_text(each["false_alarms"]) for each in shown]),
+        (say("decisions turned by the step"), ["", *(str(told["turned"]) for _, told in steps)]),
+    ]
+    return {"columns": [say(STAGES[name]) for name in ("before", *(name for name, _ in steps))], "rows": rows}
 
 
 def _turned(record: Record) -> Content:

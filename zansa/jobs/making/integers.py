@@ -87,11 +87,16 @@ class Asked:
         data, held, opened = self.data, self.held, self.opened
         order, theirs = [opened.classes.index(name) for name in data.classes], predictor(made.file)
         after = theirs.probabilities(self.samples)
-        both = [
-            Answered(p[:, order].astype(np.float64), point, opened.calibration)
-            for p, point in ((self.answers, opened.operating), (after, theirs.operating))
-        ]
-        told = gate(*both, data.labels[held], data.classes, groups_of(data, held), self.margin, same_network=True)
+        ours, answer = (p[:, order].astype(np.float64) for p in (self.answers, after))
+        told = gate(
+            Answered(ours, opened.operating, opened.calibration),
+            Answered(answer, theirs.operating, opened.calibration),
+            data.labels[held],
+            data.classes,
+            groups_of(data, held),
+            self.margin,
+            same_network=True,
+        )
         told["saturation"] = saturation(made, self.samples, self.answers, after)
         told["checks"]["saturation"] = told["saturation"]["passed"]
         told["passed"] = all(told["checks"].values())
