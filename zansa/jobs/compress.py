@@ -6,7 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..arch.cost import cost
+from ..arch.spec import Net
 from ..deploy.bench import latency
 from ..deploy.clock.timing import timer
 from ..deploy.export import own_answers, to_onnx
@@ -29,7 +30,9 @@ from ..learn.data.seal import sealed
 from ..learn.data.splits import Parts
 from ..learn.defaults import recipe_of
 from ..learn.distil import Teaching, teaching
+from ..learn.grow.growth import Growth
 from ..learn.grow.run import growing, growth_of
+from ..learn.grow.start import refuse_too_dear
 from ..learn.predict import probabilities
 from ..learn.recipe import Recipe
 from ..learn.train import training
@@ -55,6 +58,7 @@ from .request import FinetuneRequest, Tell, silent
 from .trained_request import CompressRequest, DepthRequest
 
 ASKED = "asked.json"  # what `compress` was asked, for `resume`
+LOTS = (16, 8, 4)  # channels that processors compute at once, the largest first
 FLOAT = "model-float.onnx"  # the file in float32 beside one in int8
 PICTURES = 12  # of turned samples on the page
 
@@ -148,6 +152,7 @@ def planned(request: CompressRequest, base: Base, tell: Tell) -> tuple[Job, Teac
     if request.budget is not None:
         clock = timer(default_folder(), base.data.preprocess) if request.budget[0].unit == "ms" else None
         _, growth = growth_of(request.budget, base.data, net, clock)
+        growth = in_lots(growth, net)
         now = growth.right_price(net)(net)
         if now <= growth.limit:
             tell(event("note", text=f"the network costs {now:.4g} {growth.unit} already: nothing is pruned"))
@@ -163,6 +168,18 @@ def planned(request: CompressRequest, base: Base, tell: Tell) -> tuple[Job, Teac
     if not trains:
         return job, None
     return with_speed(job), teaching(teachers_of(request, base), more_samples(request, base, tell))
+
+
+def in_lots(growth: Growth, net: Net) -> Growth:
+    """The growth with channels that go in as large a lot of LOTS as the budget allows: a layer of 13 channels takes
+    longer than one of 16, however few multiply-adds it has. Where milliseconds are the budget, lots are measured."""
+    if growth.unit == "ms":
+        return growth
+    for lot in LOTS:
+        with suppress(ValueError):
+            refuse_too_dear(net, growth.price, growth.limit, lot)
+            return replace(growth, quantum=lot)
+    return growth
 
 
 def learns(request: CompressRequest) -> bool:
