@@ -18,6 +18,12 @@ CHECKS = {
     "clear": phrase("no decision is turned far from the line"),
     "saturation": phrase("int8 answers as its own simulation does"),
 }
+WAYS = {
+    "min-max": phrase("least and largest values"),
+    "entropy": phrase("entropy"),
+    "trained for int8": phrase("trained for int8"),
+    "line drawn anew": phrase("line drawn anew"),
+}
 GATE = {True: phrase("passed"), False: phrase("failed")}
 FASTER = 0.95  # of the time before; above that nothing was gained
 
@@ -103,10 +109,20 @@ def _gates(record: Record) -> Content:
         rows.append((say("classes that stay"), f"{told['same_class']} / {told['samples']}"))
         groups.append({"title": say(GATES[name]), "rows": rows})
     tried = [
-        (each["way"], say(GATE[each["passed"]]), each["turned"], f"{each['largest_change']:.3g}")
+        (_way(each["way"]), say(GATE[each["passed"]]), each["turned"], f"{each['largest_change']:.3g}")
         for each in record.get("tries", [])
     ]
     return {"groups": groups, "tries": tried}
+
+
+def _way(way: str) -> str:
+    """How a file was quantised, in the page's language."""
+    words = []
+    for word in way.split(", "):
+        count = word.partition(" ")[0]
+        left = phrase("nodes in float32: {count}")
+        words.append(say(left, count=count) if count.isdecimal() else say(WAYS.get(word, word)))
+    return ", ".join(words)
 
 
 def _test(record: Record) -> Content:
