@@ -1,11 +1,13 @@
 """What makes a trained network smaller, and what that costs: zansa compress beside Torch-Pruning, from the same base.
 
-    python benchmarks/compress.py OUT [--sets demo boards cifar10] [--epochs 8] [--tune 3] [--share 0.5] [--seed 0]
+    python benchmarks/compress.py OUT [--sets demo boards cifar10 tiles] [--epochs 8] [--tune 3] [--share 0.5]
+        [--seed 0] [--alone]
 
 For each set a base is trained; then, all from that base and for equal epochs: pruned by zansa, the same with the base
 as teacher (what `zansa compress --budget` does), Torch-Pruning (group norm, MIT) fine-tuned by the same recipe, the
-pruned shape from scratch; and the distilled network in int8. Lines are drawn on validation data, figures are of the
-test part. Writes OUT/compress.json and prints a table.
+pruned shape from scratch; the base in int8 (`zansa compress --int8`), and the distilled network in int8. --alone leaves
+out the rivals. Lines are drawn on validation data, figures are of the test part. Writes OUT/compress.json and prints a
+table.
 """
 
 import argparse
@@ -49,10 +51,14 @@ from zansa.record import Run
 
 STEADY = {"precision": "float32", "layout": "channels_first"}
 # of each set: its pack, one image in how many is taken, and the file that is read
-SETS = {"boards": ("deeppcb", 8, "manifest.csv"), "cifar10": ("cifar10", 10, "cifar10.npz")}
+SETS = {
+    "boards": ("deeppcb", 8, "manifest.csv"),
+    "cifar10": ("cifar10", 10, "cifar10.npz"),
+    "tiles": ("magnetic_tile", 1, "manifest.csv"),
+}
 Row = dict[str, Any]
 WAYS = ("float", "pruned and distilled", "pruned", "Torch-Pruning", "the shape from scratch")
-INT8 = "int8 of the distilled"
+BASE8, INT8 = "int8 of the base", "int8 of the distilled"
 
 
 def source(name: str, out: Path) -> str:
@@ -137,27 +143,35 @@ def measure(name: str, given: argparse.Namespace) -> list[Row]:
     asked = CompressRequest(model=str(runs / "base"), budget=f"macs={limit:.0f}", int8=True, epochs=given.tune,
                             out=str(runs), name="small")  # fmt: skip
     smaller(asked, runs / "small")
+    smaller(CompressRequest(model=str(runs / "base"), int8=True, out=str(runs), name="int8"), runs / "int8")
     base, small = opened(asked, lambda event: None), load(runs / "small" / "model.safetensors")
-    kept, file = runs / "rows.json", (runs / "small" / "model.onnx").read_bytes()
+    kept = runs / "rows.json"
     rows = {row["way"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
-    for way in WAYS:
+    for way in WAYS[:2] if given.alone else WAYS:
         if way not in rows:
             began = time.process_time()
             module = trained(way, base, small, asked, runs / f"way-{WAYS.index(way)}")
             rows[way] = scored(way, base, module, time.process_time() - began)
             kept.write_text(json.dumps(list(rows.values())))
-    int8 = predictor(file)
-    p = int8.probabilities(originals(base.data, base.parts.test)).astype(np.float64)
-    rows[INT8] = {"way": INT8, "seconds": 0.0} | told(base, p, int8.operating)
-    files = {WAYS[0]: to_onnx(base.model), WAYS[1]: to_onnx(small), INT8: file}
-    times, gates = in_turns(files), {WAYS[1]: "network", INT8: "int8"}
-    record = Run.open(runs / "small").read_json("compress.json")
+    files, gates = {WAYS[0]: to_onnx(base.model), WAYS[1]: to_onnx(small)}, {WAYS[1]: ("small", "network")}
+    for way, folder in ((BASE8, "int8"), (INT8, "small")):
+        files[way], gates[way] = (runs / folder / "model.onnx").read_bytes(), (folder, "int8")
+        int8 = predictor(files[way])
+        p = int8.probabilities(originals(base.data, base.parts.test)).astype(np.float64)
+        rows[way] = {"way": way, "seconds": 0.0} | told(base, p, int8.operating)
+    times = in_turns(files)
     for way, row in rows.items():
         row |= {"set": name, "seed": given.seed, "bytes": None, "ms": None}
         row |= {"bytes": len(files[way]), "ms": times[way][0]["ms"]} if way in files else {}
-        gate = record["gates"].get(gates.get(way, ""), {})
-        row |= {"turned": gate.get("turned"), "passed": gate.get("passed"), "kept": record["int8_kept"]}
+        row |= judged(runs, *gates[way]) if way in gates else {"turned": None, "turned_test": None, "passed": None}
     return list(rows.values())
+
+
+def judged(runs: Path, folder: str, gate: str) -> Row:
+    """What the gate of a step said: decisions turned on validation and on test samples, and whether it passed."""
+    record = Run.open(runs / folder).read_json("compress.json")
+    of, test = record["gates"][gate], record["test" if gate == "network" else "test_int8"] or {}
+    return {"turned": of["turned"], "turned_test": test.get("turned"), "passed": of["passed"]}
 
 
 def smaller(asked: CompressRequest, run: Path) -> None:
@@ -191,7 +205,7 @@ def trained(way: str, base: Base, small: Model, asked: CompressRequest, folder: 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| set | way | balanced | found | false alarms | turned (val) | gate | kB | ms | CPU s |",
+        "| set | way | balanced | found | false alarms | turned (val, test) | gate | kB | ms | CPU s |",
         "|---|---|--:|--:|--:|--:|---|--:|--:|--:|",
     ]
     for row in rows:
@@ -201,7 +215,7 @@ def table(rows: list[Row]) -> str:
         size = "–" if row["bytes"] is None else f"{row['bytes'] / 1000:.0f}"
         ms = "–" if row["ms"] is None else f"{row['ms']:.2f}"
         gate = {None: "–", True: "passed", False: "failed"}[row["passed"]]
-        turned = "–" if row["turned"] is None else row["turned"]
+        turned = ", ".join("–" if row[k] is None else str(row[k]) for k in ("turned", "turned_test"))
         lines.append(
             f"| {row['set']} | {row['way']} | {shares} | {turned} | {gate} | {size} | {ms} | {row['seconds']:.0f} |"
         )
@@ -217,6 +231,7 @@ def main() -> None:
     parser.add_argument("--tune", type=int, default=3, help="epochs of everything that is made of it")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="without the rivals")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")

@@ -17,22 +17,25 @@ from command import STEADY, fill, refused, zansa
 from PIL import Image
 from samples import NET, ready
 
-from zansa.arch.use import OperatingPoint
+from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy.export import answers_of, to_onnx
 from zansa.deploy.handover import normalised
 from zansa.deploy.portable import folded
-from zansa.deploy.quantise import quantised
+from zansa.deploy.quantise import prepared, quantised, with_point
 from zansa.deploy.runtime import predictor
 from zansa.inputs.images import fitted
 from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
 from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.aware import add_integers
+from zansa.learn.defaults import default_net
 from zansa.learn.distil import decoupled, distance, mixed
-from zansa.nets.files import load
+from zansa.nets.build import build
+from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
-from zansa.proof.decide import logits_of
+from zansa.proof.decide import decisions, lines_of, logits_of
 from zansa.proof.gate import Answered, gate
+from zansa.proof.redraw import redrawn
 from zansa.record import Run
 
 POINT = OperatingPoint(good="good", threshold=0.5)
@@ -116,6 +119,10 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     integers = {name for node in after.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     convs = [node for node in after.graph.node if node.op_type == "Conv"]
     assert [bool(integers & set(node.input)) for node in convs] == [False] + [True] * (len(convs) - 1)
+    assert not any(node.op_type in ("Mul", "Add") and integers & set(node.input) for node in after.graph.node
+                   if node.name.startswith("network/calibration"))  # fmt: skip
+    point = POINT.model_copy(update={"threshold": 0.25})
+    assert predictor(with_point(made, point).file).operating == point
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)
@@ -144,6 +151,37 @@ def test_the_gate_sees_a_detection_that_vanishes_behind_accuracy():
     assert gate(Answered(before, POINT), Answered(before, POINT), labels, ("good", "bad"), same_network=True)["passed"]
     whole = gate(Answered(before, POINT), Answered(after, POINT), labels, ("good", "bad"), np.arange(200) // 2)
     assert (whole["parts"], whole["turned"]) == (100, 10)
+
+
+def test_a_line_drawn_anew_decides_as_before_and_moves_no_further_than_it_must():
+    rng = np.random.default_rng(0)
+    before = np.sort(rng.normal(0, 3, 200))
+    asking = OperatingPoint(good="good", threshold=0.6, ask=0.3, odds=(-0.85, 0.41))
+    for point in (POINT, asking):
+        same = redrawn(point, before, before)
+        assert lines_of(same) == lines_of(point)
+        moved = redrawn(point, before, before + 0.5)  # every score is higher, and no order has changed
+        ours, theirs = (decisions(1 / (1 + np.exp(s)), p) for s, p in ((before, point), (before + 0.5, moved)))
+        np.testing.assert_array_equal(ours, theirs)
+        assert (decisions(1 / (1 + np.exp(before + 0.5)), point) != ours).any()
+        assert (moved.ask is None) == (point.ask is None)
+        assert abs(moved.threshold - 1 / (1 + np.exp(-lines_of(moved)[1]))) < 1e-12
+    noisy = before + rng.normal(0, 0.3, 200)
+    turned = [((noisy >= line) != (before >= 0)).sum() for line in (0.0, lines_of(redrawn(POINT, before, noisy))[1])]
+    assert turned[1] <= turned[0]
+
+
+@pytest.mark.parametrize(("size", "left"), [(32, 0), (18, 2)])
+def test_shortcuts_that_average_become_one_convolution_where_maps_are_even(size, left):
+    net = default_net((size, size), 1, 3, "surface")
+    model = Model(net, build(net, torch.Generator().manual_seed(0)).eval(), ("a", "b", "c"),
+                  Preprocess(channels=1, size=(size, size), mean=(100.0,), std=(50.0,)))  # fmt: skip
+    file = to_onnx(model)
+    one = prepared(file)
+    assert sum(node.op_type == "AveragePool" for node in one.graph.node) == left  # maps of 18, 9, 5
+    images = [np.random.default_rng(i).integers(0, 256, (size, size, 1)).astype(np.uint8) for i in range(4)]
+    ours, theirs = (predictor(f).probabilities(images) for f in (file, one.SerializeToString()))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_training_that_knows_of_integers_computes_as_the_int8_file(run):

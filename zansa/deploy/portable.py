@@ -73,11 +73,53 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
         conv.input.extend(names)
         conv.output[0] = norm.output[0]
         graph.node.remove(norm)
-    used = {name for node in graph.node for name in node.input}
-    kept = [each for each in graph.initializer if each.name in used] + new
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(new)
+    return _used(model)
+
+
+def merged(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every shortcut that averages before it projects as the one convolution which that is, where the
+    maps are divided evenly; others stay. In integers averages take longer than convolutions, and round once more."""
+    graph = model.graph
+    values = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    maps = {each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim][2:] for each in inferred}
+    for pool in [node for node in graph.node if node.op_type == "AveragePool" and readers[node.output[0]] == 1]:
+        conv = next(node for node in graph.node if pool.output[0] in node.input)
+        kernel, strides = _attribute(pool, "kernel_shape"), _attribute(pool, "strides")
+        even = all(n and n % k == 0 for n, k in zip(maps.get(pool.input[0], [0]), kernel, strict=False))
+        projects = conv.op_type == "Conv" and {*_attribute(conv, "kernel_shape"), *_attribute(conv, "strides")} == {1}
+        if kernel != strides or not even or not projects:
+            continue
+        weight = values[conv.input[1]] / np.float32(np.prod(kernel))
+        wide = np.tile(weight, (1, 1, *kernel))
+        graph.initializer.append(numpy_helper.from_array(wide, f"{conv.name}/merged_weight"))
+        for each in conv.attribute:
+            if each.name in ("kernel_shape", "strides"):
+                each.ints[:] = kernel
+        conv.input[:] = [pool.input[0], f"{conv.name}/merged_weight", *conv.input[2:]]
+        graph.node.remove(pool)
+    return _used(model)
+
+
+def _attribute(node: Any, name: str) -> list[int]:
+    return next((list(each.ints) for each in node.attribute if each.name == name), [])
+
+
+def _used(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without weights that no node reads."""
+    used = _read(model.graph)
+    kept = [each for each in model.graph.initializer if each.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
     return model
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """The names that a graph's nodes read, and those of the graphs inside them."""
+    inside = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    return {name for node in graph.node for name in node.input}.union(*map(_read, inside))
 
 
 def _folded(conv: Any, norm: Any, values: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@ have, both by onnxruntime's own quantiser (QDQ).
 
 Defects are the outliers of an inspection, so ranges are those of the largest values ever seen among images that include
 defects; means and percentiles of ranges cut just them off. What stands before the network's first activation (contrast,
-first convolution) stays in float32: quantised, it destroys small differences of gray.
+first convolution) stays in float32: quantised, it destroys small differences of gray. So do pooling, classifier and
+calibration behind the last stage: they cost nothing, and logits in 255 steps turn decisions near the line.
 """
 
 import logging
@@ -19,10 +20,11 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from .portable import folded
+from ..arch.use import OperatingPoint
+from .portable import folded, merged
 from .runtime import Predictor, predictor
 
-FLOAT = ("network/stem", "network/head/Softmax", "network/map/")  # what is never quantised
+FLOAT = ("network/stem", "network/head", "network/calibration", "network/map/")  # what is never quantised
 METHODS = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
 
 
@@ -66,7 +68,7 @@ def quantised(
     file: bytes, samples: Sequence[np.ndarray], method: str = "min-max", left: tuple[str, ...] = ()
 ) -> Quantised:
     """The exported file in int8, calibrated on decoded samples (H, W, C); the nodes `left` stay in float32."""
-    source = folded(onnx.load_from_string(file))
+    source = prepared(file)
     nodes = [name for name in quantisable(source) if name not in left]
     with TemporaryDirectory() as folder, _silence():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
@@ -90,6 +92,20 @@ def quantised(
     return Quantised(way, made.SerializeToString(), left)
 
 
+def with_point(made: Quantised, point: OperatingPoint) -> Quantised:
+    """The same file with other lines for its decisions."""
+    model = onnx.load_from_string(made.file)
+    for each in model.metadata_props:
+        if each.key == "operating":
+            each.value = point.model_dump_json()
+    return Quantised(f"{made.way}, line drawn anew", model.SerializeToString(), made.left)
+
+
+def prepared(file: bytes) -> onnx.ModelProto:
+    """The exported file with norms folded and shortcuts merged: what is quantised."""
+    return merged(folded(onnx.load_from_string(file)))
+
+
 def quantisable(model: onnx.ModelProto) -> list[str]:
     """The names of the network's nodes behind its stem and before its answers, in order."""
     return [
@@ -99,7 +115,7 @@ def quantisable(model: onnx.ModelProto) -> list[str]:
 
 def heavy(file: bytes) -> list[str]:
     """The nodes that have weights, which are those worth leaving out."""
-    model = folded(onnx.load_from_string(file))
+    model = prepared(file)
     kept = set(quantisable(model))
     return [node.name for node in model.graph.node if node.name in kept and node.op_type in ("Conv", "Gemm")]
 

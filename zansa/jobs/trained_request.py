@@ -120,7 +120,9 @@ class CompressRequest(OfTrained):
     distil: Annotated[bool, Field(description="Learn from the teachers again, also where nothing is pruned.")] = False
     epochs: Annotated[int | None, Field(ge=1, description="Epochs of this training; as usual by default.")] = None
     margin: Annotated[float, Field(gt=0, lt=1, description="Not worse: at most this share of parts fewer.")] = 0.02
-    lang: Annotated[Literal["en", "ja"], Field(description="Language of the page: en or ja.")] = "en"
+    lang: Annotated[
+        Literal["en", "ja"] | None, Field(description="Language of the pages: en or ja; a run's own by default.")
+    ] = None
     out: Annotated[str, Field(description="Where runs are kept.")] = "runs"
     name: Annotated[str | None, Field(description="The name of the run that is made.")] = None
 

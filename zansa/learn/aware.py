@@ -1,5 +1,6 @@
-"""Training that knows of the integers to come: layers behind the stem compute with weights and inputs that are rounded
-as an int8 file rounds them, and gradients pass the rounding as if it were not there (Jacob et al. 2018, 1712.05877).
+"""Training that knows of the integers to come: layers between stem and head compute with weights and inputs that are
+rounded as an int8 file rounds them, and gradients pass the rounding as if it were not there (Jacob et al. 2018,
+1712.05877).
 
 A norm behind a convolution is not folded here: it multiplies each channel by one number, and so does the rounding of
 weights channel by channel, which therefore is the same before and after folding.
@@ -17,11 +18,11 @@ SHARE = 0.1  # of the epochs and of the rate of a usual training
 
 
 def add_integers(module: nn.Module) -> list[RemovableHandle]:
-    """Let convolutions and linear layers behind the stem compute as in int8, until the handles are removed. Ranges of
-    inputs are the smallest and largest values that were ever seen."""
+    """Let convolutions and linear layers between stem and head compute as in int8, until the handles are removed.
+    Ranges of inputs are the smallest and largest values that were ever seen."""
     handles: list[RemovableHandle] = []
     for name, layer in module.named_modules():
-        if not name.startswith("stem") and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+        if not name.startswith(("stem", "head")) and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
             rounding = _Rounding()
             handles.append(layer.register_forward_pre_hook(rounding.before))
             handles.append(layer.register_forward_hook(rounding.after))

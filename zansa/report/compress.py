@@ -18,6 +18,12 @@ CHECKS = {
     "clear": phrase("no decision is turned far from the line"),
     "saturation": phrase("int8 answers as its own simulation does"),
 }
+WAYS = {
+    "min-max": phrase("least and largest values"),
+    "entropy": phrase("entropy"),
+    "trained for int8": phrase("trained for int8"),
+    "line drawn anew": phrase("line drawn anew"),
+}
 GATE = {True: phrase("passed"), False: phrase("failed")}
 FASTER = 0.95  # of the time before; above that nothing was gained
 
@@ -27,6 +33,7 @@ def html(record: Record, lang: str) -> str:
     sections = {
         "before-after": Section(phrase("Before and after"), _table, "compress.html"),
         "gates": Section(phrase("What the gates found"), _gates, "compress_gates.html"),
+        "test": Section(phrase("Test data, read once"), _test, "compress.html"),
         "turned": Section(phrase("Turned decisions"), _turned, "compress_turned.html"),
     }
     with speaking(lang):
@@ -50,6 +57,12 @@ def _said(record: Record) -> Iterator[str]:
             lost = ", ".join(say(CHECKS[check]) for check, held in told["checks"].items() if not held)
             failed = phrase("{what} failed its gate: {turned} of {all} decisions turned; not so: {lost}.")
             yield say(failed, **values, lost=lost)
+    if record["int8_kept"] and (line := record["gates"]["int8"].get("line")):
+        told = phrase(
+            "The file in int8 has a line of its own ({after} in place of {before}), drawn on validation data so that "
+            "it decides as the file in float32; with the old line {turned} decisions were turned."
+        )
+        yield say(told, turned=line["turned"], **{name: f"{line[name]:.4f}" for name in ("before", "after")})
     if record["asked"]["int8"] and not record["int8_kept"]:
         yield say("The exported file stays in float32.")
     handed = [each for each in record["stages"] if each["stage"] != "int8" or record["int8_kept"]]
@@ -96,10 +109,36 @@ def _gates(record: Record) -> Content:
         rows.append((say("classes that stay"), f"{told['same_class']} / {told['samples']}"))
         groups.append({"title": say(GATES[name]), "rows": rows})
     tried = [
-        (each["way"], say(GATE[each["passed"]]), each["turned"], f"{each['largest_change']:.3g}")
+        (_way(each["way"]), say(GATE[each["passed"]]), each["turned"], f"{each['largest_change']:.3g}")
         for each in record.get("tries", [])
     ]
     return {"groups": groups, "tries": tried}
+
+
+def _way(way: str) -> str:
+    """How a file was quantised, in the page's language."""
+    words = []
+    for word in way.split(", "):
+        count = word.partition(" ")[0]
+        left = phrase("nodes in float32: {count}")
+        words.append(say(left, count=count) if count.isdecimal() else say(WAYS.get(word, word)))
+    return ", ".join(words)
+
+
+def _test(record: Record) -> Content:
+    """Before, and after each step whose file was kept."""
+    made = [(name, record.get(key)) for name, key in (("small", "test"), ("int8", "test_int8"))]
+    steps = [(name, told) for name, told in made if told]
+    if not steps:
+        raise LookupError(say("no test data, or no file that was kept"))
+    shown = [steps[0][1]["before"], *(told["after"] for _, told in steps)]
+    rows = [
+        (say("accuracy"), [rate_text(each["accuracy"]) for each in shown]),
+        (say("defects found"), [rate_text(each["found"]) for each in shown]),
+        (say("false alarms"), [rate_text(each["false_alarms"]) for each in shown]),
+        (say("decisions turned by the step"), ["", *(str(told["turned"]) for _, told in steps)]),
+    ]
+    return {"columns": [say(STAGES[name]) for name in ("before", *(name for name, _ in steps))], "rows": rows}
 
 
 def _turned(record: Record) -> Content:
