@@ -43,10 +43,9 @@ from zansa.arch.budget import Budget, parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
-from zansa.beginnings.weights import begun
+from zansa.beginnings.weights import begun, with_drawn
 from zansa.events import Event
 from zansa.jobs.door import door, good_of
-from zansa.jobs.making.job import with_drawn
 from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset, from_arrays
 from zansa.learn.data.seal import sealed

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ...arch.zoo import READY
+from ...beginnings.weights import FEW_A_CLASS
 from ...events import event
 from ...learn import several
 from ...learn.beginnings import Candidate, clearly_better, field, in_order, looking, own
@@ -24,7 +25,7 @@ from ...phrases import phrase
 from ...record import Run
 from ...words import amount, milliseconds, percent
 from ..request import FinetuneRequest, learned_weights
-from .job import FEW_A_CLASS, Job
+from .job import Job
 
 ADVICE = phrase(
     "{name} with a linear head would be better: it names {best} of {many} held-out images, this network {right} of "
