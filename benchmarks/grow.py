@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import packs
 import torch
-from few_images import SETS, TESTED, few, whole
+from few_images import SETS, TESTED, few_and_held, whole
 from real_images import spread
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -47,7 +47,7 @@ from zansa.beginnings.weights import begun, with_drawn
 from zansa.events import Event
 from zansa.jobs.door import door, good_of
 from zansa.jobs.request import TrainRequest, silent
-from zansa.learn.data.dataset import Dataset, from_arrays
+from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.data.synthetic import NAMES as BUILTIN
@@ -72,6 +72,7 @@ from zansa.proof.figures import choose_threshold, figures
 from zansa.record import Run, environment
 
 METHODS = ("zansa", "drawn", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
+SHOWN = ("data", "method", "seed", "macs", "held", "balanced", "compute", "seconds")  # of a finished cell
 Cell = dict[str, Any]
 
 
@@ -354,23 +355,13 @@ def named(method: str, search: list[int]) -> str:
     return f"{method}, {trainings}{last}" if search else method
 
 
-def few_of(name: str, out: Path, count: int, seed: int) -> tuple[TrainRequest, Dataset, Parts, np.ndarray]:
-    """The data of few_images.py with so many training images a class, and which further images are held out."""
-    full = whole(name, seed, out)
-    data, parts = few(full, count, seed)
-    groups = np.arange(len(full)).astype(str) if full.groups is None else full.groups
-    free = ~np.isin(groups, data.groups) & np.isin(np.array(full.classes)[full.labels], data.classes)
-    free &= full.split != "test" if full.split is not None else True
-    rows = np.random.default_rng([seed, count]).permutation(np.flatnonzero(free))
-    rows = np.concatenate([rows[full.labels[rows] == k][:TESTED] for k in range(len(full.classes))])
-    labels = np.array([*np.array(data.classes)[data.labels], *np.array(full.classes)[full.labels[rows]]])
-    both = from_arrays(np.concatenate([data.images, full.images[rows]]), labels, kind=data.kind)
-    return TrainRequest(source=name, seed=seed), both.normalised(parts.train), parts, len(data) + np.arange(len(rows))
-
-
-def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, Dataset, Parts, np.ndarray]:
-    """The data of a name (a pack's, a built-in set's, or NAME=FILE), at most so many training images, and which further
-    images are held out."""
+def chosen(
+    name: str, out: Path, images: int, a_class: int, seed: int
+) -> tuple[TrainRequest, Dataset, Parts, np.ndarray]:
+    """The data of a name (a pack's, a built-in set's, or NAME=FILE; with `a_class` one of few_images.py), at most so
+    many training images, and which further images are held out."""
+    if a_class:
+        return TrainRequest(source=name, seed=seed), *few_and_held(whole(name, seed, out), a_class, seed)
     label, _, file = name.partition("=")
     if label in BUILTIN:
         request = TrainRequest(source=label, seed=seed)
@@ -391,7 +382,8 @@ def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, 
     return request, data, parts, held
 
 
-def main() -> None:
+def asked() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the results; a rerun goes on there")
     parser.add_argument(
@@ -411,13 +403,16 @@ def main() -> None:
     parser.add_argument("--run-epochs", type=int, default=20, help="of each of ResBuilder's trainings")
     parser.add_argument("--final-epochs", type=int, help="of the mended one's last training; zansa's by default")
     parser.add_argument("--device", default="auto")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = asked()
     given.out.mkdir(parents=True, exist_ok=True)
     record, runs = Run(given.out), Length(cycles=given.cycles, inserts=given.inserts, epochs=given.run_epochs)
     for seed in given.seeds:
         for name in given.data:
-            few_here = few_of(name, given.out, given.a_class, seed) if given.a_class else None
-            request, data, parts, held = few_here or chosen(name, given.out, given.images, seed)
+            request, data, parts, held = chosen(name, given.out, given.images, given.a_class, seed)
             recipe = default_recipe(data, parts, seed).model_copy(update={"device": given.device})
             plain = recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {})
             recipe = lengthened(plain)
@@ -440,20 +435,13 @@ def main() -> None:
                     if all(c[k] == told[k] for k in same) and c["search"] == task.search(c["method"])
                 }
                 speed = next((c for c in done.values() if "precision" in c), None)
-                asked = {key: speed[key] for key in ("precision", "layout")} if speed else {}
-                fast = recipe.model_copy(update=asked)
+                fast = recipe.model_copy(update={k: speed[k] for k in ("precision", "layout")} if speed else {})
                 fast = choose_speed(fresh(usual(data), fast).to(device), data, parts, fast, device)
                 task = replace(task, recipe=fast)
                 net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
                 for cell in cells(task, (data, parts), held, request, given.methods, told, done, net):
                     record.append("cells.jsonl", cell)
-                    print(
-                        {
-                            key: cell[key]
-                            for key in ("data", "method", "seed", "macs", "held", "balanced", "compute", "seconds")
-                        },
-                        flush=True,
-                    )
+                    print({key: cell[key] for key in SHOWN}, flush=True)
     record.write_bytes("table.md", (table(record.lines("cells.jsonl")) + "\n").encode())
     print((given.out / "table.md").read_text())
 
