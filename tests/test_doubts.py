@@ -146,7 +146,7 @@ def test_detail_that_is_lost_with_the_size_is_told(tmp_path, monkeypatch, seen, 
         job = Job(request, data, split(data, 0), None, usual_net(data), Recipe(), doubts=(doubt,))
         (advice,) = with_heads(job).doubts
         head = re.search(
-            "names ([0-9.]+) % of 28 held-out images at that size and ([0-9.]+) % at this one", advice.told
+            r"names ([\d.]+)\s% of 28 held-out images at that size and ([\d.]+)\s% at this one", advice.told
         )
         assert float(head[1]) > float(head[2])
 

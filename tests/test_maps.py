@@ -213,7 +213,7 @@ def test_a_series_is_drawn_over_the_strip_of_its_map(folder, signals, tmp_path):
         np.testing.assert_array_equal(whole[: len(bare)], bare)
         strip = whole[-1, [int((k + 0.5) / len(values) * whole.shape[1]) for k in range(len(values))]].astype(int)
         redder = strip[:, 0] - strip[:, 2]  # red speaks for, blue against
-        strong = abs(values) > 0.1
+        strong = abs(values) > abs(values).max() / 4  # between cells colours run into each other
         assert strong.any()
         assert (np.sign(redder[strong]) == np.sign(values[strong])).all()
         assert (whole[: len(bare)] < 128).any(), "the curve is there"
