@@ -160,6 +160,20 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
+def few_and_held(full: Dataset, count: int, seed: int) -> tuple[Dataset, Parts, np.ndarray]:
+    """The same, normalised, and at most TESTED further images a class: not of the test part where the set says which,
+    and of no group that is in a part."""
+    data, parts = few(full, count, seed)
+    groups = np.arange(len(full)).astype(str) if full.groups is None else full.groups
+    free = ~np.isin(groups, data.groups) & np.isin(np.array(full.classes)[full.labels], data.classes)
+    free &= full.split != "test" if full.split is not None else True
+    rows = np.random.default_rng([seed, count]).permutation(np.flatnonzero(free))
+    rows = np.concatenate([rows[full.labels[rows] == k][:TESTED] for k in range(len(full.classes))])
+    names = [*np.array(data.classes)[data.labels], *np.array(full.classes)[full.labels[rows]]]
+    both = from_arrays(np.concatenate([data.images, full.images[rows]]), names, kind=data.kind)
+    return both.normalised(parts.train), parts, len(data) + np.arange(len(rows))
+
+
 def lessons(full: Dataset, data: Dataset, parts: Parts, recipe: Recipe, unlabelled: int) -> Lessons:
     """What the ready-made network says of the training images, and of so many further ones without their labels."""
     model, said = ready_teacher("efficientnet_lite0", data, parts, recipe.balance != "none")

@@ -2,19 +2,23 @@
 
     python benchmarks/grow.py OUT --data cifar10=FILE.npz --budget macs=10M [--seeds 0 1 2] [--epochs 10] [--images N]
     python benchmarks/grow.py OUT --data mnist --data deeppcb --data magnetic_tile --data synthetic
+    python benchmarks/grow.py OUT --data cifar10 --data boards --data builtin --a-class 50 --methods zansa drawn
 
 uniform:    ResNet-20, all widths scaled alike to the budget, for as many epochs as the compute of `zansa` pays
 shape:      zansa's own default network scaled alike, in the same way: what the start gives without any search
 chance:     zansa's growth with what it begins with and what comes drawn by lot, for as much longer as `zansa` decided
 resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults mended (--cycles, --inserts,
             --run-epochs, --final-epochs; each length is a row of its own)
-zansa:      `zansa grow`
+zansa:      `zansa grow --begin none`
+drawn:      `zansa grow --begin drawn`
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
 anew:       the same network, from scratch for as many epochs as the compute of `zansa` pays
 plain:      the same network, from scratch for as many epochs as `zansa train` takes
 
 Compute is counted in multiply-adds: three forward passes for each image and step, and the passes of decisions.
-Nothing but the last line of a cell reads a test image (learn.data.seal).
+Nothing but the last line of a cell reads a test image (learn.data.seal). "held" is the balanced accuracy on images of
+the training split from which nothing was learned or decided, at most 150 a class; on validation where there are none.
+With --a-class the parts are those of few_images.py, and so are the names of the data.
 OUT/cells.jsonl gets a line for each finished cell, and a rerun goes on from there; OUT/table.md the table.
 """
 
@@ -30,6 +34,7 @@ from typing import Any
 import numpy as np
 import packs
 import torch
+from few_images import SETS, TESTED, few_and_held, whole
 from real_images import spread
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,6 +43,7 @@ from zansa.arch.budget import Budget, parse, price
 from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import cifar_resnet, suited
+from zansa.beginnings.weights import begun, with_drawn
 from zansa.events import Event
 from zansa.jobs.door import door, good_of
 from zansa.jobs.request import TrainRequest, silent
@@ -46,7 +52,7 @@ from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.data.synthetic import NAMES as BUILTIN
 from zansa.learn.defaults import default_net, default_recipe
-from zansa.learn.grow.growth import lengthened
+from zansa.learn.grow.growth import Schedule, annealed, lengthened
 from zansa.learn.grow.moves import Move, lighten
 from zansa.learn.grow.policy import Addition, Policy
 from zansa.learn.grow.promise import Promise
@@ -65,7 +71,8 @@ from zansa.nets.build import Network, build
 from zansa.proof.figures import choose_threshold, figures
 from zansa.record import Run, environment
 
-METHODS = ("zansa", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
+METHODS = ("zansa", "drawn", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
+SHOWN = ("data", "method", "seed", "macs", "held", "balanced", "compute", "seconds")  # of a finished cell
 Cell = dict[str, Any]
 
 
@@ -154,10 +161,11 @@ def hand_designed(data: Dataset) -> Net:
     return net.but({"stages": stages, "stem": suited(net.stem, pre.size)})
 
 
-def grown(task: Task, ledger: Ledger, by_lot: bool = False) -> Network:
+def grown(task: Task, ledger: Ledger, by_lot: bool = False, learned: bool = False) -> Network:
     """zansa's growth, and its price: what its decisions cost is what torch counts in their passes. `by_lot`: the
-    control, in which the first network is drawn too."""
+    control, in which the first network is drawn too. `learned`: it begins with weights from drawn pictures."""
     first, growth = growth_of((Budget("macs", task.limit),), task.data)
+    growth = replace(growth, build=with_drawn) if learned else growth
     module = fresh(first, task.recipe)
 
     def around(policy: Policy) -> Callable[[State, int], list[Change]]:
@@ -211,6 +219,7 @@ def published(task: Task, ledger: Ledger, switches: Switches) -> Network:
 def cells(
     task: Task,
     full: tuple[Dataset, Parts],
+    held: np.ndarray,
     request: TrainRequest,
     methods: list[str],
     told: Cell,
@@ -222,13 +231,15 @@ def cells(
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method != "zansa" and not task.search(method):
+        if found is None and method not in ("zansa", "drawn") and not task.search(method):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
-        ledger, began = Ledger(), time.perf_counter()
+        ledger, began, worked = Ledger(), time.perf_counter(), time.process_time()
         match method:
             case "zansa":
                 module = grown(task, ledger)
                 found, compute, decided = module.net, ledger.spent, ledger.decided
+            case "drawn":
+                module = grown(replace(task, recipe=annealed(begun(task.recipe), Schedule())), ledger, learned=True)
             case "chance":
                 epochs = round(task.recipe.epochs * compute / (compute - decided))
                 recipe = task.recipe.model_copy(update={"epochs": epochs})
@@ -255,8 +266,19 @@ def cells(
             "compute": ledger.spent,
             "decided": ledger.decided,
             "seconds": time.perf_counter() - began,
+            "cpu_seconds": round(time.process_time() - worked, 1),
+            "precision": task.recipe.precision,
+            "layout": task.recipe.layout,
+            "held": balanced(module, task.data, held),
+            "val": balanced(module, task.data, task.parts.val),
             **answers(module, *full, request),
         }
+
+
+def balanced(module: Network, data: Dataset, index: np.ndarray) -> float:
+    """The balanced accuracy on these samples."""
+    found = figures(probabilities(module, data, index), data.labels[index], data.classes)
+    return float(found["balanced_accuracy"]["value"])
 
 
 def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest) -> Cell:
@@ -290,6 +312,7 @@ def table(measured: list[Cell]) -> str:
         "multiply-adds, M",
         "parameters, k",
         "balanced accuracy, %",
+        "the same on held-out images, %",
         "accuracy, %",
         "ROC area",
         "compute to zansa's",
@@ -299,6 +322,7 @@ def table(measured: list[Cell]) -> str:
         "macs": (1e-6, ".2f"),
         "params": (1e-3, ".0f"),
         "balanced": (100, ".2f"),
+        "held": (100, ".2f"),
         "accuracy": (100, ".2f"),
         "roc_auc": (1, ".4f"),
     }
@@ -319,7 +343,7 @@ def table(measured: list[Cell]) -> str:
             named(METHODS[k], search),
             epochs,
             len(runs),
-            *(spread([run[key] for run in runs], *f) for key, f in form.items()),
+            *(spread([run.get(key) for run in runs], *f) for key, f in form.items()),
         ]
         lines.append(f"| {' | '.join(map(str, [*row, spread(shares, 1, '.2f')]))} |")
     return "\n".join(lines)
@@ -331,8 +355,13 @@ def named(method: str, search: list[int]) -> str:
     return f"{method}, {trainings}{last}" if search else method
 
 
-def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, Dataset, Parts]:
-    """The data of a name (a pack's, a built-in set's, or NAME=FILE), at most so many training images."""
+def chosen(
+    name: str, out: Path, images: int, a_class: int, seed: int
+) -> tuple[TrainRequest, Dataset, Parts, np.ndarray]:
+    """The data of a name (a pack's, a built-in set's, or NAME=FILE; with `a_class` one of few_images.py), at most so
+    many training images, and which further images are held out."""
+    if a_class:
+        return TrainRequest(source=name, seed=seed), *few_and_held(whole(name, seed, out), a_class, seed)
     label, _, file = name.partition("=")
     if label in BUILTIN:
         request = TrainRequest(source=label, seed=seed)
@@ -345,42 +374,52 @@ def chosen(name: str, out: Path, images: int, seed: int) -> tuple[TrainRequest, 
             source=str(ready if ready.exists() else packs.prepare(label, folder, packs.shared_data())), seed=seed
         )
     data, parts = door(request, silent)
+    held = parts.val
     if images and len(parts.train) > images:
-        some = np.random.default_rng(0).permutation(parts.train)[:images]
-        parts = Parts(np.sort(some), parts.val, parts.test)
-    return request, data, parts
+        mixed = np.random.default_rng(0).permutation(parts.train)
+        held = mixed[images : images + TESTED * len(data.classes)] if data.groups is None else held
+        parts = Parts(np.sort(mixed[:images]), parts.val, parts.test)
+    return request, data, parts, held
 
 
-def main() -> None:
+def asked() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the results; a rerun goes on there")
     parser.add_argument(
-        "--data", action="append", required=True, help="mnist, deeppcb, magnetic_tile, synthetic, or NAME=FILE"
+        "--data",
+        action="append",
+        required=True,
+        help=f"mnist, deeppcb, magnetic_tile, synthetic, or NAME=FILE; with --a-class {', '.join(SETS)}",
     )
     parser.add_argument("--budget", default="macs=10M", help="in multiply-adds, one or several")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of every training but ResBuilder's; zansa's default by default")
     parser.add_argument("--images", type=int, default=0, help="take so many training images; 0: all")
+    parser.add_argument("--a-class", type=int, default=0, help="take so many training images of each class")
     parser.add_argument("--cycles", type=int, default=7)
     parser.add_argument("--inserts", type=int, default=3)
     parser.add_argument("--run-epochs", type=int, default=20, help="of each of ResBuilder's trainings")
     parser.add_argument("--final-epochs", type=int, help="of the mended one's last training; zansa's by default")
     parser.add_argument("--device", default="auto")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = asked()
     given.out.mkdir(parents=True, exist_ok=True)
     record, runs = Run(given.out), Length(cycles=given.cycles, inserts=given.inserts, epochs=given.run_epochs)
     for seed in given.seeds:
         for name in given.data:
-            request, data, parts = chosen(name, given.out, given.images, seed)
+            request, data, parts, held = chosen(name, given.out, given.images, given.a_class, seed)
             recipe = default_recipe(data, parts, seed).model_copy(update={"device": given.device})
             plain = recipe.model_copy(update={"epochs": given.epochs} if given.epochs else {})
             recipe = lengthened(plain)
             device = choose_device(given.device)
-            recipe = choose_speed(fresh(usual(data), recipe).to(device), data, parts, recipe, device)
             for budget in parse(given.budget):
                 told = {
-                    "data": name.partition("=")[0],
+                    "data": name.partition("=")[0] + (f", {given.a_class} a class" if given.a_class else ""),
                     "limit": budget.limit,
                     "seed": seed,
                     "epochs": recipe.epochs,
@@ -395,16 +434,14 @@ def main() -> None:
                     for c in record.lines("cells.jsonl")
                     if all(c[k] == told[k] for k in same) and c["search"] == task.search(c["method"])
                 }
+                speed = next((c for c in done.values() if "precision" in c), None)
+                fast = recipe.model_copy(update={k: speed[k] for k in ("precision", "layout")} if speed else {})
+                fast = choose_speed(fresh(usual(data), fast).to(device), data, parts, fast, device)
+                task = replace(task, recipe=fast)
                 net = Net.from_json(done["zansa"]["net"]) if "zansa" in done else None
-                for cell in cells(task, (data, parts), request, given.methods, told, done, net):
+                for cell in cells(task, (data, parts), held, request, given.methods, told, done, net):
                     record.append("cells.jsonl", cell)
-                    print(
-                        {
-                            key: cell[key]
-                            for key in ("data", "method", "seed", "macs", "balanced", "compute", "seconds")
-                        },
-                        flush=True,
-                    )
+                    print({key: cell[key] for key in SHOWN}, flush=True)
     record.write_bytes("table.md", (table(record.lines("cells.jsonl")) + "\n").encode())
     print((given.out / "table.md").read_text())
 

@@ -33,6 +33,7 @@ SETUPS = {
     "digits": {"source": "mnist", "recipe": {"epochs": 4}},
     "movements": {"source": "gunpoint", "recipe": {"epochs": 60}},
     "surfaces, grown": {"source": "synthetic", "budget": "macs=10M", "recipe": {"epochs": 16}},
+    "digits, grown": {"source": "mnist", "budget": "macs=4M", "recipe": {"epochs": 6}},
 }
 
 

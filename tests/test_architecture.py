@@ -34,7 +34,7 @@ ALLOWED = {
     "options": SECOND | {"learn", "deploy", "jobs"},
     "cli": SECOND | {"learn", "deploy", "jobs", "options"},
     "__main__": {"cli"},
-    "__init__": {"arch", "nets", "learn", "deploy", "proof"},
+    "__init__": {"arch", "nets", "learn", "deploy", "proof", "beginnings"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -1,5 +1,6 @@
 """What a network begins with can be named for every verb that trains, and it is told what it got."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 
@@ -8,18 +9,23 @@ import pytest
 import torch
 from samples import NET, RECIPE, ready
 
+from zansa.arch.edits import Insert, Rekind, Widen
 from zansa.arch.use import Preprocess
-from zansa.beginnings.weights import load
+from zansa.beginnings.weights import load, suited
+from zansa.jobs.making.folder import begin, note
 from zansa.jobs.making.job import check, resolve
 from zansa.jobs.request import FinetuneRequest, GrowRequest, TrainRequest, learned_weights
 from zansa.learn.data.seal import sealed
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net
+from zansa.learn.grow.moves import candidates
+from zansa.learn.grow.race import silu
 from zansa.learn.grow.run import growing
 from zansa.learn.linear import probe
-from zansa.learn.predict import probabilities
+from zansa.learn.predict import probabilities, to_tensor
 from zansa.nets.build import build
 from zansa.nets.files import Model, save
+from zansa.nets.transfer import edited
 from zansa.options import asked_for
 from zansa.proof.figures import figures
 
@@ -40,9 +46,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def resolved(kind, folder, **asked):
+def resolved(request, folder, **asked):
     asked = {"recipe": SHORT, "kind": "surface"} | asked
-    return resolve(kind(source=str(folder / "set.npz"), **asked), lambda event: None)
+    return resolve(request(source=str(folder / "set.npz"), **asked), lambda event: None)
 
 
 def test_training_begins_with_another_model_and_all_parts_learn(folder):
@@ -88,7 +94,7 @@ def test_another_network_is_told_what_it_got(folder):
 
 
 def test_a_growth_begins_with_drawn_pictures_and_goes_on_after_a_kill(folder, tmp_path):
-    job = resolved(GrowRequest, folder, begin="drawn", budget="macs=400k")
+    job = resolved(GrowRequest, folder, budget="macs=400k")
     data, parts = sealed(job.data, job.parts)
 
     def grown(place, stop=None):
@@ -110,7 +116,37 @@ def test_a_growth_begins_with_drawn_pictures_and_goes_on_after_a_kill(folder, tm
     first = job.growth.build(job.growth.usual, torch.Generator().manual_seed(0)).state_dict()
     learned = load(job.growth.usual, torch.Generator().manual_seed(0)).state
     assert all(torch.equal(first[name], learned[name]) for name in learned)
-    assert resolved(GrowRequest, folder, budget="macs=400k").growth.build is build
+    assert resolved(GrowRequest, folder, budget="macs=400k", begin="none").growth.build is build
+
+
+def test_what_a_growth_adds_keeps_what_it_began_with(folder):
+    job = resolved(GrowRequest, folder, budget="macs=400k")
+    began = job.growth.build(job.net, torch.Generator().manual_seed(0)).eval()
+    added = candidates(job.net, 0.25, 1)
+    assert {type(edit) for edit in added} == {Widen, Insert, Rekind}
+    x = to_tensor(job.data, job.parts.val, torch.device("cpu"), torch.contiguous_format)
+    for edit in added:
+        grown = edited(began, [edit])
+        assert grown.net != began.net
+        torch.testing.assert_close(grown.eval()(x), began(x), atol=1e-4, rtol=1e-4)
+
+
+def test_letters_and_many_images_begin_with_nothing(folder):
+    letters = resolved(GrowRequest, folder, budget="macs=400k", kind="symbol")
+    assert letters.growth.build is build
+    assert letters.beginning is None
+    data, many = letters.data, replace(letters.parts, train=np.zeros(601, int))
+    assert not suited(replace(data, kind="surface"), many)
+    assert suited(replace(data, kind="surface"), replace(many, train=many.train[1:]))
+
+
+def test_a_winner_that_got_nothing_is_written_down_as_that(folder, tmp_path):
+    job = resolved(GrowRequest, folder, budget="macs=400k")
+    for k, winner in enumerate((job.net, silu(job.net))):
+        run = begin(job, tmp_path, str(k))
+        assert run.read_json("data.json")["begin"]["from"] == "drawn pictures"
+        note(run, {"event": "raced", "net": json.loads(winner.to_json()), "table": []}, {})
+        assert (run.read_json("data.json")["begin"] is None) == (winner.act == "silu")
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -107,6 +107,7 @@ def test_a_probe_foretells_what_a_training_takes(proof):
     assert told["memory"] > 2e8
     # a growth whose last network takes four times as long as its first, which is there for a tenth of the time
     course = {"first": 0.25, "begin": 0.1, "end": 0.1, "events": 1, "raced_until": 0.0, "race_epochs": 0}
+    course["decided"] = [{"cpu": 2.0, "wall": 3.0}] * 2
     grown = {"cpu": 4 * found["step"]["cpu"], "wall": 4 * found["step"]["wall"], **course}
     steps = 2 * found["per_epoch"] * found["step"]["cpu"] * (0.1 + 0.9 * 4)
     expected = steps + 2 * found["epoch"]["cpu"]

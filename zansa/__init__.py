@@ -21,12 +21,12 @@ for _name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
     os.environ.setdefault(_name, "1")
 
 if TYPE_CHECKING:
+    from .beginnings.growing import grow
     from .deploy.clock.timing import timer
     from .deploy.export import export
     from .deploy.runtime import predictor
     from .learn.data import load as load_data
     from .learn.data.splits import split
-    from .learn.grow.run import grow
     from .learn.recipe import Recipe
     from .learn.train import fit
     from .nets.adopt import adopt, match, net_from, read_checkpoint
@@ -91,7 +91,7 @@ _HOMES = {
     "export": "deploy.export",
     "figures": "proof.figures",
     "fit": "learn.train",
-    "grow": "learn.grow.run",
+    "grow": "beginnings.growing",
     "load": "nets.files",
     "load_data": "learn.data",
     "match": "nets.adopt",

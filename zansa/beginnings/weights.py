@@ -16,8 +16,10 @@ from torch import Tensor
 
 from ..arch.lower import Row, lower
 from ..arch.spec import Net, Stage, Step
+from ..learn.data.dataset import Dataset
+from ..learn.data.splits import Parts
 from ..learn.recipe import Recipe, Tuning
-from ..nets.build import build
+from ..nets.build import Network, build
 from ..nets.files import read
 from ..nets.start import start_as_identity
 from .making import Course, network_for
@@ -27,6 +29,8 @@ PROJECTIONS = ("project", "average")  # both a 1-wide convolution and a norm
 RATE = 0.5  # of the recipe's rate from nothing; below, weights from drawn pictures learn too little (card.md)
 LEAST = 0.05  # of a network's numbers; so few learned ones would change the recipe and help little
 NOTHING = "No weights from drawn pictures fit this network"
+FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
+SUITED = ("surface", "natural")  # kinds of images; letters and digits learn better from nothing
 State = dict[str, Tensor]
 
 
@@ -59,6 +63,21 @@ def load(net: Net, generator: torch.Generator | None = None, path: Path = DRAWN)
             f"{path} has no weights learned from drawn pictures; make them with python -m zansa.beginnings"
         )
     return max(found, key=lambda beginning: beginning.share)
+
+
+def with_drawn(net: Net, generator: torch.Generator | None = None) -> Network:
+    """The network, with what fits it of the weights learned from drawn pictures."""
+    state, module = load(net, generator).state, build(net, generator)
+    if state is not None:
+        module.load_state_dict(state)
+    return module
+
+
+def suited(data: Dataset, parts: Parts) -> bool:
+    """Whether a network begins with weights learned from drawn pictures where nobody says otherwise: where training
+    images are few and are no letters or digits. There they were measured to be better, for trainings
+    (benchmarks/few_images.py) and for growths (benchmarks/grow.py), and nowhere else."""
+    return len(parts.train) <= FEW_A_CLASS * len(data.classes) and data.kind in SUITED
 
 
 def begun(recipe: Recipe) -> Recipe:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...arch.zoo import READY
+from ...beginnings.weights import FEW_A_CLASS, with_drawn
 from ...events import event
 from ...learn import several
 from ...learn.adapt import renormalise
@@ -28,7 +29,7 @@ from ...phrases import phrase
 from ...record import Run
 from ...words import amount, milliseconds, percent
 from ..request import FinetuneRequest, learned_weights
-from .job import FEW_A_CLASS, Job, with_drawn
+from .job import Job
 
 ADVICE = phrase(
     "{name} with a linear head would be better: it names {best} of {many} held-out images, this network {right} of "

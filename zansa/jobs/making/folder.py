@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save as to_bytes
 
+from ...arch.spec import Net
 from ...arch.use import Preprocess
 from ...beginnings.making import HEADER
-from ...beginnings.weights import DRAWN
+from ...beginnings.weights import DRAWN, Beginning, load
 from ...learn.data.audit import leaks
 from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
@@ -55,7 +56,7 @@ def begin(
         given = learned_weights(job.request)
         tested = [job.data.names[i] for i in job.parts.test]
         weights = None if given is None else provenance(given, job.request.source, tested)
-    told = {"weights": weights, "begin": beginning_of(job), "teacher": teacher_of(job), "branch_of": main}
+    told = {"weights": weights, "begin": beginning_of(job.beginning), "teacher": teacher_of(job), "branch_of": main}
     race = [asdict(each) for each in job.race]
     run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
@@ -73,15 +74,15 @@ def begin(
     return run
 
 
-def beginning_of(job: Job) -> dict[str, Any] | None:
+def beginning_of(beginning: Beginning | None) -> dict[str, Any] | None:
     """What the network begins with where that was learned from drawn pictures: in words, the SHA-256 of the file, and
     the recipe that makes it again."""
-    if job.beginning is None or job.beginning.state is None:
+    if beginning is None or beginning.state is None:
         return None
     made = json.loads(read(DRAWN)[0][HEADER])
     return {
         "from": "drawn pictures",
-        "told": job.beginning.told,
+        "told": beginning.told,
         "sha256": hashlib.sha256(DRAWN.read_bytes()).hexdigest(),
         "seed": made["course"]["seed"],
         "steps": sum(lesson["steps"] for lesson in made["course"]["lessons"]),
@@ -221,11 +222,15 @@ def note(run: Run, event: dict[str, Any], facts: dict[str, Any]) -> None:
 
 
 def _note_race(run: Run, event: dict[str, Any]) -> None:
-    """Keep the winner of a race, also for the smaller budgets: one of them may go on before this run has ended."""
+    """Keep the winner of a race, also for the smaller budgets: one of them may go on before this run has ended. A
+    variant may have begun with less of what was learned from drawn pictures than the usual network, or with nothing."""
     table, net = event.pop("table"), event.pop("net")
     for each in (*branches_of(run), run):
         each.write_json("race.json", table)
         each.write_json("start.json", net)
+        data = each.read_json("data.json")
+        if data.get("begin"):
+            each.write_json("data.json", data | {"begin": beginning_of(load(Net.from_dict(net)))})
 
 
 def _gather(event: dict[str, Any], facts: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from ...arch import zoo
 from ...arch.spec import Input, Net
-from ...beginnings.weights import Beginning, begun, load
+from ...beginnings.weights import Beginning, begun, load, suited, with_drawn
 from ...deploy.clock.timing import timer
 from ...learn import several
 from ...learn.beginnings import Candidate
@@ -44,8 +44,6 @@ from ..request import (
     teacher_named,
 )
 from .point import asked, refuse_point
-
-FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 
 
 class Search(NamedTuple):
@@ -173,8 +171,8 @@ def drawn(request: Request, data: Dataset, parts: Parts, net: Net) -> Beginning 
 def from_drawn(request: Request, data: Dataset, parts: Parts) -> bool:
     """Whether a network begins with weights learned from drawn pictures.
 
-    They are the default of `train` where training images are few and are no letters or digits: there they were measured
-    to be better (benchmarks/few_images.py), and nowhere else. `finetune` begins with them where no weights were named.
+    They are the default of `train` and `grow` where they suit the data (beginnings.weights.suited). `finetune` begins
+    with them where no weights were named.
     """
     if learned_weights(request) is not None or request.begin == "none":
         return False
@@ -184,16 +182,7 @@ def from_drawn(request: Request, data: Dataset, parts: Parts) -> bool:
         return False
     if request.begin == "drawn" or isinstance(request, FinetuneRequest):
         return True
-    few = len(parts.train) <= FEW_A_CLASS * len(data.classes) and data.kind in ("surface", "natural")
-    return isinstance(request, TrainRequest) and few
-
-
-def with_drawn(net: Net, generator: torch.Generator | None = None) -> Network:
-    """The network, with what fits it of the weights learned from drawn pictures."""
-    state, module = load(net, generator).state, build(net, generator)
-    if state is not None:
-        module.load_state_dict(state)
-    return module
+    return suited(data, parts)
 
 
 def structure(

@@ -22,10 +22,14 @@ import numpy as np
 import torch
 
 from ...arch.cost import cost
+from ...arch.spec import Net
 from ...deploy.bench import latency
 from ...deploy.runtime import predictor
+from ...learn.grow.policy import Policy
 from ...learn.grow.race import VARIANTS
 from ...learn.grow.start import seed_net
+from ...learn.speed import choose_device, memory_format
+from ...learn.state import State
 from ...learn.train import FEW, steps_per_epoch, training
 from ...nets.build import build
 from ..request import Request, read_request, silent
@@ -66,6 +70,7 @@ def foretold(found: dict[str, Any]) -> dict[str, Any]:
             steps = found["epochs"] * found["per_epoch"] * _steps_in_growth(grown, step, grown[clock])
             parts[clock]["training"] = steps + found["epochs"] * found["epoch"][clock]
             parts[clock]["race"] = grown["race_epochs"] * each
+            parts[clock]["decisions"] = _decisions_of_growth(grown, clock)
     work, wall = (sum(part.values()) for part in parts.values())
     quiet = work / found["threads"] if found["device"] == "cpu" else wall
     return {
@@ -81,13 +86,28 @@ def foretold(found: dict[str, Any]) -> dict[str, Any]:
 def _steps_in_growth(grown: dict[str, Any], first: float, full: float) -> float:
     """Seconds of a step, on average over a growth: they rise with the price, whose course the schedule sets. The steps
     that the race has done are left out."""
-    price, total, held = grown["first"], 0.0, grown["raced_until"]
-    factor = (1 / price) ** (1 / grown["events"])
-    for moment in (*np.linspace(grown["begin"], grown["end"], grown["events"]), 1.0):
-        share = (price - grown["first"]) / max(1e-9, 1 - grown["first"])
-        total += max(0.0, moment - held) * (first + share * (full - first))
-        held, price = max(held, moment), min(1.0, price * factor)
+    prices, total, held = _prices(grown["first"], grown["events"]), 0.0, grown["raced_until"]
+    moments = (*np.linspace(grown["begin"], grown["end"], grown["events"]), 1.0)
+    for moment, price in zip(moments, prices, strict=True):
+        total += max(0.0, moment - held) * _between(prices[0], first, 1.0, full, price)
+        held = max(held, moment)
     return float(total)
+
+
+def _decisions_of_growth(grown: dict[str, Any], clock: str) -> float:
+    """Seconds of all decisions: they rise with the price that the network has before them."""
+    prices, (first, last) = _prices(grown["first"], grown["events"])[:-1], (each[clock] for each in grown["decided"])
+    return sum(_between(prices[0], first, prices[-1], last, price) for price in prices)
+
+
+def _prices(first: float, events: int) -> list[float]:
+    """What the network costs before each event of a growth and after the last, as shares of the budget."""
+    return [first ** (1 - k / events) for k in range(events + 1)]
+
+
+def _between(x0: float, y0: float, x1: float, y1: float, x: float) -> float:
+    """The value at x of the line through two points; y0 where they are one."""
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0) if x1 != x0 else y0
 
 
 # --- in the child -------------------------------------------------------------------------------------------------
@@ -168,10 +188,13 @@ def grown_step(job: Job) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         module = build(full, torch.Generator().manual_seed(0))
         step, _, _ = timed(module, replace(few_steps(job), net=full), Path(folder) / "checkpoint.pt")
-    schedule, epochs = growth.schedule, job.recipe.epochs
+    schedule, epochs, share = growth.schedule, job.recipe.epochs, growth.price(job.net) / growth.limit
+    before = share ** (1 / schedule.events)  # what the network costs before the last event
+    nearly = seed_net(growth.usual or job.net, growth.price, growth.limit, before, growth.quantum)
     raced = growth.usual is not None and round(schedule.begin * epochs) >= 1 and len(job.parts.val) >= FEW
     return step | {
-        "first": min(1.0, growth.price(job.net) / growth.limit),
+        "first": share,
+        "decided": [decision(job, net, k) for net, k in ((job.net, 1), (nearly, schedule.events))],
         "begin": schedule.begin,
         "end": schedule.end,
         "events": schedule.events,
@@ -179,6 +202,22 @@ def grown_step(job: Job) -> dict[str, Any]:
         "raced_until": schedule.begin if raced else 0.0,
         "race_epochs": RIVALS * max(1, round(schedule.begin * epochs / 2)) if raced else 0,
     }
+
+
+def decision(job: Job, net: Net, k: int) -> dict[str, float]:
+    """Seconds of what happens to this network at event k of a growth: what may go and come is judged, and the network
+    is changed. Fresh weights may promise nothing that is certain; all axes become wider here all the same."""
+    growth, began = job.growth, clocks()
+    assert growth is not None
+    device, layout = choose_device(job.recipe.device), memory_format(job.recipe)
+    module = build(net, torch.Generator().manual_seed(0)).to(device).to(memory_format=layout)
+    open_handed = replace(growth, schedule=replace(growth.schedule, likely=-1.0))
+    price = growth.right_price(job.net)
+    policy = Policy(open_handed, price, price(job.net), job.data, job.parts, job.recipe)
+    state, steps = State(module, job.recipe), job.recipe.epochs * steps_per_epoch(job.recipe, job.parts)
+    for change in policy.changes(state, steps, k):
+        state.edit(change, device, layout)
+    return since(began)
 
 
 def clocks() -> dict[str, float]:

@@ -1,29 +1,23 @@
-"""The one growth: command line, Python and benchmarks call the same generator."""
+"""The one growth: command line, Python (beginnings.growing) and benchmarks call the same generator."""
 
 import json
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
-from ...arch.budget import Budget, Clock, parse
+from ...arch.budget import Budget, Clock
 from ...arch.spec import Net
 from ...events import Event, event
-from ...nets.build import Network, build
-from ...nets.files import Model
+from ...nets.build import Network
 from .. import defaults
 from .. import state as states
 from ..data.dataset import Dataset
-from ..data.seal import sealed
 from ..data.splits import Parts
 from ..distil import Teaching
-from ..doubts import doubts, levelled, undoubted
 from ..recipe import Recipe
-from ..speed import choose_device, choose_speed
 from ..train import training
 from .growth import HEALING, Growth, Schedule
 from .policy import Fork, Policy
@@ -31,51 +25,6 @@ from .race import Pick, beginning
 from .start import pricing, refuse_too_dear, seed_net
 
 Around = Callable[[Policy], states.Policy]
-
-
-def grow(
-    data: Dataset,
-    parts: Parts,
-    budget: str,
-    recipe: Recipe | None = None,
-    net: Net | None = None,
-    clock: Clock | None = None,
-) -> Model:
-    """A network whose depth, widths and kinds of blocks are found while it learns, within a budget such as "macs=20M".
-
-    data: must be normalised on parts.train.
-    parts: which samples train and decide; parts.test is not read.
-    budget: one limit, as on the command line.
-    recipe: the fields that were set in it are taken; all others are chosen as `zansa grow` chooses them.
-    net: the network to begin with; None: the winner of a race between variants of the usual one, each at
-        `Schedule.first` times the budget.
-    clock: for budgets in ms, what tells the time of a network: zansa.timer(folder, data.preprocess), which keeps what
-        it has measured in the folder.
-
-    ValueError for a budget that cannot be understood or met.
-    """
-    budgets = parse(budget)
-    if len(budgets) > 1:
-        raise ValueError(f"budget {budget!r} names several limits; name one here, or use the command line for several")
-    asked = {} if recipe is None else recipe.model_dump(exclude_unset=True)
-    usual = defaults.default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
-    augment = defaults.recipe_of(data, parts, 0, asked).augment
-    raised = doubts(data, parts.train, augment, 0 if net else usual.stem.contrast, asked.get("augment"))
-    for doubt in raised:
-        warnings.warn(doubt.told, stacklevel=2)
-    first, growth = growth_of(budgets, data, net, clock, levelled(usual, raised))
-    chosen = defaults.recipe_of(
-        data, parts, asked.get("seed", 0), asked, growth=growth, adjust=lambda default: undoubted(default, raised)
-    )
-    closed, open_parts = sealed(data, parts)
-    device = choose_device(chosen.device)
-    module = build(first, torch.Generator().manual_seed(chosen.seed))
-    chosen = choose_speed(module.to(device), closed, open_parts, chosen, device)
-    with TemporaryDirectory() as folder:
-        for each in growing(module, closed, open_parts, chosen, growth, Path(folder)):
-            if each["event"] == "warning":
-                warnings.warn(each["text"], stacklevel=2)
-    return Model(module.net, module, data.classes, data.preprocess)
 
 
 def growth_of(
