@@ -234,6 +234,10 @@ FINDINGS: dict[str, Told] = {
 ORDER_TOLD = phrase(
     "Of the images {share} have their nearest neighbour within six places of {order}, {shuffled} when shuffled."
 )
+ORDER_BY_STATISTICS = phrase(
+    "Compared by plain statistics ({statistics}), {share} of the images have their nearest neighbour within six places "
+    "of {order}, {shuffled} when shuffled."
+)
 HOW = {
     "siblings": phrase("None of their five nearest neighbours has their label"),
     "margins": phrase("A small network that learnt them for a while held another label for more likely throughout"),
@@ -295,5 +299,6 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(facts.get("order"), Mapping):
         told = facts["order"]
         order = say(ORDERS[told["field"] > 0], k=told["field"])
-        words["order"] = say(ORDER_TOLD, share=told["share"], shuffled=told["shuffled"], order=order)
+        text = ORDER_BY_STATISTICS if told.get("statistics") else ORDER_TOLD
+        words["order"] = say(text, **{**told, "order": order})
     return words

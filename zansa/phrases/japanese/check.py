@@ -99,6 +99,7 @@ TABLE = {
     "Have a second person label a hundred images anew; more images make it possible.": "100枚ほどを別の人が付け直してください。画像を増やせば検査できるようになります。",
     "Of so many images some checks saw a part": "枚数が多いため、一部の検査は標本で行いました",
     "{what} looked at {seen} of {all} images.": "{what}は{all}枚のうち{seen}枚を対象にしました。",
+    "Compared by plain statistics ({statistics}), {share} of the images have their nearest neighbour within six places of {order}, {shuffled} when shuffled.": "単純な統計量 ({statistics}) で比べると、最も似た画像が{order}で6枚以内にある割合は{share}、並べ替えると{shuffled}です。",
     "Of the images {share} have their nearest neighbour within six places of {order}, {shuffled} when shuffled.": "最も似た画像が{order}で6枚以内にある割合は{share}、並べ替えると{shuffled}です。",
     "None of their five nearest neighbours has their label": "最も似た5枚のどれともラベルが一致しません",
     "A small network that learnt them for a while held another label for more likely throughout": "小さなネットワークの学習中、一貫して別のラベルのほうが確からしいとされました",
