@@ -83,8 +83,9 @@ def _near(places: np.ndarray, rows: np.ndarray, neighbours: np.ndarray) -> float
 
 def _shuffled(places: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Places drawn anew within each folder and class; folders lie more than the number of images apart."""
-    _, block = np.unique(np.column_stack([labels, places // (1000 * len(places))]), axis=0, return_inverse=True)
-    order, drawn = np.lexsort((places, block.ravel())), np.lexsort((rng.random(len(places)), block.ravel()))
+    folder = places // (1000 * len(places))
+    block = labels * (folder.max(initial=0) + 1) + folder
+    order, drawn = np.lexsort((places, block)), np.lexsort((rng.random(len(places)), block))
     mixed = np.empty_like(places)
     mixed[drawn] = places[order]
     return mixed
@@ -118,13 +119,18 @@ def grouped(
 
 
 def best_rule(
-    inventory: Inventory, features: np.ndarray, rows: np.ndarray, pairs: np.ndarray, beside: np.ndarray
+    inventory: Inventory,
+    features: np.ndarray,
+    rows: np.ndarray,
+    pairs: np.ndarray,
+    beside: np.ndarray,
+    chance: float = 0.0,
 ) -> Grouping | None:
     """The finest rule of names that holds nearly all proven pairs inside its groups, far more than by chance, and whose
     groups make the look-up worse; None where no rule does. It is offered, never used unasked.
 
     `beside` (P,) tells which pairs lie beside each other in the order of names: what was photographed again later lies
-    elsewhere, and no rule of names can hold that.
+    elsewhere, and no rule of names can hold that. `chance` is the share of these pairs that lie there by chance.
     """
     if beside.sum() < FEWEST:
         return None
@@ -133,7 +139,7 @@ def best_rule(
         groups = groups_by(rule, inventory)
         sizes = np.unique(groups, return_counts=True)[1] / len(groups)
         held = groups[pairs[:, 0]] == groups[pairs[:, 1]]
-        enough = held[beside].mean() >= INSIDE and held.mean() > TIMES * (sizes**2).sum()
+        enough = held[beside].mean() >= INSIDE * (1 - chance) and held.mean() > TIMES * (sizes**2).sum()
         if FEWEST <= len(sizes) < 0.9 * len(groups) and enough:
             fitting.append((len(sizes), rule, groups, held.mean()))
     most = max((held for *_, held in fitting), default=0.0)

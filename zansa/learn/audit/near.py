@@ -20,7 +20,7 @@ from .look import SIDE, small
 from .neighbours import Kin, hashes, nearest, thumbs
 
 CANDIDATES = 5  # of each feature and image
-PROVED = 20_000  # pairs laid on each other, at most
+PROVED = 60_000  # pairs laid on each other, at most
 SAMPLE = 600  # images whose candidates are always proved, to know what wrong pairs reach
 FALSE = 0.001  # share of images that a line accuses wrongly, by design
 FLOOR, CAP = 0.6, 0.97

@@ -20,8 +20,9 @@ def plain(inventory: Inventory, grey: np.ndarray) -> tuple[np.ndarray, tuple[str
     """Features (N, at most 5) float32 of length 1 of images (N, 64, 64), and the statistics that they are made of;
     None where no statistic follows the order of names within folders and classes."""
     names, values = _statistics(grey)
-    _, block = np.unique(np.column_stack([inventory.labels, folders(inventory.names)]), axis=0, return_inverse=True)
-    ranks = np.column_stack([_ranks(column, block.ravel()) for column in values.T])
+    folder = folders(inventory.names)
+    block = np.unique(inventory.labels * (folder.max(initial=0) + 1) + folder, return_inverse=True)[1]
+    ranks = np.column_stack([_ranks(column, block) for column in values.T])
     every = [_follows(ranks, places) for _, places in orders(inventory)]
     follow, order = np.max(every, axis=0), int(np.argmax(np.max(every, axis=1)))
     chosen: list[int] = []

@@ -144,7 +144,8 @@ def _by_statistics(
     if not order.alarm:
         return None
     pairs = np.column_stack([rows, first])[abs(places[rows] - places[first]) <= WINDOW]
-    return order, best_rule(seen, features, rows, pairs, np.ones(len(pairs), bool)), statistics
+    chance = order.shuffled / order.share
+    return order, best_rule(seen, features, rows, pairs, np.ones(len(pairs), bool), chance), statistics
 
 
 def _beside(order: Order, places: np.ndarray, pairs: np.ndarray) -> np.ndarray:
