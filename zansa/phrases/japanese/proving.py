@@ -171,6 +171,7 @@ TABLE = {
     "{0} of {1} defective parts are missed, and at most {2} were claimed: loosen the claim, or collect more defective parts to learn from": "見逃し {0} / {1}（主張は {2} 以下）：主張を緩めるか、学習用の不良品を増やしてください",
     "{0} of {1} good parts are rejected, and at most {2} were claimed: loosen the claim, or collect more good parts to learn from": "過検出 {0} / {1}（主張は {2} 以下）：主張を緩めるか、学習用の良品を増やしてください",
     "images": "画像",
+    "individual parts": "個体",
     "signals": "信号",
     "sequences": "配列",
     "series": "系列",

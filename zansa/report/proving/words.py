@@ -312,7 +312,7 @@ SAID: dict[str, str] = {
     "poc.terms.en": phrase("in English"),
     "poc.terms.meaning": phrase("meaning"),
     # --- unit
-    "unit.part": phrase("parts"),
+    "unit.part": phrase("individual parts"),
     "unit.image": phrase("images"),
     "unit.signal": phrase("signals"),
     "unit.sequence": phrase("sequences"),
