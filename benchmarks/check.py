@@ -213,8 +213,8 @@ def border(shots: list[Shot], name: str) -> dict:
 
 
 def twins(shots: list[Shot], name: str) -> dict:
-    """The twelve pairs of tiles that were photographed again under other numbers, groups left out: found as near copies,
-    or in one group of the rule that is offered."""
+    """The twelve pairs of tiles that were photographed again under other numbers, groups left out: found as near
+    copies, or in one group of the rule that is offered."""
     if name != "tiles":
         return {}
     shots = sorted(shots, key=lambda shot: _number(shot[0]))

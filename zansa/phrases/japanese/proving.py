@@ -54,6 +54,7 @@ TABLE = {
     "training (zansa train)": "学習（zansa train）",
     "search (zansa grow)": "構造探索（zansa grow）",
     "Running: about {0} for one on this machine, that is {1} {2} a second.": "実行時：この計算機で1件当たり約 {0}（毎秒{2} {1} 件）。",
+    "A million of them take about {0}.": "100万件で約 {0} です。",
     "Energy is that of {0} W, as given.": "消費電力は指定の {0} W。",
     "Energy is measured: {0} W.": "消費電力は実測 {0} W。",
     "Energy is an estimate from {0} W, to a factor of 2; --watts gives the true power.": "消費電力量は {0} W からの概算です（2倍の幅）。--watts で指定できます。",

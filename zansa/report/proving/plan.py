@@ -192,6 +192,9 @@ def time(record: Record) -> Shown:
     lead = [word("plan.time.lead")]
     if (running := record["running"]) is not None:
         lead.append(word("plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"]), noun(record)))
+        hours = running["ms"] * 1000 / 3600  # of a million
+        watts = record["resources"][0]["power"]["watts"]
+        lead.append(word("plan.time.million", energy([watt * hours / 1000 for watt in watts])))
     quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
     hints = [word("plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]
