@@ -53,7 +53,7 @@ TABLE = {
     "energy": "消費電力量",
     "training (zansa train)": "学習（zansa train）",
     "search (zansa grow)": "構造探索（zansa grow）",
-    "Running: about {0} for one on this machine, that is {1} {2} a second.": "実行時：この計算機で1件当たり約 {0}（毎秒{2} {1} 件）。",
+    "Running: about {0} for one on this machine, that is {1} {2} a second.": "実行時：この計算機で1件当たり約 {0}（{2}を毎秒 {1} 件）。",
     "A million of them take about {0}.": "100万件で約 {0} です。",
     "Energy is that of {0} W, as given.": "消費電力は指定の {0} W。",
     "Energy is measured: {0} W.": "消費電力は実測 {0} W。",

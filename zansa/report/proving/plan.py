@@ -204,7 +204,7 @@ def time(record: Record) -> Shown:
 
 def energy(kwh: list[float]) -> str:
     """Kilowatt-hours, with their range where they have one."""
-    low, likely, high = (f"{1000 * value:.2g}" for value in kwh)
+    low, likely, high = (f"{float(f'{1000 * value:.2g}'):g}" for value in kwh)
     return f"{likely} Wh" if low == high else f"{likely} Wh ({low}–{high})"
 
 
