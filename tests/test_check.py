@@ -24,6 +24,7 @@ from zansa.learn.audit.look import look_at_array, small
 from zansa.learn.audit.names import groups_by
 from zansa.learn.audit.near import CAP, CHANGES, _line, changed, compare, sets_of
 from zansa.learn.audit.neighbours import Kin, hashes, nearest, thumbs
+from zansa.learn.audit.plain import plain
 from zansa.learn.data.door import listed
 from zansa.learn.data.synthetic import surfaces
 from zansa.phrases import speaking
@@ -276,3 +277,5 @@ def test_siblings_on_a_smooth_surface_show_in_plain_statistics():
     assert "plain statistics" in worded(leak.kind, leak.count, leak.facts)["why"]
     mixed = replace(known, names=tuple(names[i] for i in rng.permutation(360)))
     assert "no_leak" in [each.kind for each in audit(mixed, check_labels=False).findings]
+    two = np.where(drawn(120, 7) > 128, 255, 0).astype(np.uint8)  # equal quantiles throughout: no order shows in them
+    assert plain(bare([f"{i}.png" for i in range(120)]), two) is None

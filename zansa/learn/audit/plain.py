@@ -51,13 +51,18 @@ def _statistics(grey: np.ndarray) -> tuple[list[str], np.ndarray]:
 
 
 def _ranks(values: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """(N,) ranks from -1 to 1 within each folder and class, whose own levels say nothing of siblings."""
+    """(N,) ranks from -1 to 1 within each folder and class, whose own levels say nothing of siblings; equal values have
+    one rank, or the order of rows would show in it."""
     order = np.lexsort((values, block))
+    new = np.ones(len(values), bool)
+    new[1:] = (np.diff(values[order]) != 0) | (np.diff(block[order]) != 0)
+    tie = np.cumsum(new) - 1
+    middle = np.bincount(tie, np.arange(len(values))) / np.bincount(tie)
     sizes = np.bincount(block)
-    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    first = np.cumsum(sizes) - sizes
     rank = np.empty(len(values))
-    rank[order] = np.arange(len(values)) - first[block[order]]
-    return np.asarray((2 * rank + 1) / sizes[block] - 1)
+    rank[order] = middle[tie]
+    return np.asarray((2 * (rank - first[block]) + 1) / sizes[block] - 1)
 
 
 def _follows(ranks: np.ndarray, places: np.ndarray) -> np.ndarray:
