@@ -28,7 +28,8 @@ from zansa.learn.audit.plain import plain
 from zansa.learn.data.door import listed
 from zansa.learn.data.synthetic import surfaces
 from zansa.phrases import speaking
-from zansa.report.check_words import FINDINGS, worded
+from zansa.proof.traits import TRAITS
+from zansa.report.check_words import FINDINGS, STATISTICS, worded
 
 
 def drawn(count, seed=0, side=64):
@@ -273,7 +274,7 @@ def test_siblings_on_a_smooth_surface_show_in_plain_statistics():
     leak = next(each for each in audit(known, check_labels=False).findings if each.kind.startswith("leak"))
     assert leak.facts["rule"] == "number 1 gap 1"
     assert leak.facts["groups"] == 60
-    assert "mean" in leak.facts["order"]["statistics"]
+    assert set(STATISTICS) == set(TRAITS)
     assert "plain statistics" in worded(leak.kind, leak.count, leak.facts)["why"]
     mixed = replace(known, names=tuple(names[i] for i in rng.permutation(360)))
     assert "no_leak" in [each.kind for each in audit(mixed, check_labels=False).findings]

@@ -1,6 +1,5 @@
 """The most similar images of each image, by two small features that need no training."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -9,6 +8,7 @@ import numpy as np
 from scipy.fft import dctn
 
 from ...proof.traits import thumbnails
+from ..data.cache import cores
 
 BITS = 16  # a hash of 16 x 16 bits
 ROWS = 2**22  # similarities at a time
@@ -38,7 +38,7 @@ class Kin(NamedTuple):
 
 def on_all_cores(work: Callable[[int], T], starts: range) -> list[T]:
     """The results in order; NumPy and SciPy compute outside the interpreter's lock, so threads help."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, starts))
 
 

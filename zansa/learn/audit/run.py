@@ -199,7 +199,7 @@ def _leaks(related: Related, seen: Inventory, rule: str | None) -> list[Finding]
         return []
     order = {"field": related.order.field, "share": _percent(related.order.share)}
     order["shuffled"] = _percent(related.order.shuffled)
-    order["statistics"] = ", ".join(related.statistics)
+    order["statistics"] = list(related.statistics)
     best = related.offered
     if best is not None:
         facts = {"rule": best.rule, "groups": len(np.unique(best.groups)), "inside": _percent(best.inside)}
