@@ -106,6 +106,7 @@ def row(
         "macs": each.metrics["cost"]["macs"],
         "params": each.metrics["cost"]["params"],
         "ms": each.ms,
+        "threads": each.threads,
         "bytes": each.size,
         "seconds": each.seconds,
         "difference": test,

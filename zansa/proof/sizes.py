@@ -21,12 +21,12 @@ from ..words import counted, plain_percent
 from .exact import MOST, allowed, checked_confidence, lower_limit, needed, tail, upper_limit
 
 EXAMPLE = "recall>=0.99 at false_alarms<=0.02"
-TERM = re.compile(r"\s*([A-Za-z_ -]+?)\s*(>=|≥|=>|<=|≤|=<|==|=|>|<)\s*([^\s,]+(?:\s*%)?)\s*")
+TERM = re.compile(r"\s*([^\W\d][\w -]*?)\s*(>=|≥|≧|=>|<=|≤|≦|=<|==|=|>|<)\s*(\S+(?:\s*%)?)\s*")
 SIDES = {"recall": ">=", "false_alarms": "<="}
-SIGNS = {"≥": ">=", "=>": ">=", ">": ">=", "≤": "<=", "=<": "<=", "<": "<="}
+SIGNS = {"≥": ">=", "≧": ">=", "=>": ">=", ">": ">=", "≤": "<=", "≦": "<=", "=<": "<=", "<": "<="}
 OTHER_NAMES = {
-    "recall": "detection detection_rate detected found sensitivity tpr",
-    "false_alarms": "false_alarm false_alarm_rate fpr false_positives overkill",
+    "recall": "detection detection_rate detected found sensitivity tpr 検出率 再現率",
+    "false_alarms": "false_alarm false_alarm_rate fpr false_positives overkill 過検出率 過検出",
 }
 FINEST = 1e-5  # a share that takes 299,572 parts without a mistake is as far as claims go
 POWER = 0.8
@@ -78,7 +78,7 @@ def parse_claim(text: str, confidence: float = 0.95) -> Claim:
     """
     checked_confidence(confidence)
     found: dict[str, float] = {}
-    for term in re.split(r"\s*,\s*|\s+(?:at|and|with)\s+", text.strip()):
+    for term in re.split(r"\s*,(?!\d)\s*|\s+(?:at|and|with)\s+", text.strip(), flags=re.IGNORECASE):
         name, value = _term(term)
         if name in found:
             raise ValueError(f"the claim {text!r} says {name} twice; once is allowed, for example {EXAMPLE!r}")
@@ -115,7 +115,7 @@ def _name(word: str) -> str:
         if meant
         else "allowed: recall (of defective parts) and false_alarms (of good ones)"
     )
-    more = "; a miss rate of 0.01 is recall>=0.99" if plain.startswith("miss") else ""
+    more = "; a miss rate of 0.01 is recall>=0.99" if plain.startswith(("miss", "見逃し")) else ""
     raise ValueError(f"a claim on {word.strip()!r} was made; {hint}{more}, for example {EXAMPLE!r}")
 
 
@@ -125,7 +125,7 @@ def _share(name: str, word: str) -> float:
         value = float(word.rstrip("% "))
     except ValueError:
         raise ValueError(
-            f"{name}{SIDES[name]}{word} was claimed; {word!r} is no number: type a share such as 0.99"
+            f"{name}{SIDES[name]}{word} was claimed; {word!r} is no number: type a share such as 0.99, with a point"
         ) from None
     if percent:
         value /= 100
@@ -140,7 +140,7 @@ def _refuse_ends(name: str, value: float) -> None:
     if share < FINEST * (1 - 1e-6):
         nearest = "0.999" if name == "recall" else "0.001"
         raise ValueError(
-            f"{name}{SIDES[name]}{value:g} cannot be shown: "
+            f"{name}{SIDES[name]}{value:.12g} cannot be shown: "
             f"{'no number of parts proves that there is never a mistake' if share <= 0 else _takes(share)}; "
             f"{name}{SIDES[name]}{nearest} takes {told(int(needed(0.001)))} parts without a mistake, at 95 % confidence"
         )

@@ -234,6 +234,10 @@ FINDINGS: dict[str, Told] = {
 ORDER_TOLD = phrase(
     "Of the images {share} have their nearest neighbour within six places of {order}, {shuffled} when shuffled."
 )
+ORDER_BY_STATISTICS = phrase(
+    "Compared by plain statistics ({statistics}), {share} of the images have their nearest neighbour within six places "
+    "of {order}, {shuffled} when shuffled."
+)
 HOW = {
     "siblings": phrase("None of their five nearest neighbours has their label"),
     "margins": phrase("A small network that learnt them for a while held another label for more likely throughout"),
@@ -243,6 +247,34 @@ CHECKS = {
     "near": phrase("The search"),
 }
 ORDERS = (phrase("the order of names"), phrase("the order of number {k}"))
+STATISTICS = {  # proof.traits.TRAITS in words
+    "mean": phrase("mean level"),
+    "sd": phrase("spread of levels"),
+    "darkest": phrase("darkest point"),
+    "1 %": phrase("1 % quantile of levels"),
+    "25 %": phrase("25 % quantile of levels"),
+    "median": phrase("median level"),
+    "75 %": phrase("75 % quantile of levels"),
+    "99 %": phrase("99 % quantile of levels"),
+    "brightest": phrase("brightest point"),
+    "step across": phrase("mean gradient across"),
+    "step down": phrase("mean gradient down"),
+    "99 % step": phrase("99 % quantile of gradients"),
+    "largest step": phrase("largest gradient"),
+    "grain": phrase("graininess"),
+    "block sd": phrase("spread of coarse blocks"),
+    "block range": phrase("range of coarse blocks"),
+    "darkest block": phrase("darkest coarse block"),
+    "brightest block": phrase("brightest coarse block"),
+    "block step across": phrase("coarse gradient across"),
+    "block step down": phrase("coarse gradient down"),
+    "middle - border": phrase("middle less border"),
+    "left - right": phrase("left less right"),
+    "top - bottom": phrase("top less bottom"),
+    "colour": phrase("mean saturation"),
+    "most colour": phrase("highest saturation"),
+}
+SHARE_OF_MEAN = phrase("{what} as a share of the mean")
 TAILS = {
     "low": phrase("lowest"),
     "high": phrase("highest"),
@@ -295,5 +327,14 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(facts.get("order"), Mapping):
         told = facts["order"]
         order = say(ORDERS[told["field"] > 0], k=told["field"])
-        words["order"] = say(ORDER_TOLD, share=told["share"], shuffled=told["shuffled"], order=order)
+        statistics = ", ".join(map(_statistic, told.get("statistics", ())))
+        text = ORDER_BY_STATISTICS if statistics else ORDER_TOLD
+        words["order"] = say(text, **{**told, "order": order, "statistics": statistics})
     return words
+
+
+def _statistic(name: str) -> str:
+    """A statistic that the audit names "left - right / mean", in words."""
+    what, _, share = name.partition(" / ")
+    told = say(STATISTICS[what])
+    return say(SHARE_OF_MEAN, what=told) if share else told

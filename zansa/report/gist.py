@@ -15,7 +15,7 @@ from ..words import (
     sure,
     time_text,
 )
-from .facts import Facts, confused_pairs, epochs, fastest, have, judged, noun
+from .facts import Facts, confused_pairs, epochs, have, judged, noun, time_for_one
 from .page import Content, statement
 
 MANY_DOTS = 1200  # more images than this become a bar
@@ -123,7 +123,7 @@ def _outlook(inspection: Content, what: str) -> list[str]:
 
 
 def _speed(facts: Facts) -> list[str]:
-    best = fastest(facts)
+    best = time_for_one(facts)
     return [say("One {image} takes {time}.", time=time_text(best))] if best else []
 
 

@@ -31,7 +31,7 @@ from ..words import (
     sure,
 )
 from . import plots, points
-from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, fastest, have, judged, need, trained
+from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, have, judged, need, time_for_one, trained
 from .page import Content
 
 PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares, rows: a page stays below 3 MB
@@ -45,7 +45,7 @@ def figures(facts: Facts) -> Content:
     area_of = say(
         "defects against good parts" if inspection.get("roc_auc") else "mean over classes, one against the rest"
     )
-    best = fastest(facts)
+    best = time_for_one(facts)
     tiles = [
         _rate_tile(say("Defects found"), inspection.get("detection"), say("detection at the chosen threshold")),
         _rate_tile(

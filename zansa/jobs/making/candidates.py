@@ -36,8 +36,13 @@ class Candidate:
 
     @property
     def ms(self) -> float:
-        """Milliseconds a sample, on one thread."""
+        """Milliseconds a sample, one at a time, on `threads`."""
         return float(self.metrics["latency"][0]["ms"])
+
+    @property
+    def threads(self) -> int:
+        """Those that `ms` was measured on: one, or where there is no exported file those of torch."""
+        return int(self.metrics["latency"][0].get("threads") or 1)
 
 
 def candidates(paths: Sequence[str | Path]) -> list[Candidate]:

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array, vstack
 
 from .look import SIDE
+from .neighbours import on_all_cores
 
 # standard deviations, in pixels: what is finer than the first and coarser than the second is left out
 FINE, COARSE = (0.0, 3.0), (1.5, 4.0)
@@ -35,9 +36,12 @@ def agreement(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     plain, aligned = np.zeros(len(pairs), np.float32), np.zeros(len(pairs), np.float32)
     order = np.argsort(pairs[:, 1], kind="stable")
-    for i in range(0, len(order), BLOCK):
-        some = order[i : i + BLOCK]
-        plain[some], aligned[some] = _block(grey, pairs[some])
+
+    def some(i: int) -> None:
+        rows = order[i : i + BLOCK]
+        plain[rows], aligned[rows] = _block(grey, pairs[rows])
+
+    on_all_cores(some, range(0, len(order), BLOCK))
     return plain, aligned
 
 

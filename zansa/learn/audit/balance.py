@@ -59,10 +59,13 @@ def _torn(inventory: Inventory, seen: np.ndarray) -> list[Finding]:
     if inventory.groups is None or inventory.split is None:
         return []
     groups, split = inventory.groups[seen], inventory.split[seen]
-    torn = [group for group in np.unique(groups) if len(set(split[groups == group].tolist())) > 1]
-    if not torn:
+    names, of_group = np.unique(groups, return_inverse=True)
+    of_part = np.unique(split, return_inverse=True)[1]
+    in_parts = np.bincount(np.unique(np.column_stack([of_group, of_part]), axis=0)[:, 0])
+    torn = names[in_parts > 1]
+    if not len(torn):
         return []
-    rows = seen[np.isin(groups, torn)]
+    rows = seen[in_parts[of_group] > 1]
     facts = {"groups": ", ".join(map(str, torn[:5])), "torn": len(torn)}
     return [Finding("torn", "error", single(rows), facts)]
 

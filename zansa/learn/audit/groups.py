@@ -11,14 +11,15 @@ import numpy as np
 
 from .inventory import Inventory
 from .names import groups_by, orders, rules
-from .neighbours import nearest
+from .neighbours import Kin, nearest
 
 WINDOW = 6  # places in the order of names
 ALARM, TIMES = 0.10, 5.0  # the share of images with a neighbour there, and times that by chance
 APART = 2 * WINDOW  # places within which images may be siblings, where the alarm rings
 FALL = 0.05  # of accuracy, fewer is no leak
 SIBLINGS = 0.20  # of accuracy, more means that images have siblings
-INSIDE = 0.90  # of proven pairs, for a rule to be accepted
+INSIDE = 0.90  # of proven pairs that lie beside each other, for a rule to be accepted
+SLACK = 0.05  # of all proven pairs, fewer than the rule has that holds most of them
 LARGEST = 0.05  # the share of the data that joined groups may be
 FEWEST = 10  # groups, and proven pairs, for a rule
 ASKED = 3000  # images whose neighbours are looked for
@@ -82,8 +83,9 @@ def _near(places: np.ndarray, rows: np.ndarray, neighbours: np.ndarray) -> float
 
 def _shuffled(places: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Places drawn anew within each folder and class; folders lie more than the number of images apart."""
-    _, block = np.unique(np.column_stack([labels, places // (1000 * len(places))]), axis=0, return_inverse=True)
-    order, drawn = np.lexsort((places, block.ravel())), np.lexsort((rng.random(len(places)), block.ravel()))
+    folder = places // (1000 * len(places))
+    block = labels * (folder.max(initial=0) + 1) + folder
+    order, drawn = np.lexsort((places, block)), np.lexsort((rng.random(len(places)), block))
     mixed = np.empty_like(places)
     mixed[drawn] = places[order]
     return mixed
@@ -97,7 +99,7 @@ def asked(count: int, seed: int) -> np.ndarray:
 def lookup(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
     """Balanced accuracy of the nearest neighbour's label, among all others and among those of other groups."""
     near, _ = nearest(features, 1, None, rows)
-    far, like = nearest(features, 1, lambda some: groups[some][:, None] == groups, rows)
+    far, like = nearest(features, 1, Kin(groups), rows)
     there = np.isfinite(like[:, 0])
     right = [labels[near[:, 0]] == labels[rows], (labels[far[:, 0]] == labels[rows]) & there]
     random, held_out = (_balanced(each, labels[rows]) for each in right)
@@ -116,19 +118,33 @@ def grouped(
     return Grouping(rule, groups, *lookup(features, labels, groups, rows), inside)
 
 
-def best_rule(inventory: Inventory, features: np.ndarray, rows: np.ndarray, pairs: np.ndarray) -> Grouping | None:
+def best_rule(
+    inventory: Inventory,
+    features: np.ndarray,
+    rows: np.ndarray,
+    pairs: np.ndarray,
+    beside: np.ndarray,
+    chance: float = 0.0,
+) -> Grouping | None:
     """The finest rule of names that holds nearly all proven pairs inside its groups, far more than by chance, and whose
-    groups make the look-up worse; None where no rule does. It is offered, never used unasked."""
-    if len(pairs) < FEWEST:
+    groups make the look-up worse; None where no rule does. It is offered, never used unasked.
+
+    `beside` (P,) tells which pairs lie beside each other in the order of names: what was photographed again later lies
+    elsewhere, and no rule of names can hold that. `chance` is the share of these pairs that lie there by chance.
+    """
+    if beside.sum() < FEWEST:
         return None
     fitting = []
     for rule in rules(inventory):
         groups = groups_by(rule, inventory)
         sizes = np.unique(groups, return_counts=True)[1] / len(groups)
-        inside = (groups[pairs[:, 0]] == groups[pairs[:, 1]]).mean()
-        if FEWEST <= len(sizes) < 0.9 * len(groups) and inside >= INSIDE and inside > TIMES * (sizes**2).sum():
-            fitting.append((len(sizes), rule, groups))
-    for _, rule, groups in sorted(fitting, key=lambda each: -each[0])[:TRIED]:
+        held = groups[pairs[:, 0]] == groups[pairs[:, 1]]
+        enough = held[beside].mean() >= INSIDE * (1 - chance) and held.mean() > TIMES * (sizes**2).sum()
+        if FEWEST <= len(sizes) < 0.9 * len(groups) and enough:
+            fitting.append((len(sizes), rule, groups, held.mean()))
+    most = max((held for *_, held in fitting), default=0.0)
+    near = [each for each in fitting if each[3] >= most - SLACK]
+    for _, rule, groups, _ in sorted(near, key=lambda each: -each[0])[:TRIED]:
         found = grouped(rule, groups, features, inventory.labels, rows, pairs)
         if found.fall >= FALL:
             return found
@@ -138,9 +154,17 @@ def best_rule(inventory: Inventory, features: np.ndarray, rows: np.ndarray, pair
 def joined_by(groups: np.ndarray, pairs: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
     """(N,) groups of which two become one where a proven pair holds them together, unless that makes one larger than
     5 % of the data (chains of likeness would swallow all)."""
-    merged = groups.copy()
+    names, root, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    parent, size, most = list(range(len(names))), sizes.tolist(), max(LARGEST * len(groups), 12)
+
+    def top(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = k = parent[parent[k]]
+        return k
+
     for one, other in pairs:
-        a, b = merged[one], merged[other]
-        if a != b and ((merged == a) | (merged == b)).sum() <= max(LARGEST * len(groups), 12):
-            merged[merged == b] = a
-    return merged
+        a, b = top(int(root[one])), top(int(root[other]))
+        if a != b and size[a] + size[b] <= most:
+            parent[b] = a
+            size[a] += size[b]
+    return np.asarray(names[[top(k) for k in range(len(names))]][root])

@@ -1,6 +1,5 @@
 """All images of a set with what is known of each: the one reading that every check works on."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.cache import cores
 from ..data.dataset import Dataset, number, one_group
 from ..data.sources import Listing
 from ..data.spelling import one_spelling
@@ -90,7 +90,7 @@ def from_dataset(data: Dataset, progress: Progress | None = None) -> Inventory:
 def _each(look: Callable[[int], Look], count: int, progress: Progress | None) -> Iterator[Look]:
     """Pillow and hashlib decode and hash outside the interpreter's lock, so threads help."""
     rows, done = iter(range(count)), 0
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while batch := list(islice(rows, BATCH)):
             yield from pool.map(look, batch)
             done += len(batch)

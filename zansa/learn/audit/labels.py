@@ -51,6 +51,8 @@ def _by_siblings(inventory: Inventory, features: np.ndarray, seed: int) -> list[
     given = inventory.labels
     changed, rows = flipped(given, len(inventory.classes), seed)
     caught = (changed[near] != changed[:, None]).all(axis=1)[rows]
+    if caught.mean() < RECALL:
+        return [_unchecked(len(rows), int(caught.sum()))]
     suspect = np.flatnonzero((given[near] != given[:, None]).all(axis=1))
     return _told("siblings", suspect, near, len(rows), int(caught.sum()), len(given))
 
@@ -61,17 +63,20 @@ def _by_margins(inventory: Inventory, rows: np.ndarray, seed: int) -> list[Findi
     if len(present) < 2:
         return []
     changed, planted = flipped(known, len(present), seed)
-    margin = margins(inventory.column("grey")[rows], changed, seed)
+    margin = margins(inventory.only(rows).column("grey"), changed, seed)
     own = np.ones(len(rows), bool)
     own[planted] = False
     strict = float((margin[planted] < np.quantile(margin[own], ACCUSED)).mean())
     if strict < RECALL:
-        facts = {"flipped": len(planted), "recalled": round(strict * len(planted))}
-        return [Finding("unchecked", "warning", (), facts, 0)]
+        return [_unchecked(len(planted), round(strict * len(planted)))]
     line = float(np.median(margin[planted]))
     suspect = np.flatnonzero(own & (margin < line))
     suspect = suspect[np.argsort(margin[suspect], kind="stable")]
     return _told("margins", rows[suspect], None, len(planted), int((margin[planted] < line).sum()), int(own.sum()))
+
+
+def _unchecked(planted: int, recalled: int) -> Finding:
+    return Finding("unchecked", "warning", (), {"flipped": planted, "recalled": recalled}, 0)
 
 
 def _told(

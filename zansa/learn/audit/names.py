@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -20,6 +21,7 @@ ALLOWED = (
 QUANTILES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # of gaps, of which some may part one thing from the next
 
 
+@lru_cache(maxsize=1)  # of one set many rules are tried
 def numbers(names: tuple[str, ...]) -> np.ndarray:
     """(N, 4) int64: the numbers in each file's name, from the left; -1 where there is none."""
     table = np.full((len(names), FIELDS), -1, np.int64)
@@ -29,6 +31,7 @@ def numbers(names: tuple[str, ...]) -> np.ndarray:
     return table
 
 
+@lru_cache(maxsize=1)
 def folders(names: tuple[str, ...]) -> np.ndarray:
     """(N,) the number of each file's folder."""
     return np.unique([str(PurePosixPath(name).parent) for name in names], return_inverse=True)[1]

@@ -5,6 +5,7 @@ accused only where it agrees better than the best wrong pairs of this set do, an
 near copies would be found so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -16,13 +17,15 @@ from scipy.stats import norm
 
 from .align import agreement
 from .look import SIDE, small
-from .neighbours import Apart, hashes, nearest, thumbs
+from .neighbours import Kin, hashes, nearest, thumbs
 
 CANDIDATES = 5  # of each feature and image
-PROVED = 20_000  # pairs laid on each other, at most
+PROVED = 60_000  # pairs laid on each other, at most
 SAMPLE = 600  # images whose candidates are always proved, to know what wrong pairs reach
 FALSE = 0.001  # share of images that a line accuses wrongly, by design
 FLOOR, CAP = 0.6, 0.97
+ROUNDS = 6  # of finding the lines, each without the pairs that the round before has proven
+SURE = 3.0  # times the images above a line that chance puts there: the pairs above it are taken for true ones
 PLANTED = 12  # images that are copied for the test, each in as many ways as CHANGES
 REACH = 0.5  # of the planted copies, fewer found: too alike to judge
 CHANGES = ("saved anew", "lighter", "half size", "cut", "shifted", "turned")
@@ -60,10 +63,10 @@ class Near:
 def compare(
     grey: np.ndarray,
     features: tuple[np.ndarray, ...],
-    apart: Apart | None,
+    apart: Kin | None,
     siblings: np.ndarray,
     seed: int = 0,
-    beside: Apart | None = None,
+    beside: Kin | None = None,
 ) -> Near:
     """Candidates of images (N, 64, 64) uint8 with thumbnails and hashes, laid on each other.
 
@@ -73,14 +76,40 @@ def compare(
     """
     pairs, rank = _candidates(features, apart)
     sample = np.random.default_rng(seed).permutation(len(grey))[:SAMPLE]
-    pairs = _limited(pairs, rank, siblings, sample)
-    plain, aligned = agreement(grey, pairs)
-    unlike = ~(_pairwise(apart, pairs) | _pairwise(beside, pairs))
-    (one, wrong), (other, more) = (_line(_bests(pairs, score, unlike, sample)) for score in (plain, aligned))
-    return Near(pairs, plain, aligned, (one, other), wrong + more, *_reach(grey, features, (one, other), seed))
+    pairs, least = _limited(pairs, rank, siblings, sample, len(grey))
+    scores = agreement(grey, pairs)
+    known = [each for each in (apart, beside) if each is not None]
+    kin = _kin(known, pairs)
+    for _ in range(ROUNDS):
+        bests = [_bests(pairs, score, ~kin, sample) for score in scores]
+        lines = [_line(best) for best in bests]
+        sure = np.zeros(len(pairs), bool)
+        for score, best, (line, wrong) in zip(scores, bests, lines, strict=True):
+            sure |= (score > line) & (wrong <= max(FALSE, (best > line).mean() / SURE))
+        kin |= _linked(pairs, sure, np.maximum(*scores), known)
+    (one, wrong), (other, more) = lines
+    return Near(pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed))
 
 
-def _candidates(features: tuple[np.ndarray, ...], apart: Apart | None) -> tuple[np.ndarray, np.ndarray]:
+def _kin(known: Sequence[Kin], pairs: np.ndarray) -> np.ndarray:
+    """(P,) bool: whether a pair is kin by any of these, or one image."""
+    return np.any([pairs[:, 0] == pairs[:, 1], *(each.are(pairs) for each in known)], axis=0)
+
+
+def _linked(pairs: np.ndarray, sure: np.ndarray, score: np.ndarray, known: Sequence[Kin]) -> np.ndarray:
+    """(P,) bool: pairs that say nothing about wrong ones, since a proven pair makes kin of them: a copy and the
+    siblings of what it was copied from agree too."""
+    partner = np.arange(pairs.max(initial=0) + 1)
+    ordered = np.flatnonzero(sure)[np.argsort(score[sure], kind="stable")]
+    partner[pairs[ordered].ravel()] = pairs[ordered][:, ::-1].ravel()  # of several the best
+    one, other = pairs.T
+    kin = sure.copy()
+    for a, b in ((partner[one], other), (one, partner[other]), (partner[one], partner[other])):
+        kin |= _kin(known, np.column_stack([a, b]))
+    return kin
+
+
+def _candidates(features: tuple[np.ndarray, ...], apart: Kin | None) -> tuple[np.ndarray, np.ndarray]:
     """(P, 2) pairs, the smaller row first, and of each how good a candidate it is."""
     found = []
     for values in features:
@@ -96,24 +125,19 @@ def _candidates(features: tuple[np.ndarray, ...], apart: Apart | None) -> tuple[
     return pairs[first], like[first]
 
 
-def _limited(pairs: np.ndarray, rank: np.ndarray, siblings: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    """All candidates of the sample, the siblings, and of the others the best, as many as can be laid on each other."""
-    pairs = pairs[np.argsort(-rank, kind="stable")]
+def _limited(
+    pairs: np.ndarray, rank: np.ndarray, siblings: np.ndarray, sample: np.ndarray, count: int
+) -> tuple[np.ndarray, float]:
+    """All candidates of the sample, the siblings, and of the others the best, as many as can be laid on each other; and
+    how good the last of these is, -inf where none is left out."""
+    order = np.argsort(-rank, kind="stable")
+    pairs, rank = pairs[order], rank[order]
     of_sample = np.isin(pairs, sample).any(axis=1)
     wanted = np.concatenate([pairs[of_sample], np.sort(siblings, axis=1), pairs[~of_sample]])
-    keys = np.unique(wanted, axis=0, return_index=True)[1]
-    return wanted[np.sort(keys)[:PROVED]]
-
-
-def _pairwise(apart: Apart | None, pairs: np.ndarray) -> np.ndarray:
-    """(P,) bool: whether a pair is one of those."""
-    if apart is None or not len(pairs):
-        return np.zeros(len(pairs), bool)
-    told = [
-        apart(pairs[i : i + 256, 0])[np.arange(len(pairs[i : i + 256])), pairs[i : i + 256, 1]]
-        for i in range(0, len(pairs), 256)
-    ]
-    return np.concatenate(told)
+    ranks = np.concatenate([rank[of_sample], np.full(len(siblings), np.inf), rank[~of_sample]])
+    first = np.sort(np.unique(wanted[:, 0] * count + wanted[:, 1], return_index=True)[1])
+    kept = first[:PROVED]
+    return wanted[kept], -np.inf if len(first) <= PROVED else float(ranks[kept[-1]])
 
 
 def _bests(pairs: np.ndarray, score: np.ndarray, unlike: np.ndarray, sample: np.ndarray) -> np.ndarray:
@@ -128,18 +152,23 @@ def _bests(pairs: np.ndarray, score: np.ndarray, unlike: np.ndarray, sample: np.
 def _line(bests: np.ndarray) -> tuple[float, float]:
     """Where 0.1 % of wrong bests would lie, at most CAP, and the share of them above it.
 
-    A normal law of Fisher's z tells: by the median and the 90 % quantile, or the 75 % quantile where true copies bend
-    it. Where the line is capped the share is larger; the 25 % quantile limits it, which true copies do not bend.
+    The larger of two laws of Fisher's z tells: a normal one by the median and the 90 % quantile, or the 75 % quantile
+    where true copies bend it; and an exponential tail by the 90 and the 97 % quantile, since regular surfaces have a
+    few pairs that agree far better than most. Where the line is capped the share is larger; the 25 % quantile limits
+    it, which true copies do not bend.
     """
     if len(bests) < 10:
         return CAP, FALSE
     z = np.arctanh(np.clip(bests, -0.99, 0.9999))
-    lower, middle, upper, high = np.quantile(z, (0.25, 0.5, 0.75, 0.9))
+    lower, middle, upper, high, last = np.quantile(z, (0.25, 0.5, 0.75, 0.9, 0.97))
     quarter = norm.ppf(0.75)
     sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / quarter)
-    line = float(np.clip(np.tanh(middle + norm.ppf(1 - FALSE) * sd), FLOOR, CAP))
+    tail = high + (last - high) * np.log(0.1 / FALSE) / np.log(0.1 / 0.03)
+    line = float(np.clip(np.tanh(max(middle + norm.ppf(1 - FALSE) * sd, tail)), FLOOR, CAP))
+    if line < CAP:
+        return line, FALSE
     narrow = max(1e-6, min(sd, (middle - lower) / quarter))
-    return line, max(FALSE, float(norm.sf((np.arctanh(line) - middle) / narrow)))
+    return CAP, max(FALSE, float(norm.sf((np.arctanh(line) - middle) / narrow)))
 
 
 # --- copies made for a test -------------------------------------------------------------------------------------------
@@ -181,9 +210,10 @@ def _edged(image: Image.Image, turn: float, move: tuple[int, int]) -> np.ndarray
 
 
 def _reach(
-    grey: np.ndarray, features: tuple[np.ndarray, ...], lines: tuple[float, float], seed: int
+    grey: np.ndarray, features: tuple[np.ndarray, ...], lines: tuple[float, float], least: float, seed: int
 ) -> tuple[int, int]:
-    """Of changed copies of some images, how many would be candidates and be proven; and how many there are."""
+    """Of changed copies of some images, how many would be candidates, at least this good, and be proven; and how many
+    there are."""
     rng = np.random.default_rng(seed)
     source = np.repeat(rng.permutation(len(grey))[:PLANTED], len(CHANGES))
     copies = np.stack(
@@ -195,7 +225,8 @@ def _reach(
     candidate = np.zeros(len(source), bool)
     for known, of_copies in zip(features, (thumbs(copies), hashes(copies)), strict=True):
         like = of_copies @ known.T
-        candidate |= (like > like[np.arange(len(source)), source][:, None] + 1e-6).sum(axis=1) < CANDIDATES
+        own = like[np.arange(len(source)), source]
+        candidate |= ((like > own[:, None] + 1e-6).sum(axis=1) < CANDIDATES) & (own >= least)
     rows = np.arange(len(source))
     plain, aligned = agreement(np.concatenate([grey[source], copies]), np.column_stack([rows, rows + len(source)]))
     proven = (plain > lines[0]) | (aligned > lines[1])
@@ -205,10 +236,15 @@ def _reach(
 # --- what pairs make --------------------------------------------------------------------------------------------------
 
 
-def joined(count: int, pairs: np.ndarray) -> np.ndarray:
-    """(N,) the number of the set that each image belongs to, when pairs belong together."""
+def sets_of(count: int, pairs: np.ndarray) -> list[tuple[int, ...]]:
+    """The sets of two rows or more that pairs of N images make when they belong together."""
+    if not len(pairs):
+        return []
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return np.asarray(connected_components(links, directed=False)[1])
+    of_row = connected_components(links, directed=False)[1]
+    rows = np.unique(pairs)
+    rows = rows[np.argsort(of_row[rows], kind="stable")]
+    return [tuple(some.tolist()) for some in np.split(rows, np.flatnonzero(np.diff(of_row[rows])) + 1)]
 
 
 assert SIDE == 64  # changes are measured on small images

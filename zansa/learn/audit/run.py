@@ -8,13 +8,14 @@ import numpy as np
 from .balance import balance
 from .copies import copies, one_of_each, sorted_out
 from .findings import SEVERITIES, Finding
-from .groups import ALARM, APART, SIBLINGS, Grouping, Order, asked, best_rule, joined_by, lookup, order_of
+from .groups import ALARM, APART, SIBLINGS, WINDOW, Grouping, Order, asked, best_rule, joined_by, lookup, order_of
 from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
-from .near import CAP, Near, compare, joined
-from .neighbours import hashes, nearest, thumbs
+from .near import CAP, Near, compare, sets_of
+from .neighbours import Kin, hashes, nearest, thumbs
 from .odd import odd
+from .plain import plain
 from .shortcuts import shortcuts
 
 Say = Callable[[str], None]
@@ -47,7 +48,8 @@ class Related:
 
     known: (n,) groups as given or asked for; None without. offered: a rule of names that would group them. proven:
     (P, 2) pairs that agree more than wrong ones do; empty where the images are too alike to judge. fall: how much of
-    the look-up's accuracy comes from siblings.
+    the look-up's accuracy comes from siblings. statistics: those of an image by which order and rule were found; empty
+    where thumbnails show them.
     """
 
     count: int
@@ -57,6 +59,7 @@ class Related:
     offered: Grouping | None
     proven: np.ndarray
     fall: float
+    statistics: tuple[str, ...] = ()
 
     @property
     def groups(self) -> np.ndarray:
@@ -106,22 +109,48 @@ def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.nd
     first = nearest(features, 1, None, rows)[0][:, 0]
     order, places = order_of(seen, rows, first, seed)
     if known is not None:
-        near = compare(grey, both, lambda some: known[some][:, None] == known, NO_PAIRS, seed)
+        near = compare(grey, both, Kin(known), NO_PAIRS, seed)
         random, held_out = lookup(features, seen.labels, known, rows)
         return Related(len(seen), near, order, known, None, _proven(near), random - held_out)
     siblings = np.column_stack([rows, first])
-    beside = (lambda some: abs(places[some][:, None] - places) <= APART) if order.alarm else None
+    beside = Kin(places, APART) if order.alarm else None
     near = compare(grey, both, beside, siblings, seed)
     if near.lines[1] >= CAP and not order.alarm and len(seen.classes) > 1:
         # most images have a twin, and no order of names tells which: images of other classes are surely none
-        near = compare(grey, both, lambda some: seen.labels[some][:, None] == seen.labels, siblings, seed)
+        near = compare(grey, both, Kin(seen.labels), siblings, seed)
     proven = _proven(near)
-    offered = best_rule(seen, features, rows, proven)
+    offered = best_rule(seen, features, rows, proven, _beside(order, places, proven))
+    if offered is None and not order.alarm:
+        found = _by_statistics(seen, grey, rows, seed)
+        if found is not None:
+            return Related(len(seen), near, found[0], None, found[1], proven, 0.0, found[2])
     if offered is not None and len(seen) <= AGAIN:
-        groups = offered.groups  # siblings are explained now: those that were photographed again are found
-        near = compare(grey, both, lambda some: groups[some][:, None] == groups, siblings, seed, beside)
+        # siblings are explained now: those that were photographed again are found
+        near = compare(grey, both, Kin(offered.groups), siblings, seed, beside)
         proven = _proven(near)
     return Related(len(seen), near, order, None, offered, proven, 0.0 if offered is None else offered.fall)
+
+
+def _by_statistics(
+    seen: Inventory, grey: np.ndarray, rows: np.ndarray, seed: int
+) -> tuple[Order, Grouping | None, tuple[str, ...]] | None:
+    """The order of names, the rule and the statistics that show siblings where thumbnails do not; None without."""
+    known = plain(seen, grey)
+    if known is None:
+        return None
+    features, statistics = known
+    first = nearest(features, 1, None, rows)[0][:, 0]
+    order, places = order_of(seen, rows, first, seed)
+    if not order.alarm:
+        return None
+    pairs = np.column_stack([rows, first])[abs(places[rows] - places[first]) <= WINDOW]
+    chance = order.shuffled / order.share
+    return order, best_rule(seen, features, rows, pairs, np.ones(len(pairs), bool), chance), statistics
+
+
+def _beside(order: Order, places: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(P,) bool: pairs that lie beside each other in the order of names; all where siblings do not."""
+    return (abs(places[pairs[:, 0]] - places[pairs[:, 1]]) <= APART) | (not order.alarm)
 
 
 def _proven(near: Near) -> np.ndarray:
@@ -148,8 +177,7 @@ def _near_findings(related: Related, seen: Inventory) -> list[Finding]:
     pairs = related.proven
     if known is not None and len(pairs):
         pairs = pairs[known[pairs[:, 0]] != known[pairs[:, 1]]]
-    sets = joined(len(seen), pairs)
-    items = [tuple(np.flatnonzero(sets == k).tolist()) for k in np.unique(sets[pairs.ravel()])]
+    items = sets_of(len(seen), pairs)
     facts = {"line": near.lines[1], "expected": near.wrong * len(seen)}
     by_chance = near.wrong > MANY and facts["expected"] > len(np.unique(pairs)) / 2
     found = [
@@ -171,6 +199,7 @@ def _leaks(related: Related, seen: Inventory, rule: str | None) -> list[Finding]
         return []
     order = {"field": related.order.field, "share": _percent(related.order.share)}
     order["shuffled"] = _percent(related.order.shuffled)
+    order["statistics"] = list(related.statistics)
     best = related.offered
     if best is not None:
         facts = {"rule": best.rule, "groups": len(np.unique(best.groups)), "inside": _percent(best.inside)}

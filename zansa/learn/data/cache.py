@@ -158,12 +158,13 @@ def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
     407), but take seconds to start, and after a kill they outlive their parent.
     """
     waiting = iter(items)
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while batch := list(islice(waiting, _BATCH)):
             yield from pool.map(function, batch)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Those of the processor that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

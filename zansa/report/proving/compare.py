@@ -9,6 +9,7 @@ import matplotlib
 from ...record import write_atomic
 from ...words import (
     amount,
+    counted,
     duration,
     file_size,
     interval,
@@ -94,13 +95,18 @@ def figure_row(k: int, row: Record, record: Record) -> list[str]:
         f"{k} {row['name']}",
         f"{row['cost']:.3g}" if record["priced"] else percent(row["cost"]),
         *map(rated, rates),
-        milliseconds(row["ms"]),
+        timed(row),
         amount(row["macs"]),
         amount(row["params"]),
         "–" if row["bytes"] is None else file_size(row["bytes"]),
         "–" if row["seconds"] is None else duration(row["seconds"]),
         word("compare.yes" if row["front"] else "compare.no"),
     ]
+
+
+def timed(row: Record) -> str:
+    """The time for one of a candidate, with its threads."""
+    return f"{milliseconds(row['ms'])} ({counted(row.get('threads', 1), 'thread')})"
 
 
 def rated(rate: Record | None) -> str:

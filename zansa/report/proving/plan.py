@@ -192,6 +192,9 @@ def time(record: Record) -> Shown:
     lead = [word("plan.time.lead")]
     if (running := record["running"]) is not None:
         lead.append(word("plan.time.running", milliseconds(running["ms"]), count(1000 / running["ms"]), noun(record)))
+        hours = running["ms"] * 1000 / 3600  # of a million
+        watts = record["resources"][0]["power"]["watts"]
+        lead.append(word("plan.time.million", energy([watt * hours / 1000 for watt in watts])))
     quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
     hints = [word("plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]
@@ -201,7 +204,7 @@ def time(record: Record) -> Shown:
 
 def energy(kwh: list[float]) -> str:
     """Kilowatt-hours, with their range where they have one."""
-    low, likely, high = (f"{1000 * value:.2g}" for value in kwh)
+    low, likely, high = (f"{float(f'{1000 * value:.2g}'):g}" for value in kwh)
     return f"{likely} Wh" if low == high else f"{likely} Wh ({low}–{high})"
 
 

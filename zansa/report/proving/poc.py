@@ -7,7 +7,7 @@ from typing import Any
 from ...phrases import phrase, retold, say, speaking
 from ...proof.sizes import parse_claim
 from ...record import Run, write_atomic
-from ...words import counts_of, duration, milliseconds, plain_percent, share_of, strong, sure
+from ...words import counts_of, duration, plain_percent, share_of, strong, sure
 from .. import results, setting
 from ..cautions import warnings
 from ..check_words import worded
@@ -175,10 +175,9 @@ def figures(accepted: Record, stages: dict[str, Record]) -> Shown:
         rate = accepted["figures"][name]
         told = "–" if rate is None else f"{share_of(rate)}  {counts_of(rate)}  ({sure(rate)})"
         rows.append([word(f"poc.{name}"), told])
-    ms = next(
-        r["ms"] for r in stages["compare"]["comparison"]["rows"] if r["run"].endswith(stages["compare"]["chosen"])
-    )
-    rows.append([word("compare.ms"), milliseconds(ms)])
+    chosen = stages["compare"]["chosen"]
+    taken = next(row for row in stages["compare"]["comparison"]["rows"] if row["run"].endswith(chosen))
+    rows.append([word("compare.ms"), comparing.timed(taken)])
     return Shown(word("poc.figures"), tables=[Table([word("poc.figure"), word("poc.measured")], rows)])
 
 

@@ -77,6 +77,7 @@ SAID: dict[str, str] = {
     "plan.time.train": phrase("training (zansa train)"),
     "plan.time.grow": phrase("search (zansa grow)"),
     "plan.time.running": phrase("Running: about {0} for one on this machine, that is {1} {2} a second."),
+    "plan.time.million": phrase("A million of them take about {0}."),
     "plan.power.given": phrase("Energy is that of {0} W, as given."),
     "plan.power.measured": phrase("Energy is measured: {0} W."),
     "plan.power.estimate": phrase("Energy is an estimate from {0} W, to a factor of 2; --watts gives the true power."),
@@ -312,7 +313,7 @@ SAID: dict[str, str] = {
     "poc.terms.en": phrase("in English"),
     "poc.terms.meaning": phrase("meaning"),
     # --- unit
-    "unit.part": phrase("parts"),
+    "unit.part": phrase("individual parts"),
     "unit.image": phrase("images"),
     "unit.signal": phrase("signals"),
     "unit.sequence": phrase("sequences"),
