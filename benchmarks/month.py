@@ -38,6 +38,7 @@ CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
 WAYS = ((), ("--finetune",), ("--finetune",))  # how it is learned again, one after the other
+BATCH = 32  # few pictures need many steps
 FAINT = 0.1  # of the confirmed escapes: so many at most are let go by name, where a network misses no more of them
 WITH_NEW = {"good": 0.7, "scratch": 0.05, "hole": 0.05, "burr": 0.2}
 CLAIM = "recall>=0.9 at false_alarms<=0.1"
@@ -66,12 +67,12 @@ class Story:
     calm: int = 40
     looks: int = 240
     training: int = 900
-    epochs: int = 10
+    epochs: int = 30
     kills: tuple[int, ...] = (5, 13, 22)
     margin: float = 0.05
 
 
-SHORT = Story(16, 7, 10, 3, 4, 8, 20, 60, 300, 6, (2, 8, 11), 0.3)
+SHORT = Story(16, 7, 10, 3, 4, 16, 20, 120, 300, 40, (2, 8, 11), 0.15)
 
 
 def part(rng: np.random.Generator, kind: str, shade: float, dirt: bool) -> np.ndarray:
@@ -286,8 +287,9 @@ def escaped(line: Line, version: int) -> int:
 def month(line: Line) -> None:
     """The whole story."""
     story, first = line.story, line.out / "runs" / "first"
-    train = ["--out", line.out / "runs", "--name", "first", "--begin", "none", "--test", 0.25]
-    command("train", training_set(line.out / "parts", story.training, line.rng), *train, "--epochs", story.epochs)
+    train = ["--out", line.out / "runs", "--name", "first", "--test", 0.25]
+    recipe = ("--epochs", story.epochs, "--batch", BATCH)
+    command("train", training_set(line.out / "parts", story.training, line.rng), *train, *recipe)
     begin(line, f"part={first}")
     told: dict[str, int] = {}  # the day on which each thing was first told
     warned: dict[str, list[str]] = {}

@@ -65,7 +65,8 @@ def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, 
         return request, "usual"
     if good < least_parts(most):
         return request, "few"
-    return request.model_copy(update={"false_alarms_at_most": most, "on_average": True}), "accepted"
+    accepted = {"false_alarms_at_most": most, "on_average": True, "below_learned": True}
+    return request.model_copy(update=accepted), "accepted"
 
 
 def _good_parts(rows: list[dict[str, str]], good: str | None) -> int:

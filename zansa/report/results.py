@@ -302,7 +302,7 @@ def examples(facts: Facts) -> Content:
     groups: dict[str, list[Content]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
-        room -= len(each.get("png") or "")
+        room -= len(each.get("png") or "") + len(each.get("map") or "")
         if room < 0:
             left_out += 1
         else:

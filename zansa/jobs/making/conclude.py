@@ -54,7 +54,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
     raw = probabilities(module, data, parts.val)
-    choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance)
+    choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance, learned(job, module))
     operating, calibration, answers = choice.operating, choice.calibration, {"validation": (parts.val, p)}
     notes = json.dumps({"synthetic": job.request.source in BUILTIN, "begin": run.read_json("data.json").get("begin")})
     model = Model(net, module, data.classes, data.preprocess, operating, notes, calibration)
@@ -95,6 +95,14 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
+
+
+def learned(job: Job, module: Network) -> np.ndarray | None:
+    """The softmax answers, (n, K), to the defective training samples; None where the line does not ask for them."""
+    if not job.request.below_learned or job.good is None:
+        return None
+    defective = job.data.labels[job.parts.train] != job.data.classes.index(job.good)
+    return probabilities(module, job.data, job.parts.train[defective])
 
 
 def judged(job: Job, choice: Chosen, index: np.ndarray, p: np.ndarray) -> dict[str, Any]:
