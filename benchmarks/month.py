@@ -299,7 +299,8 @@ def month(line: Line) -> None:
     for number in range(1, story.days + 1):
         if line.dirty and number > told.get("dirt", story.days) + CLEANED_AFTER:
             line.dirty = False
-            command("watch", line.store, "--acknowledge", "all", "--who", "kato", "--reason", "the lens was cleaned")
+            cleaned = ("--who", "kato", "--reason", "the lens was cleaned", "--calm", story.calm)
+            command("watch", line.store, "--acknowledge", "all", *cleaned)
         line.dirty = line.dirty or number == story.dirt
         day(line, number)
         if number == story.dirt:

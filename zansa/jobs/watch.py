@@ -68,7 +68,8 @@ def acknowledge(
         if not warnings or what not in ("all", *warnings):
             raise ValueError(
                 f"no warning{'' if what == 'all' else f' of {what}'} is open, so there is nothing to acknowledge "
-                f"(open: {', '.join(warnings) or 'none'}); --calm-again begins a new calm time without one"
+                f"(open with a calm time of {calm} lots: {', '.join(warnings) or 'none'}; --calm is that of the "
+                "watch); --calm-again begins a new calm time without one"
             )
     record = looking.acknowledge(store, seen, what, who, why, calm_again)
     after = "a new calm time begins with the next lot" if calm_again else "the charts begin anew with the next lot"
