@@ -142,9 +142,9 @@ def test_a_worse_challenger_rarely_passes_and_a_missed_escape_never():
 
 def test_more_false_alarms_pass_where_they_are_accepted_and_no_more_than_that():
     def passes(share, rng, accepted):
-        lots, defect = np.arange(500) // 10, np.arange(500) < 100
-        new = defect | (rng.random(500) >= share)
-        told = challenge(np.ones(500, bool), new, defect, lots, 0.02, accepted=accepted)
+        lots, defect = np.arange(800) // 10, np.arange(800) < 400
+        new = defect | (rng.random(800) >= share)
+        told = challenge(np.ones(800, bool), new, defect, lots, 0.02, accepted=accepted)
         return told["passed"]
 
     assert not passes(0.06, RNG(0), None)  # six points more than before
