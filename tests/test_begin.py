@@ -68,7 +68,6 @@ def test_where_all_old_classes_are_asked_for_their_rows_stay(folder):
         assert torch.equal(theirs, ours[rows])
     others = resolved(FinetuneRequest, folder, weights=str(folder / "model.safetensors"))
     drawn = others.start.get_submodule("head.linear").weight
-    assert not torch.equal(drawn, build(default_net((24, 24), 1, 3, "surface")).get_submodule("head.linear").weight)
     assert not torch.equal(drawn[rows], old.get_submodule("head.linear").weight)
 
 
