@@ -38,7 +38,7 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
-WAYS = ((), ("--finetune",), ("--finetune",))  # how it is learned again, one after the other
+WAYS = ((), (), ("--finetune",))  # how it is learned again, one after the other; between them others read again
 # few pictures need many steps; the camera stands still over the middle of each part, so that little moves
 RECIPE = ("--batch", 32, "--augment", "shift=0.06,zoom=0.05,rotate=0,shear=0,contrast=0.2,brightness=0.1")
 FAINT = 0.1  # of the confirmed escapes: so many at most are let go by name, where a network misses no more of them
