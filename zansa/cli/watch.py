@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -16,6 +16,10 @@ Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa
 Model = Annotated[str | None, typer.Option(help="The model's name, where the store has several.")]
 Who = Annotated[str, typer.Option(help="Who judges or decides; kept with every verdict and record.")]
 Reason = Annotated[str, typer.Option(help="Why; a record needs a reason.")]
+Escapes = Annotated[
+    list[str] | None,
+    typer.Option(help="A confirmed escape that --challenger may miss, by its part; needs --who and --reason."),
+]
 Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
@@ -132,10 +136,7 @@ def retrain(
     margin: Annotated[float, typer.Option(help="Share by which a new network may be worse.")] = 0.02,
     promote: Annotated[bool, typer.Option("--promote", help="Let --challenger act; needs --who and --reason.")] = False,
     waive: Annotated[bool, typer.Option("--waive", help="With --promote: although it did not pass.")] = False,
-    waive_escape: Annotated[
-        list[str] | None,
-        typer.Option(help="A confirmed escape that --challenger may miss, by its part; needs --who and --reason."),
-    ] = None,
+    waive_escape: Escapes = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Let the version before act again.")] = False,
     chain: Annotated[
         bool, typer.Option("--chain", help="Tell the records of changes, and whether all are whole.")
@@ -161,10 +162,7 @@ def retrain(
         print(work.changed(store, challenger if promote else None, model, who, reason, waive, language))
         return
     if waive_escape:
-        if challenger is None:
-            raise ValueError("--waive-escape needs the --challenger that may miss it")
-        told = work.waive(store, challenger, waive_escape, who, reason)
-        print(told, file=sys.stderr if as_json else sys.stdout)
+        _waive(store, challenger, waive_escape, who, reason, sys.stderr if as_json else sys.stdout)
     if chain:
         _tell_chain(work.checked(store), as_json)
         return
@@ -180,6 +178,15 @@ def retrain(
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
     if comparison is not None and not comparison["passed"]:
         raise typer.Exit(1)
+
+
+def _waive(store: Path, challenger: Path | None, names: list[str], who: str, why: str, out: TextIO) -> None:
+    """Let a challenger miss confirmed escapes, and tell it."""
+    from ..jobs import retrain as work
+
+    if challenger is None:
+        raise ValueError("--waive-escape needs the --challenger that may miss it")
+    print(work.waive(store, challenger, names, who, why), file=out)
 
 
 def _compared(
