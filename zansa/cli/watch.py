@@ -170,9 +170,7 @@ def retrain(
         Run.open(reference)  # refuses what is none before anything is recorded
     decision = work.decided(store, model, accept, cost, renewal, next_parts, who=who or "zansa")
     learned = reference if anyway or decision["do"] == "train" else None
-    comparison = None
-    if learned is not None or challenger is not None:
-        comparison = _compared(store, learned, challenger, finetune, model, accept, margin, who or "zansa", as_json)
+    comparison = _compared(store, learned, challenger, finetune, model, accept, margin, who or "zansa", as_json)
     page = work.written(store, decision, comparison, language)
     record = {"decision": decision, "comparison": comparison, "page": str(page)}
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
@@ -199,12 +197,14 @@ def _compared(
     margin: float,
     who: str,
     quiet: bool,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """What the acting model and another one say of the same parts: one that learns by the recipe of `reference`, or
-    where there is none the challenger that was named."""
+    where there is none the challenger that was named; None without either."""
     from ..jobs import relearn
     from ..jobs import retrain as work
 
+    if reference is None and challenger is None:
+        return None
     if reference is None:
         assert challenger is not None
         return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
