@@ -2,7 +2,7 @@
 
     python benchmarks/depth.py shorten OUT MODEL [DATA NET]  fewer blocks without training: each way, scores and lots
     python benchmarks/depth.py memory OUT          memory and time of a step, 128 blocks against 8 (plain, reversible)
-    python benchmarks/depth.py levels OUT DATA...  multi-level training against direct training
+    python benchmarks/depth.py levels OUT DATA...  multi-level against direct training (DATA also: cifar10, deeppcb)
 
 `shorten` takes a run of `zansa train` on data that are still there, or weights of another author with data and the name
 of their network; a rerun goes on. DATA is what `zansa train` reads. Each piece writes OUT/depth_PIECE.json and prints a
@@ -18,10 +18,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, stdev
 from typing import Any
 
 import numpy as np
+import packs
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -50,6 +51,7 @@ WAYS = ("delete", "average", "tie", "parallel")
 DRAWS = 5
 STOPS = (0.75, 0.63, 0.5)  # shares of the blocks, at which a network is told about
 TOLD = 2000  # test samples
+PACKS = {"cifar10": 20, "deeppcb": 10}  # packs on which levels are measured: one image in so many
 
 
 class Peak(TorchDispatchMode):
@@ -223,12 +225,10 @@ def peak(work: Callable[[], None], given: Iterable[torch.Tensor]) -> int:
 
 def levels(out: Path, sources: list[str], seeds: list[int], epochs: int) -> None:
     """Test accuracy and compute of multi-level training against direct training, for as many epochs and for as much
-    compute."""
-    rows: list[dict[str, Any]] = []
+    compute. `sources` are what `zansa train` reads, or names of PACKS."""
     for source in sources:
         for seed in seeds:
-            request = TrainRequest(source=source, seed=seed, race="none")
-            data, parts = door(request, lambda event: None)
+            data, parts = door(TrainRequest(source=prepared(source, out), seed=seed, race="none"), lambda event: None)
             net = three_stages(data)
             each = work_of(net, 3) / work_of(net, 1)
             for name, levels_, length in (
@@ -236,26 +236,43 @@ def levels(out: Path, sources: list[str], seeds: list[int], epochs: int) -> None
                 ("3 levels", 3, epochs),
                 ("direct, compute of 3 levels", 1, max(1, round(epochs * each))),
             ):
-                rows.append(trained(name, net, data, parts, seed, levels_, length) | {"data": source})
-                rows[-1]["compute"] = work_of(net, levels_) * length / (work_of(net, 1) * epochs)
-                print(rows[-1], flush=True)
-                write(out, f"levels_{'-'.join(map(str, seeds))}", rows)
-    for name in dict.fromkeys((row["data"], row["name"]) for row in rows):
-        own = [row for row in rows if (row["data"], row["name"]) == name]
-        print(*name, f"{100 * mean(r['accuracy'] for r in own):.1f} %, compute {mean(r['compute'] for r in own):.2f}")
+                key = {"data": Path(source).name, "name": name, "seed": seed, "epochs": length}
+                if any(key.items() <= row.items() for row in before(out, "levels")):
+                    continue
+                row = key | trained(net, data, parts, seed, levels_, length)
+                row["compute"] = work_of(net, levels_) * length / (work_of(net, 1) * epochs)
+                print(row, flush=True)
+                write(out, "levels", [*before(out, "levels"), row])
+    for name in dict.fromkeys((row["data"], row["name"]) for row in before(out, "levels")):
+        own = [row for row in before(out, "levels") if (row["data"], row["name"]) == name]
+        found = (f"{100 * mean(each):.1f} ± {100 * stdev(each):.1f}" if len(each) > 1 else f"{100 * each[0]:.1f}"
+                 for each in ([row[figure] for row in own] for figure in ("accuracy", "balanced")))  # fmt: skip
+        seconds = mean(row["seconds"] for row in own)
+        cells = [*name, len(own), own[0]["epochs"], *found, f"{own[0]['compute']:.2f}", f"{seconds:.0f}"]
+        print(f"| {' | '.join(map(str, cells))} |")
+
+
+def prepared(source: str, out: Path) -> str:
+    """What `zansa train` reads of a source; of a pack one image in so many, in a folder of their own."""
+    if source not in PACKS:
+        return source
+    folder = out / "data" / source
+    made = [file for file in (folder / "manifest.csv", folder / f"{source}.npz") if file.exists()]
+    return str(made[0] if made else packs.prepare(source, folder, packs.shared_data(), every=PACKS[source]))
 
 
 def three_stages(data: Any) -> Net:
-    """A network of 4 + 1 + 4 + 1 + 4 pre-activated blocks, as Chang et al. grow them."""
+    """A network of 4 + 1 + 4 + 1 + 4 pre-activated blocks, as Chang et al. grow them, on maps of 16x16 and less."""
     block = lambda width: (Block(kind="preact_basic", hidden=(width,)),)  # noqa: E731
     stages = tuple(
         Stage(width=w, stride=s, shortcut="identity" if s == 1 else "project", blocks=block(w) * (4 if s == 1 else 5))
         for w, s in ((16, 1), (32, 2), (64, 2))
     )
     pre = data.preprocess
+    stride = max(1, pre.size[0] // 16)
     return Net(
         input=Input(channels=pre.channels, size=pre.size),
-        stem=Stem(width=16, stride=max(1, pre.size[0] // 8), act=False),
+        stem=Stem(width=16, kernel=min(7, 2 * stride - 1 if stride > 1 else 3), stride=stride, act=False),
         stages=stages,
         head=Head(classes=len(data.classes), act=True),
     )
@@ -266,19 +283,22 @@ def work_of(net: Net, count: int) -> float:
     return mean(cost(at_level(net, k) if k else net).macs for k in range(count))
 
 
-def trained(name: str, net: Net, data: Any, parts: Any, seed: int, count: int, epochs: int) -> dict[str, Any]:
-    """One training; its test accuracy and seconds."""
+def trained(net: Net, data: Any, parts: Any, seed: int, count: int, epochs: int) -> dict[str, Any]:
+    """One training; its test accuracy and the processor's seconds."""
     asked = {"epochs": epochs, "levels": count, "precision": "float32", "layout": "channels_first"}
     recipe = recipe_of(data, parts, seed, asked)
     first = coarse(net, count) if count > 1 else net
     module = build(first, torch.Generator().manual_seed(seed))
     policy = refining(net, count) if count > 1 else None
-    began = time.perf_counter()
+    began = time.process_time()  # the machine may be busy with other work
     for _ in training(module, data, parts, recipe, policy=policy):
         pass
-    seconds = time.perf_counter() - began
-    right = logits(module, data, parts.test).argmax(1).numpy() == data.labels[parts.test]
-    return {"name": name, "seed": seed, "epochs": epochs, "accuracy": float(right.mean()), "seconds": round(seconds, 1)}
+    seconds = time.process_time() - began
+    labels = data.labels[parts.test]
+    right = logits(module, data, parts.test).argmax(1).numpy() == labels
+    balanced = mean(float(right[labels == label].mean()) for label in np.unique(labels))
+    return {"train": len(parts.train), "test": len(labels), "accuracy": float(right.mean()), "balanced": balanced,
+            "seconds": round(seconds, 1)}  # fmt: skip
 
 
 def before(out: Path, piece: str) -> list[dict[str, Any]]:

@@ -283,17 +283,18 @@ def test_a_detector_learns_and_answers(kind, form):
 @pytest.mark.real
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real images are not here: no folder {SHARED}")
 @pytest.mark.parametrize(
-    ("script", "says", "files"),
+    ("script", "says", "files", "more"),
     [
-        ("segment_tiles.py", "all      IoU 0.", ("segmented.png", "segmenter.pt")),
-        ("detect_tiles.py", "average precision at IoU 0.5: 0.", ("detected.png", "detector.pt")),
+        ("segment_tiles.py", "all      IoU 0.", ("segmented.png", "segmenter.pt"), ()),
+        ("detect_tiles.py", "average precision at IoU 0.5: 0.", ("detected.png", "detector.pt"), ()),
+        ("detect_tiles.py", "fold 1 chose patches", ("detected.png", "detector.pt"), ("--frozen", "--begin", "drawn")),
     ],
 )
-def test_the_examples_run(script, says, files, tmp_path, request):
+def test_the_examples_run(script, says, files, more, tmp_path, request):
     if script == "segment_tiles.py":
         request.getfixturevalue("smp")
     archive = SHARED / "magnetic_tile" / "magnetic_tile.tar.xz"
-    command = [sys.executable, "-W", "error", ROOT / "examples" / script, archive, "--quick", "--out", tmp_path]
+    command = [sys.executable, "-W", "error", ROOT / "examples" / script, archive, "--quick", "--out", tmp_path, *more]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert result.returncode == 0, result.stderr
     assert says in result.stdout

@@ -218,6 +218,9 @@ def test_finer_steps_come_nearer_to_the_flow():
     finest = edited(finer, refined(finer.net))
     assert 1.7 < apart(module, finer, x) / apart(finer, finest, x) < 2.4
     assert blocks_of(edited(module, refined(module.net, "linear")).net) == 8
+    rough = flow_net(4, False, h=0.2)
+    for each, told in ((rough, "commuting"), (edited(rough, refined(rough.net)), "paired")):
+        assert verdict(measure(each, x)[0]) == told
     with pytest.raises(ValueError, match="no stage can be refined: cannot regrid blocks of stage 0: its step is mom"):
         refined(one_stage("momentum", Step(kind="momentum"), 3))
 
@@ -226,7 +229,7 @@ def test_neighbours_fuse_to_exactly_equal_weights():
     vectors = torch.tensor([[0.0], [0.1], [5.0]])
     assert pulled(vectors, 0.1).flatten().tolist() == pytest.approx([0.1, 0.1, 4.9])  # 0.05 and 0.05, then on
     assert pulled(vectors, 10.0).flatten().tolist() == pytest.approx([1.7] * 3)
-    module = flow_net(4, False).float().train()
+    module = flow_net(4, False).float().train().to(memory_format=torch.channels_last)  # the usual layout of a training
     optimizer = make_optimizer(module, Recipe(fuse=100.0, rate=0.01))
     x, y = images_for(module.net).float(), torch.tensor([0, 1, 2])
     for _ in range(12):

@@ -68,6 +68,14 @@ def test_a_training_in_levels_ends_with_the_whole_network(run):
     assert "3 step(s) from block 0 on became 6" in (run.path / "report.html").read_text()
 
 
+def test_levels_that_cannot_be_leave_no_folder_behind(run):
+    source, asked = run.read_json("request.json")["source"], {"epochs": 1, "levels": 2}
+    request = TrainRequest(source=source, net="cifar_resnet8", race="none", kind="natural", recipe=asked)
+    with pytest.raises(ValueError, match="levels were asked, and no stage has two plain steps"):
+        train(request, run.path.parent, "none")
+    assert not (run.path.parent / "none").exists()
+
+
 def test_a_run_is_measured_and_its_page_tells(run):
     told = []
     record = depth(DepthRequest(model=str(run.path)), told.append)

@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from command import zansa
+from command import process, refused, zansa
 from PIL import Image
 
+from zansa.inputs.files import at_home
 from zansa.jobs.evaluate import evaluate
 from zansa.jobs.request import EvaluateRequest, TrainRequest
 from zansa.jobs.train import train
@@ -53,12 +54,42 @@ def test_predict_says_by_its_exit_code_what_was_not_answered(run, tmp_path):
     assert good.name in mistyped.stdout
 
 
+def test_names_that_a_terminal_cannot_write_stay_readable(run, tmp_path, monkeypatch):
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    (tmp_path / "傷.png").write_bytes(good.read_bytes())
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = process("predict", run.path, tmp_path)
+    assert (done.returncode, f"{tmp_path}/\\u50b7.png,") == (0, done.stdout.splitlines()[1][: len(str(tmp_path)) + 12])
+
+
+@pytest.mark.parametrize("verb", [["explain"], ["adapt", "--out", "new.safetensors"]])
+def test_a_named_file_that_is_not_there_is_told(run, tmp_path, verb, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    assert "there is no nothing.png; name" in refused(verb[0], run.path, good, "nothing.png", *verb[1:])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_evaluate_knows_a_class_in_another_spelling(run, tmp_path):
     folder = run.path.parent.parent / "images"
     for name in ("OK", "NG"):
         (tmp_path / name.lower()).symlink_to(folder / name)
     found = evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)))
     assert found["count"] == 40
+
+
+def test_evaluate_tells_what_the_model_has_learned_from(run, tmp_path):
+    folder = run.path.parent.parent / "images"
+    for i in range(10):
+        for name in ("OK", "NG"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.open(folder / name / f"{i}.png").save(tmp_path / name / f"other{i}.bmp")
+    parts = run.read_json("data.json")["parts"]
+    learned = {*parts["train"], *parts["val"]} & {f"{name}/{i}.png" for name in ("OK", "NG") for i in range(10)}
+    told = []
+    evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)), told.append)
+    (warned,) = (each["text"] for each in told if each["event"] == "warning")
+    assert warned.startswith(f"the model has learned from or was decided by {len(learned)} of 20 images, so the")
 
 
 def test_an_unknown_good_class_is_told_once_with_what_to_type(tmp_path):
@@ -77,7 +108,21 @@ def test_settings_as_people_write_them(tmp_path):
     file = tmp_path / "zansa.yaml"
     file.write_bytes("﻿size: [64, 96]\naugment: {flip_x: false, rotate: 5}\nmend: [all]\n".encode())
     typed = {name: as_typed(value) for name, value in read_config(file).items()}
-    assert typed == {"size": "64x96", "augment": "flip_x=False,rotate=5", "mend": "all"}
+    assert typed == {"size": "64x96", "augment": "flip_x=false,rotate=5", "mend": "all"}
+    file.write_text("good: NO\nname: 007\nseed:\nkind: ~\n")
+    assert read_config(file) == {"good": "NO", "name": "007", "seed": None, "kind": None}
+    file.write_text("epochs: 1\nepochs: 2\n")
+    assert "sets epochs twice; keep one" in refused("train", tmp_path, "--config", file)
+
+
+def test_a_home_in_quotes_is_found(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.path.parent))
+    (tmp_path / "zansa.yaml").write_text("out: ~/elsewhere")
+    assert as_typed(read_config(tmp_path / "zansa.yaml")["out"]) == f"{run.path.parent}/elsewhere"
+    assert at_home("--out=~/elsewhere") == f"--out={run.path.parent}/elsewhere"
+    assert at_home("--cost=~") == "--cost=~"
+    good = next((run.path.parent.parent / "images" / "OK").iterdir())
+    assert zansa("predict", "~/run", good).returncode == 0
 
 
 def test_a_folder_that_cannot_hold_runs_is_told_before_anything_is_read(tmp_path):

@@ -25,8 +25,10 @@ from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.export import export
+from zansa.inputs.decode import CLEAR
 from zansa.inputs.files import image_files, survey, survey_all
-from zansa.inputs.images import image_header, read_image, read_told
+from zansa.inputs.images import DISTORTED, ENLARGED, image_header, read_image, read_told
+from zansa.jobs.door import copied
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
 from zansa.learn.data.sources import part_of
@@ -120,7 +122,18 @@ def test_folders_that_are_called_after_a_part(name, part):
     assert part_of(name) == part
 
 
-@pytest.mark.parametrize("names", [("training_set", "test_set"), ("train_images", "test_images"), ("学習", "テスト")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("training_set", "test_set"),
+        ("train_images", "test_images"),
+        ("学習", "テスト"),
+        ("学習用", "評価用"),
+        ("Trainingsdaten", "Testdaten"),
+        ("训练集", "测试集"),
+        ("학습 데이터", "시험 데이터"),
+    ],
+)
 def test_parts_by_the_names_that_people_give_them(tmp_path, names):
     for name in names:
         mk(tmp_path / name, "cats", "dogs")
@@ -173,7 +186,17 @@ def test_a_class_called_train(tmp_path):
         (["train", "test"], "hold no folder per class. Where train and test are classes, give them other names"),
         (["val/a", "val/b", "test/a", "test/b"], "holds test, val and no train folder"),
         (["train_cats", "train_dogs", "test_cats", "test_dogs"], r"name a part and a class each; needed: .*train/cats"),
-        (["cam1/ok", "cam1/ng", "cam2/ok", "cam2/ng"], "cam1, cam2 of .* each hold the folders ng, ok, so what is a"),
+        (["cam1/ok", "cam1/ng", "cam2/ok", "cam2/ng"], "cam1, cam2 of .* hold the folders ng, ok, so what is a"),
+        (
+            ["lot1/ok", "lot1/ng", "lot2/ok"],
+            "lot1, lot2 of .* hold the folders ng, ok, so what is a",
+        ),
+        (["05-01/OK", "05-02/NG", "05-03/ok"], "hold the folders NG, ok, so what is a class is not clear"),
+        (
+            ["cats/train", "cats/test", "dogs/train", "dogs/test"],
+            "hold the parts test, train; needed: the parts outside",
+        ),
+        (["images", "masks"], "images, masks of .* are no classes by their names; needed: one folder per class"),
     ],
 )
 def test_structures_that_can_be_read_in_two_ways_are_asked_back(tmp_path, folders, message):
@@ -184,8 +207,19 @@ def test_structures_that_can_be_read_in_two_ways_are_asked_back(tmp_path, folder
 def test_folders_inside_classes_are_told_where_they_may_be_the_classes(tmp_path):
     data = load(mk(tmp_path, "Jan/cats", "Jan/dogs", "Feb/cats", "Feb/dogs"))
     assert data.classes == ("Feb", "Jan")
-    assert data.problems[0].startswith("the classes are Feb, Jan, and each holds the folders cats, dogs: if cats, dogs")
+    assert data.problems[0].startswith("the classes are Feb, Jan, and they hold the folders cats, dogs: if cats, dogs")
     assert not load(mk(tmp_path / "other", "cats/1", "cats/2", "dogs/2", "dogs/3")).problems
+    assert not load(mk(tmp_path / "years", "ok/2023", "ok/2024", "ng/2023", "ng/2024")).problems
+
+
+def test_folders_that_are_hardly_classes_are_told(tmp_path):
+    data = load(mk(tmp_path, "ok", "ng", "unlabeled", "New folder (2)", "masks"))
+    assert [text.partition(" was taken for a class, and is none by its name")[0] for text in data.problems] == [
+        "the folder New folder (2)",
+        "the folder masks",
+        "the folder unlabeled",
+    ]
+    assert not load(mk(tmp_path / "other", "label_0", "label_1", "mask", "no_mask")).problems
 
 
 def test_folders_of_the_system_are_no_classes(tmp_path):
@@ -208,6 +242,40 @@ def test_spellings_of_one_class(tmp_path):
     )
     arrays = from_arrays(RANDOM.integers(0, 255, (4, 8, 8), np.uint8), ["ＮＧ", "NG", "ng", "fine"])
     assert arrays.classes == ("fine", "NG")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["ok", "ok\u200b", "ok"], "the class ok is written in 2 Unicode forms"),
+        (["OK", "ОК", "OK"], "the class OK is written in 2 Unicode forms"),  # Cyrillic
+        (["top_crack", "top crack", "Top-crack", "top crack"], "only their spelling differs"),
+        (["Straße", "STRASSE", "Straße"], "only their spelling differs"),
+        (["dog", "dog.", "dog"], "only their spelling differs"),
+        (["'ok'", "ok", "ok"], "only their spelling differs"),
+        (["class 1", "class_1", "class1", "class1"], "only their spelling differs"),
+    ],
+)
+def test_names_that_look_alike_are_one(names, told):
+    one, (sentence,) = one_spelling(names)
+    assert one == [max(names, key=names.count)] * len(names)
+    assert told in sentence
+
+
+def test_numbers_with_a_sign_are_others():
+    names = ["at_-10", "at_10", "at-10", "x1 2", "x12", "2024-05"]
+    assert one_spelling(names)[0] == names
+
+
+def test_groups_have_one_spelling_too(tmp_path):
+    images = RANDOM.integers(0, 255, (8, 8, 8), np.uint8)
+    data = from_arrays(images, list("abababab"), groups=["1", "1.0", "A-2", "a-2", "３", "3", "04", "4"])
+    assert data.groups.tolist() == ["1", "1", "A-2", "A-2", "3", "3", "04", "4"]
+    assert "names of a group that are numbers have one spelling: 1.0 is group 1, ３ is group 3" in data.remarks
+    assert "A-2 and a-2 were taken for one group, A-2: only their spelling differs" in data.remarks
+    rows = [f"0.5,{each},{k},{each}" for each in ("1", "1.0", "2", "2.0") for k in "ab"]
+    table = load(manifest(tmp_path / "t.csv", "x,y,label,group", rows))
+    assert sorted(set(table.groups)) == ["1", "2"]
 
 
 def test_letters_keep_their_case():
@@ -313,6 +381,49 @@ def test_a_manifest_for_each_part(tmp_path):
     assert load(tmp_path).split is None
 
 
+def test_rows_that_repeat_and_images_that_no_row_names_are_told(tmp_path):
+    mk(tmp_path, "p", count=6)
+    rows = [f"p/{i}.png,{'ab'[i % 2]}" for i in range(4)]
+    data = load(manifest(tmp_path / "m.csv", "path,label", [*rows, *rows, "p/3.png,a"]))
+    assert len(data) == 5
+    assert data.problems == (
+        "4 rows of m.csv repeat another, left out",
+        "1 rows of m.csv name an image again and say something else of it; each counts",
+        f"2 images beside those that m.csv names were passed over ({tmp_path}/p/4.png ...)",
+    )
+    assert contradictions(data) == [("p/3.png", "p/3.png")]
+
+
+def test_arrays_that_nobody_reads_are_told(tmp_path):
+    arrays = {"labels": list("abab"), "group": list("1122"), "test_images": np.zeros(3)}
+    np.savez(tmp_path / "i.npz", images=RANDOM.integers(0, 255, (4, 8, 8), np.uint8), **arrays)
+    np.savez(tmp_path / "s.npz", signals=RANDOM.random((4, 8)), **arrays)
+    for file in ("i.npz", "s.npz"):
+        assert (
+            load(tmp_path / file)
+            .problems[-1]
+            .startswith(f"{file}: arrays that were passed over: group, test_images (known: ")
+        )
+
+
+def test_a_column_that_may_be_the_group_is_told(tmp_path):
+    mk(tmp_path, "p", count=6)
+    rows = [f"p/{i}.png,{'ab'[i % 2]},{i // 2}" for i in range(6)]
+    (told,) = (
+        text for text in load(manifest(tmp_path / "m.csv", "path,label,part_id", rows)).remarks if "m.csv" in text
+    )
+    assert told.endswith("passed over: part_id (call part_id group if rows of one part_id show one part)")
+
+
+def test_copies_are_counted(tmp_path):
+    mk(tmp_path, "a", "b")
+    assert copied(load(tmp_path)) == ""
+    Image.open(tmp_path / "a/1.png").save(tmp_path / "a/copy.bmp")
+    assert copied(load(tmp_path)).startswith(
+        "1 of 9 images are copies of others (a/copy.bmp of a/1.png), and each counts"
+    )
+
+
 def test_tables_of_series_stay_series(tmp_path):
     rows = [f"{i},{'ab'[i % 2]},{i}.5,2,3" for i in range(6)]
     assert load(manifest(tmp_path / "t.csv", "id,label,x,y,z", rows)).kind == "signal"
@@ -403,6 +514,18 @@ def test_16_bit_colour_in_tiff(tmp_path, options, order):
         check(path, RGB16)
 
 
+def test_levels_with_a_sign_and_white_that_is_zero(tmp_path):
+    levels = RGB16[..., :1]
+    for kind in (levels, (levels >> 8).astype(np.uint8)):
+        (tmp_path / "white.tif").write_bytes(tiff(np.iinfo(kind.dtype).max - kind[..., 0], photometric="miniswhite"))
+        check(tmp_path / "white.tif", kind)
+    (tmp_path / "signed.tif").write_bytes(tiff(np.array([[0, 127]], np.int8)))
+    check(tmp_path / "signed.tif", np.array([[[0], [127]]], np.uint16))
+    (tmp_path / "signed.tif").write_bytes(tiff(np.array([[-1, 127]], np.int8)))
+    with pytest.raises(ValueError, match="its levels reach from -1 to 127; a 16-bit image holds 0 to 65535"):
+        read_image(tmp_path / "signed.tif")
+
+
 def test_16_bit_colour_in_other_formats(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png16(RGB16))
@@ -424,12 +547,12 @@ def test_16_bit_colour_that_is_transparent(tmp_path):
     for count in (1, 3):
         path.write_bytes(png16(np.concatenate([RGB16[..., :count], alpha], axis=2)))
         shown = RGB16[..., :count] * (alpha / 65535) + 128 * 257 * (1 - alpha / 65535)
-        check(path, np.floor(shown + 0.5).astype(np.uint16))
+        check(path, np.floor(shown + 0.5).astype(np.uint16), CLEAR)
     mark = RGB16[2, 3]
     path.write_bytes(png16(RGB16, tRNS=mark.astype(">u2").tobytes()))
     expected = RGB16.copy()
     expected[2, 3] = 128 * 257
-    check(path, expected)
+    check(path, expected, CLEAR)
 
 
 def test_a_faint_scratch_in_16_bit_colour_is_seen(tmp_path):
@@ -440,6 +563,21 @@ def test_a_faint_scratch_in_16_bit_colour_is_seen(tmp_path):
         assert np.ptp(read_image(tmp_path / f"a.{kind}")) == 100
         gray = read_image(tmp_path / f"a.{kind}", channels=1)
         assert np.ptp(gray) == 100
+
+
+@pytest.mark.parametrize("least", [254, 255])
+def test_transparent_pixels_are_told(tmp_path, least):
+    both = RANDOM.integers(0, 256, (6, 5, 4)).astype(np.uint8)
+    both[..., 3] = 255
+    both[0, 0, 3] = least
+    for name, levels in (("rgba.png", both), ("la.png", both[..., 2:])):
+        Image.fromarray(levels).save(tmp_path / name)
+        assert read_told(tmp_path / name)[1] == (CLEAR if least < 255 else "")
+    deep = both.astype(np.uint16) * 257
+    (tmp_path / "deep.tif").write_bytes(tiff(deep, photometric="rgb", extrasamples=["unassalpha"]))
+    (tmp_path / "deep.png").write_bytes(png16(deep))
+    for name in ("deep.tif", "deep.png"):
+        assert read_told(tmp_path / name)[1] == (CLEAR if least < 255 else "")
 
 
 def test_16_bit_colour_stands_upright(tmp_path):
@@ -767,6 +905,21 @@ def test_other_numbers_of_bands_are_told(tmp_path, predictor):
         load(tmp_path)
     (row,) = runtime.predict(predictor, [tmp_path / "a/2.tif"])
     assert "it has 5 channels, and 1 were asked" in row["error"]
+
+
+def test_images_of_hardly_the_models_size_or_shape_are_told(tmp_path, predictor):
+    for name, shape in (("same", (12, 10)), ("tiny", (4, 4)), ("wide", (12, 40))):
+        noise(tmp_path / f"{name}.png", shape)
+    np.savez(tmp_path / "arrays.npz", images=np.zeros((1, 4, 4), np.uint8))
+    rows = runtime.predict(predictor, [*image_files([tmp_path]), tmp_path / "arrays.npz"])
+    assert [row["note"] for row in rows] == [None, ENLARGED, DISTORTED, ENLARGED]
+    for name in ("a/0", "a/1", "a/2", "a/3", "b/0", "b/1", "b/2", "b/3"):
+        noise(tmp_path / f"set/{name}.png", (40, 40))
+    noise(tmp_path / "set/a/tiny.png", (4, 4))
+    assert load(tmp_path / "set").problems == (f"1 of 9 images: {ENLARGED} (a/tiny.png)",)
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        noise(tmp_path / f"long/{name}.png", (4, 300))
+    assert load(tmp_path / "long").problems[0].startswith(f"4 of 4 images: {DISTORTED}")
 
 
 def test_npz_without_images_is_told_at_predict(tmp_path, predictor):

@@ -71,6 +71,12 @@ LONG = {
     "other names": moments(["engine", "cycle", "x", "y", "fault"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
     "units": moments(["part_no", "time (s)", "x", "y", "label"], lambda s, t: [s, t / 25, x(s, t), t - s, "ab"[s % 2]]),
     "frames": moments(["clip_id", "frame_no", "x", "y", "label"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
+    "numbered": moments(["Part Number", "t", "x", "y", "label"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
+    "Japanese": moments(["製品番号", "時刻", "x", "y", "ラベル"], lambda s, t: [s, t, x(s, t), t - s, "ab"[s % 2]]),
+    "two spellings": moments(
+        ["series_id", "step", "x", "y", "label"],
+        lambda s, t: [f"{s}{'.0' * (t % 2)}", t, x(s, t), t - s, "ab"[s % 2]],
+    ),
     "backwards": [
         ["label", "y", "x", "step", "series_id"],
         *(["ab"[s % 2], t - s, x(s, t), t, s] for t in reversed(range(5)) for s in range(6)),
@@ -262,6 +268,7 @@ def test_encodings_are_told_apart(tmp_path, encoding, words):
         ("utf-32", ("キズ", "良品"), ""),
         ("utf-16-le", ("キズ", "良品"), "UTF-16, little-endian, without"),
         ("utf-16-be", ("a", "b"), "UTF-16, big-endian, without"),
+        ("iso2022_jp", ("キズ", "良品"), "ISO-2022-JP"),
     ],
 )
 def test_labels_have_the_encoding_of_their_table(tmp_path, encoding, classes, told):
@@ -319,6 +326,7 @@ def test_none_is_a_word(tmp_path):
         (["1", "1.0", "2", "1.000e+00"], ["1", "1", "2", "1"]),
         (["1", "1.0", "crack"], ["1", "1", "crack"]),
         (["0.5", "0.50"], ["0.5", "0.5"]),
+        (["1,5", "1.5", "2,5"], ["1.5", "1.5", "2,5"]),
         (["007", "7", "2E1", "20"], ["007", "7", "2E1", "20"]),  # codes
         (["１", "1"], ["1", "1"]),
         (["a", "inf", "nan"], ["a", "inf", "nan"]),
@@ -377,6 +385,7 @@ def test_commas_in_a_tsv(tmp_path):
         (text([[*HEADER, "Label"], *([*row, "q"] for row in rows())]), "t.csv has 2 columns label; rename or remove"),
         ("Measured in May\n" + TABLE, "row 2: 7 cells; the header has 1; remove what stands above the header"),
         ("sep=;\n" + TABLE.replace(",", ";"), "remove what stands above the header"),
+        (text([HEADER]), "t.csv has no rows below its header"),
         (TABLE.replace(",", " "), "has one column only; needed: commas, semicolons or tabulators"),
         (TABLE.replace(",", ";").replace(".", ","), "row 2: number 1 is '.*,.*'; .*write decimals with a point"),
         (text(rows(), ";").replace(".", ","), "row 1: number 1 is '.*,.*'; .*write decimals with a point"),
@@ -402,6 +411,12 @@ def test_a_genome_is_a_cell(tmp_path):
         *([letters * 50_000, label] for letters, label in (("ACGT", "x"), ("GGCT", "y")) * 2),
     ]
     assert load(saved(tmp_path / "t.csv", table)).images.shape == (4, 200_000, 4)
+
+
+def test_numbers_that_floats_round_are_told(tmp_path):
+    table = [[float(row[0]) + 1e7, *row[1:]] for row in rows()]
+    (told,) = load(saved(tmp_path / "t.csv", [HEADER, *table])).problems
+    assert told.startswith(f"{HEADER[0]} is so large beside its differences that 32-bit floats round them")
 
 
 def test_gaps_behind_the_last_number_are_a_shorter_series(tmp_path):

@@ -1,11 +1,14 @@
 """Where the built-in sets speak against a default, and where they do not."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from zansa.jobs.making.job import doubted, structure, usual_net
+from zansa.jobs.making.beginnings import with_heads
+from zansa.jobs.making.job import Job, doubted, structure, usual_net
 from zansa.jobs.request import read_request
 from zansa.learn.data import load
 from zansa.learn.data.dataset import from_arrays
@@ -139,6 +142,13 @@ def test_detail_that_is_lost_with_the_size_is_told(tmp_path, monkeypatch, seen, 
     if doubt:
         assert doubt.stays
         assert doubt.told.endswith("try --size 480x480, which costs about 9 times as much")
+        request = read_request({"verb": "train", "source": str(tmp_path / "set")})
+        job = Job(request, data, split(data, 0), None, usual_net(data), Recipe(), doubts=(doubt,))
+        (advice,) = with_heads(job).doubts
+        head = re.search(
+            r"names ([\d.]+)\s% of 28 held-out images at that size and ([\d.]+)\s% at this one", advice.told
+        )
+        assert float(head[1]) > float(head[2])
 
 
 def test_noise_gives_no_cause_for_doubt():

@@ -24,7 +24,7 @@ from test_serve import serving, told
 from zansa.arch.use import Calibration, OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.export import compare, export, to_onnx
-from zansa.inputs.heat import FINE, drawn, layer
+from zansa.inputs.heat import FINE, drawn, drawn_series, layer
 from zansa.inputs.images import fitted
 from zansa.learn.explain.maps import class_map
 from zansa.learn.explain.rows import subject
@@ -200,16 +200,43 @@ def test_older_files_go_on_without_maps(folder, tmp_path):
     assert not (tmp_path / "maps").exists()
     inside = ("--maps", folder / "parts" / "maps")
     assert "name another folder" in refused("predict", folder / "m.onnx", folder / "parts", *inside)
-    (tmp_path / "series.onnx").write_bytes(to_onnx(a_model("series")))
-    message = refused("predict", tmp_path / "series.onnx", folder / "parts", "--maps", tmp_path / "maps")
-    assert "heat maps are drawn on images; this model takes signals" in message
 
 
 @pytest.fixture(scope="module")
-def server(folder):
-    """A server of the file, and of the same file as it was before there were maps."""
+def signals(folder):
+    """Three signals, and a file of a network of signals."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (3, 50, 2)).astype(np.float32).cumsum(1)
+    np.savez(folder / "signals.npz", signals=values.transpose(0, 2, 1))  # (N, channels, length)
+    (folder / "s.onnx").write_bytes(to_onnx(a_model("series")))
+    return values
+
+
+def test_a_series_is_drawn_over_the_strip_of_its_map(folder, signals, tmp_path):
+    done = zansa("predict", folder / "s.onnx", folder / "signals.npz", "--maps", tmp_path / "maps")
+    assert "3 heat maps in" in done.stderr, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert sorted(Path(row["map"]).name for row in rows) == ["row_0.png", "row_1.png", "row_2.png"]
+    file = runtime.predictor(folder / "s.onnx")
+    maps = file.with_maps(signals)[1] / file.strongest
+    for row, signal, values in zip(rows, signals, maps, strict=True):
+        whole, bare = opened(Path(row["map"]).read_bytes()), opened(drawn_series(signal))
+        np.testing.assert_array_equal(whole[: len(bare)], bare)
+        strip = whole[-1, [int((k + 0.5) / len(values) * whole.shape[1]) for k in range(len(values))]].astype(int)
+        redder = strip[:, 0] - strip[:, 2]  # red speaks for, blue against
+        strong = abs(values) > abs(values).max() / 4  # between cells colours run into each other
+        assert strong.any()
+        assert (np.sign(redder[strong]) == np.sign(values[strong])).all()
+        assert (whole[: len(bare)] < 128).any(), "the curve is there"
+    letters = drawn_series(np.eye(4, dtype=np.uint8)[[0, 1, 2, 3]] * 12)
+    assert (opened(letters)[[20, 65, 110, 155], [80, 240, 400, 560]] == 0).all(), "each letter stands in its row"
+
+
+@pytest.fixture(scope="module")
+def server(folder, signals):
+    """A server of the file, of the same file as it was before there were maps, and of a network of signals."""
     (folder / "old.onnx").write_bytes(older((folder / "m.onnx").read_bytes()))
-    models = f"m={folder / 'm.onnx'}", f"old={folder / 'old.onnx'}"
+    models = f"m={folder / 'm.onnx'}", f"old={folder / 'old.onnx'}", f"s={folder / 's.onnx'}"
     with serving(*models, "--store", folder / "store") as started:
         yield started[1]
 
@@ -229,7 +256,15 @@ def test_the_protocol_gives_maps_where_they_are_asked_for_by_name(folder, server
     np.testing.assert_allclose(probability["data"], p.ravel(), atol=1e-6)
     unnamed = ask(server, "/v2/models/m/infer", json.dumps({"inputs": [tensor]}).encode())
     assert "map" not in [each["name"] for each in unnamed["outputs"]]
-    assert "map" not in ask(server, "/predict/m", data)
+    assert "map" not in ask(server, "/predict/m?map=0", data)
+    grid = ask(server, "/predict/m?map=1", data)["map"]
+    (decision,) = file.with_maps([np.asarray(Image.open(folder / "parts" / "a.png"))[..., None]])[1]
+    assert (grid["size"], grid["for"]) == (list(decision.shape), "not good")
+    assert grid["full"] == pytest.approx(file.strongest, abs=1e-4)
+    np.testing.assert_allclose(grid["values"], decision, atol=1e-4)
+    assert "allowed are 1" in told(server, "/predict/m?map=all", data)[1]["error"]
+    status, answer = told(server, "/predict/old?map=1", data)
+    assert (status, "has no class maps" in answer["error"]) == (400, True)
     asked = json.dumps({"inputs": [tensor], "outputs": named}).encode()
     assert http(server, "POST", "/v2/models/old/infer", asked)[0] == 400
 
@@ -244,13 +279,25 @@ def test_the_operators_page_shows_the_heat_map(folder, server, tmp_path):
     path = folder / "parts" / "b" / "a.png"
     old = ask(server, "/predict/old", path.read_bytes())
     new = ask(server, "/predict/m", path.read_bytes())
-    assert {each["name"]: each["maps"] for each in ask(server, "/page/state")["models"]} == {"m": True, "old": False}
+    assert {each["name"]: each["maps"] for each in ask(server, "/page/state")["models"]} == {
+        "m": True,
+        "old": False,
+        "s": True,
+    }
     status, headers, made = http(server, "GET", f"/page/map/{new['sha']}/{new['image']}")
     assert (status, headers["content-type"]) == (200, "image/png")
     file, levels = runtime.predictor(folder / "m.onnx"), np.asarray(Image.open(path))[..., None]
     assert made == drawn(levels, 1024, file.with_maps([levels])[1][0] / file.strongest, file.preprocess)
     assert http(server, "GET", f"/page/map/{old['sha']}/{old['image']}")[0] == 404
     assert http(server, "GET", f"/page/map/{new['sha']}/{'0' * 64}")[0] == 404
+    tensor = {"name": "series", "datatype": "FP32", "shape": [1, 50, 2], "data": signals[0].ravel().tolist()}
+    ask(server, "/v2/models/s/infer", json.dumps({"inputs": [tensor]}).encode())
+    last = ask(server, "/page/state")["strip"][-1]
+    series = runtime.predictor(folder / "s.onnx")
+    strip = drawn_series(signals[0], series.with_maps(signals[:1])[1][0] / series.strongest)
+    assert http(server, "GET", f"/page/map/{last['sha']}/{last['image']}")[2] == strip
+    assert http(server, "GET", f"/page/image/{last['image']}")[2] == drawn_series(signals[0])
+    ask(server, "/predict/m", path.read_bytes())
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("the rest needs chromium")

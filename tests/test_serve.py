@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,11 +15,14 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import onnx
 import paho.mqtt.client as mqtt
 import pytest
+import uvicorn
 from command import refused, zansa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +35,7 @@ from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.serve import protocol, stored
 from zansa.deploy.serve.desk import Asked, Desk
+from zansa.deploy.serve.engine import Engine
 from zansa.deploy.serve.folder import Watching
 from zansa.deploy.serve.keys import Keys, may, new_key
 from zansa.deploy.serve.limits import Limits, Refused
@@ -42,6 +47,7 @@ from zansa.deploy.serve.page import Page
 from zansa.deploy.serve.result import Result
 from zansa.deploy.serve.serve_words import LANGUAGES, words
 from zansa.deploy.serve.store import Keeping, Store
+from zansa.deploy.serve.wire import Wire
 
 CLASSES = ("good", "hole", "scratch")
 
@@ -371,6 +377,25 @@ def desk(files, tmp_path):
     made.end()
 
 
+def test_a_model_that_was_deleted_from_the_store_is_told_and_comes_back(files, tmp_path):
+    first, second = ((files / name).read_bytes() for name in ("m1.onnx", "m2.onnx"))
+    store = Store(tmp_path / "s")
+    assert "version 1" in Models(store).start("m", first)
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "1")
+    with pytest.raises(ValueError, match="version 1 of m is gone from the store; name its file"):
+        Models(store).start("m", None)
+    assert "is there again" in Models(store).start("m", first)
+    models = Models(store)
+    assert "goes on with version 1" in models.start("m", None)
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "1")
+    assert models.activate("m", second, "test").version == 2, "a number stands for one file for ever"
+    with pytest.raises(Refused, match="version 1 of m is gone from the store"):
+        models.rollback("m", "test")
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "2")
+    assert "version 3" in Models(store).start("m", first)
+    store.close()
+
+
 def test_a_decision_to_ask_is_a_decision_of_its_own(desk, files):
     """It is kept as it is, waits for a person, and is no acceptance for the line."""
     served = desk.models.activate("m", exported(threshold=0.99, slope=12, ask=0.01), "test")
@@ -413,6 +438,149 @@ def test_what_cannot_be_answered_in_time_is_refused_at_once(files, tmp_path):
     answered = sum(error is None for error in refusals)
     assert desk.end()
     assert answered == len(list(stored.rows(tmp_path / "store", {}))) > 0
+
+
+def test_accepted_is_what_the_measured_times_let_be_answered_in_time():
+    """60 images of 9.9 ms fit into a second of which the loop takes 0.2 on the way in and 0.2 on the way out. When the
+    loop becomes slower than the deadline, what still waits is refused and not answered late; a single request is always
+    taken, so that better times are seen."""
+    engine, going = Engine(Limits(deadline=1.0, queue=1000), workers=1), threading.Event()
+    for _ in range(100):
+        engine.lag.add(0.2)
+        engine.image.add(0.0099)
+    accepted, refusals = [], set()
+    for _ in range(400):
+        try:
+            accepted.append(engine.submit(going.wait))
+        except Refused as refusal:
+            refusals.add((refusal.status, refusal.retry))
+    assert len(accepted) == 60
+    assert refusals == {(429, 1)} == {(engine.refused().status, 1)}
+    for _ in range(100):
+        engine.lag.add(2.0)
+    going.set()
+    errors = [done.exception(20) for done in accepted]
+    assert errors[0] is None
+    assert {error.status for error in errors[1:]} == {503}
+    until(lambda: engine.pending == 0)
+    assert engine.refused() is None
+    assert engine.submit(going.wait).result(20) is True
+    assert engine.drain()
+    assert engine.refused().status == 503
+
+
+def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
+    class Quick(Wire):
+        reading, most = 0.3, 4
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    port = free_port()
+    running = uvicorn.Server(uvicorn.Config(application, port=port, http=Quick, lifespan="off", log_config=None))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    until(lambda: listens(port))
+    begun = [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1",
+    ]
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in begun]
+    for each, start in zip(slow, begun, strict=True):
+        each.sendall(start)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as fifth, fifth.makefile("rb") as read:
+        head, _, body = read.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 5" in head
+        assert "4 connections are open" in json.loads(body)["error"]
+    answers = []
+    for each in slow:
+        said = b""
+        with suppress(ConnectionError):
+            while part := each.recv(4096):
+                said += part
+                with suppress(OSError):
+                    each.sendall(b"1" if each is slow[-1] else b"")
+        answers.append(said[:12])
+        each.close()
+    assert answers == [b"", b"", b"", b"HTTP/1.1 204"], "all are cut off, the last one after its answer"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as odd:
+        odd.sendall(b"no HTTP\r\n\r\n")
+        with odd.makefile("rb") as read:
+            head, _, body = read.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert "written in percent" in json.loads(body)["error"]
+    running.should_exit = True
+    thread.join()
+
+
+HIDING = """
+import re, sys
+from importlib import metadata
+from zansa.cli import main
+plain = lambda name: re.sub('[-_.]+', '-', name).lower()
+hidden = {top for top, of in metadata.packages_distributions().items() if not {plain(each) for each in of} & ALLOWED}
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in hidden:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Hidden())
+sys.argv[0] = 'zansa'
+main()
+"""
+
+
+def test_the_containers_packages_are_enough_without_a_home_and_with_no_folder_to_write_in(files, tmp_path):
+    """A server that sees only the packages that the Containerfile names, and what these need: no torch. It has no home
+    and, where that can be tried, is an ordinary user who may write the store alone."""
+    root = Path(package.__file__).parents[1]
+    named = re.search(r"constraints.txt \\\n((?:.*\\\n)*.*)\n", (root / "Containerfile").read_text()).group(1)
+    allowed, left = {"zansa"}, named.replace("\\", " ").split()
+    while left:
+        if (name := re.sub("[-_.]+", "-", re.match(r"[\w.-]+", left.pop()).group()).lower()) not in allowed:
+            allowed.add(name)
+            with suppress(metadata.PackageNotFoundError):
+                left += [need for need in metadata.requires(name) or [] if "extra ==" not in need]
+    assert "torch" not in allowed
+    bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
+    store, words = tmp_path / "store", {"env": bare, "cwd": "/", "text": True, "stderr": subprocess.PIPE}
+    store.mkdir()
+    shutil.copy(files / "m1.onnx", store / "m.onnx")
+    if os.getuid() == 0:
+        with suppress(OSError):  # the interpreter and the test's folders may lie where only root may look
+            subprocess.run([sys.executable, "-c", f"open({str(store / 'm.onnx')!r})"], **words, user=10001, check=True)
+            os.chown(store, 10001, 10001)
+            words["user"] = 10001
+    command = [sys.executable, "-c", f"ALLOWED = {sorted(allowed)!r}".replace("[", "{").replace("]", "}") + HIDING]
+    command += ["serve", f"m={store / 'm.onnx'}", "--host", "0.0.0.0", "--store", str(store), "--port", "0", "--json"]
+    key = new_key(store / "keys", "infer", "line1")
+    (store / "keys").chmod(0o644)
+    line = ["--modbus", f"127.0.0.1:{free_port()}", "--mqtt", "mqtt://127.0.0.1:9/none", "--key-file", store / "keys"]
+    with subprocess.Popen([*command, *line], stdout=subprocess.PIPE, **words) as process:
+        told_place = process.stdout.readline()
+        assert told_place, process.stderr.read()
+        port = int(json.loads(told_place)["address"].rsplit(":", 1)[1].strip("/"))
+        check = re.search(r'HEALTHCHECK CMD \["python", "-c", "(.*)"\]', (root / "Containerfile").read_text()).group(1)
+        assert subprocess.run([sys.executable, "-c", check.replace("8000", str(port))]).returncode == 0
+        data = (files / "01.png").read_bytes()
+        assert told(port, "/predict", data)[0] == 401
+        assert told(port, "/predict", data, x_api_key=key)[0] == 200
+        assert told(port, "/v2/repository/models/m/load", b"", authorization=f"Bearer {key}")[0] == 403
+        own = {"origin": f"http://127.0.0.1:{port}", "content_type": "application/x-www-form-urlencoded"}
+        status, headers, _ = ask(port, "POST", "/page/login?lang=ja", f"key={key}".encode(), **own)
+        assert (status, headers["location"]) == (303, "/?lang=ja")
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert ask(port, "GET", "/?lang=ja", cookie=cookie)[0] == 200
+        login = ask(port, "GET", "/")
+        assert login[0] == 401
+        assert login[1]["referrer-policy"] == "same-origin", "else a browser logs in as a page of null, and is refused"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, process.stderr.read()
+        process.stderr.read()
+    assert stored.check(store)["answers"] == 1
 
 
 def test_room_is_made_of_the_oldest_accepted_images(files, tmp_path):

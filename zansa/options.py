@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from .arch.zoo import READY
+from .inputs.files import at_home
 from .jobs.request import (
     BEGINNINGS,
     DataRequest,
@@ -296,8 +297,23 @@ def as_typed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={each}" for key, each in value.items()) or "none"
     if isinstance(value, list):
-        return ("x" if all(isinstance(each, int) for each in value) else ",").join(map(str, value))
-    return value
+        return ("x" if all(str(each).isdecimal() for each in value) else ",").join(map(str, value))
+    return at_home(value) if isinstance(value, str) else value
+
+
+def unset(values: Any) -> Any:
+    """The settings, with None for those that are left open: empty, ~ or null."""
+    if not isinstance(values, dict):
+        return values
+    return {name: None if value in ("", "~", "null") else value for name, value in values.items()}
+
+
+def _refuse_twice(path: Path, tree: Any) -> None:
+    """BadParameter for a setting that a YAML file names twice: only people know which one counts."""
+    names = [key.value.replace("-", "_") for key, _ in tree.value] if tree is not None and tree.id == "mapping" else []
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise typer.BadParameter(f"{path} sets {', '.join(twice)} twice; keep one")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -309,9 +325,14 @@ def read_config(path: Path) -> dict[str, Any]:
         else:
             import yaml
 
-            values = yaml.safe_load(text) or {}
+            tree = yaml.compose(text, Loader=yaml.BaseLoader)
+            _refuse_twice(path, tree)
+            # every value as it is written: NO and 007 may be names of classes
+            values = unset(yaml.load(text, Loader=yaml.BaseLoader)) or {}
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
+    except typer.BadParameter:
+        raise
     except Exception as error:
         raise typer.BadParameter(f"{path} is no TOML or YAML: {error}") from None
     if not isinstance(values, dict):

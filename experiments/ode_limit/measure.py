@@ -5,6 +5,7 @@
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def pictures(out: Path) -> None:
         "slopes": draw_slopes,
         "limit": draw_limit,
         "long": draw_long,
+        "relu": draw_relu,
         "practice": draw_practice,
     }.items():
         if (out / f"{piece}.json").exists():
@@ -150,6 +152,16 @@ def draw_long(rows: dict[str, Any]) -> None:
         right.plot(curve)
     right.set_xlabel("layer")
     right.set_title("some outer weights at the end")
+
+
+def draw_relu(rows: dict[str, Any]) -> None:
+    pyplot.figure(figsize=(6, 4))
+    for name, word in (("relu", "ReLU"), ("gelu", "GELU")):
+        pyplot.loglog(rows["depth"], rows[name], "o-", label=f"{word}: neighbours at the end")
+    pyplot.axhline(2 * math.log(3), color="black", linewidth=0.8, label="2 log 3")
+    pyplot.xlabel("depth L")
+    pyplot.ylabel("largest distance of neighbours")
+    pyplot.legend()
 
 
 def draw_practice(table: dict[str, Any]) -> None:

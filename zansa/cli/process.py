@@ -8,6 +8,7 @@ import threading
 from typing import Any, NoReturn
 
 from .. import screen
+from ..inputs.files import at_home
 from .app import app
 
 
@@ -60,7 +61,8 @@ def run_command() -> None:
     """Run the command line. Exit codes: 0 done, 2 wrong input, 130 interrupted. Messages go to standard error."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.argv[1:] = map(at_home, sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is done so far stays usable
     try:
         app()

@@ -17,7 +17,7 @@ import onnxruntime
 
 from ..arch.use import Calibration, OperatingPoint, Preprocess
 from ..inputs.columns import Columns, columns, is_label, listed
-from ..inputs.images import fitted, printable, read_like, refuse_depth, to_channels
+from ..inputs.images import fitted, printable, read_like, taken
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decision_maps, decisions, named
@@ -307,8 +307,7 @@ def _as_image(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, st
     image = image[..., None] if image.ndim == 2 else image
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or not image.size:
         raise ValueError(f"it is {image.dtype} {image.shape}; needed: (H, W) or (H, W, C), uint8 or uint16")
-    refuse_depth(image, preprocess.depth)
-    return to_channels(image, preprocess.channels), ""
+    return taken(image, preprocess)
 
 
 def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:

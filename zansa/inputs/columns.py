@@ -42,6 +42,11 @@ THINGS = (
     "serial",
     "experiment",
 )
+# patient_id, caseno, part number, 製品番号, ロットNo: names of things; a Reynolds number is none
+_ID = re.compile(
+    rf"(\w{{2,}}[ _.-]|{'|'.join(THINGS)})(id|uid|uuid|no|nr)\.?|({'|'.join(THINGS)})[ _.-]?(number|num)"
+    r"|.*[\u3040-\u9fff](番号|id|no\.?)"
+)
 STAMPS = ("timestamp", "datetime", "date", "日時")
 STEPS = (*STAMPS, "step", "timestep", "time", "frame", "tick", "cycle", "moment", "sec", "seconds", "時刻", "時間")
 WAY_OUT = {
@@ -79,6 +84,8 @@ def holds_series(table: Table) -> bool:
         return len(table.first) > 1
     if table.place("path") is not None:
         return False
+    if not table.first:
+        return True  # and told that it has no rows
     numbers = sum(like_number(table.first[i]) or has_unit(table.first[i]) for i in _unknown(table))
     timed = any(map(is_step, table.header)) and any(map(is_id, table.header))
     return table.place(*SEQUENCES) is not None or numbers > (0 if timed else 1)
@@ -147,7 +154,7 @@ def is_id(name: str) -> bool:
     """Whether a column's name says that it holds names of things: series_id, patientid, uuid, no."""
     if is_label(name):
         return False
-    return name in IDS or re.fullmatch(rf"(\w{{2,}}[ _.-]|{'|'.join(THINGS)})(id|uid|uuid|no|nr)\.?", name) is not None
+    return name in IDS or _ID.fullmatch(name) is not None
 
 
 def is_label(name: str) -> bool:

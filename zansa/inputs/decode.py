@@ -17,6 +17,7 @@ FORMATS = (
 )
 MAX_PIXELS = 100_000_000  # read from the header: a small file can claim a terabyte
 MAX_LEVELS = 4 * MAX_PIXELS  # of all bands together
+CLEAR = "its transparent pixels were read as mid grey"
 FRACTIONS = "its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers"
 GREY = 128  # what shows through transparent pixels
 
@@ -26,7 +27,7 @@ _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an exception, or is no fault here
 
 _ORIENTATION = 0x0112
-_REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS = 254, 277, 262, 284, 338, 258  # of TIFF 6.0
+_REDUCED, _SAMPLES, _PHOTOMETRIC, _PLANAR, _EXTRA, _BITS, _SIGN = 254, 277, 262, 284, 338, 258, 339  # of TIFF 6.0
 _COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # samples that a photometric interpretation explains; of all others one
 _MPO_ENTRIES = 0xB002  # of CIPA DC-007, section 5.2.3.3
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -124,7 +125,12 @@ def _has_bands(image: Image.Image) -> bool:
     more = samples - _COLOURS.get(tags.get(_PHOTOMETRIC, 1), 1)
     explained = more <= 0 or (more == 1 and extra in ((1,), (2,)))
     apart = tags.get(_PLANAR, 1) == 2 and samples > 1 and max(tags.get(_BITS, (8,))) > 8
-    return not explained or apart or _raw_mode(image).startswith("RGBa;16")
+    signed = tags.get(_SIGN, (1,))[0] == 2 and max(tags.get(_BITS, (8,))) == 8  # Pillow takes -1 for 255
+    return not explained or apart or signed or _raw_mode(image).startswith("RGBa;16")
+
+
+def _tag(image: Image.Image, tag: int, default: int) -> int:
+    return int(image.tag_v2.get(tag, default))  # type: ignore[attr-defined]
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -162,29 +168,38 @@ def _levels(image: Image.Image, stream: IO[bytes]) -> tuple[np.ndarray, str]:
         return _deep_ppm(image, stream, most), ""
     if raw in _LOW_BYTES:
         low = _loaded(image, stream, _LOW_BYTES[raw])
-        return _shown(_joined(np.asarray(_loaded(image, stream, raw)), np.asarray(low)), mark), ""
+        return _shown(_joined(np.asarray(_loaded(image, stream, raw)), np.asarray(low)), mark)
     if raw in _FOUR_BYTES:
         four = np.asarray(_loaded(image, stream, _FOUR_BYTES[raw]))
         both = _joined(four[..., ::2], four[..., 1::2])
-        return over_grey(both[..., :1], both[..., 1:]), ""
+        return _over_grey(both)
     depth = _stored_depth(image, raw, stream)
     image.load()  # a TIFF turns itself here, and a PNG may carry its EXIF behind the pixels
-    levels = _turned(_plain(image), _orientation(image))
-    return levels, f"its {depth}-bit levels were read at 8 bits" if depth > 8 and levels.dtype == np.uint8 else ""
+    plain, lost = _plain(image)
+    levels = _turned(plain, _orientation(image))
+    shallow = f"its {depth}-bit levels were read at 8 bits" if depth > 8 and levels.dtype == np.uint8 else ""
+    return levels, "; ".join(filter(None, (shallow, lost)))
 
 
-def _plain(image: Image.Image) -> np.ndarray:
-    """Levels of an image that Pillow holds whole."""
+def _over_grey(both: np.ndarray, multiplied: bool = False) -> tuple[np.ndarray, str]:
+    """Colour and alpha (H, W, C + 1) before mid grey, and whether that shows anywhere."""
+    levels, alpha = both[..., :-1], both[..., -1:]
+    return over_grey(levels, alpha, multiplied), CLEAR if alpha.min() < np.iinfo(both.dtype).max else ""
+
+
+def _plain(image: Image.Image) -> tuple[np.ndarray, str]:
+    """Levels of an image that Pillow holds whole, and what was lost of them."""
     if image.mode[0] == "I":
-        return levels16(np.asarray(image))[..., None]
+        levels = levels16(np.asarray(image))[..., None]
+        white = image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0  # white is 0
+        return 65535 - levels if white else levels, ""
     if image.mode == "F":
         raise ValueError(FRACTIONS)
     opaque = "L" if _is_gray(image.mode) else "RGB"
     if image.has_transparency_data:
-        both = np.asarray(image.convert("LA" if opaque == "L" else "RGBA"))
-        return over_grey(both[..., :-1], both[..., -1:])
+        return _over_grey(np.asarray(image.convert("LA" if opaque == "L" else "RGBA")))
     pixels = np.asarray(image.convert(opaque))
-    return pixels[..., None] if opaque == "L" else pixels
+    return pixels[..., None] if opaque == "L" else pixels, ""
 
 
 def _loaded(image: Image.Image, stream: IO[bytes], raw: str) -> np.ndarray:
@@ -204,14 +219,14 @@ def _joined(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     return high.astype(np.uint16) << 8 | low
 
 
-def _shown(levels: np.ndarray, mark: object) -> np.ndarray:
-    """16-bit colour before mid grey; `mark`: the colour that a PNG declares transparent."""
+def _shown(levels: np.ndarray, mark: object) -> tuple[np.ndarray, str]:
+    """16-bit colour before mid grey, and whether that shows; `mark`: the colour that a PNG declares transparent."""
     if levels.shape[2] == 4:
-        return over_grey(levels[..., :3], levels[..., 3:])
+        return _over_grey(levels)
     if isinstance(mark, tuple):
         clear = (levels == np.array(mark)).all(axis=2, keepdims=True)
-        return np.where(clear, np.uint16(GREY * 257), levels)
-    return levels
+        return np.where(clear, np.uint16(GREY * 257), levels), CLEAR if clear.any() else ""
+    return levels, ""
 
 
 def _deep_ppm(image: Image.Image, stream: IO[bytes], most: int) -> np.ndarray:
@@ -304,9 +319,10 @@ def _bands(stream: IO[bytes]) -> tuple[np.ndarray, str]:
         extra = page.extrasamples if _has_alpha(page) else ()
         pages = sum(not other.is_reduced for other in tiff.pages)
     levels = _turned(levels if levels.dtype == np.uint8 else levels16(levels), orientation)
+    lost = ""
     if extra:
-        levels = over_grey(levels[..., :-1], levels[..., -1:], multiplied=int(extra[0]) == 1)
-    return np.ascontiguousarray(levels), _of_pages(pages)
+        levels, lost = _over_grey(levels, multiplied=int(extra[0]) == 1)
+    return np.ascontiguousarray(levels), "; ".join(filter(None, (_of_pages(pages), lost)))
 
 
 def _band_header(stream: IO[bytes]) -> Header:

@@ -10,8 +10,9 @@ from .images import printable
 BLOCK = 1 << 20  # bytes
 MOST_LINES = 10_000  # lines with other signs than ASCII that are weighed
 UNKNOWN = ""
-WIDE = ("utf-16", "utf-32")  # several bytes a sign, so that commas and ends of lines are no bytes
+WIDE = ("utf-16", "utf-32", "iso2022")  # several bytes a sign, so that commas and ends of lines are no bytes
 CALLED = {
+    "iso2022_jp_2": "ISO-2022-JP (JIS)",
     "cp932": "Shift-JIS (cp932, Japanese)",
     "cp1252": "Windows Western European (cp1252)",
     "utf-16-le": "UTF-16, little-endian, without a byte order mark",
@@ -37,6 +38,8 @@ def encoding_of(path: Path) -> str:
         return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if b"\x1b$" in head or b"\x1b(J" in head:
+        return "iso2022_jp_2"
     if b"\0" in head:
         return _without_mark(head, path)
     return "utf-8" if _is_utf8(path) else _plausible(list(_odd_lines(path)))

@@ -53,6 +53,7 @@ SYSTEM = frozenset(
     }
 )
 SHOWN = 8  # kinds of files that are named
+NAMED = 5  # files that are not there
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -111,6 +112,16 @@ def survey_all(paths: Sequence[str | Path]) -> Found:
     return found
 
 
+def refuse_missing(paths: Sequence[str | Path]) -> None:
+    """ValueError for files and folders that were named and are not there."""
+    missing = [printable(str(path)) for path in paths if not os.path.lexists(path)]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise ValueError(
+            f"there is no {', '.join(missing[:NAMED])}{more}; name files or folders that are there, or leave it out"
+        )
+
+
 def image_files(paths: Sequence[str | Path]) -> list[Path]:
     """The images of survey_all."""
     return list(survey_all(paths).images)
@@ -142,6 +153,13 @@ def is_hidden(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a name has an image's ending."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def at_home(text: str) -> str:
+    """What was typed, with the user's folder for ~ at the beginning of a path, which no shell expands in quotes, behind
+    an equals sign or in a file."""
+    name, equals, path = text.partition("=") if text.startswith("--") else ("", "", text)
+    return name + equals + (os.path.expanduser(path) if path.startswith("~/") else path)
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Heat maps over images: what each place of the network's input adds to a decision, in colour, on the image as it came.
+"""Heat maps over images, and below series: what each place of the network's input adds to a decision, in colour.
 
 Values are signed and in shares of the full colour, which one number for all images of a model gives: scaled image by
 image, a good part would look as alarming as a bad one.
@@ -17,6 +17,8 @@ STRONGEST = 0.995  # quantile of all maps that has the full colour
 COVER = 0.75  # of the image that the full colour hides
 GAP, KEY = 8, 24  # pixels between an image and its map, and under them for the scale of the colours
 FINE = 8  # pixels a cell in a layer
+WIDE, HIGH, FINER = 640, 180, 2  # pixels of the drawing of a series; it is made this many times larger, for fine lines
+LINES = ((34, 34, 34), (148, 103, 189), (44, 140, 44), (227, 119, 194), (188, 142, 34), (23, 160, 180))
 
 
 def inside(shape: tuple[int, ...], pre: Preprocess) -> tuple[slice, slice]:
@@ -64,6 +66,36 @@ def layer(values: np.ndarray) -> bytes:
     strength = np.clip(_resized(values, (FINE * values.shape[1], FINE * values.shape[0])), -1, 1)[..., None]
     colours = np.concatenate([np.where(strength > 0, REJECT, ACCEPT), 255 * COVER * abs(strength)], 2)
     return _png(colours)
+
+
+def drawn_series(levels: np.ndarray, values: np.ndarray | None = None) -> bytes:
+    """A PNG of a prepared series (L, C): a line a channel, all on one scale, or of a sequence of letters (uint8) a row
+    a letter, dark where it stands; with `values` (n,), from -1 to 1, of any number of cells, a strip of colours below.
+    """
+    letters = levels.dtype == np.uint8
+    shown = _rows(levels) if letters else _curves(levels.astype(np.float64))
+    if values is not None:
+        strip = np.clip(_resized(np.tile(values, (2, 1)), (WIDE, KEY)), -1, 1)
+        gap = np.full((GAP, WIDE, 3), 255.0)
+        shown = np.concatenate([shown, gap, _coloured(np.full((KEY, WIDE, 3), 255.0), strip)])
+    return _png(shown)
+
+
+def _rows(levels: np.ndarray) -> np.ndarray:
+    """Twelfths (L, C) as rows of gray, (HIGH, WIDE, 3)."""
+    gray = Image.fromarray((255 - levels.T.astype(np.int64) * 255 // 12).clip(0, 255).astype(np.uint8))
+    return np.repeat(np.asarray(gray.resize((WIDE, HIGH), Image.Resampling.BOX), np.float64)[..., None], 3, axis=2)
+
+
+def _curves(levels: np.ndarray) -> np.ndarray:
+    """Lines of (L, C), (HIGH, WIDE, 3)."""
+    canvas = Image.new("RGB", (FINER * WIDE, FINER * HIGH), "white")
+    draw, low, span = ImageDraw.Draw(canvas), levels.min(), float(np.ptp(levels)) or 1.0
+    x = (np.arange(len(levels)) + 0.5) / len(levels) * canvas.width
+    for channel, line in enumerate(levels.T):
+        y = (1 - (line - low) / span) * (canvas.height - 2 * GAP) + GAP
+        draw.line(list(zip(x, y, strict=True)), LINES[channel % len(LINES)], FINER + 1)
+    return np.asarray(canvas.resize((WIDE, HIGH), Image.Resampling.LANCZOS), np.float64)
 
 
 def _shown(levels: np.ndarray, side: int) -> np.ndarray:

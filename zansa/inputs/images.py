@@ -24,6 +24,8 @@ from .files import image_files as image_files  # read with the images, and asked
 from .files import printable as printable
 
 AS_COLOUR = "it is gray, and was read as colour"
+ENLARGED = "it is less than half as large as the network's images, and was enlarged"
+DISTORTED = "its proportions were changed more than twofold"
 HALF = 0.5 + 1e-6  # what lies on a tie is rounded up in spite of the last bits of a sum
 
 
@@ -48,19 +50,37 @@ def read_told(source: Path | bytes, channels: int | None = None, name: str | Non
     """read_image of the file's own depth, and what was lost of the file ("": nothing)."""
     with _naming(source, name), _stream(source) as stream:
         levels, lost = decode(stream)
-        told = "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
-        if channels == 3 and levels.shape[2] == 1:
-            told = AS_COLOUR
-        return to_channels(levels, channels), "; ".join(filter(None, (lost, told)))
+        return to_channels(levels, channels), "; ".join(filter(None, (lost, _of_channels(levels, channels))))
 
 
 def read_like(source: Path | bytes, preprocess: Preprocess, name: str | None = None) -> tuple[np.ndarray, str]:
-    """A file as `preprocess` takes it before its fit, and what was lost of it. ValueError for other bit depths and
-    numbers of channels, where what a level means would have to be guessed."""
-    levels, lost = read_told(source, preprocess.channels, name)
+    """A file as `preprocess` takes it before its fit, and what is lost of it or changed by the fit. ValueError for
+    other bit depths and numbers of channels, where what a level means would have to be guessed."""
+    levels, lost = read_told(source, None, name)
     with _naming(source, name):
-        refuse_depth(levels, preprocess.depth)
-    return levels, lost
+        levels, told = taken(levels, preprocess)
+    return levels, "; ".join(filter(None, (lost, told)))
+
+
+def taken(levels: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, str]:
+    """Decoded levels (H, W, C) as `preprocess` takes them before its fit, and what is told of them; the errors of
+    read_like."""
+    refuse_depth(levels, preprocess.depth)
+    told = filter(None, (_of_channels(levels, preprocess.channels), _of_fit(levels, preprocess)))
+    return to_channels(levels, preprocess.channels), "; ".join(told)
+
+
+def _of_channels(levels: np.ndarray, channels: int | None) -> str:
+    if channels == 3 and levels.shape[2] == 1:
+        return AS_COLOUR
+    return "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
+
+
+def _of_fit(levels: np.ndarray, preprocess: Preprocess) -> str:
+    """What the fit makes of an image that has hardly the size or the proportions of those that the network knows."""
+    down, across = (now / given for now, given in zip(preprocess.size, levels.shape[:2], strict=True))
+    distorted = preprocess.fit == "stretch" and not 0.5 <= down / across <= 2
+    return "; ".join([ENLARGED] * (min(down, across) > 2) + [DISTORTED] * distorted)
 
 
 def refuse_depth(levels: np.ndarray, depth: int) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from ..arch.use import Preprocess
 from .columns import Columns
 from .images import printable
-from .tables import Table, has_comma, has_unit, is_missing, is_number
+from .tables import Table, has_comma, has_unit, is_missing, is_number, number_spelling
 
 DNA = "ACGT"
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
@@ -74,8 +74,10 @@ def samples_of(table: Table, found: Columns) -> Iterator[Row]:
 def _series_of(table: Table, found: Columns) -> Iterator[Row]:
     assert found.name is not None
     series: dict[str, list[list[str]]] = {}
-    for _, cells in table.rows():
-        series.setdefault(cells[found.name], []).append(cells)
+    rows = [cells for _, cells in table.rows()]
+    names, _ = number_spelling([cells[found.name] for cells in rows])  # 1 and 1.0 are one series
+    for name, cells in zip(names, rows, strict=True):
+        series.setdefault(name, []).append(cells)
     for name, moments in series.items():
         where = f"{table.called}, series {printable(name) or 'without a name'}"
         try:

@@ -173,14 +173,19 @@ def like_number(cell: str) -> bool:
     return is_number(cell) or has_comma(cell) or cell.lower() in MARKS
 
 
-def number_spelling(labels: Sequence[str]) -> tuple[list[str], str]:
-    """The labels with one spelling for each number, and what was done, in a sentence ("": nothing): 1, 1.0 and
-    1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
-    numbers = {label: float(label) for label in {*labels} if NUMBER.fullmatch(unicodedata.normalize("NFKC", label))}
+def number_spelling(labels: Sequence[str], what: str = "class") -> tuple[list[str], str]:
+    """The labels, or the names of another `what`, with one spelling for each number, and what was done, in a sentence
+    ("": nothing): 1, 1.0 and 1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
+    known = {*labels}
+    forms = {each: unicodedata.normalize("NFKC", each) for each in known}
+    # 1,5 is 1.5 where both stand; alone it may be two things
+    forms = {each: point if (point := form.replace(",", ".")) in known else form for each, form in forms.items()}
+    numbers = {each: float(form) for each, form in forms.items() if NUMBER.fullmatch(form)}
     plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in numbers.items()}
-    changed = [f"{label} is class {name}" for label, name in sorted(plain.items()) if label != name]
+    changed = [f"{label} is {what} {name}" for label, name in sorted(plain.items()) if label != name]
     shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")
-    told = f"labels that are numbers have one spelling: {shown}" if changed else ""
+    called = "labels" if what == "class" else f"names of a {what}"
+    told = f"{called} that are numbers have one spelling: {shown}" if changed else ""
     return [plain.get(label, label) for label in labels], told
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..arch.use import Preprocess
 from ..deploy.runtime import read_all
-from ..inputs.files import survey_all
+from ..inputs.files import refuse_missing, survey_all
 from ..inputs.images import fit_image
 from ..learn.adapt import align, batches_of, renormalise
 from ..learn.predict import normalised
@@ -50,6 +50,7 @@ def adapt(model: str | Path, images: list[Path], out: str | Path, source: list[P
 def unlabelled(files: list[Path], pre: Preprocess) -> tuple[Tensor, list[str]]:
     """The samples of image files, folders or tables, as a network takes them: (N, C, *size), at least two; and
     sentences on those that could not be read, and on what was passed over."""
+    refuse_missing(files)
     surveyed = None if pre.series else survey_all(files)
     values, told = read_all(files if surveyed is None else surveyed.images, pre)
     told = told if surveyed is None else [*surveyed.told(), *told]

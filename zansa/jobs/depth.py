@@ -163,7 +163,10 @@ def foreign(request: DepthRequest, donor: Donor, tell: Tell) -> Opened:
     )
     data, parts = door(given, tell)
     asked = net.but({"head": net.head.but({"classes": len(data.classes)})})
-    module = adopt(donor.state, asked, given=samples_of(data, parts.val, BATCH))
+    try:
+        module = adopt(donor.state, asked, given=samples_of(data, parts.val, BATCH))
+    except ValueError as error:
+        raise ValueError(f"{file} with --net {request.net}: {error}") from None
     data = _as_the_weights_know(module, data, parts, tell)
     return Opened(file.stem, file.parent, f"{file.stem}-", module, data, parts, given)
 

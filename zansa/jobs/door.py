@@ -81,7 +81,7 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
         )
-    texts += [text for text in (few_to_decide(data, parts), few_units(data)) if text]
+    texts += [text for text in (few_to_decide(data, parts), few_units(data), copied(data)) if text]
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
@@ -101,6 +101,21 @@ def few_to_decide(data: Dataset, parts: Parts) -> str:
         f"of two good epochs or networks is better, nor a share of false alarms below 1 in {int(counts[rarest]) + 1}"
         + ("; `zansa train --folds 5` holds every sample out once" if len(parts.test) else "")
     )
+
+
+def copied(data: Dataset) -> str:
+    """How many samples are copies of others, which figures count as if each were new; "" where none is."""
+    first: dict[str, str] = {}
+    copies = [
+        (name, kept)
+        for name, key in zip(data.names, data.digests, strict=True)
+        if (kept := first.setdefault(key, name)) != name
+    ]
+    if not copies:
+        return ""
+    (one, other), noun = copies[0], data.preprocess.noun
+    many = f"{len(copies)} of {len(data)} {noun}s are copies of others ({one} of {other})"
+    return f"{many}, and each counts in the figures: `zansa check` lists them"
 
 
 def few_units(data: Dataset) -> str:

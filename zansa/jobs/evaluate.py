@@ -24,7 +24,9 @@ from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
 from ..proof.points import held, operating_point
 from ..runs import model_file
+from ..words import counted, typed
 from .door import originals
+from .making.folder import known_of
 from .making.point import asked, cost_on_test, parts_of
 from .request import EvaluateRequest, Tell, silent
 
@@ -57,6 +59,10 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     for kind, texts in (("warning", data.problems), ("note", data.remarks)):
         for text in texts:
             tell(event(kind, text=text))
+    if count := known_of(path, data):
+        of_all = f"{count} of {counted(len(data), data.preprocess.noun)}"
+        text = f"the model has learned from or was decided by {of_all}, so the figures on them prove nothing"
+        tell(event("warning", text=typed(text)))
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):
         p = probabilities(answer.module, data, everything)

@@ -16,7 +16,7 @@ from ..arch.use import Preprocess
 from ..deploy.runtime import samples
 from ..events import event
 from ..inputs import heat
-from ..inputs.files import survey_all
+from ..inputs.files import refuse_missing, survey_all
 from ..inputs.heat import full_colour
 from ..inputs.images import digest, fit_image, image_header
 from ..learn.data import load
@@ -99,6 +99,7 @@ def explain(request: ExplainRequest, tell: Tell = silent) -> dict[str, Any]:
 def read(request: ExplainRequest, pre: Preprocess) -> tuple[list[Sample], list[str]]:
     """The first samples of the files and folders, and sentences on what was left out."""
     paths = [Path(each) for each in request.images]
+    refuse_missing(paths)
     surveyed = None if pre.series else survey_all(paths)
     found: list[Sample] = []
     left_out, more = ([] if surveyed is None else surveyed.told()), 0

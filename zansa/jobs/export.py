@@ -11,7 +11,7 @@ from ..deploy.export import export
 from ..deploy.handover import refuse_target, write_bundle, write_hash, write_target
 from ..deploy.runtime import predictor, read_all
 from ..deploy.web.page import refuse_page, write_page
-from ..inputs.files import survey_all
+from ..inputs.files import refuse_missing, survey_all
 from ..nets.files import load as load_model
 from ..runs import model_file
 from .door import PARITY_IMAGES, evenly
@@ -52,6 +52,7 @@ def export_model(
         refuse_page(loaded.preprocess, runtime)
     files, told = named, list[str]()
     if not loaded.preprocess.series:
+        refuse_missing(named)
         surveyed = survey_all(named)
         told = surveyed.told()
         files = [surveyed.images[i] for i in evenly(np.arange(len(surveyed.images)), PARITY_IMAGES)]

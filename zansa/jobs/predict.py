@@ -1,6 +1,8 @@
 """The verb `predict`: answers of an exported file. It needs no torch."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -9,7 +11,7 @@ import numpy as np
 
 from ..deploy import runtime
 from ..inputs.files import printable, survey_all
-from ..inputs.heat import drawn_beside
+from ..inputs.heat import drawn_beside, drawn_series
 from ..record import write_atomic
 from ..runs import exported_file
 from ..words import counted, typed
@@ -21,7 +23,7 @@ def predict(
     model: str | Path, named: list[Path], as_json: bool, out: TextIO, maps: Path | None = None
 ) -> tuple[int, list[str]]:
     """Write the answers for image files and folders, or for tables of series, as CSV or as JSON lines; and into the
-    folder `maps` each image beside the same with its heat map, as PNG.
+    folder `maps` each image beside the same with its heat map, or each series over the strip of its map, as PNG.
 
     Returns the exit code (0: all was answered, 1: some samples could not be read, 2: a file that was named is not
     there) and sentences on what was not answered. ValueError when nothing could be answered.
@@ -54,14 +56,14 @@ def _drawing(folder: Path, named: list[Path], predictor: runtime.Predictor) -> r
     """What writes the picture of an image into a folder, under the place that the image has in what was named. The full
     colour stands for one value in all images of a model. ValueError where that cannot be."""
     pre = predictor.preprocess
-    if pre.series:
-        raise ValueError(f"heat maps are drawn on images; this model takes {pre.noun}s")
     if predictor.cells is None:
         raise ValueError("this exported file has no class maps, as older ones have none; export its model again")
     around = [path for path in named if path.is_dir() and folder.resolve().is_relative_to(path.resolve())]
     if around or (folder.exists() and not folder.is_dir()):
         why = f"is in {around[0]}, and would be read as images the next time" if around else "is a file"
         raise ValueError(f"heat maps cannot go to {folder}: it {why}; name another folder")
+    if pre.series:
+        return _drawing_series(folder, predictor.strongest)
     root = os.path.commonpath([os.path.abspath(path if path.is_dir() else path.parent) for path in named])
     taken = set[Path]()
 
@@ -73,6 +75,23 @@ def _drawing(folder: Path, named: list[Path], predictor: runtime.Predictor) -> r
         file.parent.mkdir(parents=True, exist_ok=True)
         side = min(max(*levels.shape[:2], SIDE[0]), SIDE[1])
         write_atomic(file, drawn_beside(levels, side, values / predictor.strongest, pre))
+        return str(file)
+
+    return draw
+
+
+def _drawing_series(folder: Path, strongest: float) -> runtime.Draw:
+    """The same for series, whose names are no files: letters that file names have everywhere, and a number behind a
+    name that comes again."""
+    taken = Counter[str]()
+
+    def draw(name: str, levels: np.ndarray, values: np.ndarray) -> str:
+        plain = re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:100] or "series"
+        taken[plain.lower()] += 1
+        number = taken[plain.lower()]
+        file = folder / f"{plain}{f'-{number}' if number > 1 else ''}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, drawn_series(levels, values / strongest))
         return str(file)
 
     return draw

@@ -31,7 +31,7 @@ from ..nets.ready import origin
 from ..record import Run, held, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
-from .making.beginnings import judged, raced, told_of
+from .making.beginnings import judged, raced, told_of, with_heads
 from .making.conclude import conclude, costs, of_fold
 from .making.folder import TAUGHT, begin, facts_of, note, of_another_size
 from .making.job import Job, check, resolve, smaller, structure, usual_net
@@ -47,7 +47,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
         help_with(request)
     check(request, Path(out), name)
     job = resolve(request, tell)
-    job = replace(job, race=raced(job))
+    job = with_heads(replace(job, race=raced(job)))
     several.broadcast_order("the data are there")
     run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)
     try:

@@ -93,11 +93,13 @@ class Doubt:
     default: the switch of the augmentation ("flip_x", "flip_y", "quarter_turns"), "contrast" for the stem, or "size".
     told: one sentence for people: what is changed, why, and how to change it back.
     stays: whether it is only told: because it was asked for, or because only people know whether its price is worth it.
+    larger: the size of images that is advised, (height, width); None for other defaults.
     """
 
     default: str
     told: str
     stays: bool = False
+    larger: tuple[int, int] | None = None
 
 
 def doubts(
@@ -226,6 +228,7 @@ def detail_doubt(data: Dataset, train: np.ndarray) -> Doubt | None:
         f"x {pre.size[1]} ({found}), so fine detail is lost: try --size {larger[0]}x{larger[1]}, which costs about "
         f"{times:.0f} times as much",
         stays=True,
+        larger=larger,
     )
 
 

@@ -75,7 +75,7 @@ def _gist(record: dict[str, Any]) -> Iterator[str]:
     if record.get("made"):
         yield from _made_sentences(record["made"])
         return
-    for verdict in ("smooth", "commuting", "neither", "short"):
+    for verdict in ("smooth", "paired", "commuting", "neither", "short"):
         if stages := [str(stage["stage"]) for stage in record["stages"] if stage["verdict"] == verdict]:
             yield told(f"is_{verdict}", stages=", ".join(stages))
 

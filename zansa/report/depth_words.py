@@ -6,7 +6,7 @@ WORDS = {
     "title": phrase("Depth seen as time"),
     "stages": phrase("Verdict on each stage"),
     "blocks": phrase("Block by block"),
-    "made": phrase("How it became shorter"),
+    "made": phrase("What was made of it"),
     "curves": phrase("Accuracy against the number of blocks"),
     "what": phrase(
         "A residual block adds a little to the stream, as a step of a solver adds a little to the state of a "
@@ -18,10 +18,15 @@ WORDS = {
         "projecting them is safe (a double step along every second block changes what the stage does by "
         "{doubled})."
     ),
+    "paired": phrase(
+        "Stage {stage} comes in pairs: each two blocks from the first on add nearly the same, so that a double "
+        "step can stand for them (that changes what the stage does by {doubled}); blocks of different pairs are "
+        "unlike."
+    ),
     "commuting": phrase(
         "Stage {stage} is rough but commuting: neighbours add different things, but hardly listen to each "
-        "other. They can run side by side (that changes what the stage does by {beside}), and must not be "
-        "averaged (a double step along every second block changes it by {doubled})."
+        "other. They can run side by side (that changes what the stage does by {beside}), and should not be "
+        "averaged, because they are unlike (a double step along every second block changes it by {doubled})."
     ),
     "neither": phrase(
         "Stage {stage} is neither smooth nor commuting: each block builds on the one before it. Leave its "
@@ -30,6 +35,7 @@ WORDS = {
     ),
     "short": phrase("Stage {stage} has no two blocks that could be compared."),
     "is_smooth": phrase("Stage {stages}: smooth. Neighbours can be averaged."),
+    "is_paired": phrase("Stage {stages}: blocks come in pairs. A double step can stand for each pair."),
     "is_commuting": phrase("Stage {stages}: rough but commuting. Neighbours can run side by side."),
     "is_neither": phrase("Stage {stages}: neither smooth nor commuting. Blocks are best left alone."),
     "is_short": phrase("Stage {stages}: there are no two blocks to compare."),
@@ -54,7 +60,7 @@ WORDS = {
         "to {last}. Statistics of norms were taken anew after every edit."
     ),
     "refined": phrase("Every step was split into two of half the length: from {before} blocks to {after}."),
-    "healed": phrase("Then it was trained for {epochs} epochs."),
+    "healed": phrase("Then it was trained (epochs: {epochs})."),
     "curve_note": phrase(
         "Each way alone, on validation samples. Milliseconds are those of the network in torch, one sample on"
         " one thread pool; the report has those of the exported file."

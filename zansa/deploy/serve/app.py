@@ -27,7 +27,7 @@ LOCAL = {"127.0.0.1", "localhost", "::1"}
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer a browser calls the page itself "null" when it logs in
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:"),
 )
 log = logging.getLogger("zansa.serve")
@@ -51,10 +51,11 @@ class Office:
 
 
 class Frame:
-    """What is done for every request: foreign pages are refused, answers get their headers, and all is counted."""
+    """What is done for every request: foreign pages are refused, and what could not be answered in time, before any
+    work was spent on it; answers get their headers, and all is counted."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, local: bool):
-        self.app, self.metrics, self.local = app, metrics, local
+    def __init__(self, app: ASGIApp, metrics: Metrics, local: bool, busy: Callable[[], Refused | None]):
+        self.app, self.metrics, self.local, self.busy = app, metrics, local, busy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -69,25 +70,36 @@ class Frame:
                 message["headers"] = [*message["headers"], *SECURITY]
             await send(message)
 
+        asks = _asks(scope)
+        refused = self._foreign(scope) or (asks and self.busy()) or None
         try:
-            if reason := self._foreign(scope):
-                await refusal(Refused(403, reason))(scope, receive, framed)
+            if refused:
+                await refusal(refused)(scope, receive, framed)
             else:
                 await self.app(scope, receive, framed)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
+            path = getattr(scope.get("route"), "path", asks or "other")
             self.metrics.requests.labels(path, str(status[0])).inc()
             self.metrics.seconds.labels(path).observe(time.monotonic() - began)
 
-    def _foreign(self, scope: Scope) -> str:
-        """Why a browser's request comes from a page that is not this server's, or ""."""
+    def _foreign(self, scope: Scope) -> Refused | None:
+        """Why a browser's request comes from a page that is not this server's, or None."""
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
         if self.local and urlsplit(f"//{host}").hostname not in LOCAL:
-            return "this server answers on this machine alone; start it with --host to let others ask"
+            return Refused(403, "this server answers on this machine alone; start it with --host to let others ask")
         if origin is not None and urlsplit(origin).netloc != host:
-            return f"a page of {origin[:80]} may not ask this server"
+            return Refused(403, f"a page of {origin[:80]} may not ask this server")
+        return None
+
+
+def _asks(scope: Scope) -> str:
+    """Under which path a request counts that asks for answers to images, or ""."""
+    if scope["method"] != "POST":
         return ""
+    if scope["path"].endswith("/infer"):
+        return "/v2/models/{model}/infer"
+    return "/predict" if scope["path"].startswith("/predict") else ""
 
 
 def application(office: Office, routers: list[Any]) -> FastAPI:
@@ -99,7 +111,7 @@ def application(office: Office, routers: list[Any]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Frame, metrics=office.desk.metrics, local=office.local)
+    app.add_middleware(Frame, metrics=office.desk.metrics, local=office.local, busy=office.desk.engine.refused)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     _health(app, office)

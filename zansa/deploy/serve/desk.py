@@ -39,13 +39,14 @@ class Asked:
 
     source: http, v2, page, folder or golden. request: the asker's own name for it, or the file's.
     fields: what the asker says of the part; part, lot, camera and counter have columns of their own.
-    maps: the answer is to have the class maps too, as `map` (classes, *cells).
+    maps: the answer is to have a map too, as `map`: "classes", (classes, *cells) what each place adds to each class's
+        calibrated logit; "decision", (*cells) what it adds to the log odds of a defect, or of the class that is named.
     """
 
     source: str
     request: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    maps: bool = False
+    maps: str = ""
 
     def row(self) -> dict[str, Any]:
         """The columns of the store."""
@@ -115,7 +116,8 @@ class Desk:
         worked = time.monotonic()
         of_all = [levels for _, levels, _ in read]
         probabilities, reads = served.predictor.answers(of_all)
-        maps = served.predictor.with_class_maps(of_all)[1] if asked.maps else None
+        drawing = {"classes": served.predictor.with_class_maps, "decision": served.predictor.with_maps}
+        maps = drawing[asked.maps](of_all)[1] if asked.maps else None
         self.metrics.compute.observe(time.monotonic() - worked)
         if not np.isfinite(probabilities).all():
             raise Refused(500, "the network's answer is no number; the part is not judged")

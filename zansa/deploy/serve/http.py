@@ -4,8 +4,10 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +25,7 @@ from .models import Served
 LONG = 65_536  # bytes of JSON that are read beside the loop that serves all clients
 MODEL_BYTES = 512 * MEGABYTE
 FORMS = {
+    "parameters": [{"name": "map", "in": "query", "required": False, "schema": {"type": "string", "enum": ["0", "1"]}}],
     "requestBody": {
         "required": True,
         "content": {
@@ -42,7 +45,7 @@ FORMS = {
                 }
             },
         },
-    }
+    },
 }
 TENSOR = {
     "type": "object",
@@ -88,18 +91,20 @@ def predicting(office: Office) -> APIRouter:
     router, desk = APIRouter(tags=["predict"], responses=ERRORS), office.desk
 
     @router.post("/predict", openapi_extra=FORMS)
-    async def predict(request: Request) -> Any:
+    async def predict(request: Request) -> Response:
         """The answer to an image: its bytes as they are, a form with `file`, or JSON with `image` in base64. Fields
         beside it (part, lot, camera, counter and others) are kept with the answer; beside bytes they stand in the
-        address. With several images the answers are a list."""
+        address. With several images the answers are a list. `map=1` asks for the map of the decision beside it: a small
+        grid of what each cell of the picture adds to the log odds of a defect, or where the model draws no line, of the
+        class that is named."""
         return await answered(request, None)
 
     @router.post("/predict/{model}", openapi_extra=FORMS)
-    async def predict_by(request: Request, model: str) -> Any:
+    async def predict_by(request: Request, model: str) -> Response:
         """The same, of the model of this name."""
         return await answered(request, model)
 
-    async def answered(request: Request, model: str | None) -> Any:
+    async def answered(request: Request, model: str | None) -> Response:
         office.allowed(request, "infer")
         served = desk.models.get(model)
         with office.bodies.hold(_declared(request, desk.limits.bytes)):
@@ -107,9 +112,11 @@ def predicting(office: Office) -> APIRouter:
             images, fields = await upload(body, request.headers)
             fields = checked(dict(request.query_params)) | fields
             source = "page" if fields.pop("from", "") == "page" else "http"
-            asked = Asked(source, str(fields.pop("request", "")), fields)
-            answers = await result(desk.ask(served, images, asked))
-        return answers[0] if len(answers) == 1 else {"answers": answers}
+            maps = _maps(fields.pop("map", None), served)
+            asked = Asked(source, str(fields.pop("request", "")), fields, maps)
+            answers = await result(desk.ask(served, images, asked), desk.engine.lag.add)
+        told = [each | _grid(each, served) for each in answers]
+        return JSONResponse(told[0] if len(told) == 1 else {"answers": told})
 
     return router
 
@@ -164,9 +171,10 @@ def inferring(office: Office) -> APIRouter:
             long = len(body) > LONG and header is None
             wanted = await asyncio.to_thread(protocol.read, body, header) if long else protocol.read(body, header)
             own = {name: value for name, value in wanted.parameters.items() if name != "binary_data_output"}
-            maps = "map" in (wanted.outputs or ()) and served.predictor.cells is not None
+            maps = "classes" if "map" in (wanted.outputs or ()) and served.predictor.cells is not None else ""
             asked = Asked("v2", wanted.id[:1000], checked(own), maps)
-            answers = await result(desk.ask(served, samples(wanted, served, desk.limits.pixels), asked))
+            given = samples(wanted, served, desk.limits.pixels)
+            answers = await result(desk.ask(served, given, asked), desk.engine.lag.add)
         told = {"sha": served.sha[:8], "line": served.line} if served.line is not None else {"sha": served.sha[:8]}
         content, headers = protocol.write(wanted, served.name, served.version, tensors(answers, served), told)
         return Response(content, headers=headers)
@@ -212,9 +220,47 @@ def changing(office: Office) -> APIRouter:
     return router
 
 
-async def result(future: Future) -> Any:
-    """What a Future of another thread brings; a client that goes away does not cancel it."""
-    return await asyncio.shield(asyncio.wrap_future(future))
+async def result(future: Future, lag: Callable[[float], None]) -> Any:
+    """What a Future of another thread brings; a client that goes away does not cancel it. `lag` gets the seconds that
+    the loop took to come back to it."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    ended: list[float] = []
+
+    def tell(_: Future) -> None:
+        ended.append(time.monotonic())
+        with suppress(RuntimeError):  # a loop that has ended
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(tell)
+    await done.wait()
+    lag(time.monotonic() - ended[0])
+    return future.result()
+
+
+def _maps(wanted: Any, served: Served) -> str:
+    """Whether a simple upload wants the map of its decision. Refused with 400 for another word, and where there is
+    none."""
+    if wanted is not None and str(wanted).lower() not in ("0", "1", "false", "true"):
+        raise Refused(400, f"map is {wanted!r}; allowed are 1, for the map of the decision, and 0")
+    if str(wanted).lower() not in ("1", "true"):
+        return ""
+    if served.predictor.cells is None:
+        raise Refused(
+            400, f"the file of model {served.name} has no class maps, as older ones have none; export it again"
+        )
+    return "decision"
+
+
+def _grid(answer: dict[str, Any], served: Served) -> dict[str, Any]:
+    """The map of an answer as JSON, where it has one: its size, what its numbers speak for, the number that has the
+    full colour, and the numbers row by row; they cover the network's input, a letterbox's border too."""
+    if "map" not in answer:
+        return {}
+    point, values = served.predictor.operating, answer["map"]
+    speaks = f"not {point.good}" if point else answer["class"]
+    rows = [[round(float(each), 4) for each in row] for row in values]
+    told = {"size": list(values.shape), "for": speaks, "full": round(served.predictor.strongest, 4), "values": rows}
+    return {"map": told}
 
 
 def described(served: Served) -> dict[str, Any]:
@@ -271,7 +317,8 @@ def tensors(answers: list[dict[str, Any]], served: Served) -> Mapping[str, proto
         made["score"] = np.array([each["score"] for each in answers], np.float32)
         made["decision"] = [each["decision"].encode() for each in answers]
     if "map" in answers[0]:
-        made["map"] = np.array([each["map"] for each in answers], np.float32)
+        places = [served.predictor.classes.index(name) for name in classes]
+        made["map"] = np.array([each["map"][places] for each in answers], np.float32)
     return made
 
 

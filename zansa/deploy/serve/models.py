@@ -68,6 +68,8 @@ class Models:
         known = {self._sha(name, version): version for version in self.versions(name)}
         sha = hashlib.sha256(file).hexdigest() if file is not None else None
         state = self._state(name)
+        if state and state["active"] not in known.values() and sha in (None, state["sha"]):
+            return self._restored(name, state, file)
         if state and (sha is None or sha in known):
             served = self.resume(name)
             self.store.note("start", "command", name, served.version, served.sha)
@@ -75,13 +77,26 @@ class Models:
             return f"{name} goes on with version {served.version}{named}"
         if file is None:
             raise ValueError(f"the store has no model {name}")
-        if state:
+        if state and state["active"] in known.values():
             self.resume(name)
         try:
             served = self.activate(name, file, "command")
         except Refused as refusal:
             raise ValueError(refusal.reason) from None
         return f"{name} serves version {served.version}"
+
+    def _restored(self, name: str, state: dict[str, Any], file: bytes | None) -> str:
+        """Serve the active version, whose file is gone from the store, from the same file where it was named."""
+        if file is None:
+            raise ValueError(
+                f"version {state['active']} of {name} is gone from the store; name its file: zansa serve {name}=MODEL"
+            )
+        folder = self._folder(name, state["active"])
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "model.onnx", file)
+        served = self.resume(name)
+        self.store.note("start", "command", name, served.version, served.sha)
+        return f"{name} goes on with version {served.version}, whose file was gone from the store and is there again"
 
     def resume(self, name: str) -> Served:
         """Serve the active version of a model that the store has."""
@@ -94,7 +109,9 @@ class Models:
         the gate says no; then the old one goes on, and the log says why."""
         self._check(name)
         with self.lock:
-            version = max(self.versions(name), default=0) + 1
+            state = self._state(name)
+            used = [state["active"], *state["before"]] if state else []  # their numbers stand in rows
+            version = max([*self.versions(name), *used], default=0) + 1
             made = _ready(file)
             served = Served(name, version, hashlib.sha256(file).hexdigest(), made, self._order(name, made))
             if reason := self._gate(served):
@@ -170,7 +187,10 @@ class Models:
         return json.loads(path.read_bytes()) if path.is_file() else {}
 
     def _load(self, name: str, version: int) -> Served:
-        file = (self._folder(name, version) / "model.onnx").read_bytes()
+        try:
+            file = (self._folder(name, version) / "model.onnx").read_bytes()
+        except FileNotFoundError:
+            raise Refused(409, f"version {version} of {name} is gone from the store") from None
         made = predictor(file, threads=1, reads=True)
         return Served(name, version, hashlib.sha256(file).hexdigest(), made, self._order(name, made))
 

@@ -13,12 +13,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from ...inputs.heat import drawn
+from ...inputs.heat import drawn, drawn_series
 from .admit import Content, decoded
 from .app import ERRORS, SESSION, Office
 from .desk import Desk
@@ -177,16 +178,17 @@ def seeing(office: Office, page: Page) -> APIRouter:
         return HTMLResponse(_page("operators.html", language, said=said, models=[*desk.models.active.values()]))
 
     @router.post("/page/login", include_in_schema=False)
-    async def login(request: Request, key: str = Form("")) -> Response:
+    async def login(request: Request, key: str = Form(""), lang: str | None = None) -> Response:
+        language = _language(request, lang)
         try:
             caller = office.keys.caller(key)
         except Refused:
-            return HTMLResponse(_page("login.html", _language(request, None), wrong=True), 401)
+            return HTMLResponse(_page("login.html", language, wrong=True), 401)
         session = secrets.token_urlsafe(32)
         office.sessions[session] = caller
         while len(office.sessions) > MOST_SESSIONS:
             del office.sessions[next(iter(office.sessions))]
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(f"/?lang={language}", 303)
         answer.set_cookie(SESSION, session, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return answer
 
@@ -272,7 +274,7 @@ def _kind(decision: str | None) -> str:
 def _model(served: Any) -> dict[str, Any]:
     point = served.predictor.operating
     told = {"name": served.name, "version": served.version, "sha": served.sha, "line": served.line}
-    maps = served.predictor.cells is not None and not served.predictor.preprocess.series
+    maps = served.predictor.cells is not None
     return told | {"classes": list(served.classes), "good": point.good if point else None, "maps": maps}
 
 
@@ -285,22 +287,34 @@ def _run(row: dict[str, Any], since: str) -> dict[str, Any]:
 
 
 def _picture(desk: Desk, sha: str) -> tuple[bytes, str]:
-    """An image as browsers show it: as it is, or as a PNG of 8 bits."""
+    """An image as browsers show it: as it is, or as a PNG of 8 bits; a series as its curve."""
     image = _kept(desk, sha)
     known = SHOWN.get(image.suffix)
+    if image.suffix == ".npy":
+        return _plain(np.load(BytesIO(image.data), allow_pickle=False)), "image/png"
     return (image.data, known) if known else (_as_png(image.data), "image/png")
 
 
+def _plain(levels: np.ndarray) -> bytes:
+    return drawn(levels, SIDE) if levels.ndim == 3 else drawn_series(levels)
+
+
 def _heat(desk: Desk, model: str, sha: str) -> bytes:
-    """An image with the heat map of the model of this hash, as PNG. It is made when it is asked for. Refused with 404
-    where that model does not answer any more, since another one's map would explain another answer."""
+    """An image, or a series, with the heat map of the model of this hash, as PNG. It is made when it is asked for.
+    Refused with 404 where that model does not answer any more: another one's map would explain another answer."""
     served = next((each for each in list(desk.models.active.values()) if each.sha == model), None)
     if served is None or not _model(served)["maps"]:
         raise Refused(404, "the model of this hash does not answer now, or has no class maps")
     image, predictor = _kept(desk, sha), served.predictor
-    levels, _ = decoded(image, predictor.preprocess)
+    if image.suffix == ".npy":
+        levels = np.load(BytesIO(image.data), allow_pickle=False)
+    else:
+        levels, _ = decoded(image, predictor.preprocess)
     _, (values,) = predictor.with_maps([levels])
-    return drawn(levels, SIDE, values / predictor.strongest, predictor.preprocess)
+    values = values / predictor.strongest
+    if predictor.preprocess.series:
+        return drawn_series(levels, values)
+    return drawn(levels, SIDE, values, predictor.preprocess)
 
 
 def _kept(desk: Desk, sha: str) -> Content:
@@ -309,7 +323,7 @@ def _kept(desk: Desk, sha: str) -> Content:
         raise Refused(404, "an image is asked for by the 64 hexadecimal digits of its SHA-256")
     found = desk.store.read("SELECT suffix FROM answers WHERE image = ? AND suffix IS NOT NULL LIMIT 1", (sha,))
     data = desk.store.pictures.find(sha, found[0]["suffix"]) if found else None
-    if data is None or found[0]["suffix"] == ".npy":
+    if data is None:
         raise Refused(404, "this image is not kept")
     return Content(data, found[0]["suffix"], sha)
 

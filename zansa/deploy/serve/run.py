@@ -7,6 +7,7 @@ ends with code 0.
 import json
 import logging
 import re
+import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -31,9 +32,14 @@ from .line import Line, lines
 from .models import NAME, Models, names_in
 from .page import Page, judging, seeing
 from .store import Keeping, Store
+from .wire import Wire
 from .wish import Wishes
 
 GRACE = 20  # seconds for requests that were accepted, at the end
+CONNECTIONS, RESERVE = (
+    Wire.most,
+    200,
+)  # connections that are open at once; files beside them, of the store and its readers
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=type("Wire", (Wire,), {"most": _connections()}),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -135,7 +142,6 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 ws="none",
                 backlog=512,
-                limit_concurrency=2000,  # a last resort; the desk refuses long before, in JSON
             )
         )
         self.desk = desk
@@ -144,6 +150,15 @@ class Server(uvicorn.Server):
         """The first signal ends the server in order, a second one at once."""
         self.force_exit = self.should_exit
         self.desk.draining = self.should_exit = True
+
+
+def _connections() -> int:
+    """How many connections may be open at once: so many that files for the store are left, of which a process may have
+    1,024 at first and often many more where it asks."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = CONNECTIONS + RESERVE if most == resource.RLIM_INFINITY else min(most, CONNECTIONS + RESERVE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return max(files - RESERVE, 1)
 
 
 def _files(plan: Plan, tell: Callable[[str], None]) -> dict[str, bytes | None]:

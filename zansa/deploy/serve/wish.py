@@ -84,7 +84,8 @@ def _alone(store: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     try:
         models = Models(alone)
         for name in models.names():
-            models.resume(name)
+            with suppress(Refused):  # its file is gone from the store; another one may take its place
+                models.resume(name)
         return fulfilled(models, wanted, store / "models")
     finally:
         alone.close()

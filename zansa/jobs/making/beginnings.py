@@ -4,6 +4,7 @@ alone."""
 import copy
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,31 @@ import torch
 from ...arch.zoo import READY
 from ...events import event
 from ...learn import several
+from ...learn.adapt import renormalise
 from ...learn.beginnings import Candidate, clearly_better, field, in_order, looking, own
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
+from ...learn.defaults import default_net
 from ...learn.linear import probe
-from ...learn.lookers import ready_looker
+from ...learn.lookers import batches_for, ready_looker
 from ...learn.loss import validate
 from ...learn.train import FEW
 from ...nets.build import Network, build
+from ...nets.files import Model
 from ...phrases import phrase
 from ...record import Run
 from ...words import amount, milliseconds, percent
 from ..request import FinetuneRequest, learned_weights
-from .job import FEW_A_CLASS, Job
+from .job import FEW_A_CLASS, Job, with_drawn
 
 ADVICE = phrase(
     "{name} with a linear head would be better: it names {best} of {many} held-out images, this network {right} of "
     "{few} validation images. It costs {price} an image in place of {ours}: `zansa finetune DATA --weights {name} "
     "--linear`. `--teacher {name} --unlabelled FOLDER` gives this network a part of that"
+)
+HEADS = phrase(
+    "a linear head on frozen weights from drawn pictures names {there} of {many} held-out images at that size and "
+    "{here} at this one"
 )
 HERE = {"none": "fresh weights", "drawn": "those from drawn pictures"}
 
@@ -53,6 +61,26 @@ def raced(job: Job) -> tuple[Candidate, ...]:
             continue
         candidates.append(looking(name, model, found))
     return tuple(in_order(candidates))
+
+
+def with_heads(job: Job) -> Job:
+    """The job, its advice of a larger size with what weights from drawn pictures make of the images as they stand, at
+    both sizes: that is advice too, and no race (docs/decisions/0015)."""
+    doubt = next((each for each in job.doubts if each.larger), None)
+    found = field(job.data, job.parts.train) if doubt else None
+    if doubt is None or doubt.larger is None or found is None:
+        return job
+    named = []
+    for size in (doubt.larger, job.data.preprocess.size):
+        pre = job.data.preprocess.model_copy(update={"size": size})
+        net = default_net(size, pre.channels, len(job.data.classes), job.data.kind)
+        model = Model(net, with_drawn(net).eval(), job.data.classes, pre)
+        renormalise(model.module, batches_for(model, job.data, found.index), prior=0)
+        named.append(looking("drawn", model, found))
+    there, here = named
+    text = HEADS.format(there=percent(there.right), many=there.count, here=percent(here.right))
+    told = tuple(replace(each, told=f"{each.told}; {text}") if each is doubt else each for each in job.doubts)
+    return replace(job, doubts=told)
 
 
 def told_of(race: Sequence[Candidate]) -> str:

@@ -13,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from ...arch.use import Preprocess
 from ...beginnings.weights import DRAWN
 from ...learn.data.audit import leaks
+from ...learn.data.dataset import Dataset
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
@@ -24,6 +25,7 @@ from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
+KNOWN_BY = 16  # signs of a digest by which a sample is known again
 TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
@@ -43,6 +45,7 @@ def begin(
     main: the name of the run whose smaller budget this run is; None where it is no such run.
     more: other values that `resume` needs, by the names of their files.
     """
+    first = coarse(job.net, job.recipe.levels) if job.recipe.levels > 1 else None  # refused before there is a folder
     run = Run.create(out, name)
     weights = None
     if job.start is not None:
@@ -55,9 +58,9 @@ def begin(
     run.write_json("data.json", describe(job) | told | {"race": race})
     for file in ("spec.json", *(["start.json"] if job.growth or job.search else [])):
         run.write_json(file, json.loads(job.net.to_json()))
-    if job.recipe.levels > 1:
+    if first is not None:
         run.write_json("fine.json", json.loads(job.net.to_json()))
-        run.write_json("start.json", json.loads(coarse(job.net, job.recipe.levels).to_json()))
+        run.write_json("start.json", json.loads(first.to_json()))
     run.write_json("recipe.json", job.recipe.model_dump(mode="json"))
     run.write_bytes("edits.jsonl", b"")
     if branches:
@@ -152,8 +155,18 @@ def describe(job: Job) -> dict[str, Any]:
         "split": by_group if data.split is None else "given",
         "digest": data_digest(data, parts),
         "digest_of": DIGEST_OF,
+        "known": sorted(data.digests[i][:KNOWN_BY] for part in (parts.train, parts.val) for i in part),
         "parts": {part: [data.names[i] for i in index] for part, index in named.items()},
     }
+
+
+def known_of(model: Path, data: Dataset) -> int:
+    """How many of these samples the run of a model file had learned from or decided by, by their pixels or values,
+    whatever they are called now; 0 where there is no such run."""
+    record = model.parent / "data.json"
+    told = json.loads(record.read_bytes()) if record.is_file() else {}
+    known = set(told.get("known", ()))
+    return sum(digest[:KNOWN_BY] in known for digest in data.digests)
 
 
 def facts_of(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from ...arch.zoo import READY
 from ...deploy.runtime import read_all
 from ...events import Event, event
-from ...inputs.files import survey_all
+from ...inputs.files import refuse_missing, survey_all
 from ...inputs.images import fitted
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
@@ -107,6 +107,7 @@ def without_labels(job: Job, teacher: Model, tell: Tell) -> Iterator[tuple[np.nd
     folder = getattr(job.request, "unlabelled", None)
     if folder is None:
         return
+    refuse_missing([Path(folder).expanduser()])
     surveyed, pre = survey_all([Path(folder).expanduser()]), job.data.preprocess
     for text in surveyed.told():
         tell(event("warning", text=text))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.dataset import Dataset, number
+from ..data.dataset import Dataset, number, one_group
 from ..data.sources import Listing
 from ..data.spelling import one_spelling
 from .look import Look, look_at_array, look_at_file
@@ -65,16 +65,17 @@ def from_listing(listing: Listing, progress: Progress | None = None) -> Inventor
     """The inventory of image files, each read once, on all cores."""
     words, respelled = one_spelling(list(listing.labels))
     labels, classes = number(words)
+    groups, regrouped = one_group(listing.groups)
     looks = _each(lambda k: look_at_file(listing.files[k], listing.names[k]), len(listing.files), progress)
     return Inventory(
         names=listing.names,
         labels=labels,
         classes=classes,
         looks=tuple(looks),
-        groups=None if listing.groups is None else np.array(listing.groups),
+        groups=groups,
         split=None if listing.split is None else np.array(listing.split),
         files=listing.files,
-        told=(*listing.problems, *respelled),
+        told=(*listing.problems, *respelled, *regrouped),
     )
 
 

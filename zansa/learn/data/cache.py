@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 
-_FORMAT = 4  # of an entry and of the arithmetic in images.py: raise it when either changes, and old entries go
+_FORMAT = 5  # of an entry and of the arithmetic in images.py: raise it when either changes, and old entries go
 _BATCH = 512  # images in flight: bounds memory, and how long an interrupt waits
 _ABANDONED = 60.0  # seconds without a sign of life; a builder gives one at least every few images
 

@@ -10,7 +10,7 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...inputs.images import AS_COLOUR, digest, fit_image, refuse_depth, to_channels
+from ...inputs.images import AS_COLOUR, ENLARGED, digest, fit_image, refuse_depth, to_channels
 from ...inputs.series import WHOLE
 from . import cache as caching
 from .kinds import likely_kind
@@ -115,6 +115,7 @@ def from_arrays(
     target = _size(size) or default_size([picture.shape[:2] for picture in pictures])
     shown = tuple(map(str, names)) if names is not None else tuple(f"row {i}" for i in range(count))
     numbers, found = number(words)
+    grouped, regrouped = one_group(groups)
     preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
     likely = likely_kind(found, preprocess.channels)
     return Dataset(
@@ -125,9 +126,9 @@ def from_arrays(
         digests=tuple(digest(picture) for picture in pictures),
         preprocess=preprocess,
         kind=kind or likely.name,
-        groups=None if groups is None else np.array([str(group) for group in groups]),
+        groups=grouped,
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
-        remarks=(*(() if kind else (likely.reason,)), *respelled, *_channels_told(preprocess)),
+        remarks=(*(() if kind else (likely.reason,)), *respelled, *regrouped, *_channels_told(preprocess)),
     )
 
 
@@ -198,6 +199,7 @@ def from_listing(
     labels, classes = number(words)
     likely = likely_kind(classes, decoded.preprocess.channels)
     names = tuple(listing.names[i] for i in decoded.kept)
+    groups, regrouped = one_group(None if listing.groups is None else [listing.groups[i] for i in decoded.kept])
     return Dataset(
         images=decoded.images,
         labels=labels,
@@ -206,7 +208,7 @@ def from_listing(
         digests=decoded.digests,
         preprocess=decoded.preprocess,
         kind=kind or likely.name,
-        groups=None if listing.groups is None else np.array(listing.groups)[decoded.kept],
+        groups=groups,
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
         problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
@@ -214,6 +216,7 @@ def from_listing(
             *(() if kind else (likely.reason,)),
             *listing.remarks,
             *respelled,
+            *regrouped,
             *_channels_told(decoded.preprocess),
         ),
     )
@@ -225,8 +228,9 @@ def _lost(lost: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     for several, name in zip(lost, names, strict=True):
         for what in filter(None, several.split("; ")):
             by_kind.setdefault(what, []).append(name)
-    if len(by_kind.get(AS_COLOUR, ())) == len(names):
-        del by_kind[AS_COLOUR]  # colour was asked for
+    for what in (AS_COLOUR, ENLARGED):
+        if len(by_kind.get(what, ())) == len(names):
+            del by_kind[what]  # it was asked for
     return tuple(f"{len(some)} of {len(names)} images: {what} ({shortened(some, 3)})" for what, some in by_kind.items())
 
 
@@ -326,6 +330,14 @@ def label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) ->
     if unknown:
         raise ValueError(f"labels hold {shortened([repr(name) for name in unknown])}; each must name a class")
     return names
+
+
+def one_group(groups: Sequence | np.ndarray | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Each sample's group in one spelling, so that 1 and 1.0 are never learned from and tested on; what was done."""
+    if groups is None:
+        return None, ()
+    names, told = one_spelling([str(group) for group in groups], "group")
+    return np.array(names), told
 
 
 def number(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

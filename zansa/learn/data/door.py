@@ -12,7 +12,7 @@ from .folders import list_folder
 from .manifests import is_manifest, list_manifest, list_manifests, manifests_in
 from .public import SETS, read_public
 from .series import from_series, list_arrays, list_tables, series_tables
-from .sources import MANIFESTS, Listing, image_arrays, shortened
+from .sources import MANIFESTS, Listing, image_arrays, shortened, unused_arrays
 
 Tables = list[tuple[Path, str | None]]  # of series, with the part that each is for
 Size = int | tuple[int, ...] | None
@@ -71,12 +71,14 @@ def load(
             raise ValueError(f"the model takes images, and {printable(str(path))} holds series")
         rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
         data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
-        return data if listing is None else replace(data, problems=(*data.problems, _unread(tables, listing)))
+        unread = (_unread(tables, listing),) if listing else unused_arrays(path, arrays, "signals")
+        return replace(data, problems=(*data.problems, *unread))
     sides = _sides(size, like)
     _refuse_channels(channels, like)
     if listing is None:
         shown = image_arrays(path, arrays)
-        return from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
+        data = from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
+        return replace(data, problems=(*data.problems, *unused_arrays(path, arrays, "images")))
     return from_listing(path, listing, sides, fit, channels, kind, cache, progress, depth)
 
 

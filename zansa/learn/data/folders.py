@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
 from ...proof.good import good_class, speaks_of_inspection
-from .sources import MANIFESTS, SPLIT_WORDS, Listing, part_of, says_nothing, shortened
+from .sources import MANIFESTS, SPLIT_WORDS, Listing, is_no_class, part_of, says_nothing, shortened
+from .spelling import key
 
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
 Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
@@ -35,6 +36,11 @@ def list_folder(root: Path) -> Listing:
     if not tops:
         raise ValueError(_no_classes(root, found, loose))
     _refuse_joined(root, tops)
+    if len(tops) > 1 and all(map(is_no_class, tops)):
+        raise ValueError(
+            f"the folders {shortened([*map(printable, tops)])} of {printable(str(root))} are no classes by their "
+            "names; needed: one folder per class, or a manifest with the label of each image"
+        )
     rows = [(Path(name, path), name, None) for name in tops for path in tops[name]]
     return _listing(root, rows, problems + _empty(root, root, tops, found) + _doubtful(root, tops, parts))
 
@@ -163,20 +169,41 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         for name in tops
         if (found := _COPY.fullmatch(name)) and found[1] in tops
     ]
-    inside = [set(_tops(paths)) for paths in tops.values()]
-    if len(inside) < 2 or any(names != inside[0] for names in inside) or "" in inside[0] or len(inside[0]) < 2:
+    sentences += [
+        f"the folder {printable(name)} was taken for a class, and is none by its name: move it away if its images show "
+        "no class of their own"
+        for name in tops
+        if is_no_class(name)
+    ]
+    names, shared = _inside(tops)
+    if _of_inspection(tops) or not (shared or _of_inspection(names)):
         return sentences
-    outer, inner = shortened([*map(printable, tops)]), shortened(sorted(map(printable, inside[0])))
+    outer, inner = shortened([*map(printable, tops)]), shortened(sorted(map(printable, names)))
     way_out = (
         f"if {inner} are the classes, make them the folders of {printable(root.name)}, or list the images in a "
         "manifest (path, label, and the outer folder as group)"
     )
-    if _of_inspection(inside[0]) and not _of_inspection(tops):
+    if shared and all(map(part_of, names)):
         raise ValueError(
-            f"the folders {outer} of {printable(str(root))} each hold the folders {inner}, so what is a class is not "
-            f"clear: {way_out}; if {outer} are, give the inner folders other names"
+            f"the folders {outer} of {printable(str(root))} hold the parts {inner}; needed: the parts outside and one "
+            "folder per class in each (train/cats, test/cats), or a manifest with a column split"
         )
-    return [*sentences, f"the classes are {outer}, and each holds the folders {inner}: {way_out}"]
+    if _of_inspection(names):
+        raise ValueError(
+            f"the folders {outer} of {printable(str(root))} hold the folders {inner}, so what is a class is not clear: "
+            f"{way_out}; if {outer} are, give the inner folders other names"
+        )
+    return [*sentences, f"the classes are {outer}, and they hold the folders {inner}: {way_out}"]
+
+
+def _inside(tops: Tops) -> tuple[list[str], bool]:
+    """The names of folders inside classes, one for each spelling, and whether classes share most of them; ([], False)
+    where some class has images beside its folders, or where there is one name."""
+    inside = [{key(name): name for name in _tops(paths)} for paths in tops.values()]
+    names = {form: name for found in inside for form, name in found.items()}
+    if len(inside) < 2 or len(names) < 2 or "" in names:
+        return [], False
+    return list(names.values()), 2 * sum(map(len, inside)) >= 3 * len(names)
 
 
 def _of_inspection(names: Iterable[str]) -> bool:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
+from ...inputs.columns import THINGS, is_id
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
@@ -80,6 +81,12 @@ def manifests_in(folder: Path) -> list[Path]:
 
 
 def list_manifest(path: Path) -> Listing:
+    """The images of one manifest (see _listed), without rows that say again what another says; images that lie beside
+    those it names, and that it does not name, are told."""
+    return _with_others(_listed(path), printable(path.name))
+
+
+def _listed(path: Path) -> Listing:
     """A .csv, .tsv or .parquet table with a column of image files, one of labels and, optionally, group and split;
     others are passed over, which `remarks` tell. Relative paths start at the manifest's folder, or at the one folder
     beside it that holds all of the files. ValueError names the row and what is wrong."""
@@ -93,7 +100,7 @@ def list_manifest(path: Path) -> Listing:
     refuse_dashes(used["label"], called)
     files, remarks = _found_files(path, called, used["path"])
     split = used.get("split")
-    return Listing(
+    listing = Listing(
         files=files,
         names=tuple(printable(name) for name in used["path"]),
         labels=tuple(printable(label) for label in used["label"]),
@@ -101,6 +108,7 @@ def list_manifest(path: Path) -> Listing:
         split=None if split is None else tuple(split_word(word, _row(called, i)) for i, word in enumerate(split)),
         remarks=(*filter(None, [guessed]), _told(called, cells, found), *remarks),
     )
+    return _once(listing, called)
 
 
 def list_manifests(paths: Sequence[Path]) -> Listing:
@@ -116,14 +124,14 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
     problems = [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
     for path, part in parts.items():
         try:
-            listing = list_manifest(path)
+            listing = _listed(path)
         except ValueError as error:
             if part == "train":
                 raise
             problems.append(f"{printable(path.name)} was left out: {error}")
             continue
         listings.append((listing, part))
-    return _joined(listings, problems)
+    return _with_others(_joined(listings, problems), names)
 
 
 def columns(called: str, cells: Cells) -> Columns:
@@ -274,6 +282,48 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+# --- rows and files that are left out -------------------------------------------------------------------------------
+
+
+def _once(listing: Listing, called: str) -> Listing:
+    """A listing without rows that repeat another in file, label, group and split: a picture that counts twice makes
+    every figure look surer than it is."""
+    known = [column for column in (listing.files, listing.labels, listing.groups, listing.split) if column is not None]
+    first = {row: i for i, row in reversed([*enumerate(zip(*known, strict=True))])}
+    kept = sorted(first.values())
+    problems = []
+    if len(kept) < len(listing.files):
+        problems.append(f"{len(listing.files) - len(kept)} rows of {called} repeat another, left out")
+    if len({listing.files[i] for i in kept}) < len(kept):
+        count = len(kept) - len({listing.files[i] for i in kept})
+        problems.append(f"{count} rows of {called} name an image again and say something else of it; each counts")
+    return Listing(
+        files=tuple(listing.files[i] for i in kept),
+        names=tuple(listing.names[i] for i in kept),
+        labels=tuple(listing.labels[i] for i in kept),
+        groups=None if listing.groups is None else tuple(listing.groups[i] for i in kept),
+        split=None if listing.split is None else tuple(listing.split[i] for i in kept),
+        problems=(*listing.problems, *problems),
+        remarks=listing.remarks,
+    )
+
+
+def _with_others(listing: Listing, called: str) -> Listing:
+    """The listing, with a sentence on the images that lie in the folders of its files, and that it does not name."""
+    named = set(map(str, listing.files))
+    folders = {os.path.dirname(name) for name in named}
+    others = [
+        entry.path
+        for folder in sorted(folders)
+        for entry in os.scandir(folder)
+        if is_image_name(entry.name) and not is_hidden(entry.name) and entry.path not in named
+    ]
+    if not others:
+        return listing
+    told = f"{len(others)} images beside those that {called} names were passed over ({printable(others[0])} ...)"
+    return replace(listing, problems=(*listing.problems, told))
+
+
 # --- telling -------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +331,13 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
     roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
     used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
     others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
-    return f"{called}: {used}" + (f"; passed over: {shortened(others)}" if others else "")
+    things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]
+    hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
+    return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
+
+
+def _names_things(name: str, cells: Sequence[str]) -> bool:
+    return (is_id(name) or name in THINGS) and 1 < len(set(cells)) < len(cells)
 
 
 def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:

@@ -23,10 +23,11 @@ from ...inputs.series import (
     signals_of,
 )
 from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table, refuse_dashes
-from .dataset import Dataset, label_names, number
+from .dataset import Dataset, label_names, number, one_group
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 from .spelling import one_spelling
 
+ROUNDED = 0.05  # of a number's deviation
 MOST_LETTERS = 64  # more different symbols are no alphabet
 Values = Sequence[str] | Sequence[np.ndarray] | np.ndarray
 
@@ -199,7 +200,9 @@ def from_series(
     if not preprocess.alphabet:
         preprocess = preprocess.model_copy(update={"columns": columns})
     prepared, problems = _prepared(samples, shown, preprocess)
+    problems = (*problems, *_rounded(prepared, columns))
     labels, found = number(words)
+    grouped, regrouped = one_group(groups)
     return Dataset(
         images=prepared,
         labels=labels,
@@ -208,10 +211,10 @@ def from_series(
         digests=tuple(_digest(value) for value in samples),
         preprocess=preprocess,
         kind=preprocess.noun,
-        groups=None if groups is None else np.array([str(group) for group in groups]),
+        groups=grouped,
         split=parts,
         problems=problems,
-        remarks=(*remarks, *_lengths(samples, preprocess), *_letters(preprocess)),
+        remarks=(*remarks, *regrouped, *_lengths(samples, preprocess), *_letters(preprocess)),
     )
 
 
@@ -308,6 +311,20 @@ def _prepared(samples: list[Any], names: Sequence[str], preprocess: Preprocess) 
             raise ValueError(f"{names[i]}: {error}") from None
         problems += [f"{names[i]}: {lost}"] if lost else []
     return prepared, tuple(problems)
+
+
+def _rounded(prepared: np.ndarray, columns: Sequence[str]) -> list[str]:
+    """What to say of numbers (N, L, C) that 32-bit floats round by more than a twentieth of their deviation."""
+    if prepared.dtype != np.float32:
+        return []
+    steps, spread = np.spacing(np.abs(prepared).max(axis=0)), prepared.std(axis=0, dtype=np.float64)
+    coarse = np.argwhere((steps > ROUNDED * spread) & (spread > 0))
+    if not len(coarse):
+        return []
+    place, channel = coarse[0]
+    at = channel if prepared.shape[2] > 1 else place
+    called = printable(columns[at]) if at < len(columns) else f"number {place + 1}"
+    return [f"{called} is so large beside its differences that 32-bit floats round them: subtract its usual value"]
 
 
 def _lengths(samples: list[Any], preprocess: Preprocess) -> list[str]:

@@ -13,22 +13,41 @@ from ...inputs.files import printable
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
+    "trainings": "train",  # Trainingsdaten
     "訓練": "train",
     "学習": "train",
+    "训练": "train",
+    "학습": "train",
+    "훈련": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "validierung": "val",
+    "validierungs": "val",
     "検証": "val",
+    "验证": "val",
+    "검증": "val",
     "test": "test",
     "testing": "test",
     "テスト": "test",
+    "評価": "test",
+    "测试": "test",
+    "테스트": "test",
+    "시험": "test",
 }
 _FILLING = (
     "set|images?|imgs?|data|pictures|photos|split|part|samples|patches|crops|tiles|labels?|annotations?|"
-    r"用|データ|セット|画像|写真|\d"
+    "daten|datensatz|bilder|"
+    r"用|データ|セット|画像|写真|集|数据|图像|图片|데이터|세트|이미지|\d"
 )
 _FILLED = re.compile(rf"(?:(?:{_FILLING})[\W_]*)+")
+# folders that stand beside those of classes, and are none by their names
+_BESIDE = re.compile(
+    r"masks|ground[ _-]?truth|gt|thumbnails|thumbs|previews|un-?label?led|unsorted|unclassified|augmented|backup|"
+    r"(new folder|untitled folder|neuer ordner|新しいフォルダー?|新建文件夹|새 폴더)( \(?\d+\)?)?|"
+    r"未分類|未ラベル|ラベルなし|未标注|미분류"
+)
 _PART = re.compile(rf"(?:(?:{_FILLING})[\W_]*)*({'|'.join(SPLIT_WORDS)})(?:[\W_]*(?:{_FILLING}))*")
 MANIFESTS = (".csv", ".tsv", ".parquet")
 NEEDED = (
@@ -72,6 +91,12 @@ def says_nothing(name: str) -> bool:
     return _FILLED.fullmatch(name.casefold()) is not None and not name.isdecimal()
 
 
+def is_no_class(name: str) -> bool:
+    """Whether a folder's name is hardly a class's: images, masks, unlabelled, New folder."""
+    counted = any(map(str.isdigit, name))  # label_1 beside label_2 may be classes
+    return (says_nothing(name) and not counted) or _BESIDE.fullmatch(name.strip().casefold()) is not None
+
+
 def shortened(items: Sequence[str], most: int = 5) -> str:
     """The first few of a list, for a message."""
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
@@ -90,3 +115,12 @@ def image_arrays(path: Path, found: dict[str, np.ndarray]) -> dict[str, Any]:
             "optional: classes, groups, split, names"
         )
     return {name: found[name] for name in ("images", *BESIDE) if name in found}
+
+
+def unused_arrays(path: Path, found: dict[str, np.ndarray], samples: str) -> tuple[str, ...]:
+    """A sentence on the arrays of an .npz that were not read; () where there are none. `samples`: images or signals."""
+    unused = [name for name in found if name not in (samples, *BESIDE)]
+    if not unused:
+        return ()
+    known = ", ".join((samples, *BESIDE))
+    return (f"{printable(path.name)}: arrays that were passed over: {shortened(unused)} (known: {known})",)

@@ -41,9 +41,10 @@ def fusing(module: Network, strength: float) -> Callable[..., None]:
     def hook(optimizer: torch.optim.Optimizer, *_: object) -> None:
         rate = optimizer.param_groups[0]["lr"]
         for run in neighbours(module):
-            vectors = torch.stack([nn.utils.parameters_to_vector(own) for own in run])
+            vectors = torch.stack([torch.cat([p.reshape(-1) for p in own]) for own in run])  # whatever their layout is
             for own, vector in zip(run, pulled(vectors, rate * strength), strict=True):
-                nn.utils.vector_to_parameters(vector, own)
+                for p, values in zip(own, vector.split([p.numel() for p in own]), strict=True):
+                    p.copy_(values.view_as(p))
 
     return hook
 

@@ -89,7 +89,7 @@ function showStrip() {
   list.replaceChildren(...[...state.strip].reverse().map((part) => {
     const item = document.createElement("li"), button = document.createElement("button"), image = new Image(), mark = document.createElement("b");
     button.className = kind(part.decision);
-    button.setAttribute("aria-label", `#${part.id} ${part.decision ?? ""} ${part.class}`);
+    button.setAttribute("aria-label", `${SYMBOLS[kind(part.decision)]} ${part.decision === null ? "" : words[kind(part.decision)]} #${part.id} ${part.class}`);
     image.src = `/page/image/${part.image}`;
     image.alt = "";
     mark.textContent = SYMBOLS[kind(part.decision)];
