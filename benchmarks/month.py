@@ -296,6 +296,7 @@ def month(line: Line) -> None:
     begin(line, f"part={first}")
     told: dict[str, int] = {}  # the day on which each thing was first told
     warned: dict[str, list[str]] = {}
+    planted = ""
     for number in range(1, story.days + 1):
         if line.dirty and number > told.get("dirt", story.days) + CLEANED_AFTER:
             line.dirty = False
@@ -303,6 +304,7 @@ def month(line: Line) -> None:
             command("watch", line.store, "--acknowledge", "all", *cleaned)
         line.dirty = line.dirty or number == story.dirt
         day(line, number)
+        planted = _escape(line, number) if number == story.new else planted
         if number == story.dirt:
             killed(line, "a watch", after(1.0), "watch", line.store)
         if number * story.lots <= story.calm or "decided" in told:
@@ -324,7 +326,7 @@ def month(line: Line) -> None:
                     for person in ("mori", "sato"):  # the other one reads again what the new network contradicts
                         reviewed(line, person, plan=False)
     alarms(line, told, warned)
-    went_back(line, first)
+    went_back(line, first, planted)
     note(line, "exit code of the server", end(line), line.server.returncode == 0)
     whole(line)
 
@@ -399,9 +401,9 @@ def learned(line: Line, first: Path, more: tuple[object, ...] = ()) -> bool:
     return True
 
 
-def went_back(line: Line, first: Path) -> None:
-    """An escape is planted; a network that misses it is refused; the way back works while the server is killed."""
-    planted = _escape(line)
+def went_back(line: Line, first: Path, planted: str) -> None:
+    """A customer sends an escape back; a network that misses it is refused; the way back works while the server is
+    killed."""
     with (line.out / "complaint.csv").open("w") as file:
         file.write(f"answer,verdict\n{line.answered[planted]},{line.truth[planted]}\n")
     command("review", line.store, "--read", line.out / "complaint.csv", "--who", "customer")
@@ -427,14 +429,15 @@ def went_back(line: Line, first: Path) -> None:
     note(line, "the first network acts", f"version {answer['version']}", answer["version"] == 1)
 
 
-def _escape(line: Line) -> str:
-    """A defect that the first network accepts, sent while the second one acts."""
+def _escape(line: Line, number: int) -> str:
+    """A defect that the first network accepts, sent at the end of a day while it acts."""
     old = predictor(line.store / "models" / "part" / "1" / "model.onnx", threads=1)
     for k in range(1000):
         levels = part(line.rng, "burr", 0, False)
         if judged(old.probabilities([levels[..., None]])[0], old)["decision"] == "accept":
             line.truth[f"planted-{k}"] = "burr"
-            send(line, f"planted-{k}", "planted", START + timedelta(days=29), png(levels))
+            moment = START + timedelta(days=number - 1, hours=23, minutes=50)
+            send(line, f"planted-{k}", "planted", moment, png(levels))
             return f"planted-{k}"
     raise RuntimeError("the first network rejects every burr")
 
