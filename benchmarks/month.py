@@ -31,15 +31,23 @@ from PIL import Image
 from zansa.deploy.runtime import judged, predictor
 from zansa.deploy.serve import stored
 from zansa.deploy.watch import chain
+from zansa.deploy.watch.queue import verdicts
 
 SIZE = 32
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 CLEANED_AFTER = 1  # days from a warning to the cleaning
 BLIND = 0.2  # share of the defects that the reviewer takes for good
 OLD = {"good": 0.9, "scratch": 0.05, "hole": 0.05}
-WAYS = ((), ("--finetune",), ("--finetune",))  # how it is learned again, one after the other
+WAYS = ((), (), ("--finetune",))  # how it is learned again, one after the other; between them others read again
+# few pictures need many steps; the camera stands still over the middle of each part, so that little moves
+RECIPE = ("--batch", 32, "--augment", "shift=0.06,zoom=0.05,rotate=0,shear=0,contrast=0.2,brightness=0.1")
+FAINT, FEW = 0.15, 2  # confirmed escapes that a person lets go by name: a share of them at most, or so many
 WITH_NEW = {"good": 0.7, "scratch": 0.05, "hole": 0.05, "burr": 0.2}
 CLAIM = "recall>=0.9 at false_alarms<=0.1"
+TOLD = (  # of a comparison
+    *("passed", "reasons", "parts", "counts", "line_by", "rule", "escapes", "escapes_learned", "escapes_missed"),
+    "again",
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Story:
 
     days: of the story. dirt, new: the days on which dirt and a new kind of defect come. reviews: days between two
     reviews. lots: of a day. parts: of a lot. calm: lots of the calm time. looks: parts that are looked at in a review.
-    training: pictures that the first network learns from. epochs: of each training. kills: days on which the server is
-    killed. margin: of the gate.
+    and twice as many once a new kind was found. training: pictures that the first network learns from. epochs: of each
+    training. kills: days on which the server is killed. margin: of the gate.
     """
 
     days: int = 30
@@ -61,12 +69,12 @@ class Story:
     calm: int = 40
     looks: int = 240
     training: int = 900
-    epochs: int = 10
+    epochs: int = 25
     kills: tuple[int, ...] = (5, 13, 22)
     margin: float = 0.05
 
 
-SHORT = Story(16, 7, 10, 3, 4, 8, 20, 60, 300, 6, (2, 8, 11), 0.3)
+SHORT = Story(16, 7, 10, 3, 4, 16, 20, 160, 300, 40, (2, 8, 11), 0.15)
 
 
 def part(rng: np.random.Generator, kind: str, shade: float, dirt: bool) -> np.ndarray:
@@ -250,7 +258,8 @@ def watched(line: Line) -> tuple[list[str], list[str]]:
 def reviewed(line: Line, who: str, plan: bool = True, kill: bool = False) -> dict[str, Any]:
     """Choose parts, and let a person judge what waits, who takes one defect in five for good."""
     queue, judged = line.out / "queue.csv", line.out / "judged.csv"
-    words = ("review", line.store, *(("--plan", line.story.looks) if plan else ()), "--out", queue, "--who", who)
+    looks = line.story.looks * (2 if {row["verdict"] for row in verdicts(line.store)} & {"burr"} else 1)
+    words = ("review", line.store, *(("--plan", looks) if plan else ()), "--out", queue, "--who", who)
     if kill:
         killed(line, "a plan of reviews", after(line.rng.uniform(0.7, 1.5)), *words)
     command(*words)
@@ -281,17 +290,21 @@ def escaped(line: Line, version: int) -> int:
 def month(line: Line) -> None:
     """The whole story."""
     story, first = line.story, line.out / "runs" / "first"
-    train = ["--out", line.out / "runs", "--name", "first", "--begin", "none", "--test", 0.25]
-    command("train", training_set(line.out / "parts", story.training, line.rng), *train, "--epochs", story.epochs)
+    train = ["--out", line.out / "runs", "--name", "first", "--test", 0.25]
+    parts = training_set(line.out / "parts", story.training, line.rng)
+    command("train", parts, *train, "--epochs", story.epochs, *RECIPE)
     begin(line, f"part={first}")
     told: dict[str, int] = {}  # the day on which each thing was first told
     warned: dict[str, list[str]] = {}
+    planted = ""
     for number in range(1, story.days + 1):
         if line.dirty and number > told.get("dirt", story.days) + CLEANED_AFTER:
             line.dirty = False
-            command("watch", line.store, "--acknowledge", "all", "--who", "kato", "--reason", "the lens was cleaned")
+            cleaned = ("--who", "kato", "--reason", "the lens was cleaned", "--calm", story.calm)
+            command("watch", line.store, "--acknowledge", "all", *cleaned)
         line.dirty = line.dirty or number == story.dirt
         day(line, number)
+        planted = _escape(line, number) if number == story.new else planted
         if number == story.dirt:
             killed(line, "a watch", after(1.0), "watch", line.store)
         if number * story.lots <= story.calm or "decided" in told:
@@ -306,14 +319,14 @@ def month(line: Line) -> None:
             found = reviewed(line, who, kill=story.dirt <= number < story.dirt + story.reviews)
             if number > story.new and decided(line)["do"] == "train":
                 estimated(line, found)
-                for way, more in enumerate(WAYS, 1):
-                    if learned(line, first, more, waive=number == story.days and way == len(WAYS)):
+                for more in WAYS:
+                    if learned(line, first, more):
                         told["decided"] = number
                         break
                     for person in ("mori", "sato"):  # the other one reads again what the new network contradicts
                         reviewed(line, person, plan=False)
     alarms(line, told, warned)
-    went_back(line, first)
+    went_back(line, first, planted)
     note(line, "exit code of the server", end(line), line.server.returncode == 0)
     whole(line)
 
@@ -348,10 +361,10 @@ def estimated(line: Line, found: dict[str, Any]) -> None:
         note(line, f"reviewer {person['who']}", person)
 
 
-def learned(line: Line, first: Path, more: tuple[object, ...] = (), waive: bool = False) -> bool:
+def learned(line: Line, first: Path, more: tuple[object, ...] = ()) -> bool:
     """Learn again, compare, and promote what passes, each killed once on its way; whether it acts. What fails is
-    learned anew once others have read again what it contradicts. With `waive` a person lets it act with a reason,
-    though it misses confirmed escapes, where it misses fewer defects than the network before."""
+    learned anew once others have read again what it contradicts. Where the confirmed escapes alone speak against it,
+    and one in seven of them at most, a person looks at each and lets it go by its name, with a reason."""
     margin = ("--margin", line.story.margin)
     again = ("retrain", line.store, "--reference", first, "--accept", CLAIM, *margin, "--json", *more)
     run = line.store / "learn" / "1" / "run"
@@ -363,17 +376,19 @@ def learned(line: Line, first: Path, more: tuple[object, ...] = (), waive: bool 
     else:
         made = json.loads(command(*again).stdout)["comparison"]
     run = Path(made["run"])
-    told = {name: made[name] for name in ("passed", "reasons", "parts", "escapes", "escapes_missed", "again", "counts")}
-    note(line, f"new network {run.parent.name}", told)
-    fewer = made["counts"]["new"]["missed"] < made["counts"]["old"]["missed"]
-    if not made["passed"] and not (waive and fewer):
-        return False
-    begun = holds_text(line.store / chain.FILE, '"kind":"promoting"')
+    note(line, f"new network {run.parent.name}", {name: made[name] for name in TOLD})
     promote = ("retrain", line.store, "--promote", "--challenger", run, "--who", "kato", "--reason", "it knows burrs")
-    if not made["passed"]:
+    if made["reasons"] == ["escapes"] and len(made["escapes_missed"]) <= max(FEW, FAINT * made["escapes"]):
         no = subprocess.run(_words(promote), capture_output=True, text=True, check=False)
         note(line, "promoted without a waiver", no.stderr.strip()[:200], no.returncode == 2)
-        promote = (*promote, "--waive")
+        names = [word for each in made["escapes_missed"] for word in ("--waive-escape", each.split(" ")[0])]
+        faint = ("--who", "kato", "--reason", "fainter than the limit sample")
+        asked = ("retrain", line.store, "--challenger", run, "--accept", CLAIM, *margin, "--json", *names, *faint)
+        made = json.loads(command(*asked).stdout)["comparison"]
+        note(line, "escapes let go by name", made["escapes_waived"], made["passed"])
+    if not made["passed"]:
+        return False
+    begun = holds_text(line.store / chain.FILE, '"kind":"promoting"')
     killed(line, "a promotion", begun, *promote)
     command(*promote)
     moment = START + timedelta(days=29)
@@ -386,9 +401,9 @@ def learned(line: Line, first: Path, more: tuple[object, ...] = (), waive: bool 
     return True
 
 
-def went_back(line: Line, first: Path) -> None:
-    """An escape is planted; a network that misses it is refused; the way back works while the server is killed."""
-    planted = _escape(line)
+def went_back(line: Line, first: Path, planted: str) -> None:
+    """A customer sends an escape back; a network that misses it is refused; the way back works while the server is
+    killed."""
     with (line.out / "complaint.csv").open("w") as file:
         file.write(f"answer,verdict\n{line.answered[planted]},{line.truth[planted]}\n")
     command("review", line.store, "--read", line.out / "complaint.csv", "--who", "customer")
@@ -414,14 +429,15 @@ def went_back(line: Line, first: Path) -> None:
     note(line, "the first network acts", f"version {answer['version']}", answer["version"] == 1)
 
 
-def _escape(line: Line) -> str:
-    """A defect that the first network accepts, sent while the second one acts."""
+def _escape(line: Line, number: int) -> str:
+    """A defect that the first network accepts, sent at the end of a day while it acts."""
     old = predictor(line.store / "models" / "part" / "1" / "model.onnx", threads=1)
     for k in range(1000):
         levels = part(line.rng, "burr", 0, False)
         if judged(old.probabilities([levels[..., None]])[0], old)["decision"] == "accept":
             line.truth[f"planted-{k}"] = "burr"
-            send(line, f"planted-{k}", "planted", START + timedelta(days=29), png(levels))
+            moment = START + timedelta(days=number - 1, hours=23, minutes=50)
+            send(line, f"planted-{k}", "planted", moment, png(levels))
             return f"planted-{k}"
     raise RuntimeError("the first network rejects every burr")
 

@@ -26,7 +26,7 @@ from zansa.proof.challenge import challenge
 from zansa.proof.decide import log_odds
 from zansa.proof.drift import chart, evidence, limit, paths, window
 
-CALM, STATISTICS = 40, 12
+CALM, STATISTICS = 40, 26
 PLANTS = {100: (50, 300), 1_000: (50, 100), 10_000: (200, 40)}  # parts a day: parts of a lot, simulated years
 LEVEL = 1 / (365 * STATISTICS)
 

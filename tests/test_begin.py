@@ -62,6 +62,21 @@ def test_training_begins_with_another_model_and_all_parts_learn(folder):
     assert usual.beginning is None
 
 
+def test_where_all_old_classes_are_asked_for_their_rows_stay(folder):
+    net = default_net((24, 24), 1, 2, "surface")
+    old = build(net).eval()
+    prepared = Preprocess(channels=1, size=(24, 24), mean=(100.0,), std=(50.0,))
+    save(folder / "old.safetensors", Model(net, old, ("dark", "bright"), prepared))
+    job = resolved(FinetuneRequest, folder, weights=str(folder / "old.safetensors"))
+    for name in ("weight", "bias"):
+        theirs, ours = (each.get_submodule("head.linear").state_dict()[name] for each in (old, job.start))
+        rows = [job.data.classes.index(known) for known in ("dark", "bright")]
+        assert torch.equal(theirs, ours[rows])
+    others = resolved(FinetuneRequest, folder, weights=str(folder / "model.safetensors"))
+    drawn = others.start.get_submodule("head.linear").weight
+    assert not torch.equal(drawn[rows], old.get_submodule("head.linear").weight)
+
+
 def test_what_is_not_there_is_refused_and_a_name_is_looked_for_among_the_runs(folder):
     source = str(folder / "set.npz")
     with pytest.raises(ValueError, match=r"no run or file nowhere to begin with; allowed too: auto, drawn, none"):

@@ -19,7 +19,7 @@ from zansa.learn.explain.blocks import gates
 from zansa.learn.explain.maps import MAPS, class_maps, occlusion_map, stage_map
 from zansa.learn.explain.relevance import relevance
 from zansa.learn.explain.rows import subject, tensors
-from zansa.learn.explain.verdict import faithfulness, graded, on_defect, word
+from zansa.learn.explain.verdict import _elsewhere, _moved, faithfulness, graded, on_defect, word
 from zansa.learn.predict import normalised
 from zansa.nets.build import build
 from zansa.nets.files import Model, save
@@ -259,6 +259,17 @@ def test_words_are_calibrated_on_validation_images_with_masks(planted, tmp_path)
     assert "no mask of a validation image" in refused("explain", planted.run, images, "--masks", tmp_path / "none")
     file = planted.run / "model.safetensors"
     assert "is no run" in refused("explain", file, images, "--masks", masks)
+
+
+def test_a_region_of_a_series_is_compared_with_what_is_elsewhere():
+    """On one axis a tenth of all moves would leave most of the region where it is; such a control shows nothing."""
+    region, place, random = np.arange(128) // 13 == 4, (slice(0, 128),), np.random.default_rng(0)
+    moved = [_moved(region, place, random) for _ in range(300)]
+    controls = [_elsewhere(region, place, random) for _ in range(300)]
+    assert np.mean([(each & region).sum() > 6 for each in moved]) > 0.05
+    assert all(each.sum() == 13 and (each & region).sum() <= 6 for each in controls)
+    whole = np.ones(128, bool)  # is nowhere else
+    assert _elsewhere(whole, place, random).all()
 
 
 def test_series_are_explained_place_by_place(tmp_path):

@@ -24,7 +24,7 @@ from test_serve import serving, told
 from zansa.arch.use import Calibration, OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.export import compare, export, to_onnx
-from zansa.inputs.heat import drawn, drawn_series
+from zansa.inputs.heat import FINE, drawn, drawn_series, layer
 from zansa.inputs.images import fitted
 from zansa.learn.explain.maps import class_map
 from zansa.learn.explain.rows import subject
@@ -150,6 +150,17 @@ def test_a_hot_cell_is_red_where_it_lies_in_the_image():
         drawn(np.full((200, 100, 1), 128, np.uint8), 200, values, pre.model_copy(update={"fit": "stretch"}))
     )
     assert stretched[112, 6, 0] - stretched[112, 6, 2] > 100
+
+
+def test_a_layer_over_a_picture_is_the_heat_map_over_it():
+    """The report lays the colours over the picture; it shows what `drawn` draws on the image itself."""
+    levels = np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8)
+    values = np.random.default_rng(1).uniform(-0.9, 0.9, (4, 4)).astype(np.float32)
+    colours, over = opened(drawn(levels, 32)), Image.open(io.BytesIO(layer(values)))
+    assert over.size == (4 * FINE, 4 * FINE)
+    both = Image.alpha_composite(Image.fromarray(colours.astype(np.uint8)).convert("RGBA"), over).convert("RGB")
+    whole = opened(drawn(levels, 32, values, Preprocess(channels=1, size=(32, 32))))
+    assert abs(np.asarray(both, int) - whole.astype(int)).max() <= 2
 
 
 def test_predict_writes_images_with_their_heat_maps(folder, tmp_path):

@@ -1,5 +1,7 @@
 """Working points keep what they promise: simulated over 2,000 choices of the line, with groups and without."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -295,3 +297,12 @@ def test_mapie_finds_the_same_line(count, least):
     lowest = np.sort(p[defect])[exact.allowed(count, 1 - least)]
     assert expit(mine) <= lowest
     assert max(found.valid_predict_params) == max(grid[grid <= lowest])
+
+
+def test_a_line_goes_below_what_was_learned_as_far_as_its_promise_allows():
+    parts = held(np.r_[np.arange(100.0), 200, 210], np.arange(102) >= 100)
+    alone = by_false_alarms(parts, 0.1).reject
+    seen = by_false_alarms(replace(parts, learned=np.array([50.0, 95.5, 97.5])), 0.1)
+    assert alone > 99
+    assert 95 < seen.reject < 95.5  # ten of a hundred may be rejected: 95.5 is reached, and 50 is not
+    assert "of 3 defects that were learned from, 2 are" in seen.rule

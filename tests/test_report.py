@@ -574,6 +574,21 @@ def test_many_large_pictures_are_left_out_and_counted(whole, tmp_path):
     assert f"{40 - shown} images more in examples.json" in plain(page.text)
 
 
+def test_class_maps_lie_over_wrong_pictures_with_one_legend(whole, tmp_path):
+    run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
+    shown = run.read_json("examples.json")
+    mapped = {"map": picture(3, size=32), "cells": [4, 4], "full": 4.8}
+    wrong = [shown[k] | mapped | {"why": why} for k, why in enumerate(("missed", "false alarm"))]
+    run.write_json("examples.json", [*wrong, *shown[2:]])
+    page = read_page(run)
+    assert page.text.count('class="pair"') == page.text.count('class="map"') == 2
+    assert page.tags.count("img") == len(shown) - 2
+    told = plain(page.text)
+    assert told.count("what each of 4 × 4 cells added") == 1
+    assert "not whether it was right" in told
+    assert told.count("for a defect: +4.8 or more") == 2
+
+
 def test_a_picture_that_is_none_is_not_shown(whole, tmp_path):
     run = Run(shutil.copytree(whole[0].path, tmp_path / "run"))
     example = run.read_json("examples.json")[0]

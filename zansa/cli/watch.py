@@ -1,8 +1,9 @@
 """Commands that look after a served network: watch, review, learn again."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -15,6 +16,10 @@ Store = Annotated[Path, typer.Argument(help="The folder of the store that `zansa
 Model = Annotated[str | None, typer.Option(help="The model's name, where the store has several.")]
 Who = Annotated[str, typer.Option(help="Who judges or decides; kept with every verdict and record.")]
 Reason = Annotated[str, typer.Option(help="Why; a record needs a reason.")]
+Escapes = Annotated[
+    list[str] | None,
+    typer.Option(help="A confirmed escape that --challenger may miss, by its part; needs --who and --reason."),
+]
 Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
@@ -48,7 +53,7 @@ def watch(
     from ..report.watching.watch import lines
 
     if acknowledge:
-        print(work.acknowledge(store, model, acknowledge, who, reason, calm_again))
+        print(work.acknowledge(store, model, acknowledge, who, reason, calm_again, calm, alarms_a_year))
         return
     record = work.watch(store, reference, model, calm, alarms_a_year, language)
     print(json.dumps(_without_pictures(record)) if as_json else f"{lines(record)}\n\n{record['page']}")
@@ -131,6 +136,7 @@ def retrain(
     margin: Annotated[float, typer.Option(help="Share by which a new network may be worse.")] = 0.02,
     promote: Annotated[bool, typer.Option("--promote", help="Let --challenger act; needs --who and --reason.")] = False,
     waive: Annotated[bool, typer.Option("--waive", help="With --promote: although it did not pass.")] = False,
+    waive_escape: Escapes = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Let the version before act again.")] = False,
     chain: Annotated[
         bool, typer.Option("--chain", help="Tell the records of changes, and whether all are whole.")
@@ -155,6 +161,8 @@ def retrain(
             raise ValueError("--promote needs the --challenger that is to act")
         print(work.changed(store, challenger if promote else None, model, who, reason, waive, language))
         return
+    if waive_escape:
+        _waive(store, challenger, waive_escape, who, reason, sys.stderr if as_json else sys.stdout)
     if chain:
         _tell_chain(work.checked(store), as_json)
         return
@@ -162,14 +170,21 @@ def retrain(
         Run.open(reference)  # refuses what is none before anything is recorded
     decision = work.decided(store, model, accept, cost, renewal, next_parts, who=who or "zansa")
     learned = reference if anyway or decision["do"] == "train" else None
-    comparison = None
-    if learned is not None or challenger is not None:
-        comparison = _compared(store, learned, challenger, finetune, model, margin, who or "zansa", as_json)
+    comparison = _compared(store, learned, challenger, finetune, model, accept, margin, who or "zansa", as_json)
     page = work.written(store, decision, comparison, language)
     record = {"decision": decision, "comparison": comparison, "page": str(page)}
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
     if comparison is not None and not comparison["passed"]:
         raise typer.Exit(1)
+
+
+def _waive(store: Path, challenger: Path | None, names: list[str], who: str, why: str, out: TextIO) -> None:
+    """Let a challenger miss confirmed escapes, and tell it."""
+    from ..jobs import retrain as work
+
+    if challenger is None:
+        raise ValueError("--waive-escape needs the --challenger that may miss it")
+    print(work.waive(store, challenger, names, who, why), file=out)
 
 
 def _compared(
@@ -178,21 +193,25 @@ def _compared(
     challenger: Path | None,
     finetune: bool,
     model: str | None,
+    accept: str | None,
     margin: float,
     who: str,
     quiet: bool,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """What the acting model and another one say of the same parts: one that learns by the recipe of `reference`, or
-    where there is none the challenger that was named."""
+    where there is none the challenger that was named; None without either."""
     from ..jobs import relearn
     from ..jobs import retrain as work
 
+    if reference is None and challenger is None:
+        return None
     if reference is None:
         assert challenger is not None
-        return work.compared(store, challenger, relearn.held(store), model, margin, who=who)
+        return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
     with screen.Screen(quiet=quiet) as view:
-        run, parts = relearn.learn(store, reference, finetune, view.tell)
-    return work.compared(store, run.path, parts, model, margin, who=who) | {"run": str(run.path)}
+        run, parts, by = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
+    told = work.compared(store, run.path, parts, model, margin, accept=accept, line_by=by, who=who)
+    return told | {"run": str(run.path)}
 
 
 def _tell_chain(told: dict[str, Any], as_json: bool) -> None:

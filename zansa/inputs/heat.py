@@ -16,6 +16,7 @@ REJECT, ACCEPT = (214, 39, 40), (31, 119, 180)  # colours of what speaks for a d
 STRONGEST = 0.995  # quantile of all maps that has the full colour
 COVER = 0.75  # of the image that the full colour hides
 GAP, KEY = 8, 24  # pixels between an image and its map, and under them for the scale of the colours
+FINE = 8  # pixels a cell in a layer
 WIDE, HIGH, FINER = 640, 180, 2  # pixels of the drawing of a series; it is made this many times larger, for fine lines
 LINES = ((34, 34, 34), (148, 103, 189), (44, 140, 44), (227, 119, 194), (188, 142, 34), (23, 160, 180))
 
@@ -57,6 +58,14 @@ def drawn_beside(levels: np.ndarray, side: int, values: np.ndarray, pre: Preproc
     for x, sign in ((left + KEY / 2, "-"), (framed.width - KEY / 2, "+")):
         draw.text((x, canvas.height + KEY / 2), sign, "black", font, anchor="mm")
     return _png(np.asarray(framed))
+
+
+def layer(values: np.ndarray) -> bytes:
+    """A small PNG that lies over a picture of the network's input, whatever its size: the colours of values (h, w) of
+    any number of cells, from -1 to 1, and nothing where they are 0."""
+    strength = np.clip(_resized(values, (FINE * values.shape[1], FINE * values.shape[0])), -1, 1)[..., None]
+    colours = np.concatenate([np.where(strength > 0, REJECT, ACCEPT), 255 * COVER * abs(strength)], 2)
+    return _png(colours)
 
 
 def drawn_series(levels: np.ndarray, values: np.ndarray | None = None) -> bytes:

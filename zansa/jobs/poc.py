@@ -379,7 +379,7 @@ def tested(proof: Proof, path: Path) -> Held:
     if choice.operating is not None and proof.request.cost is not None:
         told["inspection"]["cost"] = cost_on_test(proof.request, choice.operating, test)
     proof.folder.write_json("metrics.json", {"test": told})
-    proof.folder.write_json("examples.json", examples(data, index, p, choice))
+    proof.folder.write_json("examples.json", examples(data, index, p, choice, answer))
     proof.folder.write_bytes("predictions.csv", predictions_csv(data, {"test": (index, p)}, choice))
     return test
 

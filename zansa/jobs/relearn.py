@@ -15,21 +15,27 @@ from ..deploy.watch import queue
 from ..deploy.watch.rivals import Part
 from ..events import event
 from ..learn.data.dataset import Dataset
+from ..proof.points import least_parts
 from ..record import Run, write_atomic
+from ..report.watching.words import LINE_BY
 from ..runs import all_finished
-from .door import door
+from .door import door, good_of
+from .making.point import asked
 from .request import FinetuneRequest, Request, Tell, folds_of, read_request, silent
 from .train import resume, train
 
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
-COLUMNS = ("path", "label", "group", "split")
+COLUMNS = ("path", "label", "group", "split", "lot")
 
 
-def learn(store: Path, reference: Path, finetune: bool = False, tell: Tell = silent) -> tuple[Run, list[Part]]:
-    """A run that has learned from the old data and the judged parts, in STORE/learn; and the parts to compare on. Old
-    data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are for training only.
-    A run that has begun on the same rows, and was killed, is gone on with. ValueError where the run's data cannot be
-    read or nobody has judged a part."""
+def learn(
+    store: Path, reference: Path, finetune: bool = False, most: float | None = None, tell: Tell = silent
+) -> tuple[Run, list[Part], str]:
+    """A run that has learned from the old data and the judged parts, in STORE/learn; the parts to compare on; and by
+    what its line is drawn, a key of `report.watching.words.LINE_BY`. Old data keep their parts; new ones go by whole
+    lots; parts that were selected, and not drawn, are for training only. `most`: the share of false alarms that is
+    accepted, which the line takes where the run asked for none. A run that has begun on the same rows, and was killed,
+    is gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
     run = Run.open(reference)
     request = _with_a_test_part(read_request(run.read_json("request.json")))
     new = judged(store)
@@ -41,11 +47,30 @@ def learn(store: Path, reference: Path, finetune: bool = False, tell: Tell = sil
         folder = store / "learn" / str(number)
         folder.mkdir(parents=True, exist_ok=True)
         rows = [*_old(folder, data, parts), *new]
-        wanted = _request(request, folder / "data.csv", run, finetune)
+        pointed, line_by = _pointed(request, most, _good_parts(rows, good_of(request.good, data)))
+        wanted = _request(pointed, folder / "data.csv", run, finetune)
         if number > last or _same(folder, rows, wanted):
             break
     write_atomic(folder / "data.csv", _text(rows).encode())
-    return _learned(wanted, folder, tell), _parts(rows)
+    tell(event("note", text=f"the line of the new network: {LINE_BY[line_by]}"))
+    return _learned(wanted, folder, tell), _parts(rows), line_by
+
+
+def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:
+    """The request with the line of what is accepted, and by what the line is drawn. What a run asked for stays; so many
+    good validation parts must be enough for the share."""
+    if asked(request).anything or request.on_average:
+        return request, "run"
+    if most is None:
+        return request, "usual"
+    if good < least_parts(most):
+        return request, "few"
+    accepted = {"false_alarms_at_most": most, "on_average": True, "below_learned": True}
+    return request.model_copy(update=accepted), "accepted"
+
+
+def _good_parts(rows: list[dict[str, str]], good: str | None) -> int:
+    return len({row["group"] for row in rows if row["split"] == "val" and row["label"] == good})
 
 
 def held(store: Path) -> list[Part]:
@@ -57,7 +82,7 @@ def held(store: Path) -> list[Part]:
 
 
 def _parts(rows: list[dict[str, str]]) -> list[Part]:
-    return [Part(Path(row["path"]), row["label"], row["group"]) for row in rows if row["split"] == "test"]
+    return [Part(Path(row["path"]), row["label"], row["lot"]) for row in rows if row["split"] == "test"]
 
 
 def _text(rows: list[dict[str, str]]) -> str:
@@ -124,15 +149,18 @@ def judged(store: Path) -> list[dict[str, str]]:
         lot = row["lot"] or row["local"][:13]
         image = place(store / "images", row["image"], row["suffix"])
         if row["kept"] == 1:
-            told = {"path": str(image.absolute()), "label": row["verdict"], "group": f"lot {lot}"}
+            told = {"path": str(image.absolute()), "label": row["verdict"], "lot": f"lot {lot}"}
+            told["group"] = (
+                f"part {row['part'] or row['id']} of lot {lot}"  # pictures of a part count once, lots do not
+            )
             found.append(told | {"split": _split(lot) if drawn else "train"})
     return _whole_lots(found)
 
 
 def _whole_lots(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """No lot stands in two parts: selected parts of a lot that is held out are left out."""
-    held = {row["group"] for row in rows if row["split"] != "train"}
-    return [row for row in rows if row["split"] != "train" or row["group"] not in held]
+    held = {row["lot"] for row in rows if row["split"] != "train"}
+    return [row for row in rows if row["split"] != "train" or row["lot"] not in held]
 
 
 def _split(lot: str) -> str:
@@ -148,8 +176,8 @@ def _old(folder: Path, data: Dataset, parts: Any) -> list[dict[str, str]]:
         for i in getattr(parts, split):
             path = data.files[i] if data.files else _drawn(folder, data, int(i))
             group = data.names[i] if data.groups is None else data.groups[i]
-            told = {"path": str(path), "label": data.classes[data.labels[i]], "group": f"old {group}"}
-            found.append(told | {"split": split})
+            told = {"path": str(path), "label": data.classes[data.labels[i]], "split": split}
+            found.append(told | {"group": f"old {group}", "lot": f"old {group}"})
     return found
 
 

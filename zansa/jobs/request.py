@@ -111,6 +111,12 @@ class TrainingRequest(DataRequest, Pointed):
     val: Annotated[float, Field(gt=0, lt=1, description="Share of the data for validation, when none is given.")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="Share of the data for the test, when none is given.")] = 0.15
     seed: Annotated[int, Field(ge=0, lt=2**31, description="The seed of the split and of the training.")] = 0
+    below_learned: Annotated[
+        bool,
+        Field(
+            description="Draw the line below the defects that were learned from too, as far as the false alarms allow."
+        ),
+    ] = False
     language: Annotated[Literal["en", "ja"], Field(description="Language of report and card: en or ja.")] = "en"
     begin: Annotated[
         str,

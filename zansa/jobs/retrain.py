@@ -1,6 +1,8 @@
 """The verb `retrain`: learn again or not, and what may act afterwards. Deciding and changing need no torch; learning is
 in `relearn`."""
 
+import csv
+import io
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +22,8 @@ from . import store as serving
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
 KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
-    *("escapes_missed", "counts", "lines", "again", "negative_flips"),
+    *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "line_by", "again"),
+    "negative_flips",
 )
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
@@ -84,19 +87,57 @@ def compared(
     model: str | None = None,
     margin: float = 0.02,
     costs: tuple[float, float, float] | None = None,
+    accept: str | None = None,
+    line_by: str = "",
     who: str = "zansa",
 ) -> dict[str, Any]:
-    """The acting model against a challenger on parts that neither has learned from; kept in the chain."""
+    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `line_by`: how
+    its line was drawn, where it was learned just now."""
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
     network = rivals.load(offered)
-    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs)
-    told["again"] = queue.again(store, rivals.contradicted(store, network))
-    short = {key: told[key] for key in KEPT}
     shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
+    most, spared = most_false_alarms(accept), rivals.waived(store, shas["challenger"])
+    told = rivals.compare(
+        store, rivals.load(file), network, parts, margin, costs, most, spared, _learned(store, challenger)
+    )
+    told |= {"line_by": line_by, "again": queue.again(store, rivals.contradicted(store, network))}
+    short = {key: told[key] for key in KEPT}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
     return told | shas | {"model": name, "record": record["number"]}
+
+
+def most_false_alarms(accept: str | None) -> float | None:
+    """The share of false alarms that a claim accepts; None where nothing is said of it."""
+    return None if accept is None else parse_claim(accept).false_alarms
+
+
+def _learned(store: Path, challenger: Path) -> set[str] | None:
+    """The paths of the pictures by which a run of this store was made; None of another one."""
+    table = challenger.parent / "data.csv"
+    if not (
+        challenger.is_dir() and table.is_file() and challenger.resolve().is_relative_to((store / "learn").resolve())
+    ):
+        return None
+    rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")))
+    return {row["path"] for row in rows if row["split"] != "test"}
+
+
+def waive(store: Path, challenger: Path, names: list[str], who: str, why: str) -> str:
+    """Let a challenger miss confirmed escapes, by the names of their parts, and a sentence on it. It is kept in the
+    chain, for this file alone. ValueError for a part that is no escape that it misses."""
+    offered = exported_file(challenger)
+    again = rivals.missed(store, rivals.load(offered))
+    known = {str(row["part"] or row["id"]): row for row in again}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"{offered} misses no confirmed escape {', '.join(unknown)}; it misses: {', '.join(known) or 'none'}"
+        )
+    rows = [known[name] for name in names]
+    told = {"answers": [row["id"] for row in rows], "parts": [rivals.named(row) for row in rows]}
+    record = chain.append(store, "waived", who, why, challenger=rivals.sha_of(offered), **told)
+    return f"record {record['number']}: it may miss {', '.join(told['parts'])} ({who}: {why})"
 
 
 def changed(
@@ -129,7 +170,9 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
             f"{offered} did not pass (record {told['number']}: {', '.join(told['reasons'])}); --waive lets it act all "
             "the same, with a reason that stays in the records"
         )
-    if (missed := rivals.missed(store, rivals.load(offered))) and not waive:
+    spared = rivals.waived(store, sha)
+    missed = [rivals.named(row) for row in rivals.missed(store, rivals.load(offered)) if row["id"] not in spared]
+    if missed and not waive:
         raise ValueError(
             f"{offered} misses {len(missed)} confirmed escapes, found after it was compared: {', '.join(missed[:5])}; "
             "--waive lets it act all the same, with a reason that stays in the records"

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..deploy.runtime import predictor
 from ..deploy.watch import look as looking
-from ..deploy.watch.rivals import sha_of
-from ..deploy.watch.units import answers
+from ..deploy.watch.rivals import acting, sha_of
+from ..deploy.watch.units import Answers, answers
 from ..proof.drift import LEAST
 from ..record import Run, write_atomic
 from ..report.watching import watch as page
@@ -33,15 +33,45 @@ def watch(
     seen = answers(store, model)
     validation = None if reference is None else validated(reference)
     if reference is not None and sha_of(exported_file(reference)) != seen.sha:
-        raise ValueError(f"{reference} is not the run of the model that acts ({seen.model}, version {seen.version})")
-    record = looking.look(store, seen, validation, calm, alarms_a_year)
+        raise ValueError(
+            f"{reference} is not the run of the model that gave the last answers ({seen.model}, version "
+            f"{seen.version}, file {seen.sha[:12]}); name its run, or leave --reference out"
+        )
+    record = looking.look(store, seen, validation, calm, alarms_a_year) | {"acting": _another(store, seen)}
     written = write_atomic(store / "watch.html", page.html(record, language).encode())
     return record | {"page": str(written)}
 
 
-def acknowledge(store: Path, model: str | None, what: str, who: str, why: str, calm_again: bool) -> str:
-    """Record that a warning was looked into, and a sentence on it."""
-    record = looking.acknowledge(store, answers(store, model), what, who, why, calm_again)
+def _another(store: Path, seen: Answers) -> int | None:
+    """The version that acts, where it is not the one that gave the answers: it has judged no part yet."""
+    file = acting(store, seen.model)[1]
+    return None if sha_of(file) == seen.sha else int(file.parent.name)
+
+
+def acknowledge(
+    store: Path,
+    model: str | None,
+    what: str,
+    who: str,
+    why: str,
+    calm_again: bool,
+    calm: int = looking.CALM,
+    alarms_a_year: float = 1.0,
+) -> str:
+    """Record that a warning was looked into, and a sentence on it. ValueError where no such warning is open, and no new
+    calm time is asked for."""
+    seen = answers(store, model)
+    looking.refuse_unknown(seen, what)
+    if not calm_again:
+        charts = looking.look(store, seen, None, calm, alarms_a_year)["charts"]
+        warnings = [row["name"] for row in charts if row["alarm"]]
+        if not warnings or what not in ("all", *warnings):
+            raise ValueError(
+                f"no warning{'' if what == 'all' else f' of {what}'} is open, so there is nothing to acknowledge "
+                f"(open with a calm time of {calm} lots: {', '.join(warnings) or 'none'}; --calm is that of the "
+                "watch); --calm-again begins a new calm time without one"
+            )
+    record = looking.acknowledge(store, seen, what, who, why, calm_again)
     after = "a new calm time begins with the next lot" if calm_again else "the charts begin anew with the next lot"
     return f"record {record['number']}: {what} acknowledged by {who} ({why}); {after}"
 

@@ -1,8 +1,8 @@
 """Champion against challenger on the same parts: may the new network act?
 
 Four questions, and each must be answered yes: it misses not more than before (by a margin), it raises not more false
-alarms than before (by a margin), it finds every escape that was ever confirmed, and its expected cost is not higher.
-Parts of a lot are alike, so a limit over lots must hold beside the exact one over parts.
+alarms than before or than is accepted (by a margin), it finds every escape that was ever confirmed, and its expected
+cost is not higher. Parts of a lot are alike, so a limit over lots must hold beside the exact one over parts.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t
 
-from .exact import needed
+from .exact import needed, upper_limit
 from .pairs import mcnemar, not_worse
 
 FEW_LOTS = 8  # with fewer lots no limit over lots is told
@@ -26,11 +26,13 @@ def challenge(
     margin: float,
     escapes_missed: Sequence[str] = (),
     costs: tuple[float, float, float] | None = None,
+    accepted: float | None = None,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
     """Whether a challenger may act: (N,) whether champion and challenger decide rightly, which parts are defects, and
     their lots. `escapes_missed` names confirmed escapes that the challenger misses; `costs` are those of a miss and of
-    a false alarm, and the share of defects.
+    a false alarm, and the share of defects; `accepted` is the share of false alarms that people accept, whatever the
+    champion raises.
 
     Returns `passed`, the `reasons` against it, and per kind of part (`misses`, `false_alarms`) what was compared.
     """
@@ -38,6 +40,9 @@ def challenge(
     where = np.asarray(lots)
     kinds = {"misses": bad, "false_alarms": ~bad}
     told = {name: _kind(was[kind], is_now[kind], where[kind], margin, confidence) for name, kind in kinds.items()}
+    if accepted is not None and told["false_alarms"] is not None:
+        within = _within(is_now[~bad], where[~bad], accepted, margin, confidence)
+        told["false_alarms"] |= within | {"passed": told["false_alarms"]["passed"] or within["within"]}
     reasons = [name for name, row in told.items() if row is None or not row["passed"]]
     reasons += ["escapes"] if escapes_missed else []
     gain = _gain(told, costs) if costs and None not in told.values() else None
@@ -71,6 +76,20 @@ def _kind(
         "low_by_lot": by_lot,
         "passed": passed,
         "needed": int(needed(margin, confidence)),
+    }
+
+
+def _within(right: np.ndarray, lots: np.ndarray, accepted: float, margin: float, confidence: float) -> dict[str, Any]:
+    """Whether the mistakes on the parts of a kind are shown to be at most `margin` more than is accepted: a share that
+    is higher passes in at most 1 - confidence of all trials."""
+    high = float(upper_limit(int((~right).sum()), len(right), confidence))
+    by_lot = _by_lot(right.astype(float) - 1, lots, confidence)
+    highest = high if by_lot is None else max(high, -by_lot)
+    return {
+        "accepted": accepted,
+        "rate": float((~right).mean()),
+        "high": highest,
+        "within": highest <= accepted + margin,
     }
 
 

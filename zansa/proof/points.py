@@ -6,7 +6,7 @@ with its worst image: that is what the line does, and promises over images are f
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ class Held:
     defect: np.ndarray  # (N,) bool
     joined: bool = False  # whether a part may have several images
     mixed: int = 0  # parts with good and defective images, which count as defective
+    # scores of defects that were learned from: a line goes below them where its promise allows, and promises nothing
+    # of them
+    learned: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def good(self) -> np.ndarray:
@@ -105,7 +108,7 @@ def by_false_alarms(parts: Held, most: float, confidence: float | None = None) -
     """
     good = parts.good
     r = spare(len(good), most, confidence, "good")
-    line = _above(good, parts.faulty, good[-1 - r])
+    line = _above(good, np.concatenate([parts.faulty, parts.learned]), good[-1 - r])
     return _point(parts, line, line, confidence, f"at most {plain_percent(most)} of good parts are rejected")
 
 
@@ -304,5 +307,7 @@ def _seen(parts: Held, reject: float, ask: float) -> str:
     said = f"on validation {false_alarms} of {len(good)} good parts and {found} of {len(faulty)} defective ones are "
     said += "rejected"
     said += f", and a person is asked about {asked} of {len(parts.score)}" if ask < reject else ""
+    if len(parts.learned):
+        said += f"; of {len(parts.learned)} defects that were learned from, {int((parts.learned >= reject).sum())} are"
     mixed = f"; {counted(parts.mixed, 'part')} with good and defective images count as defective" if parts.mixed else ""
     return said + mixed

@@ -302,18 +302,38 @@ def examples(facts: Facts) -> Content:
     groups: dict[str, list[Content]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
-        room -= len(each.get("png") or "")
+        room -= len(each.get("png") or "") + len(each.get("map") or "")
         if room < 0:
             left_out += 1
         else:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
-    filled = [
-        {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each}
+    filled: list[Content] = [
+        {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each, "maps": _maps(each, why)}
         for why, each in groups.items()
         if each
     ]
+    for place, group in enumerate(each for each in filled if each["maps"]):
+        group["maps"]["first"] = not place
     return {"groups": filled, "left_out": counted(left_out, IMAGE) if left_out else ""}
+
+
+def _maps(images: list[Content], why: str) -> dict[str, Any] | None:
+    """What the maps over the pictures of a group are, with what their colours mean; None where there are none."""
+    mapped = [each for each in images if each["map"]]
+    if not mapped:
+        return None
+    (rows, columns), full = mapped[0]["cells"], f"{mapped[0]['full']:.1f}"
+    what = say("a defect") if why in ("missed", "false alarm") else say("the class that was named")
+    text = say(
+        "On the right the class map of the exported file: what each of {rows} × {columns} cells added to the log-odds. "
+        "With what every {image} is given, the cells add up to the answer exactly. A map says what counted for the "
+        "network, coarsely, and not whether it was right; whether it can be relied on is tested by `zansa explain`.",
+        rows=rows,
+        columns=columns,
+    )
+    against = say("against {what}: -{full} or less", what=what, full=full)
+    return {"text": text, "against": against, "speaks": say("for {what}: +{full} or more", what=what, full=full)}
 
 
 def _example(each: Content) -> Content:
@@ -326,6 +346,10 @@ def _example(each: Content) -> Content:
         "probability": percent(each["probability"], 0),
         "score": "" if score is None else f"{score:.3f}",
         "png": each["png"] if size else None,
+        "size": size,
+        "map": each.get("map") if size and png_size(each.get("map") or "") else None,
+        "cells": each.get("cells"),
+        "full": each.get("full"),
         "small": max(size, default=0) <= 48,  # shown with hard edges, as the network sees them
     }
 

@@ -53,14 +53,17 @@ def look(
 
 
 def acknowledge(store: Path, seen: Answers, what: str, who: str, why: str, calm_again: bool) -> dict[str, Any]:
-    """Record that a warning was looked into; its charts begin anew. `what`: a statistic, or "all". ValueError for
-    another one."""
-    known = ("all", "place", "spread", *seen.names, *NAMES)
-    if what not in known:
-        raise ValueError(f"no chart is called {what!r}; allowed: {', '.join(known)}")
+    """Record that a warning was looked into; its charts begin anew. `what`: a statistic, or "all"."""
     until = seen.units[-1].start if seen.units else ""
     detail = {"what": what, "sha": seen.sha, "until": until, "calm_again": calm_again}
     return chain.append(store, "acknowledge", who, why, **detail)
+
+
+def refuse_unknown(seen: Answers, what: str) -> None:
+    """ValueError for what no chart is called."""
+    known = ("all", "place", "spread", *seen.names, *NAMES)
+    if what not in known:
+        raise ValueError(f"no chart is called {what!r}; allowed: {', '.join(known)}")
 
 
 def _head(store: Path, seen: Answers, units: Sequence[Unit], calm: int, alarms_a_year: float) -> dict[str, Any]:

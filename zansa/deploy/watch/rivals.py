@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,14 @@ def compare(
     parts: Sequence[Part],
     margin: float,
     costs: tuple[float, float, float] | None = None,
+    accepted: float | None = None,
+    waived: Collection[int] = (),
+    learned: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """What `proof.challenge` says of the challenger on parts and on every confirmed escape of the store, with the parts
-    that it alone judges wrongly, and the counts at both lines. ValueError where there are no parts or one of the
+    that it alone judges wrongly, and the counts at both lines. `accepted`: the share of false alarms that people
+    accept. `waived`: answers to escapes that people let it miss. `learned`: paths of the pictures that it has learned
+    from or whose line they have drawn, None where nobody knows. ValueError where there are no parts or one of the
     networks draws no line."""
     old, new = champion.operating, challenger.operating
     if old is None or new is None:
@@ -51,13 +56,16 @@ def compare(
     before, after = (1 - _good(model, [part.path for part in parts]) for model in (champion, challenger))
     defect = np.array([part.label != old.good for part in parts])
     right = [(score >= line) == defect for score, line in ((before, old.threshold), (after, new.threshold))]
-    again = missed(store, challenger)
-    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, again, costs)
+    again, escapes = missed(store, challenger), _gone(store, old.good)
+    against = [named(row) for row in again if row["id"] not in waived]
+    told = challenge(right[0], right[1], defect, [part.lot for part in parts], margin, against, costs, accepted)
     same = (after >= old.threshold) == defect
     lines = {"champion": old.threshold, "challenger": new.threshold}
     counts = {name: _counts(each, defect) for name, each in (("old", right[0]), ("new", right[1]), ("same_line", same))}
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
-    told |= {"parts": len(parts), "escapes": len(_gone(store, old.good)), "lines": lines}
+    told |= {"parts": len(parts), "escapes": len(escapes), "lines": lines, "rule": new.rule}
+    told["escapes_waived"] = [named(row) for row in again if row["id"] in waived]
+    told["escapes_learned"] = None if learned is None else sum(str(_image(store, row)) in learned for row in escapes)
     return told | {"counts": counts, "negative_flips": flips}
 
 
@@ -70,13 +78,27 @@ def pictured(told: dict[str, Any]) -> dict[str, Any]:
     return told | {"negative_flips": flips}
 
 
-def missed(store: Path, network: Predictor) -> list[str]:
+def missed(store: Path, network: Predictor) -> list[dict[str, Any]]:
     """The confirmed escapes of a store, whichever network let them through, that a network would accept again."""
     assert network.operating is not None
     gone = _gone(store, network.operating.good)
-    score = 1 - _good(network, [place(store / "images", row["image"], row["suffix"]) for row in gone])
-    again = [row for row, each in zip(gone, score, strict=True) if each < network.operating.threshold]
-    return [f"{row['part'] or row['id']} ({row['verdict']})" for row in again]
+    score = 1 - _good(network, [_image(store, row) for row in gone])
+    return [row for row, each in zip(gone, score, strict=True) if each < network.operating.threshold]
+
+
+def named(row: Mapping[str, Any]) -> str:
+    """An escape as people name it."""
+    return f"{row['part'] or row['id']} ({row['verdict']})"
+
+
+def waived(store: Path, sha: str) -> set[int]:
+    """The answers to escapes that people let a file miss, by the records of the store."""
+    found = [row for row in chain.records(store) if row["kind"] == "waived" and row["challenger"] == sha]
+    return {answer for row in found for answer in row["answers"]}
+
+
+def _image(store: Path, row: Mapping[str, Any]) -> Path:
+    return place(store / "images", row["image"], row["suffix"]).absolute()
 
 
 def contradicted(store: Path, network: Predictor) -> list[int]:
@@ -85,9 +107,9 @@ def contradicted(store: Path, network: Predictor) -> list[int]:
     assert network.operating is not None
     alone = queue.alone(store)
     rows = [row for row in queue.judged(store) if row["id"] in alone and row["kept"] == 1]
-    good = _good(network, [place(store / "images", row["image"], row["suffix"]) for row in rows]) > 0.5
-    named = [row["verdict"] == network.operating.good for row in rows]
-    return [row["id"] for row, is_good, said in zip(rows, good, named, strict=True) if is_good != said]
+    good = _good(network, [_image(store, row) for row in rows]) > 0.5
+    called = [row["verdict"] == network.operating.good for row in rows]
+    return [row["id"] for row, is_good, said in zip(rows, good, called, strict=True) if is_good != said]
 
 
 def _gone(store: Path, good: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from ...deploy.clock.timing import Timer
 from ...deploy.export import export
 from ...deploy.runtime import Predictor, predictor
 from ...events import event
+from ...inputs.heat import layer
 from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts, folds
@@ -54,7 +55,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
     data, parts, net = job.data, job.parts, module.net
     run.write_json("spec.json", json.loads(net.to_json()))
     raw = probabilities(module, data, parts.val)
-    choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance)
+    choice, p = chosen(job.request, job.good, data, parts.val, raw, job.recipe.balance, learned(job, module))
     operating, calibration, answers = choice.operating, choice.calibration, {"validation": (parts.val, p)}
     notes = json.dumps({"synthetic": job.request.source in BUILTIN} | origin_of(run.read_json("data.json")))
     model = Model(net, module, data.classes, data.preprocess, operating, notes, calibration)
@@ -87,13 +88,22 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
         },
     )
     index, p = answers.get("test", answers["validation"])
-    run.write_json("examples.json", examples(data, index, p, choice))
+    file = predictor(run.path / "model.onnx") if (run.path / "model.onnx").is_file() else None
+    run.write_json("examples.json", examples(data, index, p, choice, file))
     run.write_bytes("predictions.csv", predictions_csv(data, answers, choice))
     report.write(run)
     losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
+
+
+def learned(job: Job, module: Network) -> np.ndarray | None:
+    """The softmax answers, (n, K), to the defective training samples; None where the line does not ask for them."""
+    if not job.request.below_learned or job.good is None:
+        return None
+    defective = job.data.labels[job.parts.train] != job.data.classes.index(job.good)
+    return probabilities(module, job.data, job.parts.train[defective])
 
 
 def judged(job: Job, choice: Chosen, index: np.ndarray, p: np.ndarray) -> dict[str, Any]:
@@ -203,9 +213,13 @@ def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, 
     return choice.calibration, choice.operating
 
 
-def examples(data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen) -> list[dict[str, Any]]:
-    """examples.json: the worst and the doubtful samples, with their pictures."""
+def examples(
+    data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen, file: Predictor | None
+) -> list[dict[str, Any]]:
+    """examples.json: the worst and the doubtful samples, with their pictures; over those of wrong decisions the class
+    map of the exported file, where there is one, as a layer of colours."""
     shown, operating, told = [], choice.operating, named(p, choice.calibration)
+    wrong = ("missed", "false alarm") if operating else ("confused",)
     for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
         i, k = index[entry["index"]], int(told[entry["index"]])
         shown.append(
@@ -218,8 +232,18 @@ def examples(data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen) ->
                 "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
                 "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
             }
+            | ({} if file is None or entry["why"] not in wrong else mapped(file, data, i))
         )
     return shown
+
+
+def mapped(file: Predictor, data: Dataset, i: int) -> dict[str, Any]:
+    """The class map of an image, as a layer over its picture, with its number of cells, and the log-odds that have the
+    full colour; {} for a series, whose map is too coarse to show a place."""
+    if data.preprocess.series or file.cells is None:
+        return {}
+    values = file.with_maps(originals(data, np.array([i])))[1][0] / file.strongest
+    return {"map": base64.b64encode(layer(values)).decode(), "cells": list(file.cells), "full": file.strongest}
 
 
 def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]], choice: Chosen) -> bytes:

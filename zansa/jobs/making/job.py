@@ -286,7 +286,8 @@ def named_net(request: Request, data: Dataset) -> Net | None:
 
 def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
     """The donor's network for these data, with a fresh classifier that the request's seed draws. It keeps its own
-    classifier where it is to be brought to a budget and knows these very classes."""
+    classifier where it is to be brought to a budget and knows these very classes, and the rows of its classes where all
+    of them are still asked for."""
     given = Input(channels=data.preprocess.channels, size=data.preprocess.size)
     if (
         isinstance(request, GrowRequest)
@@ -299,5 +300,11 @@ def adopted(donor: Donor, request: Request, data: Dataset) -> Network:
         return module
     named = None if request.net is None else zoo.read(request.net)
     module = donor.network(data.preprocess.size, data.preprocess.channels, len(data.classes), named)
-    initialise(module.get_submodule("head.linear"), torch.Generator().manual_seed(request.seed))
+    linear = module.get_submodule("head.linear")
+    initialise(linear, torch.Generator().manual_seed(request.seed))
+    if donor.classes and set(donor.classes) <= set(data.classes):
+        rows = [data.classes.index(name) for name in donor.classes]
+        with torch.no_grad():
+            for name, value in linear.named_parameters():
+                value[rows] = donor.state[f"head.linear.{name}"]
     return module

@@ -1,6 +1,6 @@
 """The end of a training, its first half: calibration and working point, both from validation parts alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,16 +63,25 @@ def groups_of(data: Dataset, index: np.ndarray) -> np.ndarray | None:
 
 
 def chosen(
-    request: Pointed, good: str | None, data: Dataset, index: np.ndarray, raw: np.ndarray, balance: str
+    request: Pointed,
+    good: str | None,
+    data: Dataset,
+    index: np.ndarray,
+    raw: np.ndarray,
+    balance: str,
+    learned: np.ndarray | None = None,
 ) -> tuple[Chosen, np.ndarray]:
     """Calibration and working point by validation samples `index` with the softmax answers `raw`, (n, K), of a network
-    that was trained with this `balance`; and the calibrated answers."""
+    that was trained with this `balance`; and the calibrated answers. `learned`: the answers to defective training
+    samples, (m, K), where the line is to go below them."""
     labels, groups = data.labels[index], groups_of(data, index)
     calibration = fit(logits_of(raw), labels, groups, balance)
     p = apply(logits_of(raw), calibration)
     if good is None:
         return Chosen(calibration, None, None), p
     wanted, parts = asked(request), parts_of(p, labels, data.classes, good, groups)
+    if learned is not None:
+        parts = replace(parts, learned=log_odds(apply(logits_of(learned), calibration)[:, data.classes.index(good)]))
     point = choose(parts, wanted, calibration.fitted)
     told = {
         "basis": point.basis,

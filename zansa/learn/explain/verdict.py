@@ -35,6 +35,7 @@ ALIKE, SHUFFLES = 0.2, 7
 ENOUGH, MOST = 8, 16  # samples on which a network is compared with shuffled ones, at least and at most
 SHARE = {1: 0.1, 2: 0.03, 3: 0.03}  # of the places, those that a map marks most, by the number of axes
 CONTROLS, CHANCE, RESTORED = 99, 0.05, 0.5
+TRIES = 20  # moves of a region, until one leads elsewhere
 DRAWS, TURNED = 10, (0.3, 0.5)  # one minus the rank correlation: passed up to the first, weak up to the second
 AGREEING = (4, 3)  # of five neighbours: passed from the first on, weak from the second on
 
@@ -133,7 +134,7 @@ def faithfulness(seen: Subject, x: Tensor, values: np.ndarray, place: Place, ran
     What is taken away is blurred, and what it costs is the fall of the log-odds.
     """
     region = marked(values, place)
-    regions = [region, *(_moved(region, place, random) for _ in range(CONTROLS))]
+    regions = [region, *(_elsewhere(region, place, random) for _ in range(CONTROLS))]
     blurred = blur(x[None])[0]
     masks = torch.from_numpy(np.stack([*regions, ~region, np.ones_like(region)]))[:, None]
     odds = score(seen, torch.where(masks, blurred, x)).tolist()
@@ -152,6 +153,17 @@ def marked(values: np.ndarray, place: Place) -> np.ndarray:
     region = np.zeros(values.shape, bool)
     region[place] = highest.reshape(inner.shape)
     return region
+
+
+def _elsewhere(region: np.ndarray, place: Place, random: np.random.Generator) -> np.ndarray:
+    """The region moved to where at most half of it was, if some of the TRIES places is such a one. On one axis one move
+    in ten leaves most of a short region where it was, and nothing could be told from that."""
+    found = _moved(region, place, random)
+    for _ in range(TRIES):
+        if 2 * np.count_nonzero(found & region) <= np.count_nonzero(region):
+            break
+        found = _moved(region, place, random)
+    return found
 
 
 def _moved(region: np.ndarray, place: Place, random: np.random.Generator) -> np.ndarray:

@@ -112,6 +112,19 @@ TABLE = {
     "no picture": "画像なし",
     "{share} sure": "確からしさ {share}",
     "score {score}": "不良スコア {score}",
+    "a defect": "不良",
+    "the class that was named": "判定されたクラス",
+    "class map of {name}": "{name} の判断根拠マップ",
+    "On the right the class map of the exported file: what each of {rows} × {columns} cells added to the log-odds. With "
+    "what every {image} is given, the cells add up to the answer exactly. A map says what counted for the network, "
+    "coarsely, and not whether it was right; whether it can be relied on is tested by `zansa explain`.": (
+        "右は出力ファイルのクラスマップです。{rows} × {columns} の各区画が対数オッズに加えた量を色で示します。"
+        "どの{image}にも共通の量を加えると、区画の合計は判定値に正確に一致します。"
+        "マップはモデルが重視した場所を粗く示すだけで、判定が正しいことを示すものではありません。"
+        "信頼できるかどうかは `zansa explain` で検査します。"
+    ),
+    "against {what}: -{full} or less": "{what}に反対: -{full} 以下",
+    "for {what}: +{full} or more": "{what}を支持: +{full} 以上",
     "{count} more in examples.json, left out to keep this page small.": "残りの {count}は examples.json にあります（ページを小さくするため省略）。",
     "The dotted line marks epoch {epoch}, whose weights were kept.": "点線は重みを採用したエポック {epoch} を示します。",
     "Training was interrupted and resumed once.": "学習は一度中断し、再開しました。",

@@ -35,7 +35,7 @@ TABLE = {
     "the gain does not pay": "効果が費用に見合わない",
     "it is not shown that it misses no more defects": "見逃しが増えないことが示されていない",
     "it is not shown that it raises no more false alarms": "過検出が増えないことが示されていない",
-    "it misses a confirmed escape": "確認済みの流出品を見逃す",
+    "it misses a confirmed escape that nobody has waived": "許容されていない確認済みの流出品を見逃す",
     "its expected cost is higher": "期待費用が高くなる",
     "the same picture again and again": "同じ画像が続いている",
     "pictures without anything in them": "何も写っていない画像が続いている",
@@ -55,6 +55,9 @@ TABLE = {
         "異常なし: 安定期の後の {watched} ロットに未確認の警告はありません。"
     ),
     "Warnings: {count}": "警告: {count} 件",
+    "Version {acting} acts by now and has judged no part yet; all of this is of version {version}.": (
+        "現在はバージョン {acting} が動作中ですが、まだ判定した部品がありません。以下はすべてバージョン {version} についてです。"
+    ),
     "{statistic}: {way}, since {time}, lot {lot}; told at {told}, lot {told_lot}.": (
         "{statistic}: {way}。変化点は {time}、ロット {lot}。検知は {told}、ロット {told_lot}。"
     ),
@@ -133,11 +136,29 @@ TABLE = {
     "Made by zansa retrain.": "zansa retrain による変更報告。",
     "nothing that was measured asks for it": "測定結果に再学習を求めるものはない",
     "Decision: {do} – {why}.": "判断: {do} – {why}。",
-    "The new network may act: on {parts} parts it is not worse by more than {margin}, and it finds all {escapes} "
-    "confirmed escapes.": (
+    "The new network may act: on {parts} parts it is not worse by more than {margin}, and it finds {found} of "
+    "{escapes} confirmed escapes.": (
         "新しいモデルを使用できます: {parts} 個の部品で {margin} を超える悪化がなく、"
-        "確認済みの流出品 {escapes} 個をすべて検出します。"
+        "確認済みの流出品 {escapes} 個中 {found} 個を検出します。"
     ),
+    "its line: {rule}": "しきい値: {rule}",
+    "as the run asked for it": "学習時の指定どおり",
+    "by the usual rule; nobody asked for a line, and none was accepted": "標準の規則（しきい値の指定も許容値もないため）",
+    "by the usual rule; there are too few good validation parts to draw it by what is accepted": (
+        "標準の規則（検証用の良品が少なく、許容値では決められないため）"
+    ),
+    "by the false alarms that are accepted, since the run asked for no line": (
+        "許容された過検出率による（学習時にしきい値の指定がないため）"
+    ),
+    "it rejects more good parts than before, {rate} (at most {high}), and that is not above the accepted "
+    "{accepted} by more than {margin}": (
+        "過検出は以前より多く {rate}（上限 {high}）ですが、許容値 {accepted} に対する超過は {margin} 以内です"
+    ),
+    "confirmed escapes: {escapes}; it was made with {learned} of them, so that finding these tells nothing of others": (
+        "確認済みの流出品: {escapes} 個。うち {learned} 個は学習・検証に使ったため、その検出は他の流出品についての証拠になりません"
+    ),
+    "people let it miss: {waived}; the reasons stand in the records": "見逃しを許容した流出品: {waived}（理由は記録にあります）",
+    "escapes waived": "流出品の見逃しを許容",
     "The new network may not act: {why}.": "新しいモデルは使用できません: {why}。",
     " ({parts} such parts were compared; it takes {needed} or more)": "（比較した該当部品は {parts} 個、少なくとも {needed} 個必要）",
     "Records of changes: {count}": "変更の記録: {count} 件",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...phrases import phrase, say, speaking
+from ...phrases import phrase, retold, say, speaking
 from ...words import plain_percent
 from .. import page
 from ..page import Frame, Section
@@ -21,6 +21,7 @@ KINDS = {
     "acknowledge": phrase("warning acknowledged"),
     "decided": phrase("decided"),
     "compared": phrase("compared"),
+    "waived": phrase("escapes waived"),
     "promoting": phrase("promotion begun"),
     "promoted": phrase("promoted"),
     "rolling back": phrase("rollback begun"),
@@ -58,11 +59,12 @@ def comparison_text(comparison: Record) -> str:
     """Whether the challenger may act, and what speaks against it."""
     if comparison["passed"]:
         return say(
-            "The new network may act: on {parts} parts it is not worse by more than {margin}, and it finds all "
+            "The new network may act: on {parts} parts it is not worse by more than {margin}, and it finds {found} of "
             "{escapes} confirmed escapes.",
             parts=comparison["parts"],
             margin=plain_percent(comparison["margin"]),
             escapes=comparison["escapes"],
+            found=comparison["escapes"] - len(comparison["escapes_waived"]),
         )
     why = "; ".join(_against(comparison, each) for each in comparison["reasons"])
     missed = ", ".join(comparison["escapes_missed"][:NAMED])
@@ -116,12 +118,47 @@ def _counts(comparison: Record) -> list[str]:
         )
         for name, row in comparison["counts"].items()
     ]
+    told += [*_line(comparison), *_escapes(comparison)]
     p = comparison["mcnemar"]["exact"]
     told.append(say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}"))
     if comparison["again"]:
         told.append(
             say("judged parts that the new network contradicts, to be read again by others: {again}", **comparison)
         )
+    return told
+
+
+def _line(comparison: Record) -> list[str]:
+    """The line of the new network, and where more false alarms than before are within what is accepted."""
+    by = f" – {say(words.LINE_BY[comparison['line_by']])}" if comparison["line_by"] else ""
+    told = [say("its line: {rule}", rule=retold(comparison["rule"])) + by]
+    row = comparison["false_alarms"]
+    if row and row.get("within") and row["low"] <= -comparison["margin"]:
+        shares = {name: plain_percent(row[name]) for name in ("rate", "high", "accepted")}
+        told.append(
+            say(
+                "it rejects more good parts than before, {rate} (at most {high}), and that is not above the accepted "
+                "{accepted} by more than {margin}",
+                **shares,
+                margin=plain_percent(comparison["margin"]),
+            )
+        )
+    return told
+
+
+def _escapes(comparison: Record) -> list[str]:
+    """What finding the confirmed escapes is worth, and which of them people let it miss."""
+    told, learned = [], comparison["escapes_learned"]
+    if learned is not None:
+        text = say(
+            "confirmed escapes: {escapes}; it was made with {learned} of them, so that finding these tells nothing of "
+            "others",
+            escapes=comparison["escapes"],
+            learned=learned,
+        )
+        told.append(text)
+    if waived := comparison["escapes_waived"]:
+        told.append(say("people let it miss: {waived}; the reasons stand in the records", waived=", ".join(waived)))
     return told
 
 

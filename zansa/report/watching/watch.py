@@ -27,7 +27,7 @@ def html(record: Record, language: str) -> str:
     }
     with speaking(language):
         frame = Frame(f"{record['model']} · {record['store']}", say("Made by zansa watch."), _date(record))
-        return page.html(frame, record, sections, page.statement(*sentences(record)[:4]))
+        return page.html(frame, record, sections, page.statement(*_state(record)[:4], *_another(record)))
 
 
 def lines(record: Record) -> str:
@@ -36,7 +36,22 @@ def lines(record: Record) -> str:
 
 
 def sentences(record: Record) -> list[str]:
-    """The state, and a sentence for each alarm."""
+    """The state, a sentence for each alarm, and whether another version acts by now."""
+    return [*_state(record), *_another(record)]
+
+
+def _another(record: Record) -> list[str]:
+    if record["acting"] is None:
+        return []
+    text = say(
+        "Version {acting} acts by now and has judged no part yet; all of this is of version {version}.",
+        acting=record["acting"],
+        version=record["version"],
+    )
+    return [text]
+
+
+def _state(record: Record) -> list[str]:
     if record["dead"]:
         return [say("Stop: the camera seems dead ({why}).", why=say(words.DEAD[record["dead"]]))]
     if record["state"] == "learning":

@@ -44,8 +44,14 @@ WHY = {
 AGAINST = {
     "misses": phrase("it is not shown that it misses no more defects"),
     "false_alarms": phrase("it is not shown that it raises no more false alarms"),
-    "escapes": phrase("it misses a confirmed escape"),
+    "escapes": phrase("it misses a confirmed escape that nobody has waived"),
     "cost": phrase("its expected cost is higher"),
+}
+LINE_BY = {
+    "run": phrase("as the run asked for it"),
+    "usual": phrase("by the usual rule; nobody asked for a line, and none was accepted"),
+    "few": phrase("by the usual rule; there are too few good validation parts to draw it by what is accepted"),
+    "accepted": phrase("by the false alarms that are accepted, since the run asked for no line"),
 }
 DEAD = {
     "the same picture again and again": phrase("the same picture again and again"),
