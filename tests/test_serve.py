@@ -482,6 +482,7 @@ def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
     thread = threading.Thread(target=running.run)
     thread.start()
     until(lambda: listens(port))
+    until(lambda: not running.server_state.connections)
     begun = [
         b"",
         b"GET / HT",
