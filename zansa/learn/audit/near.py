@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from .align import agreement
 from .look import SIDE, small
-from .neighbours import Kin, hashes, nearest, thumbs
+from .neighbours import Kin, along, axes_of, hashes, nearest, thumbs
 
 CANDIDATES = 5  # of each feature and image
 PROVED = 60_000  # pairs laid on each other, at most
@@ -111,19 +111,25 @@ def _linked(pairs: np.ndarray, sure: np.ndarray, score: np.ndarray, known: Seque
 
 
 def _candidates(features: tuple[np.ndarray, ...], apart: Kin | None) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 2) pairs, the smaller row first, and of each how good a candidate it is."""
+    """(P, 2) pairs, the smaller row first, and of each how good a candidate it is: how alike all features are, since
+    smooth images have many that one feature alone takes for equal."""
     found = []
     for values in features:
         index, like = nearest(values, CANDIDATES, apart)
         rows = np.repeat(np.arange(len(index)), index.shape[1])
-        found.append(np.column_stack([rows, index.ravel(), like.ravel()])[np.isfinite(like.ravel())])
-    both = np.concatenate(found)
-    pairs = np.sort(both[:, :2].astype(np.int64), axis=1)
-    order = np.lexsort((-both[:, 2], pairs[:, 1], pairs[:, 0]))
-    pairs, like = pairs[order], both[order, 2]
-    first = np.ones(len(pairs), bool)
-    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return pairs[first], like[first]
+        found.append(np.column_stack([rows, index.ravel()])[np.isfinite(like.ravel())])
+    pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    return pairs, _alike(features, features, pairs)
+
+
+def _alike(ones: tuple[np.ndarray, ...], others: tuple[np.ndarray, ...], pairs: np.ndarray) -> np.ndarray:
+    """(P,) mean similarity of rows of the first features with rows of the second."""
+    like = np.zeros(len(pairs))
+    for one, other in zip(ones, others, strict=True):
+        for i in range(0, len(pairs), 2**16):
+            a, b = pairs[i : i + 2**16].T
+            like[i : i + 2**16] += np.einsum("pf,pf->p", one[a], other[b]) / len(ones)
+    return like
 
 
 def _limited(
@@ -229,12 +235,14 @@ def _reach(
             for k, row in enumerate(source)
         ]
     )
-    candidate = np.zeros(len(source), bool)
-    for known, of_copies in zip(features, (thumbs(copies), hashes(copies)), strict=True):
-        like = of_copies @ known.T
-        own = like[np.arange(len(source)), source]
-        candidate |= ((like > own[:, None] + 1e-6).sum(axis=1) < CANDIDATES) & (own >= least)
     rows = np.arange(len(source))
+    of_copies = thumbs(copies), hashes(copies)
+    candidate = np.zeros(len(source), bool)
+    for known, own in zip(features, of_copies, strict=True):
+        axes = axes_of(known)
+        like = along(own, axes) @ along(known, axes).T
+        candidate |= (like > like[rows, source][:, None] + 1e-6).sum(axis=1) < CANDIDATES
+    candidate &= _alike(of_copies, features, np.column_stack([rows, source])) >= least
     plain, aligned = agreement(np.concatenate([grey[source], copies]), np.column_stack([rows, rows + len(source)]))
     proven = (plain > lines[0]) | (aligned > lines[1])
     return int((candidate & proven).sum()), len(source)

@@ -13,7 +13,7 @@ from ..data.cache import cores
 BITS = 16  # a hash of 16 x 16 bits
 ROWS = 2**22  # similarities at a time
 WHOLE = 2048  # images up to which each similarity is ranked by itself; beyond, the best of blocks of them
-PROJECTED, AXES = 20_000, 64  # images beyond which features are brought to fewer numbers
+PROJECTED, AXES = 20_000, 128  # images beyond which features are brought to fewer numbers
 
 T = TypeVar("T")
 
@@ -57,6 +57,22 @@ def hashes(grey: np.ndarray) -> np.ndarray:
     return np.where(low > np.median(low, axis=1, keepdims=True), 1, -1).astype(np.float32) / BITS
 
 
+def axes_of(features: np.ndarray) -> np.ndarray | None:
+    """(256, AXES) leading components of very many images, found on a part of them; None for fewer images."""
+    if len(features) <= PROJECTED:
+        return None
+    some = features[:: len(features) // 5000].astype(np.float64)
+    return np.asarray(np.linalg.eigh(some.T @ some)[1][:, -AXES:], np.float32)
+
+
+def along(features: np.ndarray, axes: np.ndarray | None) -> np.ndarray:
+    """Features of length 1 along these axes alone, where there are any."""
+    if axes is None:
+        return features
+    small = features @ axes
+    return np.asarray(small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6))
+
+
 def nearest(
     features: np.ndarray, count: int, never: Kin | None = None, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +81,7 @@ def nearest(
     Exact up to 2,048 images; beyond, the columns are dealt to 2,048 piles, and of two neighbours in one pile only the
     better one is found. Where fewer than `count` are allowed, the similarity is -inf.
     """
-    known = _projected(features)
+    known = along(features, axes_of(features))
     asked = np.arange(len(known)) if rows is None else rows
     wide = -(-len(known) // WHOLE)
     piles = -(-len(known) // wide)
@@ -96,13 +112,3 @@ def _best(
     chosen, values = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(values, order, axis=1)
     inside = np.take_along_axis(piles, chosen[:, None, :], axis=2).argmax(axis=1)
     return np.minimum(inside * best.shape[1] + chosen, known - 1), values
-
-
-def _projected(features: np.ndarray) -> np.ndarray:
-    """Of very many images the leading components alone, found on a part of them."""
-    if len(features) <= PROJECTED:
-        return features
-    some = features[:: len(features) // 5000].astype(np.float64)
-    axes = np.linalg.eigh(some.T @ some)[1][:, -AXES:].astype(np.float32)
-    small = features @ axes
-    return np.asarray(small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6))
