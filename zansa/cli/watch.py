@@ -157,6 +157,8 @@ def retrain(
     from ..report.watching.change import lines
 
     if promote or rollback:
+        if waive_escape:
+            raise ValueError("--waive-escape is for a comparison: compare once more with it, and promote after that")
         if promote and challenger is None:
             raise ValueError("--promote needs the --challenger that is to act")
         print(work.changed(store, challenger if promote else None, model, who, reason, waive, language))
