@@ -323,7 +323,9 @@ def _rounded(prepared: np.ndarray, columns: Sequence[str]) -> list[str]:
         return []
     place, channel = coarse[0]
     at = channel if prepared.shape[2] > 1 else place
-    called = printable(columns[at]) if at < len(columns) else f"number {place + 1}"
+    called = (
+        printable(columns[at]) if at < len(columns) else f"{'channel' if prepared.shape[2] > 1 else 'number'} {at + 1}"
+    )
     return [f"{called} is so large beside its differences that 32-bit floats round them: subtract its usual value"]
 
 
