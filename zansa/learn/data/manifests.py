@@ -296,9 +296,8 @@ def _once(listing: Listing, called: str) -> Listing:
         problems.append(f"rows of {called} that repeat another were left out: {len(listing.files) - len(kept)}")
     if len({listing.files[i] for i in kept}) < len(kept):
         count = len(kept) - len({listing.files[i] for i in kept})
-        problems.append(
-            f"rows of {called} that say something else of an image that was named before: {count}, and each counts"
-        )
+        told = f"rows of {called} that say something else of an image that was named before: {count}, and each counts"
+        problems.append(told)
     return Listing(
         files=tuple(listing.files[i] for i in kept),
         names=tuple(listing.names[i] for i in kept),
