@@ -22,8 +22,7 @@ from torch import nn
 from torch.optim import SGD
 from torchvision import models
 
-from zansa.jobs.door import door
-from zansa.jobs.making.job import chosen_net, chosen_recipe
+from zansa.jobs.making.job import resolve
 from zansa.jobs.request import silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
@@ -66,16 +65,15 @@ def rival(data: Dataset, parts: Parts, workers: int) -> float:
 
 def measure(name: str, out: Path, shared: Path, repeats: int) -> str:
     """One row of the table."""
-    job = plan([name], 1, False)[0]
-    request = job.request(prepared(job, out, shared))
-    data, parts = door(request, silent)
-    recipe = chosen_recipe(request, data, parts)
+    cell = plan([name], 1, False)[0]
+    job = resolve(cell.request(prepared(cell, out, shared)), silent)
+    data, parts, recipe = job.data, job.parts, job.recipe
     workers = min((0, 2), key=lambda count: rival(data, parts, count))
     mine: list[float] = []
     theirs: list[float] = []
     for _ in range(repeats):
         theirs.append(rival(data, parts, workers))
-        mine += ours(build(chosen_net(request, data)), data, parts, recipe, 1)
+        mine += ours(build(job.net), data, parts, recipe, 1)
     a, b = median(mine), median(theirs)
     spread = f"{min(mine):.1f}–{max(mine):.1f} | {min(theirs):.1f}–{max(theirs):.1f}"
     totals = f"{a * recipe.epochs:.0f} | {b * recipe.epochs:.0f}"

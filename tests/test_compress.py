@@ -169,6 +169,8 @@ def test_a_line_drawn_anew_decides_as_before_and_moves_no_further_than_it_must()
     noisy = before + rng.normal(0, 0.3, 200)
     turned = [((noisy >= line) != (before >= 0)).sum() for line in (0.0, lines_of(redrawn(POINT, before, noisy))[1])]
     assert turned[1] <= turned[0]
+    outside = redrawn(POINT, np.array([-2.0, -1.0]), np.array([-2.0, 0.5]))  # what was accepted stays so
+    assert 0.5 < lines_of(outside)[1] < 0.52
 
 
 @pytest.mark.parametrize(("size", "left"), [(32, 0), (18, 2)])

@@ -89,7 +89,7 @@ def test_evaluate_tells_what_the_model_has_learned_from(run, tmp_path):
     told = []
     evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)), told.append)
     (warned,) = (each["text"] for each in told if each["event"] == "warning")
-    assert warned.startswith(f"the model has learned from or was decided by {len(learned)} of 20 images, so the")
+    assert warned.startswith(f"the model was made with {len(learned)} of 20 images (to learn or to decide), so the")
 
 
 def test_an_unknown_good_class_is_told_once_with_what_to_type(tmp_path):

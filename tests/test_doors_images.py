@@ -387,9 +387,9 @@ def test_rows_that_repeat_and_images_that_no_row_names_are_told(tmp_path):
     data = load(manifest(tmp_path / "m.csv", "path,label", [*rows, *rows, "p/3.png,a"]))
     assert len(data) == 5
     assert data.problems == (
-        "4 rows of m.csv repeat another, left out",
-        "1 rows of m.csv name an image again and say something else of it; each counts",
-        f"2 images beside those that m.csv names were passed over ({tmp_path}/p/4.png ...)",
+        "rows of m.csv that repeat another were left out: 4",
+        "rows of m.csv that say something else of an image that was named before: 1, and each counts",
+        f"images beside those that m.csv names were passed over: 2 ({tmp_path}/p/4.png ...)",
     )
     assert contradictions(data) == [("p/3.png", "p/3.png")]
 

@@ -393,6 +393,19 @@ def test_a_model_that_was_deleted_from_the_store_is_told_and_comes_back(files, t
         models.rollback("m", "test")
     shutil.rmtree(tmp_path / "s" / "models" / "m" / "2")
     assert "version 3" in Models(store).start("m", first)
+    assert Models(store).start("m", second) == "m serves version 4"
+    shutil.rmtree(tmp_path / "s" / "models" / "m" / "4")
+    assert Models(store).start("m", first) == "m serves version 5", "of a known file too"
+    store.close()
+
+
+def test_a_file_that_came_back_as_a_newer_version_is_two_versions(files, tmp_path):
+    store = Store(tmp_path / "s")
+    models = Models(store)
+    for name in ("m1.onnx", "m2.onnx", "m1.onnx"):
+        models.activate("m", (files / name).read_bytes(), "test")
+    assert [models.rollback("m", "test").version for _ in range(2)] == [2, 1]
+    assert "goes on with version 1" in Models(store).start("m", None)
     store.close()
 
 
@@ -479,10 +492,9 @@ def test_a_client_that_never_ends_its_request_is_cut_off(files, tmp_path):
 
     port = free_port()
     running = uvicorn.Server(uvicorn.Config(application, port=port, http=Quick, lifespan="off", log_config=None))
-    thread = threading.Thread(target=running.run)
+    thread = threading.Thread(target=running.run, daemon=True)  # a failure must not keep the tests from ending
     thread.start()
-    until(lambda: listens(port))
-    until(lambda: not running.server_state.connections)
+    until(lambda: running.started)  # a connection that only looks would be one of the four
     begun = [
         b"",
         b"GET / HT",

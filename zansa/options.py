@@ -33,7 +33,15 @@ NETWORK = (
     "method",
     "mend",
 )
-POINT = ("cost", "defect_rate", "recall_at_least", "false_alarms_at_most", "on_average", "point")
+POINT = (
+    "cost",
+    "defect_rate",
+    "recall_at_least",
+    "false_alarms_at_most",
+    "on_average",
+    "below_learned",
+    "point",
+)
 PANELS = {  # the other fields of a request are of the data
     **dict.fromkeys(NETWORK, "Network"),
     **dict.fromkeys(POINT, "Working point"),

@@ -350,9 +350,7 @@ def checked_text(path: object, told: dict[str, Any]) -> str:
     for key, fault in (("missing", "missing"), ("damaged", "not what their names say")):
         if told[key]:
             faults.append(f"{counted(len(told[key]), 'image')} {fault} (the first: {told[key][0]})")
-    unnamed = (
-        f"; {counted(told['unnamed'], 'image')} belong to no row and go at the next start" if told["unnamed"] else ""
-    )
+    unnamed = f"; images that belong to no row, and go at the next start: {told['unnamed']}" if told["unnamed"] else ""
     size = f"{counted(told['answers'], 'answer')}, {counted(told['images'], 'image')}"
     return typed(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
 

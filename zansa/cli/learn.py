@@ -58,7 +58,9 @@ def grow(request: GrowRequest, output: Output) -> None:
     short while. At a few moments the network grows where validation images promise most, and evenly otherwise (under
     a budget in milliseconds where multiply-adds are cheap on this machine), as long as they promise anything. A network
     that costs more than the budget thins out where that costs the least. The learning rate is held until the last
-    change, and falls to zero in the last sixth of the training. `zansa report RUN --step STEP` explains a change.
+    change, and falls to zero in the last sixth of the training. Where training images are few,
+    the first network begins with weights learned from drawn pictures (--begin). `zansa report RUN --step STEP` explains
+    a change.
     """
     run_training(request, output)
 

@@ -29,10 +29,10 @@ def predict(
 
     class is the most probable class were all as common as in training, where rare ones are made to count; probability
     is that of this class with the shares of the data. decision is "reject" where score = 1 - p(good) reaches the
-    model's line, which can differ from what the class alone would say. --maps writes each image beside the same with
-    its class map, and each series over its own as a strip, in colours that mean the same in all of a model: what speaks
-    for a defect is red, what speaks against it blue. The exit code is 0 when all was answered, 1 when some of it could
-    not be read, and 2 when a file that was named is not there; standard error says which.
+    model's line, which can differ from what the class alone would say. --maps writes each image beside a copy with its
+    class map, and each series above its map, a strip of colours. The colours mean the same in all pictures of a model:
+    what speaks for a defect is red, what speaks against it is blue. The exit code is 0 when all was answered, 1 when
+    some of it could not be read, and 2 when a file that was named is not there; standard error says which.
     """
     from ..jobs.predict import predict as work
 

@@ -45,8 +45,8 @@ JUDGED = 500  # validation samples that judge an edit
 SEEN = 128  # validation samples that tell how foreign weights want their images
 IMAGENET = ([255 * v for v in (0.485, 0.456, 0.406)], [255 * v for v in (0.229, 0.224, 0.225)])
 MENDED = 256  # training samples from which the statistics of norms are taken anew
-KEPT = ("source", "root", "good", *Pointed.model_fields, "size", "fit", "channels", "kind", "val", "test", "seed",
-        "language")  # fmt: skip
+KEPT = ("source", "root", "good", *Pointed.model_fields, "below_learned", "size", "fit", "channels", "kind", "val",
+        "test", "seed", "language")  # fmt: skip
 
 
 @dataclass(frozen=True)

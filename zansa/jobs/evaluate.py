@@ -61,7 +61,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
             tell(event(kind, text=text))
     if count := known_of(path, data):
         of_all = f"{count} of {counted(len(data), data.preprocess.noun)}"
-        text = f"the model has learned from or was decided by {of_all}, so the figures on them prove nothing"
+        text = f"the model was made with {of_all} (to learn or to decide), so the figures on them prove nothing"
         tell(event("warning", text=typed(text)))
     everything = np.arange(len(data.labels))
     if isinstance(answer, Model):

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -83,13 +83,14 @@ def _drawing(folder: Path, named: list[Path], predictor: runtime.Predictor) -> r
 def _drawing_series(folder: Path, strongest: float) -> runtime.Draw:
     """The same for series, whose names are no files: letters that file names have everywhere, and a number behind a
     name that comes again."""
-    taken = Counter[str]()
+    taken = set[str]()
 
     def draw(name: str, levels: np.ndarray, values: np.ndarray) -> str:
         plain = re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:100] or "series"
-        taken[plain.lower()] += 1
-        number = taken[plain.lower()]
-        file = folder / f"{plain}{f'-{number}' if number > 1 else ''}.png"
+        names = (plain if k == 1 else f"{plain}-{k}" for k in count(1))
+        own = next(each for each in names if each.lower() not in taken)
+        taken.add(own.lower())
+        file = folder / f"{own}.png"
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(file, drawn_series(levels, values / strongest))
         return str(file)

@@ -82,7 +82,9 @@ def held(store: Path) -> list[Part]:
 
 
 def _parts(rows: list[dict[str, str]]) -> list[Part]:
-    return [Part(Path(row["path"]), row["label"], row["lot"]) for row in rows if row["split"] == "test"]
+    return [
+        Part(Path(row["path"]), row["label"], row.get("lot", row["group"])) for row in rows if row["split"] == "test"
+    ]
 
 
 def _text(rows: list[dict[str, str]]) -> str:

@@ -22,7 +22,7 @@ def redrawn(point: OperatingPoint, before: np.ndarray, after: np.ndarray) -> Ope
 def _line(line: float, before: np.ndarray, after: np.ndarray) -> float:
     """The line with the fewest turned decisions that is nearest to the old one. It goes past a score by CLEAR, or by
     half of the way to the next one: further away it would turn decisions on other samples."""
-    order = np.unique(after)
+    order = np.concatenate([[-np.inf], np.unique(after), [np.inf]])
     clear = np.minimum(np.diff(order) / 2, CLEAR)
     lines = np.append(line, np.clip(line, order[:-1] + clear, order[1:] - clear))
     turned = ((after >= lines[:, None]) != (before >= line)).sum(axis=1)

@@ -65,19 +65,21 @@ class Models:
     def start(self, name: str, file: bytes | None) -> str:
         """Serve what the command named: a file that is new to the store becomes its newest version, and of a known one
         the store's active version goes on. Returns a sentence on it; ValueError where the gate refuses it."""
-        known = {self._sha(name, version): version for version in self.versions(name)}
+        versions = self.versions(name)
+        known = {self._sha(name, version): version for version in versions}
         sha = hashlib.sha256(file).hexdigest() if file is not None else None
         state = self._state(name)
-        if state and state["active"] not in known.values() and sha in (None, state["sha"]):
+        there = bool(state) and state["active"] in versions
+        if state and not there and sha in (None, state["sha"]):
             return self._restored(name, state, file)
-        if state and (sha is None or sha in known):
+        if there and (sha is None or sha in known):
             served = self.resume(name)
             self.store.note("start", "command", name, served.version, served.sha)
             named = "" if sha is None or sha == served.sha else f"; the named file is its version {known[sha]}"
             return f"{name} goes on with version {served.version}{named}"
         if file is None:
             raise ValueError(f"the store has no model {name}")
-        if state and state["active"] in known.values():
+        if there:
             self.resume(name)
         try:
             served = self.activate(name, file, "command")

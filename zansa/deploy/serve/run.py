@@ -36,10 +36,7 @@ from .wire import Wire
 from .wish import Wishes
 
 GRACE = 20  # seconds for requests that were accepted, at the end
-CONNECTIONS, RESERVE = (
-    Wire.most,
-    200,
-)  # connections that are open at once; files beside them, of the store and its readers
+RESERVE = 200  # files beside those of the connections, of the store and its readers
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                loop="asyncio",  # Wire joins writes, which transports of uvloop do not let it
                 http=type("Wire", (Wire,), {"most": _connections()}),
                 log_config=None,
                 log_level="warning",
@@ -155,9 +153,10 @@ class Server(uvicorn.Server):
 def _connections() -> int:
     """How many connections may be open at once: so many that files for the store are left, of which a process may have
     1,024 at first and often many more where it asks."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = CONNECTIONS + RESERVE if most == resource.RLIM_INFINITY else min(most, CONNECTIONS + RESERVE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = Wire.most + RESERVE if most == resource.RLIM_INFINITY else min(most, Wire.most + RESERVE)
+    if now != resource.RLIM_INFINITY and now < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     return max(files - RESERVE, 1)
 
 

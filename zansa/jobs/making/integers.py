@@ -77,7 +77,7 @@ class Asked:
         scores = (log_odds(p[:, good]) for p in (self.answers, predictor(made.file).probabilities(self.samples)))
         own = redrawn(point, *scores)
         again = self.judged(with_point(made, own))
-        if again.gate["turned"] >= turned:
+        if again.gate["turned"] >= turned or (tried.gate["passed"] and not again.gate["passed"]):
             return tried
         again.gate["line"] = {"before": point.threshold, "after": own.threshold, "turned": turned}
         return again

@@ -86,7 +86,8 @@ def compare(
         lines = [_line(best) for best in bests]
         sure = np.zeros(len(pairs), bool)
         for score, best, (line, wrong) in zip(scores, bests, lines, strict=True):
-            sure |= (score > line) & (wrong <= max(FALSE, (best > line).mean() / SURE))
+            above = (best > line).mean() if len(best) else 0.0
+            sure |= (score > line) & (wrong <= max(FALSE, above / SURE))
         kin |= _linked(pairs, sure, np.maximum(*scores), known)
     (one, wrong), (other, more) = lines
     return Near(pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed))

@@ -293,10 +293,11 @@ def _once(listing: Listing, called: str) -> Listing:
     kept = sorted(first.values())
     problems = []
     if len(kept) < len(listing.files):
-        problems.append(f"{len(listing.files) - len(kept)} rows of {called} repeat another, left out")
+        problems.append(f"rows of {called} that repeat another were left out: {len(listing.files) - len(kept)}")
     if len({listing.files[i] for i in kept}) < len(kept):
         count = len(kept) - len({listing.files[i] for i in kept})
-        problems.append(f"{count} rows of {called} name an image again and say something else of it; each counts")
+        told = f"rows of {called} that say something else of an image that was named before: {count}, and each counts"
+        problems.append(told)
     return Listing(
         files=tuple(listing.files[i] for i in kept),
         names=tuple(listing.names[i] for i in kept),
@@ -320,7 +321,7 @@ def _with_others(listing: Listing, called: str) -> Listing:
     ]
     if not others:
         return listing
-    told = f"{len(others)} images beside those that {called} names were passed over ({printable(others[0])} ...)"
+    told = f"images beside those that {called} names were passed over: {len(others)} ({printable(others[0])} ...)"
     return replace(listing, problems=(*listing.problems, told))
 
 

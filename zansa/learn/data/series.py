@@ -322,8 +322,8 @@ def _rounded(prepared: np.ndarray, columns: Sequence[str]) -> list[str]:
     if not len(coarse):
         return []
     place, channel = coarse[0]
-    at = channel if prepared.shape[2] > 1 else place
-    called = printable(columns[at]) if at < len(columns) else f"number {place + 1}"
+    what, at = ("channel", channel) if prepared.shape[2] > 1 else ("number", place)
+    called = printable(columns[at]) if at < len(columns) else f"{what} {at + 1}"
     return [f"{called} is so large beside its differences that 32-bit floats round them: subtract its usual value"]
 
 
