@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from ...inputs.columns import THINGS, is_id
+from ...inputs.columns import PART, THINGS, is_id
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
@@ -332,7 +332,10 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
     used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
     others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
     things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]
+    parts = [printable(name) for name in cells if name not in roles.values() and PART.fullmatch(name)]
     hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
+    if parts and not found.split:
+        hint += f" (call {parts[0]} split, with the words train, val and test, to use it)"
     return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
 
 
