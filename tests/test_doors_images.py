@@ -699,6 +699,17 @@ def test_colours_that_a_gray_model_cannot_see_are_told(tmp_path, predictor):
     assert (colour["note"], gray["note"]) == ("its colours were turned to gray", None)
 
 
+@pytest.mark.parametrize(("scale", "told"), [(1, 0), (16, 1)])
+def test_images_of_12_and_of_16_bits_are_told(tmp_path, scale, told):
+    mk(tmp_path, "a", "b", count=0)
+    for i in range(8):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        levels = RANDOM.integers(4000, 4096, (12, 10), np.uint16)
+        Image.fromarray(levels * np.uint16(scale if i < 4 else 1)).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    problems = load(tmp_path).problems
+    assert [text.partition(" of 8 images have no level above 4095")[0] for text in problems] == ["4"] * told
+
+
 @pytest.mark.parametrize(("level", "far"), [(100, False), (130, False), (250, True), (0, True)])
 def test_images_far_from_all_that_were_learned_from_are_told(tmp_path, level, far):
     model = a_model(1)

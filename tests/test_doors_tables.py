@@ -167,6 +167,12 @@ def test_names_counters_and_times_never_become_inputs(tmp_path, head, cell, mess
     assert "names the rows" in data.remarks[0]
 
 
+def test_a_row_of_units_is_named(tmp_path):
+    path = saved(tmp_path / "t.csv", [HEADER, ["mm/s"] * LENGTH + [""], *rows()])
+    with pytest.raises(ValueError, match=r"Column t0 holds numbers but for 'mm/s' in its first row: remove that row"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("mark", "told"),
     [

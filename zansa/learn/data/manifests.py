@@ -157,8 +157,19 @@ def columns(called: str, cells: Cells) -> Columns:
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
         has = printable(", ".join(cells)) or "nothing"
-        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}")
+        raise ValueError(
+            f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}{_units(cells)}"
+        )
     return Columns(path, label, group, split)
+
+
+def _units(cells: Cells) -> str:
+    """What to say of a table of numbers with a row of something else below its header, such as units."""
+    odd = [name for name, values in cells.items() if len(values) > 1 and not is_number(values[0])]
+    name = next((name for name in odd if all(map(is_number, cells[name][1:]))), None)
+    if name is None:
+        return ""
+    return f". Column {printable(name)} holds numbers but for {cells[name][0]!r} in its first row: remove that row"
 
 
 def _plain(name: str) -> str:

@@ -79,6 +79,7 @@ TABLE = {
     "the classes {one} and {other} differ by an ending alone, and were taken for two: give both one name if they are one": "クラス {one} と {other} は語尾だけが異なり、別のクラスとして扱いました。同じクラスなら名前を揃えてください",
     "the class {name} names {count} others at once and was taken for a class of its own: an image has one class": "クラス {name} は他のクラス {count} 個を並べた名前ですが、独立したクラスとして扱いました。画像のクラスは一つだけです",
     "the number {number} stands {times} times, far from all others, as a mark of missing values does: empty its cells or remove its rows if it is one": "数値 {number} が {times} 回あり、他のすべての値から離れていて、欠測値の印のように見えます。そうであればセルを空にするか行を除いてください",
+    "{low} of {count} images have no level above 4095, and others reach {most}: where these are two camera settings, 12 and 16 bits, bring all to one": "{count} 枚中 {low} 枚は画素値が 4095 以下で、他は {most} に達します。12 ビットと 16 ビットのカメラ設定が混ざっている場合は揃えてください",
     # what a network begins with
     "The network begins with weights that were learned from drawn pictures: all parts but the classifier.": "描画画像で学習した重みから開始（分類部以外のすべて）。",
     "The network begins with weights that were learned from drawn pictures: all parts but the classifier (summed over the colours).": "描画画像で学習した重みから開始（分類部以外のすべて。色について合計）。",
