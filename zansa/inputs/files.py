@@ -54,6 +54,8 @@ SYSTEM = frozenset(
 )
 SHOWN = 8  # kinds of files that are named
 NAMED = 5  # files that are not there
+# hidden folders that programs keep, in which nobody looks for data
+PROGRAMS = frozenset({".git", ".svn", ".hg", ".cache", ".venv", ".thumbnails", ".ipynb_checkpoints", ".trash"})
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -180,7 +182,7 @@ def _other(path: Path) -> str | None:
 
 def _hides(folder: Path) -> bool:
     """Whether a folder is hidden, and has images or folders with images in it."""
-    if not folder.name.startswith("."):
+    if not folder.name.startswith(".") or folder.name.casefold() in PROGRAMS:
         return False
     return any(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
 
