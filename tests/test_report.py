@@ -581,7 +581,8 @@ def test_class_maps_lie_over_wrong_pictures_with_one_legend(whole, tmp_path):
     wrong = [shown[k] | mapped | {"why": why} for k, why in enumerate(("missed", "false alarm"))]
     run.write_json("examples.json", [*wrong, *shown[2:]])
     page = read_page(run)
-    assert page.text.count('class="pair"') == page.text.count('class="map"') == 2
+    html = (run.path / "report.html").read_text(encoding="utf-8")
+    assert html.count('<div class="pair">') == html.count('<image class="map"') == 2
     assert page.tags.count("img") == len(shown) - 2
     told = plain(page.text)
     assert told.count("what each of 4 × 4 cells added") == 1

@@ -23,6 +23,7 @@ CANDIDATES = 5  # of each feature and image
 PROVED = 60_000  # pairs laid on each other, at most
 SAMPLE = 600  # images whose candidates are always proved, to know what wrong pairs reach
 FALSE = 0.001  # share of images that a line accuses wrongly, by design
+TAILS = (0.3, 0.15), (0.15, 0.05), (0.1, 0.03)  # shares of wrong bests above the two quantiles of an exponential tail
 FLOOR, CAP = 0.6, 0.97
 ROUNDS = 6  # of finding the lines, each without the pairs that the round before has proven
 SURE = 3.0  # times the images above a line that chance puts there: the pairs above it are taken for true ones
@@ -153,22 +154,28 @@ def _line(bests: np.ndarray) -> tuple[float, float]:
     """Where 0.1 % of wrong bests would lie, at most CAP, and the share of them above it.
 
     The larger of two laws of Fisher's z tells: a normal one by the median and the 90 % quantile, or the 75 % quantile
-    where true copies bend it; and an exponential tail by the 90 and the 97 % quantile, since regular surfaces have a
-    few pairs that agree far better than most. Where the line is capped the share is larger; the 25 % quantile limits
-    it, which true copies do not bend.
+    where true copies bend it; and an exponential tail, since regular surfaces have a few pairs that agree far better
+    than most: the lowest of those through two quantiles each (TAILS), since copies bend one or the other. Where the
+    line is capped the share is larger; the 25 % quantile limits it, which true copies do not bend.
     """
     if len(bests) < 10:
         return CAP, FALSE
     z = np.arctanh(np.clip(bests, -0.99, 0.9999))
-    lower, middle, upper, high, last = np.quantile(z, (0.25, 0.5, 0.75, 0.9, 0.97))
+    lower, middle, upper, high = np.quantile(z, (0.25, 0.5, 0.75, 0.9))
     quarter = norm.ppf(0.75)
     sd = min((high - middle) / norm.ppf(0.9), 1.3 * (upper - middle) / quarter)
-    tail = high + (last - high) * np.log(0.1 / FALSE) / np.log(0.1 / 0.03)
+    tail = min(_tail(z, early, late) for early, late in TAILS)
     line = float(np.clip(np.tanh(max(middle + norm.ppf(1 - FALSE) * sd, tail)), FLOOR, CAP))
     if line < CAP:
         return line, FALSE
     narrow = max(1e-6, min(sd, (middle - lower) / quarter))
     return CAP, max(FALSE, float(norm.sf((np.arctanh(line) - middle) / narrow)))
+
+
+def _tail(z: np.ndarray, early: float, late: float) -> float:
+    """Where an exponential law has the share FALSE above it, when `early` and `late` shares lie above two quantiles."""
+    first, second = np.quantile(z, (1 - early, 1 - late))
+    return float(first + (second - first) * np.log(early / FALSE) / np.log(early / late))
 
 
 # --- copies made for a test -------------------------------------------------------------------------------------------
