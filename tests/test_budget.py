@@ -93,6 +93,8 @@ def test_a_budget_is_read(text, unit, limits, said):
         ("macs=20MB", "'20MB' is no number"),
         ("macs=1_000", "'1_000' is no number"),
         ("macs=5M,ms=2", "two units"),
+        ("ms=2,5", "may be one limit or two; write ms=2.5, or ms=2.0,5"),
+        ("macs=1,5M", "may be one limit or two; write macs=1.5M, or macs=1.0,5M"),
         ("macs=5M,5000k", "names one limit twice"),
         ("macs=1.13M,1130k", "names one limit twice"),
     ],

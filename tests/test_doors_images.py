@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from base64 import b85decode
+from dataclasses import replace
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -228,7 +229,27 @@ def test_folders_of_the_system_are_no_classes(tmp_path):
     assert data.classes == ("bad", "good")
     assert len(data) == 8
     assert data.problems == (
-        "folders of the operating system were passed over: 1 × #recycle, 1 × $RECYCLE.BIN, 1 × lost+found, 1 × @eaDir",
+        "hidden folders and those of the operating system were passed over: 1 × #recycle, 1 × $RECYCLE.BIN, "
+        "1 × lost+found, 1 × @eaDir",
+    )
+
+
+def test_hidden_folders_with_images_are_told(tmp_path):
+    mk(tmp_path, "good", "bad", ".worn/new")
+    (tmp_path / ".git").mkdir()
+    (told,) = load(tmp_path).problems
+    assert told == "hidden folders and those of the operating system were passed over: 1 × .worn"
+
+
+@pytest.mark.parametrize("ending", ["_mask", "-gt", " overlay", "_aug2", "_rot90", "_Flipped"])
+def test_images_made_of_others_by_their_names_are_told(tmp_path, ending):
+    mk(tmp_path, "good", "bad")
+    for i in range(2):
+        noise(tmp_path / f"bad/{i}{ending}.bmp")
+    noise(tmp_path / f"good/7{ending}.png")  # of no other
+    (told,) = load(tmp_path).problems
+    assert told.startswith(
+        f"2 images of bad are called like masks or changed copies of others (0{ending}.bmp beside 0."
     )
 
 
@@ -260,6 +281,23 @@ def test_names_that_look_alike_are_one(names, told):
     one, (sentence,) = one_spelling(names)
     assert one == [max(names, key=names.count)] * len(names)
     assert told in sentence
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["scratch", "Scratches"], "the classes scratch and Scratches differ by an ending alone"),
+        (["chip", "chips"], "the classes chip and chips differ by an ending alone"),
+        (["chip", "dent", "dent; chip"], "the class dent; chip names 2 others at once"),
+        (["割れ", "汚れ", "割れ、汚れ"], "the class 割れ、汚れ names 2 others at once"),
+        (["chip", "dent;crack"], ""),  # crack is none beside it
+        (["1", "1s", "as", "ass"], ""),
+    ],
+)
+def test_classes_that_may_be_one_or_several_are_told(names, told):
+    one, sentences = one_spelling(names)
+    assert one == names
+    assert [sentence[: len(told)] for sentence in sentences] == [told] * bool(told)
 
 
 def test_numbers_with_a_sign_are_others():
@@ -413,6 +451,14 @@ def test_a_column_that_may_be_the_group_is_told(tmp_path):
         text for text in load(manifest(tmp_path / "m.csv", "path,label,part_id", rows)).remarks if "m.csv" in text
     )
     assert told.endswith("passed over: part_id (call part_id group if rows of one part_id show one part)")
+
+
+@pytest.mark.parametrize("column", ["is_valid", "is_test", "train", "validation_flag"])
+def test_a_column_that_may_be_the_split_is_told(tmp_path, column):
+    mk(tmp_path, "p", count=6)
+    rows = [f"p/{i}.png,{'ab'[i % 2]},{i > 3}" for i in range(6)]
+    told = load(manifest(tmp_path / "m.csv", f"path,label,{column}", rows)).remarks[-1]
+    assert told.endswith(f"passed over: {column} (call {column} split, with the words train, val and test, to use it)")
 
 
 def test_copies_are_counted(tmp_path):
@@ -651,6 +697,27 @@ def test_colours_that_a_gray_model_cannot_see_are_told(tmp_path, predictor):
     Image.fromarray(RANDOM.integers(0, 255, (12, 10), np.uint8)).convert("RGB").save(tmp_path / "gray.png")
     colour, gray = runtime.predict(predictor, [tmp_path / "colour.png", tmp_path / "gray.png"])
     assert (colour["note"], gray["note"]) == ("its colours were turned to gray", None)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(1, 0), (16, 1)])
+def test_images_of_12_and_of_16_bits_are_told(tmp_path, scale, told):
+    mk(tmp_path, "a", "b", count=0)
+    for i in range(8):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        levels = RANDOM.integers(4000, 4096, (12, 10), np.uint16)
+        Image.fromarray(levels * np.uint16(scale if i < 4 else 1)).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    problems = load(tmp_path).problems
+    assert [text.partition(" of 8 images have no level above 4095")[0] for text in problems] == ["4"] * told
+
+
+@pytest.mark.parametrize(("level", "far"), [(100, False), (130, False), (250, True), (0, True)])
+def test_images_far_from_all_that_were_learned_from_are_told(tmp_path, level, far):
+    model = a_model(1)
+    model = replace(model, preprocess=model.preprocess.model_copy(update={"mean": (115.0,), "std": (15.0,)}))
+    Image.fromarray(np.full((12, 10), level, np.uint8)).save(tmp_path / "x.png")
+    (row,) = runtime.predict(exported(model, tmp_path / "m.onnx"), [tmp_path / "x.png"])
+    assert row["note"] == (runtime.OUTSIDE if far else None)
+    assert row["error"] is None
 
 
 # --- 5. files that are passed over ---------------------------------------------------------------------------------

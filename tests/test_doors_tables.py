@@ -146,6 +146,8 @@ def test_a_row_a_moment_that_is_unclear_is_asked_back(tmp_path, table, message):
         ("nn", lambda i: i + 1, r"column 1 \(nn\) counts the rows, .*call it id, or remove it"),
         ("lotno", lambda i: f"L{i // 3}", "3 rows have the lotno L0"),
         ("made", lambda i: f"2024-05-{i + 1:02}", "'made' is no column of numbers .*rename it to id, group"),
+        ("is_test", lambda i: i % 3 // 2, r"column 1 \(is_test\) says which part a row is for, .*call it split"),
+        ("train", lambda i: i % 2, r"column 1 \(train\) says which part a row is for"),
         ("", lambda i: i, None),  # pandas' index
         ("Unnamed: 0", lambda i: i, None),  # and what becomes of it
         ("sample_id", lambda i: (i * 7919) % 1000, None),
@@ -163,6 +165,28 @@ def test_names_counters_and_times_never_become_inputs(tmp_path, head, cell, mess
     assert is_plain(data)
     assert data.names[1] == str(cell(1))
     assert "names the rows" in data.remarks[0]
+
+
+def test_a_row_of_units_is_named(tmp_path):
+    path = saved(tmp_path / "t.csv", [HEADER, ["mm/s"] * LENGTH + [""], *rows()])
+    with pytest.raises(ValueError, match=r"Column t0 holds numbers but for 'mm/s' in its first row: remove that row"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        (-9999, "the number -9999 stands 2 times, far from all others"),
+        (99999, "the number 99999 stands 2 times, far from all others"),
+        (9998, ""),
+        (9, ""),
+    ],
+)
+def test_marks_of_missing_values_are_told(tmp_path, mark, told):
+    table = rows()
+    table[2][1] = table[7][3] = mark
+    problems = load(saved(tmp_path / "t.csv", [HEADER, *table])).problems
+    assert [text[: len(told)] for text in problems] == [told] * bool(told)
 
 
 def test_a_counter_without_a_header_is_asked_back(tmp_path):
@@ -362,6 +386,8 @@ FORMS = {
     "label first": text([[row[-1], *row[:-1]] for row in [HEADER, *rows()]]),
     "label within": text([[*row[:2], row[-1], *row[2:-1]] for row in [HEADER, *rows()]]),
     "names over two lines": text([["id", *HEADER], *([f'"{i}\nof 12"', *row] for i, row in enumerate(rows()))]),
+    "minus signs": TABLE.replace("-", "\u2212"),
+    "wide minus signs": TABLE.replace("-", "\uff0d"),
     "one name for all": text([["x"] * LENGTH + ["label"], *rows()]),
 }
 

@@ -60,6 +60,11 @@ def parse(text: str) -> tuple[Budget, ...]:
         raise ValueError(f"budget {text!r} is not understood; {FORM}")
     if "=" in values:
         raise ValueError(f"budget {text!r} has two units; give limits of one; {FORM}")
+    if re.fullmatch(r"\d{1,3},\d*[1-9][kMG]?", values):
+        raise ValueError(
+            f"budget {text!r} may be one limit or two; write {unit}={values.replace(',', '.')}, or "
+            f"{unit}={values.replace(',', '.0,')}"
+        )
     budgets = [Budget(unit, _number(value.strip(), text), value.strip()) for value in values.split(",")]
     if len(set(budgets)) < len(budgets):
         raise ValueError(f"budget {text!r} names one limit twice; name each once")

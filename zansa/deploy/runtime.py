@@ -28,6 +28,11 @@ READ = ("1", FORMAT)  # format 1 has no class maps
 COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error")
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
+PROBED = 64  # levels a side, by which an image is compared with those that were learned from
+FAR = (
+    6  # deviations of the training set, on average over an image or a series; those that were learned from have about 1
+)
+OUTSIDE = "its numbers are far from all that were learned from (another camera setting, unit or scale?)"
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
 Draw = Callable[[str, np.ndarray, np.ndarray], str]
 Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, note, error
@@ -171,8 +176,8 @@ def samples(files: Iterable[str | Path], preprocess: Preprocess) -> Iterator[Rea
     """Each sample's name, its values as `probabilities` takes them or None, a note and an error or None: image files
     one by one, all rows of tables at once, so that a table that is none is told before anything is answered."""
     if preprocess.series:
-        return iter([sample for file in files for sample in _series(Path(file), preprocess)])
-    return (sample for file in files for sample in _images(Path(file), preprocess))
+        return iter([_noted(each, preprocess) for file in files for each in _series(Path(file), preprocess)])
+    return (_noted(each, preprocess) for file in files for each in _images(Path(file), preprocess))
 
 
 def read_all(files: Iterable[str | Path], preprocess: Preprocess) -> tuple[list[np.ndarray], list[str]]:
@@ -293,6 +298,17 @@ def _images(path: Path, preprocess: Preprocess) -> Iterator[Read]:
         return
     for i, image in enumerate(arrays["images"]):
         yield _read(f"{name} row {i}", partial(_as_image, image, preprocess))
+
+
+def _noted(sample: Read, preprocess: Preprocess) -> Read:
+    """The sample, with a note where its levels are so far from those that were learned from that no answer counts."""
+    name, values, note, error = sample
+    known = (preprocess.mean, preprocess.std) != ((0.0,), (1.0,))  # how a network is that was not trained
+    if values is None or preprocess.alphabet or not known:
+        return sample
+    few = values[tuple(slice(None, None, max(1, side // PROBED)) for side in values.shape[:-1])]
+    away = float(np.mean(np.abs(few.astype(np.float64) - preprocess.mean) / preprocess.std))
+    return sample if away < FAR else (name, values, "; ".join(filter(None, (note, OUTSIDE))), error)
 
 
 def _read(name: str, reading: Callable[[], tuple[np.ndarray, str]]) -> Read:

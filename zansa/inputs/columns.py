@@ -50,12 +50,15 @@ _ID = re.compile(
 STAMPS = ("timestamp", "datetime", "date", "日時")
 STEPS = (*STAMPS, "step", "timestep", "time", "frame", "tick", "cycle", "moment", "sec", "seconds", "時刻", "時間")
 WAY_OUT = {
+    "part": "says which part a row is for, and would become an input: call it split, with the words train, val and "
+    "test, or remove it",
     "name": "names things, and would become an input: rename it to group where rows of one thing belong together, "
     "to id where each row is another thing, or remove it; call it otherwise if it is a measurement",
     "time": "is a time, and would become an input: remove it, or call it otherwise if it is a measurement",
     "counter": "counts the rows, and would become an input: call it id, or remove it; shuffle the rows if it is a "
     "measurement",
 }  # a column that is doubtful as an input
+PART = re.compile(r"(is|in|for)?[ _.-]?(train|training|val|valid|validation|test|testing|holdout)([ _.-]?(set|flag))?")
 COUNTED = 8  # rows from which on numbers that rise throughout are no measurement
 
 
@@ -309,6 +312,7 @@ def _doubts(table: Table, found: Columns) -> Iterator[str]:
                 "otherwise remove the time, or give it another name if it is a measurement"
             )
     named = [(i, "name" if header[i] in THINGS else "time") for i in found.numbers if header[i] in (*THINGS, *STAMPS)]
+    named += [(i, "part") for i in found.numbers if PART.fullmatch(header[i])]
     counting = [(i, "counter") for i in ends if _counts(values[i])]
     for i, what in (*named, *counting):
         yield f"column {i + 1}{f' ({printable(header[i])})' if header[i] else ''} {WAY_OUT[what]}" + (

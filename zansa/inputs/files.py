@@ -54,6 +54,8 @@ SYSTEM = frozenset(
 )
 SHOWN = 8  # kinds of files that are named
 NAMED = 5  # files that are not there
+# hidden folders that programs keep, in which nobody looks for data
+PROGRAMS = frozenset({".git", ".svn", ".hg", ".cache", ".venv", ".thumbnails", ".ipynb_checkpoints", ".trash"})
 NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -63,7 +65,7 @@ class Found:
 
     images: tuple[Path, ...] = ()
     others: tuple[str, ...] = ()  # of each file that is no image: its ending, or what else it is
-    system: tuple[str, ...] = ()  # of each folder of the system: its name
+    system: tuple[str, ...] = ()  # of each folder of the system, and of each hidden one with images: its name
     locked: tuple[str, ...] = ()  # of each folder that cannot be read: its path and the reason
 
     def __add__(self, other: "Found") -> "Found":
@@ -132,14 +134,14 @@ def walk(
 ) -> Iterator[Path]:
     """Every visible file below, in a fixed order; links to folders are followed, each folder once.
 
-    `fail` is called with the error of each folder that cannot be read; names of the system's folders, which are passed
-    over, are added to `system`.
+    `fail` is called with the error of each folder that cannot be read; names of folders that are passed over, those of
+    the system and hidden ones with images, are added to `system`.
     """
     seen: set[str] = set()
     for where, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         real = os.path.realpath(where)
         if system is not None:
-            system += sorted(name for name in folders if name.casefold() in SYSTEM)
+            system += sorted(name for name in folders if name.casefold() in SYSTEM or _hides(Path(where, name)))
         folders[:] = [] if real in seen else sorted(name for name in folders if not is_hidden(name))
         yield from (Path(where, name) for name in sorted(files) if real not in seen and not is_hidden(name))
         seen.add(real)
@@ -178,6 +180,13 @@ def _other(path: Path) -> str | None:
     return "a pipe or a device" if path.exists() and not path.is_file() else None
 
 
+def _hides(folder: Path) -> bool:
+    """Whether a folder is hidden, and has images or folders with images in it."""
+    if not folder.name.startswith(".") or folder.name.casefold() in PROGRAMS:
+        return False
+    return any(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
+
+
 def _begins_as_image(path: Path) -> bool:
     if not path.is_file():
         return False
@@ -199,7 +208,7 @@ def _counted(others: Sequence[str], system: Sequence[str]) -> list[str]:
         sentences.append(f"{files} no image by the ending and passed over: {kinds}{rest}")
     if system:
         kinds = ", ".join(f"{count} × {printable(name)}" for name, count in Counter(system).most_common(8))
-        sentences.append(f"folders of the operating system were passed over: {kinds}")
+        sentences.append(f"hidden folders and those of the operating system were passed over: {kinds}")
     return sentences
 
 

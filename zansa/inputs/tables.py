@@ -18,6 +18,7 @@ TABLES = (".csv", ".tsv")
 DELIMITERS = ",;\t|"  # spreadsheets of half the world write semicolons
 TOP = 1 << 16  # signs by which the delimiter is chosen
 SEVERAL = 20  # rows by which delimiter and header are told
+MINUSES = ("\u2212", "\uff0d")
 DASHES = {"-", "--", "–", "—", "―", "ー"}
 MARKS = ("nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "?")  # of a missing value; "none" and "-" are words too
 SPECIAL = ("path", "label", "class", "target", "group", "split", "sequence", "seq", "id", "name", "index")
@@ -201,11 +202,16 @@ def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list
     with path.open(encoding=form, errors=odd, newline="") as file:
         try:
             for number, cells in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
-                cells = [cell.strip() for cell in cells]
+                cells = [_with_plain_minus(cell.strip()) for cell in cells]
                 if any(cells):
                     yield number, cells if known else [_decoded(cell, encoding, path, number) for cell in cells]
         except (csv.Error, UnicodeError) as error:
             raise ValueError(f"{printable(path.name)} is no table of text: {error}") from error
+
+
+def _with_plain_minus(cell: str) -> str:
+    """A number with the minus that every program reads: word processors write the sign U+2212, Japanese a wide one."""
+    return f"-{cell[1:]}" if cell[:1] in MINUSES and is_number(cell[1:]) else cell
 
 
 def _decoded(cell: str, encoding: str, table: Path, number: int) -> str:

@@ -163,7 +163,7 @@ def saturation(made: Quantised, samples: list[np.ndarray], before: np.ndarray, a
 def turned_text(told: dict[str, Any]) -> str:
     """What the gate saw, in a few words."""
     return (
-        f"{told['turned']} of {told['samples']} decisions turned, {told['same_class']} classes stay, the largest "
+        f"{told['turned']} of {told['samples']} decisions turned, {told['same_class']} keep their class, the largest "
         f"change of a probability is {told['largest_change']:.2g}"
     )
 

@@ -21,6 +21,7 @@ Asked = tuple[tuple[int, int] | None, str, int | None, int | None]  # size, fit,
 KINDS = ("surface", "symbol", "natural")  # of images
 SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
+SEVERAL = 0.10  # the least share of images that is told as a kind of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +119,9 @@ def from_arrays(
     grouped, regrouped = one_group(groups)
     preprocess = _preprocess(pictures[0].shape[2], target, fit, pictures[0].dtype.itemsize * 8)
     likely = likely_kind(found, preprocess.channels)
+    fitting = _fitted(pictures, target, fit)
     return Dataset(
-        images=_fitted(pictures, target, fit),
+        images=fitting,
         labels=numbers,
         classes=found,
         names=shown,
@@ -128,6 +130,7 @@ def from_arrays(
         kind=kind or likely.name,
         groups=grouped,
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
+        problems=_scales(fitting),
         remarks=(*(() if kind else (likely.reason,)), *respelled, *regrouped, *_channels_told(preprocess)),
     )
 
@@ -211,7 +214,7 @@ def from_listing(
         groups=groups,
         split=None if listing.split is None else np.array(listing.split)[decoded.kept],
         files=tuple(listing.files[i] for i in decoded.kept),
-        problems=listing.problems + decoded.problems + _lost(decoded.lost, names),
+        problems=listing.problems + decoded.problems + _lost(decoded.lost, names) + _scales(decoded.images),
         remarks=(
             *(() if kind else (likely.reason,)),
             *listing.remarks,
@@ -219,6 +222,20 @@ def from_listing(
             *regrouped,
             *_channels_told(decoded.preprocess),
         ),
+    )
+
+
+def _scales(images: np.ndarray) -> tuple[str, ...]:
+    """What to say of 16-bit images (N, H, W, C) of which some use 12 bits at most, and others many more."""
+    if images.dtype != np.uint16:
+        return ()
+    highest = np.array([int(image.max()) for image in images])
+    low, most = int((highest < 4096).sum()), int(highest.max())
+    if not SEVERAL * len(images) <= low <= (1 - SEVERAL) * len(images) or most < 4 * 4096:
+        return ()
+    return (
+        f"{low} of {len(images)} images have no level above 4095, and others reach {most}: where these are two camera "
+        "settings, 12 and 16 bits, bring all to one",
     )
 
 

@@ -13,6 +13,9 @@ from .spelling import key
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
 Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
 
+_MADE = re.compile(
+    r"(.+)[ _-](masks?|gt|segm?|segmentation|overlay|annotated|aug(mented)?|flip(ped)?|rot(ated)?)[ _-]?\d*"
+)
 _COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
 
 
@@ -175,6 +178,7 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
         for name in tops
         if is_no_class(name)
     ]
+    sentences += [text for name, paths in tops.items() if (text := _made_of_others(name, paths))]
     names, shared = _inside(tops)
     if _of_inspection(tops) or not (shared or _of_inspection(names)):
         return sentences
@@ -194,6 +198,21 @@ def _doubtful(root: Path, tops: Tops, parts: dict[str, str | None]) -> list[str]
             f"{way_out}; if {outer} are, give the inner folders other names"
         )
     return [*sentences, f"the classes are {outer}, and they hold the folders {inner}: {way_out}"]
+
+
+def _made_of_others(name: str, paths: list[Path]) -> str:
+    """What to say of images that were made of others by their names: masks, turned or mirrored copies."""
+    stems = {path.with_suffix(""): path for path in paths}
+    found = [(path, made[1]) for stem, path in stems.items() if (made := _MADE.fullmatch(stem.name.casefold()))]
+    folded = {stem.parent / stem.name.casefold(): path for stem, path in stems.items()}
+    pairs = [(path, folded[path.parent / of]) for path, of in found if path.parent / of in folded]
+    if not pairs:
+        return ""
+    one, other = (printable(path.name) for path in pairs[0])
+    return (
+        f"{len(pairs)} images of {printable(name)} are called like masks or changed copies of others ({one} beside "
+        f"{other}); they were taken for images of their own: move them away if they are none"
+    )
 
 
 def _inside(tops: Tops) -> tuple[list[str], bool]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from ...inputs.columns import THINGS, is_id
+from ...inputs.columns import PART, THINGS, is_id
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
@@ -157,8 +157,19 @@ def columns(called: str, cells: Cells) -> Columns:
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
         has = printable(", ".join(cells)) or "nothing"
-        raise ValueError(f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}")
+        raise ValueError(
+            f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}{_units(cells)}"
+        )
     return Columns(path, label, group, split)
+
+
+def _units(cells: Cells) -> str:
+    """What to say of a table of numbers with a row of something else below its header, such as units."""
+    odd = [name for name, values in cells.items() if len(values) > 1 and not is_number(values[0])]
+    name = next((name for name in odd if all(map(is_number, cells[name][1:]))), None)
+    if name is None:
+        return ""
+    return f". Column {printable(name)} holds numbers but for {cells[name][0]!r} in its first row: remove that row"
 
 
 def _plain(name: str) -> str:
@@ -333,7 +344,10 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
     used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
     others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
     things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]
+    parts = [printable(name) for name in cells if name not in roles.values() and PART.fullmatch(name)]
     hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
+    if parts and not found.split:
+        hint += f" (call {parts[0]} split, with the words train, val and test, to use it)"
     return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
 
 

@@ -28,6 +28,7 @@ from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 from .spelling import one_spelling
 
 ROUNDED = 0.05  # of a number's deviation
+MISSING = {*(float("9" * count) for count in range(3, 10)), 32768.0}  # as -999, without the sign
 MOST_LETTERS = 64  # more different symbols are no alphabet
 Values = Sequence[str] | Sequence[np.ndarray] | np.ndarray
 
@@ -200,7 +201,7 @@ def from_series(
     if not preprocess.alphabet:
         preprocess = preprocess.model_copy(update={"columns": columns})
     prepared, problems = _prepared(samples, shown, preprocess)
-    problems = (*problems, *_rounded(prepared, columns))
+    problems = (*problems, *_rounded(prepared, columns), *_marked(samples))
     labels, found = number(words)
     grouped, regrouped = one_group(groups)
     return Dataset(
@@ -325,6 +326,24 @@ def _rounded(prepared: np.ndarray, columns: Sequence[str]) -> list[str]:
     what, at = ("channel", channel) if prepared.shape[2] > 1 else ("number", place)
     called = printable(columns[at]) if at < len(columns) else f"{what} {at + 1}"
     return [f"{called} is so large beside its differences that 32-bit floats round them: subtract its usual value"]
+
+
+def _marked(samples: list[Any]) -> list[str]:
+    """What to say of a number that may stand for a missing value: the lowest or the highest, usual as such a mark, and
+    ten times as large as all others."""
+    if isinstance(samples[0], str):
+        return []
+    values = np.abs(np.concatenate([sample.ravel() for sample in samples]))
+    largest = float(values.max())
+    most = float(values.max(where=values < largest, initial=0))
+    if largest not in MISSING or 10 * most > largest:
+        return []
+    number = min(float(sample.min()) for sample in samples)
+    shown, count = f"{number if -number == largest else largest:.0f}", int((values == largest).sum())
+    return [
+        f"the number {shown} stands {count} times, far from all others, as a mark of missing values does: empty its "
+        "cells or remove its rows if it is one"
+    ]
 
 
 def _lengths(samples: list[Any], preprocess: Preprocess) -> list[str]:

@@ -14,6 +14,7 @@ SHOWN = 4  # names that are told
 _LOOKS = "авекмнорстхуіјѕαβεζηικμνορτυχ", "abekmhopctxyijsabezhikmnoptyx"
 _ALIKE = str.maketrans(*(letters + letters.upper() for letters in _LOOKS))
 _BETWEEN = re.compile(r"(?<=[^\W_])(?:[\s_]|-(?!\d))+(?=[^\W_])")  # -10 is no 10
+_JOINED = re.compile(r"[;,|+&/、・]")
 _NUMBERED = re.compile(r"(?<=[^\W\d_]) (?=\d)")  # class 1 is class1
 
 
@@ -33,6 +34,7 @@ def one_spelling(names: Sequence[str], what: str = "class") -> tuple[list[str], 
     told = [numbers] * bool(numbers) + [_told(forms, chosen[forms[0]], what) for forms in several[:SHOWN]]
     if len(several) > SHOWN:
         told.append(f"and so were the spellings of {len(several) - SHOWN} more")
+    told += _doubtful(sorted({chosen[name] for name in names})) if what == "class" else []
     return [chosen[name] for name in names], tuple(told)
 
 
@@ -54,6 +56,26 @@ def key(name: str) -> str:
 
 def _visible(name: str) -> str:
     return "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+
+
+def _doubtful(classes: Sequence[str]) -> list[str]:
+    """What to say of classes that are perhaps one, or several: scratch and scratches; scratch;dent beside scratch."""
+    by_key = {key(name): name for name in classes}
+    plurals = [
+        f"the classes {by_key[form]} and {by_key[form + end]} differ by an ending alone, and were taken for two: give "
+        "both one name if they are one"
+        for form in by_key
+        for end in ("s", "es")
+        if form + end in by_key and len(form) > 2 and form[-1].isalpha()
+    ]
+    pieces = {name: {key(piece) for piece in _JOINED.split(name)} for name in classes}
+    joined = [
+        f"the class {name} names {len(found)} others at once and was taken for a class of its own: an image has one "
+        "class"
+        for name, found in pieces.items()
+        if len(found) > 1 and found <= by_key.keys()
+    ]
+    return [*plurals[:SHOWN], *joined[:SHOWN]]
 
 
 def _told(several: Sequence[str], best: str, what: str) -> str:
