@@ -105,6 +105,7 @@ def test_a_probe_foretells_what_a_training_takes(proof):
     assert longer["parts"]["cpu"]["training"] == pytest.approx(3 * told["parts"]["cpu"]["training"])
     assert told["cpu"] == pytest.approx(sum(told["parts"]["cpu"].values()))
     assert told["memory"] > 2e8
+    assert 3e7 < found["running"]["memory"] < told["memory"], "answering needs no torch"
     # a growth whose last network takes four times as long as its first, which is there for a tenth of the time
     course = {"first": 0.25, "begin": 0.1, "end": 0.1, "events": 1, "raced_until": 0.0, "race_epochs": 0}
     course["decided"] = [{"cpu": 2.0, "wall": 3.0}] * 2

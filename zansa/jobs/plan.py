@@ -129,6 +129,7 @@ def foreseen(request: PlanRequest, tell: Tell) -> tuple[list[dict[str, Any]], di
             if found["grown"] is not None:  # the probe's file is that of the first network
                 ms *= found["grown"]["macs"] / found["macs"]
             running = {"ms": ms, "verb": verb, "scaled": found["grown"] is not None}
+            running["memory"] = found["running"]["memory"]
     return rows, running
 
 

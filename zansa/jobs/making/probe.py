@@ -38,6 +38,13 @@ from .folder import begin
 from .job import Job, resolve
 
 EPOCHS, STEPS = 3, 6  # of the probe
+ANSWERING = """
+import sys
+from zansa.deploy.bench import latency, memory
+from zansa.deploy.runtime import predictor
+latency(predictor(sys.argv[1]), repeats=5)
+print(memory())
+"""
 FIRST = 2  # steps that warm up
 RIVALS = 1 + len(VARIANTS)  # of the race with which a growth begins
 BUSY = 1.3  # seconds that pass for each second of work from which a machine counts as busy
@@ -129,7 +136,8 @@ def measured(request: Request, began: float) -> dict[str, Any]:
         ends = clocks()
         conclude(run, replace(short, parts=replace(job.parts, test=short.parts.test)), module, facts, silent)
         end = since(ends)
-        running = latency(predictor(run.path / "model.onnx")) if (run.path / "model.onnx").exists() else None
+        file = run.path / "model.onnx"
+        running = latency(predictor(file)) | {"memory": answering_bytes(file)} if file.exists() else None
     return {
         "start": start,
         "step": step,
@@ -230,6 +238,12 @@ def clocks() -> dict[str, float]:
 def since(before: dict[str, float]) -> dict[str, float]:
     """Seconds since then on both clocks."""
     return {clock: value - before[clock] for clock, value in clocks().items()}
+
+
+def answering_bytes(file: Path) -> int:
+    """The memory of a process of its own, without torch, that answers with an exported file."""
+    asked = [sys.executable, "-c", ANSWERING, str(file)]
+    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
 
 
 def peak_bytes() -> int:

@@ -54,6 +54,7 @@ TABLE = {
     "training (zansa train)": "学習（zansa train）",
     "search (zansa grow)": "構造探索（zansa grow）",
     "Running: about {0} for one on this machine, that is {1} {2} a second.": "実行時：この計算機で1件当たり約 {0}（{2}を毎秒 {1} 件）。",
+    "A process that answers with the exported file holds about {0} of memory.": "書き出したファイルで判定するプロセスのメモリ使用量は約 {0} です。",
     "A million of them take about {0}.": "100万件で約 {0} です。",
     "Energy is that of {0} W, as given.": "消費電力は指定の {0} W。",
     "Energy is measured: {0} W.": "消費電力は実測 {0} W。",

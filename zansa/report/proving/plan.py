@@ -195,6 +195,8 @@ def time(record: Record) -> Shown:
         hours = running["ms"] * 1000 / 3600  # of a million
         watts = record["resources"][0]["power"]["watts"]
         lead.append(word("plan.time.million", energy([watt * hours / 1000 for watt in watts])))
+        if running.get("memory"):
+            lead.append(word("plan.time.held", file_size(running["memory"])))
     quiet = ", ".join(duration(row["quiet"]) for row in record["resources"] if row["busy"])
     hints = [word("plan.time.busy", quiet)] if quiet else []
     used = record["resources"][0]["power"]

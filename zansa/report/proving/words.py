@@ -76,6 +76,7 @@ SAID: dict[str, str] = {
     "plan.time.kwh": phrase("energy"),
     "plan.time.train": phrase("training (zansa train)"),
     "plan.time.grow": phrase("search (zansa grow)"),
+    "plan.time.held": phrase("A process that answers with the exported file holds about {0} of memory."),
     "plan.time.running": phrase("Running: about {0} for one on this machine, that is {1} {2} a second."),
     "plan.time.million": phrase("A million of them take about {0}."),
     "plan.power.given": phrase("Energy is that of {0} W, as given."),
