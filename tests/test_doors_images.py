@@ -376,7 +376,7 @@ def test_names_without_an_ending_are_completed(tmp_path):
     mk(tmp_path, "train")
     data = load(manifest(tmp_path / "labels.csv", "id,breed,w,h", [f"{i},{'ab'[i % 2]},1,2" for i in range(4)]))
     assert data.files[1] == tmp_path / "train/1.png"
-    assert data.remarks[-1] == "4 names of labels.csv have no ending; the images' was added"
+    assert data.remarks[-1] == "names of labels.csv without an ending, to which the images' was added: 4"
 
 
 def test_a_table_is_for_the_folder_of_its_part(tmp_path):
@@ -1043,6 +1043,6 @@ def test_backslashes_are_read_as_slashes_and_told(tmp_path):
     mk(tmp_path, "p/q")
     data = load(manifest(tmp_path / "m.csv", "path,label", [rf"p\q\{i}.png,{'ab'[i % 2]}" for i in range(4)]))
     assert data.files[0] == tmp_path / "p/q/0.png"
-    assert data.remarks[-1] == "4 paths of m.csv have backslashes; they were read as slashes"
+    assert data.remarks[-1] == "paths of m.csv with backslashes, read as slashes: 4"
     with pytest.raises(ValueError, match=r"names 1 of 1 files that are not there: p\\gone\.png"):
         load(manifest(tmp_path / "m.csv", "path,label", [r"p\gone.png,a"]))

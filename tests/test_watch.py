@@ -431,3 +431,14 @@ def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp
     run.write_json("compress.json", {})
     again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
     assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--reference", "a", "--challenger", "b"), "name one of the two"),
+        (("--waive",), "--waive belongs to --promote"),
+    ],
+)
+def test_options_of_learning_again_that_do_not_go_together(tmp_path, asked, told):
+    assert told in refused("retrain", tmp_path, *asked)

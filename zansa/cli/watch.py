@@ -157,9 +157,10 @@ def retrain(
     from ..jobs import retrain as work
     from ..report.watching.change import lines
 
-    if promote or rollback:
-        if waive_escape or (promote and challenger is None):
-            raise ValueError("--promote needs the --challenger that is to act; --waive-escape comes before, to compare")
+    if reference is not None and challenger is not None:
+        raise ValueError("--reference learns a new network and --challenger names one: name one of the two")
+    if promote or rollback or waive:
+        _refuse_other_than_changing(promote, waive, challenger, waive_escape)
         print(work.changed(store, challenger if promote else None, model, who, reason, waive, language))
         return
     if waive_escape:
@@ -177,6 +178,14 @@ def retrain(
     print(json.dumps(record) if as_json else f"{lines(record)}\n\n{page}")
     if comparison is not None and not comparison["passed"]:
         raise typer.Exit(1)
+
+
+def _refuse_other_than_changing(promote: bool, waive: bool, challenger: Path | None, escapes: list[str] | None) -> None:
+    """ValueError where a change of the model that acts was asked for and it is not clear which, or more than that."""
+    if waive and not promote:
+        raise ValueError("--waive belongs to --promote; --waive-escape PART lets --challenger miss one escape")
+    if escapes or (promote and challenger is None):
+        raise ValueError("--promote needs the --challenger that is to act; --waive-escape comes before, to compare")
 
 
 def _waive(store: Path, challenger: Path | None, names: list[str], who: str, why: str, out: TextIO) -> None:

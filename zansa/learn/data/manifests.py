@@ -257,8 +257,8 @@ def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tup
     completed = sum(
         file.suffix != "" and not name.endswith(file.suffix) for name, file in zip(names, found, strict=True)
     )
-    remarks += [f"{turned} paths of {called} have backslashes; they were read as slashes"] * (turned > 0)
-    remarks += [f"{completed} names of {called} have no ending; the images' was added"] * (completed > 0)
+    remarks += [f"paths of {called} with backslashes, read as slashes: {turned}"] * (turned > 0)
+    remarks += [f"names of {called} without an ending, to which the images' was added: {completed}"] * (completed > 0)
     return tuple(found), remarks
 
 
