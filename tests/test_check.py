@@ -19,12 +19,13 @@ from zansa.learn.audit import shortcuts as cutting
 from zansa.learn.audit.align import agreement
 from zansa.learn.audit.balance import balance
 from zansa.learn.audit.copies import copies
-from zansa.learn.audit.groups import joined_by
+from zansa.learn.audit.groups import joined_by, of_classes
 from zansa.learn.audit.look import look_at_array, small
 from zansa.learn.audit.names import groups_by
 from zansa.learn.audit.near import CAP, CHANGES, _line, changed, compare, sets_of
 from zansa.learn.audit.neighbours import Kin, hashes, nearest, thumbs
 from zansa.learn.audit.plain import plain
+from zansa.learn.audit.run import relate
 from zansa.learn.data.door import listed
 from zansa.learn.data.synthetic import surfaces
 from zansa.phrases import speaking
@@ -280,3 +281,25 @@ def test_siblings_on_a_smooth_surface_show_in_plain_statistics():
     assert "no_leak" in [each.kind for each in audit(mixed, check_labels=False).findings]
     two = np.where(drawn(120, 7) > 128, 255, 0).astype(np.uint8)  # equal quantiles throughout: no order shows in them
     assert plain(bare([f"{i}.png" for i in range(120)]), two) is None
+
+
+def test_copies_within_a_class_are_found_where_not_all_neighbours_are_asked(monkeypatch):
+    """Where most images have a twin, other classes tell what wrong pairs reach; twins are judged all the same."""
+    monkeypatch.setattr("zansa.learn.audit.groups.ASKED", 12)
+    rng = np.random.default_rng(3)
+    images = drawn(120, 11)
+    grey = np.concatenate([images, [small(changed(image, "lighter")) for image in images[:90]]])
+    labels = np.concatenate([np.arange(120), np.arange(90)]) % 2
+    looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(grey))
+    names = tuple(f"{number:06d}.png" for number in rng.permutation(10**6)[: len(grey)])
+    related = relate(Inventory(names, labels, ("a", "b"), looks), grey, thumbs(grey), None, 0)
+    proven = {tuple(pair) for pair in related.proven.tolist()}
+    assert related.near.lines[1] < CAP
+    assert len(proven & {(k, 120 + k) for k in range(90)}) >= 85
+
+
+def test_a_rule_that_repeats_the_classes_is_none():
+    classes = np.repeat(np.arange(12), 5)
+    assert of_classes(7 * classes, classes)
+    assert of_classes(classes // 2, classes)
+    assert not of_classes(np.arange(60) // 2, classes)

@@ -140,7 +140,7 @@ def best_rule(
         sizes = np.unique(groups, return_counts=True)[1] / len(groups)
         held = groups[pairs[:, 0]] == groups[pairs[:, 1]]
         enough = held[beside].mean() >= INSIDE * (1 - chance) and held.mean() > TIMES * (sizes**2).sum()
-        if FEWEST <= len(sizes) < 0.9 * len(groups) and enough and not _of_classes(groups, inventory.labels):
+        if FEWEST <= len(sizes) < 0.9 * len(groups) and enough and not of_classes(groups, inventory.labels):
             fitting.append((len(sizes), rule, groups, held.mean()))
     most = max((held for *_, held in fitting), default=0.0)
     near = [each for each in fitting if each[3] >= most - SLACK]
@@ -151,7 +151,7 @@ def best_rule(
     return None
 
 
-def _of_classes(groups: np.ndarray, labels: np.ndarray) -> bool:
+def of_classes(groups: np.ndarray, labels: np.ndarray) -> bool:
     """Whether every class lies in one group, as where the rule is the class's folder: to hold a group out would then
     take away its whole class."""
     return len(np.unique(np.column_stack([groups, labels]), axis=0)) == len(np.unique(labels))
