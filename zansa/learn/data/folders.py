@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey, walk
+from ...inputs.tables import TABLES
 from ...proof.good import good_class, speaks_of_inspection
 from .sources import MANIFESTS, SPLIT_WORDS, Listing, is_no_class, part_of, says_nothing, shortened
 from .spelling import key
@@ -292,7 +293,8 @@ def _no_classes(root: Path, found: Found, loose: list[Path]) -> str:
     return (
         f"no class folder with images in {printable(str(root))} (found: {'; '.join(seen) or 'no files at all'}); "
         f"needed: one folder per class with {', '.join(sorted(EXTENSIONS))} files in it, or a manifest "
-        f"({', '.join(MANIFESTS)}){_named_alike(loose)}"
+        f"({', '.join(MANIFESTS)}); for series, a {' or '.join(TABLES)} table with one row a sample and a column label"
+        f"{_named_alike(loose)}"
     )
 
 
