@@ -199,7 +199,7 @@ def test_images_of_one_folder_whose_names_begin_with_the_class(tmp_path):
     with pytest.raises(ValueError, match=r"one of 2 words \((OK 3|rolled-in_scale 3), .*: where these are the classes"):
         load(tmp_path)
     noise(tmp_path / "overview.png")
-    with pytest.raises(ValueError, match="and a column label$"):
+    with pytest.raises(ValueError, match=r"and a column label$"):
         load(tmp_path)
 
 

@@ -280,4 +280,6 @@ def test_a_part_with_good_and_defective_images_is_defective_and_counted_apart():
     assert counted_parts(data, np.arange(5), "good") == ({"dent": 2}, 1)
     assert mixed_parts(data, np.arange(5), "good") == 1  # a
     assert mixed_parts(data, np.array([0, 1, 3, 4]), "good") == 0
+    # where no group would be good, images are judged one by one
+    assert counted_parts(data, np.array([0, 1, 2, 4]), "good") == ({"dent": 2}, 2)
     assert mixed_parts(replace(data, groups=None), np.arange(5), "good") == 0

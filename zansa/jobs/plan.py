@@ -58,7 +58,7 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
     record = {
         "source": request.source,
         "good": job.good,
-        "unit": job.data.preprocess.noun if job.data.groups is None else "part",
+        "unit": job.data.preprocess.noun if judged_groups(job.data, job.parts.test, job.good) is None else "part",
         "noun": job.data.preprocess.noun,
         "test": {"good": good, "defective": defective, "mixed": mixed_parts(job.data, job.parts.test, job.good)},
         "train": len(job.parts.train),
@@ -87,7 +87,8 @@ def trained(request: PlanRequest) -> TrainRequest:
 def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str, int], int]:
     """How many separate parts of each kind of defect are among these samples, and how many good ones. A part with any
     defective sample is defective, of the kind that most of those samples show."""
-    names = index if data.groups is None else data.groups[index]
+    groups = judged_groups(data, index, good)
+    names = index if groups is None else groups
     shown: dict[Any, Counter[str]] = {}
     for name, label in zip(names.tolist(), data.labels[index], strict=True):
         shown.setdefault(name, Counter())[data.classes[label]] += 1
@@ -98,12 +99,18 @@ def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str
     return {kind: kinds[kind] for kind in data.classes if kind != good and kinds[kind]}, kinds[good]
 
 
-def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:
-    """How many parts have good and defective samples among these; counted_parts takes them for defective."""
-    if data.groups is None:
-        return 0
+def judged_groups(data: Dataset, index: np.ndarray, good: str) -> np.ndarray | None:
+    """The part that each of these samples is of; None where samples are judged one by one, as no group is given or none
+    would be good (see proof.points.held)."""
     fine = data.labels[index] == data.classes.index(good)
-    return len(np.intersect1d(data.groups[index][fine], data.groups[index][~fine]))
+    groups = None if data.groups is None else data.groups[index]
+    return groups if held(np.zeros(len(index)), ~fine, groups).joined else None
+
+
+def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:
+    """How many groups have good and defective samples among these."""
+    fine = data.labels[index] == data.classes.index(good)
+    return held(np.zeros(len(index)), ~fine, None if data.groups is None else data.groups[index]).mixed
 
 
 def _without(seen: Mapping[str, int], good: str) -> dict[str, int]:
