@@ -191,15 +191,6 @@ def test_the_usual_line_says_what_it_promises():
         chosen(0)
 
 
-def test_images_are_judged_one_by_one_where_every_group_has_defective_ones():
-    panels = np.repeat(["a", "b"], 50)  # of many cells: they say what must not be torn apart
-    defect = np.arange(100) % 5 == 0
-    cells = held(defect + 0.01 * np.arange(100), defect, panels)
-    assert (len(cells.good), len(cells.faulty), cells.joined, cells.mixed) == (80, 20, False, 2)
-    assert usual(cells).rule.count("; images are judged one by one, because every group has defective ones") == 1
-    assert held(np.arange(3.0), [True, True, False], ["a", "a", "b"]).joined  # b is good
-
-
 def test_parts_are_as_bad_as_their_worst_image():
     found = held([1, 5, 2, 3, 4.0], [False, False, True, False, False], ["a", "a", "b", "b", "c"])
     assert found.score.tolist() == [5, 3, 4]

@@ -18,7 +18,7 @@ from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
-from ..words import counted, typed
+from ..words import counted, plain_percent, typed
 from .request import Request, Tell, folds_of, learned_weights
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
@@ -80,6 +80,11 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
         texts.append(
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
+        )
+    if data.judged_apart:
+        texts.append(
+            f"{plain_percent(data.in_mixed_groups)} of the {noun}s stand in groups of several classes: groups are kept "
+            f"whole in the split, and each {noun} is judged by itself"
         )
     texts += [text for text in (few_to_decide(data, parts), few_units(data), copied(data)) if text]
     if data.groups is None and data.split is None:

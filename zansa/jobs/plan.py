@@ -28,6 +28,7 @@ from .door import absolute, stem_of
 from .making.energy import joules, kwh, power
 from .making.job import Job, resolve
 from .making.judged import judged
+from .making.point import groups_of
 from .making.prices import Sheet, money_of, read_costs
 from .making.probe import foretold, probe
 from .request import GrowRequest, PlanRequest, Tell, TrainingRequest, TrainRequest, silent
@@ -58,7 +59,7 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
     record = {
         "source": request.source,
         "good": job.good,
-        "unit": job.data.preprocess.noun if judged_groups(job.data, job.parts.test, job.good) is None else "part",
+        "unit": job.data.preprocess.noun if groups_of(job.data, job.parts.test) is None else "part",
         "noun": job.data.preprocess.noun,
         "test": {"good": good, "defective": defective, "mixed": mixed_parts(job.data, job.parts.test, job.good)},
         "train": len(job.parts.train),
@@ -87,7 +88,7 @@ def trained(request: PlanRequest) -> TrainRequest:
 def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str, int], int]:
     """How many separate parts of each kind of defect are among these samples, and how many good ones. A part with any
     defective sample is defective, of the kind that most of those samples show."""
-    groups = judged_groups(data, index, good)
+    groups = groups_of(data, index)
     names = index if groups is None else groups
     shown: dict[Any, Counter[str]] = {}
     for name, label in zip(names.tolist(), data.labels[index], strict=True):
@@ -97,14 +98,6 @@ def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str
         for seen in shown.values()
     )
     return {kind: kinds[kind] for kind in data.classes if kind != good and kinds[kind]}, kinds[good]
-
-
-def judged_groups(data: Dataset, index: np.ndarray, good: str) -> np.ndarray | None:
-    """The part that each of these samples is of; None where samples are judged one by one, as no group is given or none
-    would be good (see proof.points.held)."""
-    fine = data.labels[index] == data.classes.index(good)
-    groups = None if data.groups is None else data.groups[index]
-    return groups if held(np.zeros(len(index)), ~fine, groups).joined else None
 
 
 def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:

@@ -31,7 +31,7 @@ class Held:
     score: np.ndarray  # (N,) float64, log odds of a defect
     defect: np.ndarray  # (N,) bool
     joined: bool = False  # whether a part may have several images
-    mixed: int = 0  # parts with good and defective images, which count as defective where images are joined
+    mixed: int = 0  # parts with good and defective images, which count as defective
     # scores of defects that were learned from: a line goes below them where its promise allows, and promises nothing
     # of them
     learned: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -78,9 +78,7 @@ def operating_point(point: Point, good: str) -> OperatingPoint:
 def held(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -> Held:
     """Parts from images: (N,) scores, (N,) whether defective and, where parts have several images, (N,) part names.
 
-    A part is as bad as its worst image. Where no part would be good although some images are (cells of panels, say),
-    the names tell what must not be torn apart and not what is judged: each image is then a part. ValueError for scores
-    that are no numbers, and for columns of unequal length.
+    A part is as bad as its worst image. ValueError for scores that are no numbers, and for columns of unequal length.
     """
     s, d = np.asarray(score, dtype=np.float64), np.asarray(defect, dtype=bool)
     names = None if groups is None else np.asarray(groups)
@@ -94,10 +92,7 @@ def held(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -
     _, part = np.unique(names, return_inverse=True)
     worst, images, bad = np.full(part.max(initial=-1) + 1, -np.inf), np.bincount(part), np.bincount(part, d)
     np.maximum.at(worst, part, s)
-    several = int(((bad > 0) & (bad < images)).sum())
-    if several and (bad > 0).all():
-        return Held(s, d, mixed=several)
-    return Held(worst, bad > 0, joined=True, mixed=several)
+    return Held(worst, bad > 0, joined=True, mixed=int(((bad > 0) & (bad < images)).sum()))
 
 
 # --- rules ----------------------------------------------------------------------------------------------------------
@@ -314,7 +309,5 @@ def _seen(parts: Held, reject: float, ask: float) -> str:
     said += f", and a person is asked about {asked} of {len(parts.score)}" if ask < reject else ""
     if len(parts.learned):
         said += f"; of {len(parts.learned)} defects that were learned from, {int((parts.learned >= reject).sum())} are"
-    if parts.mixed and not parts.joined:
-        return f"{said}; images are judged one by one, because every group has defective ones"
     mixed = f"; {counted(parts.mixed, 'part')} with good and defective images count as defective" if parts.mixed else ""
     return said + mixed

@@ -21,8 +21,8 @@ SAID: dict[str, str] = {
     ),
     "plan.needs.mixed": phrase("{0} of these parts show good and defective images, and count as defective."),
     "plan.needs.single": phrase(
-        "Every group has defective images, so images are counted one by one, as if those of one group knew nothing of "
-        "each other."
+        "Nearly all images stand in groups of several classes, so images are counted one by one, as if those of one "
+        "group knew nothing of each other."
     ),
     "plan.kind": phrase("kind of part"),
     "plan.there": phrase("there are"),
