@@ -23,8 +23,8 @@ Escapes = Annotated[
 Accept = Annotated[
     str | None,
     typer.Option(
-        help='What is accepted. The decision takes "recall>=0.95 at false_alarms<=0.05" where nothing is said; the line '
-        "of a new network, and the false alarms that it may give, go by what is said alone."
+        help='What is accepted. The decision takes "recall>=0.95 at false_alarms<=0.05" where nothing is said; the '
+        "line of a new network, and the false alarms that it may give, go by what is said alone."
     ),
 ]
 Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
