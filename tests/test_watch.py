@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -307,8 +308,10 @@ def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
     again = json.loads(zansa(*learn).stdout)["comparison"]
     assert again["run"] == made["run"]
     assert again["again"] == 0
-    offered = json.loads(zansa("retrain", store, "--challenger", made["run"], "--json").stdout)["comparison"]
+    elsewhere = shutil.copytree(made["run"], tmp_path / "elsewhere")
+    offered = json.loads(zansa("retrain", store, "--challenger", elsewhere, "--json").stdout)["comparison"]
     assert (offered["parts"], offered["counts"]) == (made["parts"], made["counts"])
+    assert offered["escapes_learned"] == made["escapes_learned"]  # pictures are known again, and not their paths
     named_good = [row["answer"] for row in queue.verdicts(store) if row["verdict"] == "good"]
     queue.judge(store, [(answer, "burr", "sato", 1.0) for answer in named_good[:9]])
     other = json.loads(zansa(*learn).stdout)["comparison"]
