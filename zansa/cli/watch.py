@@ -240,6 +240,6 @@ def _tell_chain(told: dict[str, Any], as_json: bool) -> None:
     else:
         for row in told["records"]:
             print(f"{row['number']}  {row['time'][:19]}  {row['kind']}  {row['who']}: {row['why']}")
-        print(told["broken"] or f"all {len(told['records'])} records are whole; the last hash is {told['head']}")
+        print(told["broken"] or f"records, all whole: {len(told['records'])}; the last hash is {told['head']}")
     if told["broken"]:
         raise typer.Exit(1)

@@ -37,6 +37,7 @@ from ..record import write_atomic
 from ..report.explain import html
 from ..report.explain_pictures import SIDE, curve, letters_of
 from ..runs import model_file
+from ..words import counted, typed
 from .depth import learned_from_all, own_request
 from .door import door, evenly
 from .request import Tell, silent
@@ -49,10 +50,16 @@ JUDGED = 200  # images with masks, at most: each takes a third of a second
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What is explained: its name, and its levels, (H, W, C) as decoded or (L, C) as prepared."""
+    """What is explained.
+
+    name: of its file, or its row.
+    levels: (H, W, C) as decoded, or (L, C) as prepared.
+    note: what was lost of it or changed in reading; "": nothing.
+    """
 
     name: str
     levels: np.ndarray
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,7 @@ def explain(request: ExplainRequest, tell: Tell = silent) -> dict[str, Any]:
     pre = model.preprocess
     chosen, left_out = read(request, pre)
     bank = None if request.data is None else bank_of(request.data, model, tell)
-    tell(event("stage", text=f"explaining {len(chosen)} {pre.noun}(s) by the map of {request.map}"))
+    tell(event("stage", text=f"explaining {typed(counted(len(chosen), pre.noun))} by the map of {request.map}"))
     found = answers(model, request.map, tensors_of([each.levels for each in chosen], pre))
     alike = likeness(_enough(model, found, bank))
     record = told(model, chosen, found, alike, bank)
@@ -103,16 +110,17 @@ def read(request: ExplainRequest, pre: Preprocess) -> tuple[list[Sample], list[s
     surveyed = None if pre.series else survey_all(paths)
     found: list[Sample] = []
     left_out, more = ([] if surveyed is None else surveyed.told()), 0
-    for name, levels, _, error in samples(paths if surveyed is None else surveyed.images, pre):
+    for name, levels, note, error in samples(paths if surveyed is None else surveyed.images, pre):
         if levels is None:
             left_out.append(error or f"{name} cannot be read")
         elif len(found) < request.most:
-            found.append(Sample(str(name), levels))
+            found.append(Sample(str(name), levels, note))
         else:
             more += 1
     if not found:
         raise ValueError(f"no {pre.noun} could be read{''.join(f'; {each}' for each in left_out)}")
-    return found, [*left_out, *([f"{more} more {pre.noun}(s) were not explained; --most takes more"] if more else [])]
+    told = f"{more} of {len(found) + more} {pre.noun}s; --most takes more"
+    return found, [*left_out, *([told] if more else [])]
 
 
 def bank_of(source: str, model: Model, tell: Tell) -> Bank:
@@ -160,6 +168,7 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
         images.append(
             {
                 "name": each.name,
+                "note": each.note,
                 "class": model.classes[found.named[n]],
                 "log_odds": float(found.odds[n]),
                 "rejected": bool(at_work[n]),
@@ -236,7 +245,7 @@ def calibrated(
     marked = masks_of(Path(request.masks), data, parts.val)
     kept = evenly(np.arange(len(marked.rows)), JUDGED)
     rows, masks = marked.rows[kept], marked.masks[kept]
-    tell(event("stage", text=f"judging maps of {len(rows)} validation images with masks"))
+    tell(event("stage", text=f"judging maps of {typed(counted(len(rows), 'validation image'))} with masks"))
     found = answers(model, request.map, to_tensor(data, rows, torch.device("cpu"), torch.contiguous_format))
     places = [inside(shape, model.preprocess) for shape in shapes_of(data, rows)]
     words = [each["word"] for each in verdicts(model, found, places, [data.digests[k] for k in rows], alike, bank)]

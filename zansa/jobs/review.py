@@ -11,6 +11,7 @@ from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
 from ..deploy.watch.look import good_of
 from ..deploy.watch.units import Answers, answers
+from ..phrases import singular
 
 COLUMNS = ("answer", "part", "lot", "time", "image", "verdict", "who", "seconds")
 KEYS = {"c": "cannot tell", "u": "unusable"}
@@ -167,7 +168,7 @@ def lines(told: dict[str, Any]) -> Sequence[str]:
         agreed = "" if person["kappa"] is None else f", kappa {person['kappa']:.2f} on {person['shared']} shared parts"
         seeds = f", recognised {person['recognised']} of {person['shown']} known defects" if person["shown"] else ""
         found.append(f"{person['who']}: {person['verdicts']} verdicts, {person['undecided']} undecided{agreed}{seeds}")
-    return [*found, *(each["told"] for each in told["limits"])]
+    return [singular(text) for text in found] + [each["told"] for each in told["limits"]]
 
 
 def _seen(store: Path, model: str | None) -> tuple[Answers, str]:

@@ -20,8 +20,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from ...inputs.heat import drawn, drawn_series
+from ...phrases import retold, speaking
 from .admit import Content, decoded
-from .app import ERRORS, SESSION, Office
+from .app import ERRORS, SESSION, Office, language_of
 from .desk import Desk
 from .limit_samples import UNDECIDED, limit_samples
 from .limits import MEGABYTE, Refused
@@ -74,14 +75,14 @@ class Page:
             self.strip.append({name: answer.get(name) for name in SEEN_NAMES})
 
     def state(self) -> dict[str, Any]:
-        """Everything that changes on the page."""
+        """Everything that changes on the page, with its sentences in the language that is spoken."""
         with self.lock:
             self._turn()
             strip, counts = list(self.strip), dict(self.counts)
         return {
-            "ready": self.desk.ready(),
+            "ready": retold(self.desk.ready()),
             "models": [_model(served) for served in list(self.desk.models.active.values())],
-            "strip": strip,
+            "strip": [row | {"note": retold(row["note"] or "")} for row in strip],
             "counts": counts,
             "since": self.since.strftime("%H:%M"),
             "quiet": round(self.desk.quiet()),
@@ -209,7 +210,8 @@ def seeing(office: Office, page: Page) -> APIRouter:
     async def state(request: Request) -> dict[str, Any]:
         """Everything that changes on the page."""
         office.allowed(request, "read")
-        return await asyncio.to_thread(page.state)
+        with speaking(language_of(request.headers)):
+            return await asyncio.to_thread(page.state)
 
     @router.get("/page/image/{sha}", response_class=Response)
     async def image(request: Request, sha: str) -> Response:
@@ -359,8 +361,7 @@ def _as_png(data: bytes) -> bytes:
 
 
 def _language(request: Request, asked: str | None) -> str:
-    preferred = request.headers.get("accept-language", "")[:2].lower()
-    return asked if asked in LANGUAGES else preferred if preferred in LANGUAGES else "en"
+    return asked if asked in LANGUAGES else language_of(request.headers)
 
 
 async def _small_json(office: Office, request: Request) -> dict[str, Any]:

@@ -10,7 +10,8 @@ let state = null, shown = null, queue = [], current = null, since = 0, history =
 let limits = {}, large = -1, marked = false;  // limit samples of each model; the kind that is shown large; whether the part becomes one
 
 async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(options.timeout ?? 20000) });
+  const headers = { ...options.headers, "accept-language": document.documentElement.lang };  // of errors and notes
+  const answer = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(options.timeout ?? 20000) });
   const told = await answer.json();
   if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(told.error);
