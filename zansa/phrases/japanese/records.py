@@ -74,6 +74,7 @@ TABLE = {
     "rows of {file} that repeat another were left out: {count}": "{file} の {count} 行は他の行と同じため除外しました",
     "rows of {file} that say something else of an image that was named before: {count}, and each counts": "{file} の {count} 行は同じ画像を別の内容で再び挙げています。それぞれ 1 枚と数えます",
     "images beside those that {file} names were passed over: {count} ({path} ...)": "{file} にない画像 {count} 枚は使いませんでした（{path} など）",
+    "{count} images beside {names} were passed over: the table was read": "{names} を読み、その横にある画像 {count} 枚は使いませんでした",
     "{file}: arrays that were passed over: {names} (known: {label})": "{file}: 使わなかった配列: {names}（使える名前: {label}）",
     "{count} images in {where} stand in no class folder, left out": "{where} の画像 {count} 枚はクラスのフォルダになく、除外しました",
     "{path}: no image in this folder, left out": "{path}: このフォルダに画像がないため除外しました",
