@@ -30,6 +30,7 @@ from .train import resume, train
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
 COLUMNS = ("path", "label", "group", "split", "lot")
 RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
+LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
 
 
 class How(NamedTuple):
@@ -66,7 +67,7 @@ def learn(
         folder.mkdir(parents=True, exist_ok=True)
         rows = [*_old(folder, data, parts), *new]
         pointed, line_by = _pointed(request, most, _good_parts(rows, good_of(request.good, data)))
-        taught, shown, few = _taught(pointed, rows)
+        taught, shown, few = _taught(pointed, rows, run.read_json("recipe.json")["epochs"])
         wanted = _request(taught, folder / "data.csv", run, finetune)
         if number > last or _same(folder, rows, wanted):
             break
@@ -94,10 +95,11 @@ def _good_parts(rows: list[dict[str, str]], good: str | None) -> int:
     return len({row["group"] for row in rows if row["split"] == "val" and row["label"] == good})
 
 
-def _taught(request: Request, rows: list[dict[str, str]]) -> tuple[Request, dict[str, float], str]:
-    """The request with what a new kind of defect needs: the rare classes and how many times as often they are shown;
-    and the class for which the last weights are kept. What the run asked for stays, and a growth or a classifier alone
-    chooses for itself."""
+def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[Request, dict[str, float], str]:
+    """The request with what a new kind of defect needs; the rare classes and how many times as often they are shown;
+    and the class for which the last weights are kept. Where a class is rare it is learned for longer than the `epochs`
+    of the run, once: a network that learned so is the next run. What the run asked for stays, and a growth or a
+    classifier alone chooses for itself."""
     if isinstance(request, GrowRequest) or getattr(request, "linear", False):
         return request, {}, ""
     asked = request.recipe
@@ -109,7 +111,9 @@ def _taught(request: Request, rows: list[dict[str, str]]) -> tuple[Request, dict
     parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
     rarest = min(names, key=lambda name: parts[name])
     few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
-    more = ({"repeat": repeat} if shown else {}) | ({"keep": "last"} if few else {})
+    more: dict[str, Any] = {"keep": "last"} if few else {}
+    if shown and "repeat" not in asked:
+        more |= {"repeat": repeat, "epochs": LONGER * epochs}
     return request.model_copy(update={"recipe": asked | more}), shown, few
 
 
