@@ -234,8 +234,8 @@ def _compared(
         assert challenger is not None
         return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
     with screen.Screen(quiet=quiet) as view:
-        run, parts, by = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
-    told = work.compared(store, run.path, parts, model, margin, accept=accept, line_by=by, who=who)
+        run, parts, how = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
+    told = work.compared(store, run.path, parts, model, margin, accept=accept, how=how._asdict(), who=who)
     return told | {"run": str(run.path)}
 
 

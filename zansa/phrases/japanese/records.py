@@ -16,6 +16,7 @@ TABLE = {
     "least expected cost for {costs} when {share} of parts are defective": "不良率 {share} のとき {costs} の期待費用を最小化",
     "{train} images to learn from, {val} to decide by, {test} to prove it": "学習用 {train} 枚、検証用 {val} 枚、評価用 {test} 枚",
     "the classes are uneven ({few}, {many} images): rare ones are made to count in training (balance {balance}; --balance none switches it off)": "クラスの枚数が不均衡です（{few}、{many} 枚）。学習では少ないクラスを重く扱います（balance {balance}。--balance none で無効）",
+    "rare classes are shown more often in training (repeat {repeat}): {rare}": "少ないクラスは学習時に多く提示します（repeat {repeat}）: {rare}",
     "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same; more or larger images (--size), more epochs, or labels looked through again, may help": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）。画像を増やす・大きくする (--size)、エポックを増やす、ラベルを見直すと改善する可能性があります",
     "nobody is asked, since that pays below a price of {price} only": "目視確認は費用が {price} 未満の場合にのみ有利なため、保留はありません",
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
