@@ -122,7 +122,7 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     assert not any(node.op_type in ("Mul", "Add") and integers & set(node.input) for node in after.graph.node
                    if node.name.startswith("network/calibration"))  # fmt: skip
     point = POINT.model_copy(update={"threshold": 0.25})
-    assert predictor(with_point(made, point).file).operating == point
+    assert predictor(with_point(made.file, point)).operating == point
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)
