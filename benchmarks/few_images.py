@@ -11,13 +11,13 @@ Columns: "none" has fresh weights and the default recipe; "drawn" has weights le
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
 logistic regression. "ready-made" begins with EfficientNet-Lite0 of ImageNet (zansa[imagenet]) and drawn's recipe;
 "ready-made, linear head" fits the classifier alone on its features of the same images, enlarged to 224 x 224 (407 M
-multiply-adds). "taught" begins as "drawn" and learns from the answers of
-EfficientNet-Lite0 with such a head (160 x 160 for CIFAR-10), "taught, unlabelled" also from those on 2,000 further
-training images without their labels. "plain statistics" is logistic regression on 25 traits of an image
-(zansa.proof.traits), without a network. "none, before" and "drawn, before" have the recipes as they were until 26 November
-2026: batches of 32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and
-network are the same. Test images are looked at once, at the end of each training; with --validation they stay
-untouched, and the figures are those of the validation part, for decisions.
+multiply-adds). "taught" begins as "drawn" and learns from the answers of EfficientNet-Lite0 with such a head (160 x 160
+for CIFAR-10), "taught, unlabelled" also from those on 2,000 further training images without their labels. "plain
+statistics" is logistic regression on 25 traits of an image (zansa.proof.traits), without a network. "none, before" and
+"drawn, before" have the recipes as they were until 26 November 2026: batches of 32 or more, and no more than 60 epochs,
+which are 60 to 200 steps with 10 images a class. Images and network are the same. Test images are looked at once, at
+the end of each training; with --validation they stay untouched, and the figures are those of the validation part, for
+decisions.
 
 OUT/cells.jsonl gets a line for each training, so a rerun goes on where a killed one stopped; the table is printed.
 """
