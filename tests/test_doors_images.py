@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from base64 import b85decode
+from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from io import BytesIO
@@ -28,7 +29,7 @@ from zansa.deploy import runtime
 from zansa.deploy.export import export
 from zansa.inputs.decode import CLEAR
 from zansa.inputs.files import image_files, survey, survey_all
-from zansa.inputs.images import DISTORTED, ENLARGED, image_header, read_image, read_told
+from zansa.inputs.images import DISTORTED, ENLARGED, digest, image_header, read_image, read_told
 from zansa.jobs.door import copied
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
@@ -179,17 +180,12 @@ def test_a_part_whose_images_are_not_sorted_is_left_out_and_told(tmp_path):
     assert data.problems == ("4 images in Final_Test/Images stand in no class folder, left out",)
 
 
-@pytest.mark.parametrize("place", ["labels", "images"])
-def test_boxes_beside_images_are_told(tmp_path, place):
-    mk(tmp_path, "images")
-    (tmp_path / place).mkdir(exist_ok=True)
-    for i in range(4):
-        (tmp_path / place / f"{i}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
-    boxes = "4 images have a .txt file of their name, as boxes or outlines for detection are kept: these are not read"
+def test_boxes_beside_images_of_classes_are_told(tmp_path):
+    mk(tmp_path, "good", "bad")
+    for image in [*tmp_path.rglob("*.png")]:
+        image.with_suffix(".txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    boxes = "images have a .txt file of their name, as boxes or outlines for detection are kept: these are not read"
     assert boxes in " ".join(load(tmp_path).problems)
-    if place == "images":
-        with pytest.raises(ValueError, match=r"\(found: 4 images in no folder; .*" + boxes):
-            load(tmp_path / place)
 
 
 def test_images_of_one_folder_whose_names_begin_with_the_class(tmp_path):
@@ -548,7 +544,7 @@ def test_tables_of_series_stay_series(tmp_path):
             "p/0.png,p/1.png,a",
             "several columns of image files: image, filename; call the one that counts",
         ),
-        ("image,scab,rust", "p/0.png,0,1", r"no column label \(it has: image, scab, rust\)"),
+        ("image,scab,rust", "p/0.png,2,7", r"no column label \(it has: image, scab, rust\)"),
         ("p/1.png,a", "p/0.png,b", "the first row of m.csv names an image: write the names of the columns above"),
     ],
 )
@@ -1123,3 +1119,109 @@ def test_backslashes_are_read_as_slashes_and_told(tmp_path):
     assert data.remarks[-1] == "paths of m.csv with backslashes, read as slashes: 4"
     with pytest.raises(ValueError, match=r"names 1 of 1 files that are not there: p\\gone\.png"):
         load(manifest(tmp_path / "m.csv", "path,label", [r"p\gone.png,a"]))
+
+
+# --- forms of other programs ---------------------------------------------------------------------------------------
+
+
+def counts(data):
+    """How many samples each part has; {} where none are given."""
+    return {} if data.split is None else dict(Counter(data.split.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (["train", "holdout"], {"train": 12, "test": 12}),
+        (["train", "eval"], {"train": 12, "test": 12}),
+        (["train", "eval", "test"], {"train": 12, "val": 12, "test": 12}),
+        (["train", "dev", "evaluation"], {"train": 12, "val": 12, "test": 12}),
+    ],
+)
+def test_other_names_of_parts(tmp_path, folders, parts):
+    data = load(mk(tmp_path, *(f"{part}/{name}" for part in folders for name in ("good", "crack")), count=6))
+    assert data.classes == ("crack", "good")
+    assert counts(data) == parts
+    assert any("the folder eval" in text for text in data.remarks) == any("eval" in name for name in folders)
+
+
+def test_a_set_for_finding_anomalies_is_told_what_to_do(tmp_path):
+    """As MVTec AD has them: masks beside the parts, and good parts alone to learn from."""
+    mk(tmp_path, "train/good", "test/good", "test/crack", "ground_truth/crack", count=6)
+    data = load(tmp_path)
+    assert data.classes == ("crack", "good")
+    assert "the folder ground_truth beside the parts was left out, because its name is none of a part: 6 images" in (
+        data.problems
+    )
+    with pytest.raises(ValueError, match=r"good alone, and crack only stand in other parts.*one folder per class"):
+        split(data, seed=0)
+
+
+def test_marks_of_classes_are_labels(tmp_path):
+    mk(tmp_path / "a", "train", "valid", count=6)
+    for part in ("train", "valid"):
+        rows = "".join(f"{i}.png, {int(i % 2 == 0)}, {int(i % 2)}\n" for i in range(6))
+        (tmp_path / "a" / part / "_classes.csv").write_text(f"filename, good, crack\n{rows}")
+    data = load(tmp_path / "a")
+    assert [data.classes[k] for k in data.labels[:3]] == ["good", "crack", "good"]
+    assert counts(data) == {"train": 6, "val": 6}
+    assert "_classes.csv: images from column filename, labels from the marks good, crack" in data.remarks
+    (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,1\n1.png,0,1\n")
+    with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 rows have several of them, row 1"):
+        load(tmp_path / "a" / "train" / "_classes.csv")
+
+
+def test_arrays_as_other_programs_save_them(tmp_path):
+    pictures, truth = np.random.default_rng(0).integers(0, 255, (18, 8, 8, 3), np.uint8), np.arange(18) % 3
+    keras = {"x_train": pictures[:12], "y_train": truth[:12, None], "x_test": pictures[12:], "y_test": truth[12:, None]}
+    named = {"train_images": pictures[:12], "train_labels": truth[:12]}
+    named |= {"val_images": pictures[12:], "val_labels": truth[12:]}
+    forms = {
+        "keras": (keras, {"train": 12, "test": 6}),
+        "medmnist": (named, {"train": 12, "val": 6}),
+        "x and y": ({"x": pictures, "y": truth}, {}),
+        "one-hot": ({"images": pictures, "labels": np.eye(3)[truth]}, {}),
+    }
+    for name, (arrays, parts) in forms.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        data = load(tmp_path / f"{name}.npz")
+        assert data.labels.tolist() == truth.tolist(), name
+        assert [digest(picture) for picture in pictures] == list(data.digests), name
+        assert counts(data) == parts, name
+        assert data.remarks[0].startswith(f"{name}.npz: "), name
+    np.savez(tmp_path / "several.npz", images=pictures, labels=np.ones((18, 3), int))
+    with pytest.raises(ValueError, match="no marks of one class in each row"):
+        load(tmp_path / "several.npz")
+    np.savez(tmp_path / "floats.npz", x_train=pictures / 255, y_train=truth)
+    with pytest.raises(ValueError, match="x_train, y_train could be images or series; rename them: images as uint8"):
+        load(tmp_path / "floats.npz")
+
+
+def yolo(folder):
+    mk(folder, "images/train")
+    return folder / "labels/train/0.txt", "0 0.5 0.5 0.25 0.125\n1 .5 .5 1 1\n"
+
+
+def coco(folder):
+    mk(folder, "train2017", "val2017")
+    return folder / "annotations/all.json", '{"images": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}'
+
+
+def voc(folder):
+    mk(folder, "JPEGImages")
+    return folder / "Annotations/0.xml", "<annotation><object><name>crack</name></object></annotation>"
+
+
+def rows_of_boxes(folder):
+    mk(folder, "crops")
+    return folder / "crops/all.csv", "filename,class,xmin,xmax\n0.png,dent,1,2\n0.png,crack,3,4\n1.png,dent,1,2\n"
+
+
+@pytest.mark.parametrize("form", [yolo, coco, voc, rows_of_boxes])
+def test_boxes_are_no_labels(tmp_path, form):
+    file, text = form(tmp_path / "set")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    for source in (file,) if file.suffix == ".csv" else (tmp_path / "set", file):
+        with pytest.raises(ValueError, match=r"holds boxes or outlines \(.*needed: one folder per class"):
+            load(source)

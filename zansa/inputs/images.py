@@ -96,9 +96,9 @@ def digest(levels: np.ndarray) -> str:
     return hashlib.sha256(f"{levels.shape} {levels.dtype}".encode() + levels.tobytes()).hexdigest()
 
 
-def image_header(path: Path | bytes) -> Header:
+def image_header(path: Path | bytes, name: str | None = None) -> Header:
     """(height, width, channels, depth) that read_image(path) would give, from the header alone; the same errors."""
-    with _naming(path, None), _stream(path) as stream:
+    with _naming(path, name), _stream(path) as stream:
         return header(stream)
 
 

@@ -12,7 +12,7 @@ from .groups import ALARM, APART, SIBLINGS, WINDOW, Grouping, Order, asked, best
 from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
-from .near import CAP, FLOOR, Near, compare, sets_of
+from .near import CAP, Near, compare, compare_again, sets_of
 from .neighbours import Kin, hashes, nearest, thumbs
 from .odd import odd
 from .plain import plain
@@ -120,9 +120,9 @@ def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.nd
     near = compare(grey, both, beside, siblings, seed)
     if near.lines[1] >= CAP and not order.alarm and len(seen.classes) > 1:
         # most images have a twin, and no order of names tells which: images of other classes are surely none
-        if len(rows) < len(seen):  # the nearest of most images are not among the siblings
-            siblings = np.concatenate([siblings, near.pairs[np.maximum(near.plain, near.aligned) > FLOOR]])
-        near = compare(grey, both, Kin(seen.labels), siblings, seed)
+        classes = Kin(seen.labels)
+        many = len(rows) < len(seen)
+        near = compare_again(grey, both, near, classes, seed) if many else compare(grey, both, classes, siblings, seed)
     proven = _proven(near)
     offered = best_rule(seen, features, rows, proven, _beside(order, places, proven))
     if offered is None and not order.alarm:

@@ -2,14 +2,25 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey, walk
 from ...inputs.tables import TABLES
 from ...proof.good import good_class, speaks_of_inspection
-from .sources import MANIFESTS, SPLIT_WORDS, Listing, is_no_class, part_of, says_nothing, shortened
+from .foreign import refuse_boxes
+from .sources import (
+    DOUBTFUL,
+    MANIFESTS,
+    SPLIT_WORDS,
+    Listing,
+    is_no_class,
+    part_of,
+    says_nothing,
+    shortened,
+    stands_beside,
+)
 from .spelling import key
 
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
@@ -40,12 +51,14 @@ def list_folder(root: Path) -> Listing:
         told = f"the classes were looked for in the folder {printable(wrapped)}, which holds all images"
         return replace(inner, remarks=(told, *inner.remarks))
     loose = tops.pop("", [])
+    beside = _beside_parts(tops)
     parts = _parts([*tops])
-    problems = [*_loose(len(loose), "the folder itself"), *found.told(), *_drawn_on(root, found)]
+    problems = [*_loose(len(loose), "the folder itself"), *beside, *found.told(), *_drawn_on(root, found)]
     if _is_split(root, tops, parts):
         rows, left_out = _split_rows(root, tops, parts, found)
-        return _listing(root, rows, problems + left_out)
+        return _listing(root, rows, problems + left_out, _doubtful_parts(parts))
     if not tops:
+        refuse_boxes(root)
         raise ValueError(_no_classes(root, found, loose))
     _refuse_joined(root, tops)
     if len(tops) > 1 and any(map(is_no_class, tops)) and all(is_no_class(name) or parts[name] for name in tops):
@@ -77,14 +90,17 @@ def _wrapped(root: Path, tops: Tops) -> str | None:
     return name if alone and len(inside) > 1 and "" not in inside else None
 
 
-def _listing(root: Path, rows: Rows, problems: list[str]) -> Listing:
+def _listing(root: Path, rows: Rows, problems: list[str], remarks: Sequence[str] = ()) -> Listing:
     files, labels, splits = zip(*rows, strict=True)
+    if len(set(labels)) == 1:
+        refuse_boxes(root)
     return Listing(
         files=tuple((root / file).absolute() for file in files),
         names=tuple(printable(file.as_posix()) for file in files),
         labels=tuple(printable(label) for label in labels),
         split=splits if splits[0] is not None else None,
         problems=tuple(problems),
+        remarks=tuple(remarks),
     )
 
 
@@ -97,9 +113,33 @@ def _parts(names: list[str]) -> dict[str, str | None]:
     words = {name: _words(name) for name in names}
     said = {name: [word for word in words[name] if word in SPLIT_WORDS] for name in names}
     others = {tuple(word for word in words[name] if word not in SPLIT_WORDS) for name in names}
-    if any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values()):
-        return parts
-    return {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+    if not (any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values())):
+        parts = {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+    if "test" in [part for name, part in parts.items() if not _is_doubtful(name)] and "val" not in parts.values():
+        parts |= {name: "val" for name, part in parts.items() if part and _is_doubtful(name)}
+    return parts
+
+
+def _is_doubtful(name: str) -> bool:
+    return not DOUBTFUL.isdisjoint(_words(name))
+
+
+def _doubtful_parts(parts: dict[str, str | None]) -> list[str]:
+    """What folders were taken for whose names are used for two parts."""
+    what = {"val": "is for validation, because there is a test part too", "test": "is the test part"}
+    return [f"the folder {printable(name)} {what[part]}" for name, part in parts.items() if part and _is_doubtful(name)]
+
+
+def _beside_parts(tops: Tops) -> list[str]:
+    """Take out the folders that stand beside a train folder and are no part by their names, such as ground_truth, and
+    tell it."""
+    if "train" not in map(part_of, tops):
+        return []
+    return [
+        f"the folder {printable(name)} beside the parts was left out, because its name is none of a part: "
+        f"{len(tops.pop(name))} images"
+        for name in [*filter(stands_beside, tops)]
+    ]
 
 
 def _words(name: str) -> list[str]:
@@ -128,6 +168,7 @@ def _is_split(root: Path, tops: Tops, parts: dict[str, str | None]) -> bool:
             f"if it is the training part, move {shortened(strangers)} away"
         )
     if not any(classes_in.values()):
+        refuse_boxes(root)
         raise ValueError(
             f"the train, val and test folders of {printable(str(root))} hold no folder per class. Where train and "
             "test are classes, give them other names (class_train) or list the images in a manifest"
