@@ -1081,7 +1081,7 @@ def test_a_set_for_finding_anomalies_is_told_what_to_do(tmp_path):
     assert "the folder ground_truth beside the parts was left out, because its name is none of a part: 6 images" in (
         data.problems
     )
-    with pytest.raises(ValueError, match=r"good alone, and crack only stand in other parts.*one folder per class"):
+    with pytest.raises(ValueError, match=r"good alone; images of crack are in other parts only.*one folder per class"):
         split(data, seed=0)
 
 
