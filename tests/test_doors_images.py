@@ -163,6 +163,42 @@ def test_parts_with_a_folder_of_images_between(tmp_path):
     assert load(tmp_path).classes == ("cats", "dogs")
 
 
+@pytest.mark.parametrize("wraps", ["Images", "Final_Training/Images", "signs/signs/data"])
+def test_a_folder_that_only_wraps_the_classes_is_opened(tmp_path, wraps):
+    data = load(mk(tmp_path / "signs" / wraps, "00000", "00001").parents[0])
+    assert data.classes == ("00000", "00001")
+    told = f"the classes were looked for in the folder {wraps.split('/')[-1]}, which holds all images"
+    assert data.remarks[1] == told
+    with pytest.raises(ValueError, match=r"one class only \(scratch\)"):  # a word that may be a class's stays one
+        split(load(mk(tmp_path / "other", "scratch/left", "scratch/right")), 0)
+
+
+def test_a_part_whose_images_are_not_sorted_is_left_out_and_told(tmp_path):
+    mk(tmp_path / "Final_Training" / "Images", "a", "b")
+    data = load(mk(tmp_path, "Final_Test/Images"))
+    assert (data.classes, {*data.split}) == (("a", "b"), {"train"})
+    assert data.problems == ("4 images in Final_Test/Images stand in no class folder, left out",)
+
+
+def test_boxes_beside_images_of_classes_are_told(tmp_path):
+    mk(tmp_path, "good", "bad")
+    for image in [*tmp_path.rglob("*.png")]:
+        image.with_suffix(".txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    boxes = "images have a .txt file of their name, as boxes or outlines for detection are kept: these are not read"
+    assert boxes in " ".join(load(tmp_path).problems)
+
+
+def test_images_of_one_folder_whose_names_begin_with_the_class(tmp_path):
+    for i in range(3):
+        noise(tmp_path / f"rolled-in_scale_{i}.png")
+        noise(tmp_path / f"OK-{i:04}.png")
+    with pytest.raises(ValueError, match=r"one of 2 words \((OK 3|rolled-in_scale 3), .*: where these are the classes"):
+        load(tmp_path)
+    noise(tmp_path / "overview.png")
+    with pytest.raises(ValueError, match=r"and a column label$"):
+        load(tmp_path)
+
+
 def test_copies_of_folders_are_told(tmp_path):
     data = load(mk(tmp_path, "a", "a (1)", "b", "b - Copy", "c (2)"))
     assert [text[:60] for text in data.problems] == [
@@ -199,6 +235,7 @@ def test_a_class_called_train(tmp_path):
             "hold the parts test, train; needed: the parts outside",
         ),
         (["images", "masks"], "images, masks of .* are no classes by their names; needed: one folder per class"),
+        (["IMAGES", "Validation_Images"], "IMAGES, Validation_Images of .* are no classes by their names; needed"),
     ],
 )
 def test_structures_that_can_be_read_in_two_ways_are_asked_back(tmp_path, folders, message):
@@ -301,6 +338,15 @@ def test_classes_that_may_be_one_or_several_are_told(names, told):
     assert [sentence[: len(told)] for sentence in sentences] == [told] * bool(told)
 
 
+def test_amounts_are_told_where_they_become_classes():
+    labels, told = one_spelling(["0", "0.3333", "0.0", "1", "1"])
+    assert (sorted({*labels}), told[-1][:63]) == (
+        ["0", "0.3333", "1"],
+        "classes that are no whole numbers (0.3333) stand each by itself",
+    )
+    assert not one_spelling(["1", "2", "-10"])[1]
+
+
 def test_numbers_with_a_sign_are_others():
     names = ["at_-10", "at_10", "at-10", "x1 2", "x12", "2024-05"]
     assert one_spelling(names)[0] == names
@@ -336,7 +382,16 @@ def manifest(path, header, rows):
 
 
 @pytest.mark.parametrize(
-    "header", ["filename,class", "image,target", "id,label", "img_path,category", "画像,ラベル", "File Names,labels"]
+    "header",
+    [
+        "filename,class",
+        "image,target",
+        "id,label",
+        "img_path,category",
+        "Filename,ClassId",
+        "画像,ラベル",
+        "File Names,labels",
+    ],
 )
 def test_names_that_people_give_columns(tmp_path, header):
     mk(tmp_path, "p")
@@ -489,7 +544,7 @@ def test_tables_of_series_stay_series(tmp_path):
             "p/0.png,p/1.png,a",
             "several columns of image files: image, filename; call the one that counts",
         ),
-        ("image,scab,rust", "p/0.png,0,1", r"no column label \(it has: image, scab, rust\)"),
+        ("image,scab,rust", "p/0.png,2,7", r"no column label \(it has: image, scab, rust\)"),
         ("p/1.png,a", "p/0.png,b", "the first row of m.csv names an image: write the names of the columns above"),
     ],
 )
@@ -683,6 +738,23 @@ def test_an_image_that_cannot_be_read_does_not_make_a_set_colour(tmp_path):
     data = load(tmp_path)
     assert data.images.shape == (12, 12, 10, 1)
     assert "its levels are fractions" in data.problems[0]
+
+
+def test_gray_pictures_saved_in_colour_are_gray(tmp_path):
+    gray = RANDOM.integers(0, 256, (40, 16, 16, 1), np.uint8).repeat(3, axis=3)
+    for i, picture in enumerate(gray):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "ab"[i % 2] / f"{i}.jpg")
+    data, arrays = load(tmp_path), from_arrays(gray, ["a", "b"] * 20)
+    told = "the images have three channels and show gray alone, so one is learned from (--channels 3 keeps three)"
+    assert [(found.images.shape, found.kind, found.remarks[-1]) for found in (data, arrays)] == [
+        ((40, 16, 16, 1), "symbol", told)
+    ] * 2
+    assert load(tmp_path, channels=3).images.shape[3] == from_arrays(gray, ["a", "b"] * 20, channels=3).images.shape[3]
+    gray[1, 3, 3] = 250, 20, 20  # one that few would look at
+    Image.fromarray(gray[1]).save(tmp_path / "b" / "1.png")
+    (tmp_path / "b" / "1.jpg").unlink()
+    assert load(tmp_path).images.shape[3] == from_arrays(gray, ["a", "b"] * 20).images.shape[3] == 3
 
 
 def test_smaller_copies_of_a_page_are_no_pages(tmp_path):

@@ -211,7 +211,9 @@ class FinetuneRequest(Taught):
 
     @model_validator(mode="after")
     def _linear_fits(self) -> "FinetuneRequest":
-        if self.linear and (named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "tuning", "momentum"})):
+        if self.linear and (
+            named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "repeat", "tuning", "momentum"})
+        ):
             raise ValueError(
                 f"--linear fits the classifier alone: {', '.join(named)} would have no effect; leave it out"
             )

@@ -300,6 +300,12 @@ def _point(parts: Held, reject: float, ask: float, confidence: float | None, pro
     return Point(reject, ask, _basis(confidence), f"{promise}, {_basis(confidence)}; {_seen(parts, reject, ask)}")
 
 
+def counted_anew(rule: str, parts: Held, reject: float, ask: float) -> str:
+    """A rule in words, with what its lines do to these validation parts in place of the counts that it tells."""
+    told = typed(_seen(parts, reject, ask)).split("; ")[0]
+    return "; ".join(told if each.startswith("on validation ") else each for each in rule.split("; "))
+
+
 def _seen(parts: Held, reject: float, ask: float) -> str:
     good, faulty = parts.good, parts.faulty
     false_alarms, found = int((good >= reject).sum()), int((faulty >= reject).sum())

@@ -150,7 +150,7 @@ def acting(store: Path, name: str | None) -> tuple[str, Path]:
         raise ValueError(f"name a model with --model; the store has: {', '.join(known) or 'none'}")
     chosen = name or known[0]
     if chosen not in known:
-        raise ValueError(f"the store has no model {chosen}; it has: {', '.join(known)}")
+        raise ValueError(f"the store has no model {chosen} in {store / 'models'}; it has: {', '.join(known) or 'none'}")
     state = _state(store, chosen)
     return chosen, store / "models" / chosen / str(state["active"]) / "model.onnx"
 

@@ -86,14 +86,20 @@ def chosen(
     if learned is not None:
         parts = replace(parts, learned=log_odds(apply(logits_of(learned), calibration)[:, data.classes.index(good)]))
     point = choose(parts, wanted, calibration.fitted)
-    told = {
+    told = told_of(parts, point, request, calibration.fitted)
+    return Chosen(calibration, operating_point(point, good), told), p
+
+
+def told_of(parts: Held, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
+    """What metrics.json says of the choice of a point, by the validation parts."""
+    wanted = asked(request)
+    return {
         "basis": point.basis,
         "promises": promises(parts, wanted),
         "cost": priced(parts, point, wanted),
-        "by_rate": priced_by_rate(parts, point, wanted, calibration.fitted),
+        "by_rate": priced_by_rate(parts, point, wanted, calibrated),
         "parts": {"good": len(parts.good), "defective": len(parts.faulty)},
     }
-    return Chosen(calibration, operating_point(point, good), told), p
 
 
 def parts_of(p: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], good: str, groups: np.ndarray | None) -> Held:

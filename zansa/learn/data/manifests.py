@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from ...inputs.columns import PART, THINGS, is_id
+from ...inputs.columns import PART, THINGS, is_id, is_label
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
 from .foreign import one_hot, refuse_boxed
@@ -177,6 +177,7 @@ def columns(called: str, cells: Cells) -> Columns:
     path = "path" if "path" in cells else _one(called, known or images, "image files")
     path = path or min((n for n in cells if _plain(n) in PATHS), key=lambda n: PATHS.index(_plain(n)), default=None)
     labels = [name for name in cells if _plain(name) in LABELS and name != path]
+    labels = labels or [name for name in cells if is_label(name) and name != path]
     label = "label" if "label" in cells else _one(called, labels, "labels")
     group = "group" if "group" in cells else None
     parts = [
@@ -187,7 +188,7 @@ def columns(called: str, cells: Cells) -> Columns:
     words = [name for name in others if not all(map(is_number, cells[name]))]
     if label is None and path is not None and 1 in (len(others), len(words)):
         label = (words or others)[0]
-    if label is None and path is not None and (marks := _marks(called, cells, others)):
+    if path is not None and label is None and (marks := _marks(called, cells, others)):
         return Columns(path, "label", group, split, marks)
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
@@ -392,6 +393,8 @@ def _told(called: str, cells: Cells, found: Columns) -> str:
     hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
     if parts and not found.split:
         hint += f" (call {parts[0]} split, with the words train, val and test, to use it)"
+    if others and not (_plain(found.label) in LABELS or is_label(found.label)):
+        hint += " (call another column label if it is the one to be learned)"
     return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
 
 
