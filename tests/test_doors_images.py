@@ -1198,7 +1198,7 @@ def test_arrays_as_other_programs_save_them(tmp_path):
 
 
 def yolo(folder):
-    mk(folder, "images/train")
+    mk(folder, "images/train", "images/val")
     return folder / "labels/train/0.txt", "0 0.5 0.5 0.25 0.125\n1 .5 .5 1 1\n"
 
 
