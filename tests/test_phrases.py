@@ -17,7 +17,7 @@ from zansa.jobs.making.beginnings import told_of
 from zansa.jobs.making.conclude import not_ahead
 from zansa.jobs.making.point import not_calibrated
 from zansa.learn.beginnings import Candidate
-from zansa.learn.data.dataset import from_arrays
+from zansa.learn.data.dataset import GRAY_ALONE, from_arrays
 from zansa.learn.data.kinds import likely_kind
 from zansa.learn.data.manifests import Columns, _told
 from zansa.learn.data.spelling import one_spelling
@@ -155,7 +155,8 @@ def recorded():
         Calibration(scale=1.0, shift=(0.0, 0.0), prior=(0.5, 0.5), count=27, fitted=False, **loss), "image"
     )
     yield not_ahead([{"rival": name, "value": 0.5, "network": 0.52} for name in RULES], "image")
-    yield from one_spelling(["dent", "dents", "scratch", "dent;scratch"])[1]
+    yield from one_spelling(["dent", "dents", "scratch", "dent;scratch", "0.3333"])[1]
+    yield GRAY_ALONE
     drawn = {"drawn": (0.98, 16.9e6), "none": (0.9, 16.9e6), "efficientnet_lite0": (1.0, 3.77e8)}
     yield told_of([Candidate(name, right, 0.01, 51, int(macs), 8.03) for name, (right, macs) in drawn.items()])
     yield load_drawn(default_net((64, 64), 1, 2, "surface")).told
@@ -164,7 +165,7 @@ def recorded():
 
 
 GIVEN = re.compile(
-    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
+    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|label|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
 )
 
 

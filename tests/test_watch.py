@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -191,6 +192,9 @@ def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
     assert page.count("data:image/png") >= 9
     calm = a_store(tmp_path / "calm", seed=1)
     assert zansa("watch", calm).returncode == 0
+    assert "not known which version acts" not in zansa("watch", calm).stdout
+    shutil.move(calm / "models", tmp_path)  # a store that was copied without its models
+    assert "not known which version acts" in zansa("watch", calm).stdout
     assert "20 of 40 lots are there, and nothing" in zansa("watch", a_store(tmp_path / "few", lots=20)).stdout
     assert "allowed: 20 or more" in refused("watch", calm, "--calm", 5)
     assert "is no store" in refused("watch", tmp_path / "nowhere")
@@ -352,8 +356,10 @@ def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
     again = json.loads(zansa(*learn).stdout)["comparison"]
     assert again["run"] == made["run"]
     assert again["again"] == 0
-    offered = json.loads(zansa("retrain", store, "--challenger", made["run"], "--json").stdout)["comparison"]
+    elsewhere = shutil.copytree(made["run"], tmp_path / "elsewhere")
+    offered = json.loads(zansa("retrain", store, "--challenger", elsewhere, "--json").stdout)["comparison"]
     assert (offered["parts"], offered["counts"]) == (made["parts"], made["counts"])
+    assert offered["escapes_learned"] == made["escapes_learned"]  # pictures are known again, and not their paths
     named_good = [row["answer"] for row in queue.verdicts(store) if row["verdict"] == "good"]
     queue.judge(store, [(answer, "burr", "sato", 1.0) for answer in named_good[:9]])
     other = json.loads(zansa(*learn).stdout)["comparison"]
@@ -476,6 +482,21 @@ def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp
     run.write_json("compress.json", {})
     again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
     assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))
+
+
+def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
+    def row(label, k, split):
+        return {"label": label, "group": f"{label} {k}", "split": split}
+
+    rows = [row("good", k, "train") for k in range(96)] + [row("burr", k, "train") for k in range(4)]
+    rows += [row("good", k, "val") for k in range(30)] + [row("burr", k % 3, "val") for k in range(12)]  # three parts
+    asked = TrainRequest(source="parts", recipe={"batch": 16})
+    taught, shown, few = relearn._taught(asked, rows, 40)
+    assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
+    assert (shown, few) == ({"burr": 1.58}, "burr")
+    assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
+    alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
+    assert relearn._taught(alone, rows, 40) == (alone, {}, "")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,13 @@ Escapes = Annotated[
     list[str] | None,
     typer.Option(help="A confirmed escape that --challenger may miss, by its part; needs --who and --reason."),
 ]
+Accept = Annotated[
+    str | None,
+    typer.Option(
+        help='What is accepted. The decision takes "recall>=0.95 at false_alarms<=0.05" where nothing is said; the '
+        "line of a new network, and the false alarms that it may give, go by what is said alone."
+    ),
+]
 Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
@@ -127,9 +134,7 @@ def retrain(
     reference: Annotated[
         Path | None, typer.Option(help="The run of the model that acts: its data and its recipe are used again.")
     ] = None,
-    accept: Annotated[
-        str | None, typer.Option(help='What is accepted, "recall>=0.95 at false_alarms<=0.05" by default.')
-    ] = None,
+    accept: Accept = None,
     cost: Annotated[
         str | None, typer.Option(help="Costs of mistakes, miss=500,false_alarm=8: then the gain is told in them.")
     ] = None,
@@ -229,8 +234,8 @@ def _compared(
         assert challenger is not None
         return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
     with screen.Screen(quiet=quiet) as view:
-        run, parts, by = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
-    told = work.compared(store, run.path, parts, model, margin, accept=accept, line_by=by, who=who)
+        run, parts, how = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
+    told = work.compared(store, run.path, parts, model, margin, accept=accept, how=how._asdict(), who=who)
     return told | {"run": str(run.path)}
 
 

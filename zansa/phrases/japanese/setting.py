@@ -52,6 +52,7 @@ TABLE = {
     "random": "無作為",
     "random by group": "グループ単位で無作為",
     "given": "指定どおり",
+    "The exported file is in int8; its decisions have passed the gate. Figures, lines and pictures of this page are of this file; below it is compared with the file in float32.": "書き出したファイルは int8 で、判定はゲートに合格しました。このページの数値・しきい値・画像はこのファイルのものです。以下は float32 のファイルとの比較です。",
     "The exported file is in int8; its decisions have passed the gate. The figures here are of the network.": "書き出したファイルは int8 で、判定はゲートに合格しました。ここの数値はネットワークのものです。",
     "The exported file gives the same answers as the trained network.": "書き出したファイルは学習したネットワークと同じ答えを出します。",
     "The exported file does not give the same answers as the trained network.": "書き出したファイルは学習したネットワークと異なる答えを出します。",
