@@ -50,9 +50,9 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             download=request.download,
             progress=lambda done, total: tell(event("read", done=done, total=total)),
         )
-    parts = all_parts(data, request)
-    for problem in data.problems:
+    for problem in data.problems:  # before anything is refused: they may be why
         tell(event("warning", text=problem))
+    parts = all_parts(data, request)
     for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
         if pairs:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])

@@ -1,8 +1,6 @@
 """The verb `retrain`: learn again or not, and what may act afterwards. Deciding and changing need no torch; learning is
 in `relearn`."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +15,7 @@ from ..proof.renewal import Accepted, Price, Seen, decide
 from ..proof.sizes import parse_claim
 from ..record import write_atomic
 from ..report.watching import change as page
-from ..runs import exported_file
+from ..runs import exported_file, made_with
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
@@ -99,9 +97,8 @@ def compared(
     network = rivals.load(offered)
     shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
     most, spared = most_false_alarms(accept), rivals.waived(store, shas["challenger"])
-    told = rivals.compare(
-        store, rivals.load(file), network, parts, margin, costs, most, spared, _learned(store, challenger)
-    )
+    known = made_with(offered, network.notes)
+    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs, most, spared, known)
     told |= LEARNED | dict(how or {}) | {"again": queue.again(store, rivals.contradicted(store, network))}
     short = {key: told[key] for key in (*KEPT, *LEARNED)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
@@ -112,17 +109,6 @@ def compared(
 def most_false_alarms(accept: str | None) -> float | None:
     """The share of false alarms that a claim accepts; None where nothing is said of it."""
     return None if accept is None else parse_claim(accept).false_alarms
-
-
-def _learned(store: Path, challenger: Path) -> set[str] | None:
-    """The paths of the pictures by which a run of this store was made; None of another one."""
-    table = challenger.parent / "data.csv"
-    if not (
-        challenger.is_dir() and table.is_file() and challenger.resolve().is_relative_to((store / "learn").resolve())
-    ):
-        return None
-    rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")))
-    return {row["path"] for row in rows if row["split"] != "test"}
 
 
 def waive(store: Path, challenger: Path, names: list[str], who: str, why: str) -> str:
