@@ -11,12 +11,13 @@ Columns: "none" has fresh weights and the default recipe; "drawn" has weights le
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
 logistic regression. "ready-made" begins with EfficientNet-Lite0 of ImageNet (zansa[imagenet]) and drawn's recipe;
 "ready-made, linear head" fits the classifier alone on its features of the same images, enlarged to 224 x 224 (407 M
-multiply-adds). "taught" begins as "drawn" and learns from the answers of
-EfficientNet-Lite0 with such a head (160 x 160 for CIFAR-10), "taught, unlabelled" also from those on 2,000 further
-training images without their labels. "none, before" and "drawn, before" have the recipes as they were until 26 November
-2026: batches of 32 or more, and no more than 60 epochs, which are 60 to 200 steps with 10 images a class. Images and
-network are the same. Test images are looked at once, at the end of each training; with --validation they stay
-untouched, and the figures are those of the validation part, for decisions.
+multiply-adds). "taught" begins as "drawn" and learns from the answers of EfficientNet-Lite0 with such a head (160 x 160
+for CIFAR-10), "taught, unlabelled" also from those on 2,000 further training images without their labels. "plain
+statistics" is logistic regression on 25 traits of an image (zansa.proof.traits), without a network. "none, before" and
+"drawn, before" have the recipes as they were until 26 November 2026: batches of 32 or more, and no more than 60 epochs,
+which are 60 to 200 steps with 10 images a class. Images and network are the same. Test images are looked at once, at
+the end of each training; with --validation they stay untouched, and the figures are those of the validation part, for
+decisions.
 
 OUT/cells.jsonl gets a line for each training, so a rerun goes on where a killed one stopped; the table is printed.
 """
@@ -49,6 +50,7 @@ from zansa.learn.linear import probe
 from zansa.learn.lookers import images_for
 from zansa.learn.predict import normalised, probabilities
 from zansa.learn.recipe import Recipe
+from zansa.learn.rivals import RULES
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
 from zansa.nets.donor import read_donor
@@ -61,6 +63,7 @@ READY_SIZE = 224
 UNLABELLED = 2000  # images that a teacher looks at
 BUILTIN = 3000  # pictures of the built-in set
 NAMES = {"tiles": "magnetic_tile", "boards": "deeppcb", "cifar10": "cifar10", "digits": "mnist"}
+PLAIN = "plain statistics"
 SETS = ("tiles", "boards", "cifar10", "builtin", "digits")
 
 
@@ -108,6 +111,7 @@ COLUMNS: dict[str, Callable[[Net, Recipe, Path], tuple[Network, Recipe]]] = {
     "ready-made, linear head": ready_made,
     "taught": from_drawn,
     "taught, unlabelled": from_drawn,
+    PLAIN: from_nothing,
     "none, before": from_nothing_before,
     "drawn, before": from_drawn_before,
 }
@@ -213,7 +217,7 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     began, epochs, best, again = time.process_time(), [], 0, 0
     if column.endswith("linear head"):
         module, _ = probe(module, data, parts, recipe, statistics=ready is None)
-    else:
+    elif column != PLAIN:
         full, more = whole(name, seed, given.out), UNLABELLED if column == "taught, unlabelled" else 0
         teaching = lessons(full, data, parts, recipe, more) if column.startswith("taught") else None
         for event in training(module, data, parts, recipe, teaching=teaching):
@@ -222,10 +226,12 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
                 epochs.append(event)
             elif event["event"] == "done":
                 best = event["best"]
-    part = parts.val if given.validation else parts.test
-    found, decided = (
-        figures(probabilities(module, data, index), data.labels[index], data.classes) for index in (part, parts.val)
-    )
+    judged = {"asked": parts.val if given.validation else parts.test, "val": parts.val}
+    if column == PLAIN:
+        said = RULES[PLAIN](data, parts.train, judged, recipe.balance != "none")
+    else:
+        said = {part: probabilities(module, data, index) for part, index in judged.items()}
+    found, decided = (figures(said[part], data.labels[index], data.classes) for part, index in judged.items())
     return {
         "set": name,
         "count": count,
@@ -233,7 +239,7 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         "column": column,
         "classes": len(data.classes),
         "part": "val" if given.validation else "test",
-        "images": len(part),
+        "images": len(judged["asked"]),
         "balanced_accuracy": found["balanced_accuracy"]["value"],
         "accuracy": found["accuracy"]["value"],
         "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
@@ -263,7 +269,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=USUAL)
     parser.add_argument("--counts", nargs="+", type=int, default=[10, 50])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weights", type=Path, default=DRAWN, help="a file made by python -m zansa.beginnings")
     parser.add_argument("--validation", action="store_true", help="leave the test parts untouched")
     given = parser.parse_args()
@@ -272,7 +278,7 @@ def main() -> None:
     part = "val" if given.validation else "test"
     keys = ("set", "count", "seed", "column", "part")
     done = {tuple(c[key] for key in keys) for c in record.lines("cells.jsonl")}
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         for name in given.sets:
             for count in given.counts:
                 for column in given.columns:

@@ -11,6 +11,7 @@ resbuilder: Burghoff et al. 2023 as published, and `mended` with all its faults 
             --run-epochs, --final-epochs; each length is a row of its own)
 zansa:      `zansa grow --begin none`
 drawn:      `zansa grow --begin drawn`
+alike:      fresh weights with drawn's recipe (half the rate): what the recipe does alone
 retrained:  the network that zansa found, trained from scratch for the same number of epochs
 anew:       the same network, from scratch for as many epochs as the compute of `zansa` pays
 plain:      the same network, from scratch for as many epochs as `zansa train` takes
@@ -71,7 +72,19 @@ from zansa.nets.build import Network, build
 from zansa.proof.figures import choose_threshold, figures
 from zansa.record import Run, environment
 
-METHODS = ("zansa", "drawn", "retrained", "anew", "plain", "uniform", "shape", "chance", "resbuilder", "mended")
+METHODS = (
+    "zansa",
+    "drawn",
+    "alike",
+    "retrained",
+    "anew",
+    "plain",
+    "uniform",
+    "shape",
+    "chance",
+    "resbuilder",
+    "mended",
+)
 SHOWN = ("data", "method", "seed", "macs", "held", "balanced", "compute", "seconds")  # of a finished cell
 Cell = dict[str, Any]
 
@@ -231,7 +244,7 @@ def cells(
     for method in METHODS:
         if method in done or method not in methods:
             continue
-        if found is None and method not in ("zansa", "drawn") and not task.search(method):
+        if found is None and method not in ("zansa", "drawn", "alike") and not task.search(method):
             raise SystemExit(f"{method} is measured against zansa: name it among the --methods too")
         ledger, began, worked = Ledger(), time.perf_counter(), time.process_time()
         match method:
@@ -240,6 +253,8 @@ def cells(
                 found, compute, decided = module.net, ledger.spent, ledger.decided
             case "drawn":
                 module = grown(replace(task, recipe=annealed(begun(task.recipe), Schedule())), ledger, learned=True)
+            case "alike":
+                module = grown(replace(task, recipe=annealed(begun(task.recipe), Schedule())), ledger)
             case "chance":
                 epochs = round(task.recipe.epochs * compute / (compute - decided))
                 recipe = task.recipe.model_copy(update={"epochs": epochs})

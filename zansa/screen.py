@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .arch.cost import Cost, cost
 from .arch.zoo import make
+from .phrases import singular
 from .record import Run
 from .words import (
     amount,
@@ -81,7 +82,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(singular(text), markup=False, soft_wrap=True)
 
     def tell(self, event: dict[str, Any]) -> None:
         """Show one event of a job."""
@@ -90,7 +91,7 @@ class Screen:
                 self._bar("reading images", event["done"], event["total"])
             case "warning":
                 self.warnings.append(event["text"])
-                self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
+                self.errors.print(f"warning: {singular(event['text'])}", markup=False, soft_wrap=True)
             case "note" | "stage" | "again":
                 self.say(event["text"])
             case "run":
@@ -390,4 +391,4 @@ def error_text(error: BaseException) -> str:
         return "; ".join(parts)
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
-    return str(error)
+    return singular(str(error))

@@ -23,7 +23,7 @@ from ..proof.calibration import apply
 from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
 from ..proof.points import held, operating_point
-from ..runs import model_file
+from ..runs import beside_another, model_file
 from ..words import counted, typed
 from .door import originals
 from .making.folder import known_of
@@ -59,7 +59,10 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     for kind, texts in (("warning", data.problems), ("note", data.remarks)):
         for text in texts:
             tell(event(kind, text=text))
-    if count := known_of(path, data):
+    if beside_another(path, answer.notes):
+        text = f"the data.json beside {path.name} belongs to another model, so nobody knows what this one was made with"
+        tell(event("note", text=text))
+    if count := known_of(path, answer.notes, data):
         of_all = f"{count} of {counted(len(data), data.preprocess.noun)}"
         text = f"the model was made with {of_all} (to learn or to decide), so the figures on them prove nothing"
         tell(event("warning", text=typed(text)))

@@ -60,7 +60,7 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
         "good": job.good,
         "unit": job.data.preprocess.noun if job.data.groups is None else "part",
         "noun": job.data.preprocess.noun,
-        "test": {"good": good, "defective": defective},
+        "test": {"good": good, "defective": defective, "mixed": mixed_parts(job.data, job.parts.test, job.good)},
         "train": len(job.parts.train),
         "sizes": sizes,
         "expected": {"counts": counts, "from": expected_from(request, counts)},
@@ -96,6 +96,14 @@ def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str
         for seen in shown.values()
     )
     return {kind: kinds[kind] for kind in data.classes if kind != good and kinds[kind]}, kinds[good]
+
+
+def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:
+    """How many parts have good and defective samples among these; counted_parts takes them for defective."""
+    if data.groups is None:
+        return 0
+    fine = data.labels[index] == data.classes.index(good)
+    return len(np.intersect1d(data.groups[index][fine], data.groups[index][~fine]))
 
 
 def _without(seen: Mapping[str, int], good: str) -> dict[str, int]:

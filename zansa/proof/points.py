@@ -171,7 +171,7 @@ def usual(parts: Held, most: float = 0.02, confidence: float = 0.95) -> Point:
     if _on_average(count, most) >= 0:
         found = by_false_alarms(parts, most)
     elif count:
-        line = _above(parts.good, parts.faulty, parts.good[-1])
+        line = _above(parts.good, np.concatenate([parts.faulty, parts.learned]), parts.good[-1])
         said = f"no good validation part is rejected: expect up to {100 / (count + 1):.2g} % of new ones, on average"
         found = Point(line, line, _basis(None), f"{said}; {_seen(parts, line, line)}")
     else:

@@ -1,6 +1,5 @@
 """The end of a training: line, model file, exported file, figures, examples, report."""
 
-import base64
 import csv
 import io
 import json
@@ -18,8 +17,6 @@ from ...deploy.clock.timing import Timer
 from ...deploy.export import export
 from ...deploy.runtime import Predictor, predictor
 from ...events import event
-from ...inputs.heat import layer
-from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts, folds
 from ...learn.data.synthetic import NAMES as BUILTIN
@@ -31,7 +28,7 @@ from ...nets.files import Model
 from ...nets.files import save as save_model
 from ...proof.calibration import apply, calibration_error
 from ...proof.decide import lines_of, logits_of, named
-from ...proof.figures import doubtful, figures, scores
+from ...proof.figures import figures, scores
 from ...proof.points import Point
 from ...record import Run
 from ...report.cautions import still_improving
@@ -39,12 +36,12 @@ from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
 from ..request import Pointed, Tell, folds_of
+from .examples import examples
 from .folder import origin_of
 from .job import Job
 from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point, told_of
 
 Answers = tuple[np.ndarray, np.ndarray]  # which samples (n,), and their probabilities (n, K)
-EXAMPLES = 24  # pictures in the report
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
 
 
@@ -100,7 +97,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
 def written(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, file: Predictor | None) -> None:
     """Write the examples, the predictions and the page of these answers."""
     index, p = answers.get("test", answers["validation"])
-    run.write_json("examples.json", examples(job.data, index, p, choice, file))
+    run.write_json("examples.json", examples(job.data, index, p, choice, file, run.path / "model.safetensors"))
     run.write_bytes("predictions.csv", predictions_csv(job.data, answers, choice))
     report.write(run)
 
@@ -254,39 +251,6 @@ def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, 
     except ValueError:
         choice, _ = chosen(Pointed(), job.good, job.data, index, raw, job.recipe.balance)
     return choice.calibration, choice.operating
-
-
-def examples(
-    data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen, file: Predictor | None
-) -> list[dict[str, Any]]:
-    """examples.json: the worst and the doubtful samples, with their pictures; over those of wrong decisions the class
-    map of the exported file, where there is one, as a layer of colours."""
-    shown, operating, told = [], choice.operating, named(p, choice.calibration)
-    wrong = ("missed", "false alarm") if operating else ("confused",)
-    for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
-        i, k = index[entry["index"]], int(told[entry["index"]])
-        shown.append(
-            {
-                "image": data.names[i],
-                "label": data.classes[data.labels[i]],
-                "predicted": data.classes[k],
-                "probability": float(p[entry["index"], k]),
-                "why": entry["why"],
-                "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
-                "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
-            }
-            | ({} if file is None or entry["why"] not in wrong else mapped(file, data, i))
-        )
-    return shown
-
-
-def mapped(file: Predictor, data: Dataset, i: int) -> dict[str, Any]:
-    """The class map of an image, as a layer over its picture, with its number of cells, and the log-odds that have the
-    full colour; {} for a series, whose map is too coarse to show a place."""
-    if data.preprocess.series or file.cells is None:
-        return {}
-    values = file.with_maps(originals(data, np.array([i])))[1][0] / file.strongest
-    return {"map": base64.b64encode(layer(values)).decode(), "cells": list(file.cells), "full": file.strongest}
 
 
 def predictions_csv(data: Dataset, answers: dict[str, Answers], choice: Chosen) -> bytes:

@@ -19,6 +19,9 @@ NO_GOOD = (
 )
 
 
+LINE = (*Pointed.model_fields, "below_learned")  # what has an effect on the line alone
+
+
 @dataclass(frozen=True)
 class Chosen:
     """What was chosen on validation samples.
@@ -47,8 +50,8 @@ def asked(request: Pointed) -> Asked:
 def refuse_point(request: Pointed, good: str | None, data: Dataset, index: np.ndarray) -> None:
     """ValueError, before the training, where the validation samples `index` could not promise what was asked."""
     wanted = asked(request)
-    if wanted.anything and good is None:
-        given = [name for name, value in request if name in Pointed.model_fields and value not in (None, False)]
+    given = [name for name, value in request if name in LINE and value not in (None, False)]
+    if given and good is None:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(NO_GOOD.format(classes=", ".join(data.classes), options=options))
     if good is not None:

@@ -7,7 +7,7 @@ TABLE = {
     "Where the line is drawn": "動作点",
     "Confusions": "取り違え",
     "Class by class": "クラス別",
-    "Worth a look": "確認すべき画像",
+    "Worth a look": "確認すべき例",
     "The network": "ネットワーク",
     "Cost": "計算量",
     "Data": "データ",
