@@ -189,9 +189,10 @@ def test_groups_stay_whole_when_val_is_drawn():
         (dataset(["a", "b"] * 2), "the val part is empty: 4 images"),
         (dataset(LABELS, given=words(test=50, val=50)), "the source gives only val, test images; needed: train"),
         (
-            dataset(["a"] * 9 + ["b"] * 9, given=words(train=9, val=4, test=5)),
-            "the train part holds a alone, and b only",
+            dataset(["a"] * 5 + ["b"] * 4 + ["c"] * 9, given=words(train=9, val=4, test=5)),
+            "class c has no image in the train part",
         ),
+        (dataset(["a"] * 9 + ["b"] * 9, given=words(train=9, val=4, test=5)), "the train part holds a alone; images"),
     ],
 )
 def test_refusals(data, message):
