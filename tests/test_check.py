@@ -309,7 +309,7 @@ def test_nobody_is_accused_where_chance_alone_gives_as_many_near_copies():
     seen = Inventory(tuple(f"{i}.png" for i in range(40)), np.arange(40) % 2, ("a", "b"), ())
     pairs = np.array([[0, 1], [2, 4], [6, 8]])
     agreement = np.array([0.99, 0.98, 0.5])
-    near = Near(pairs, agreement, agreement, (0.97, 0.97), wrong=0.2, found=12, planted=12)
+    near = Near(pairs, agreement, agreement, (0.97, 0.97), wrong=0.2, found=12, planted=12, least=-np.inf)
     related = Related(40, near, Order(0, 0.1, 0.1), None, None, pairs[:2], 0.0)
     assert by_chance(related, seen)  # 8 images are expected, 4 were found
     assert not by_chance(replace(related, near=replace(near, wrong=0.02)), seen)

@@ -90,7 +90,7 @@ def _letters(levels: np.ndarray, alphabet: str, shares: np.ndarray | None) -> Im
         x, y = i % wide * LETTER, i // wide * LETTER
         ground, ink = COLORS[best % len(COLORS)] if sure else "#9a9a9a", "white"
         if shares is not None:
-            ground, ink = tuple(_tinted(shares[i : i + 1])[0].tolist()), INK
+            ground, ink = "#{:02x}{:02x}{:02x}".format(*_tinted(shares[i : i + 1])[0].tolist()), INK
         draw.rectangle((x, y, x + LETTER - 2, y + LETTER - 2), ground)
         draw.text((x + LETTER / 2 - 1, y + LETTER / 2 - 1), alphabet[best] if sure else "?", ink, font, anchor="mm")
     return canvas

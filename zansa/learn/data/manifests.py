@@ -188,8 +188,7 @@ def columns(called: str, cells: Cells) -> Columns:
     words = [name for name in others if not all(map(is_number, cells[name]))]
     if label is None and path is not None and 1 in (len(others), len(words)):
         label = (words or others)[0]
-    marks = () if label is not None or path is None else _marks(called, cells, others)
-    if marks:
+    if path is not None and label is None and (marks := _marks(called, cells, others)):
         return Columns(path, "label", group, split, marks)
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
