@@ -26,7 +26,13 @@ from .runtime import Predictor, predictor
 from .slim import slim
 
 FLOAT = ("network/stem", "network/head", "network/calibration", "network/map/")  # what is never quantised
-METHODS = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
+# ways to find ranges, for comparison (benchmarks/README.md): entropy as onnxruntime has it, 128 bins for 128 levels, is
+# min-max to the byte, and percentiles turn more decisions on unseen images
+METHODS = {
+    "min-max": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
 
 
 @dataclass(frozen=True)

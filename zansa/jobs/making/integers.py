@@ -134,7 +134,6 @@ def ways(
 ) -> Iterator[Callable[[], Quantised]]:
     """The ways to quantise, the cheapest first."""
     yield lambda: quantised(file, ranges)
-    yield lambda: quantised(file, ranges, "entropy")
     worst = sensitive(file, ranges[:: max(1, len(ranges) // PROBED)], before, samples)
     for count in LEFT_OUT:
         left = tuple(worst[:count])

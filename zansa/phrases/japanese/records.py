@@ -121,6 +121,7 @@ TABLE = {
     "the best chance to show {claim} on {defects} defective and {good} good parts, about {chance}": "不良品 {defects} 個と良品 {good} 個で {claim} を示せる見込みが最も高い線（約 {chance}）",
     "at least {share} of defective parts are found or shown to a person, and at most {most} of good parts are rejected, {basis}": "不良品の {share} 以上を検出または目視に回し、過検出率は {most} 以下、{basis}",
     "every part is accepted: {error}": "すべての個体を合格とします: {error}",
+    "{share} of the {noun}s stand in groups of several classes: groups are kept whole in the split, and each {noun} is judged by itself": "{noun}の {share} が複数のクラスを含むグループにあります。グループは分割でまたがせず、{noun}ごとに判定します",
     "{count} parts with good and defective images count as defective": "良品と不良の画像の両方がある {count} 個は不良品として数えます",
     "not calibrated: {count} validation parts, and {needed} are needed; certainties are those of the network, with the shares of the classes among the validation images": "較正していません: 検証用は {count} 個で、{needed} 個必要です。確からしさはネットワークの出力に検証用画像のクラス比を加味したものです",
     "nothing was learned: at two rates the loss stayed where it is for a network that only knows how frequent each class is. The labels may not belong to the samples, or what tells the classes apart is lost at this size (--size)": "何も学習できませんでした: 二つの学習率のどちらでも、クラスの頻度しか知らないネットワークの損失のままでした。ラベルが画像と対応していないか、この大きさではクラスの違いが失われています (--size)",
