@@ -124,7 +124,8 @@ def _refuse_parts(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
             raise ValueError(
                 f"the train part holds {alone} alone; images of {names} are in other parts only, as in sets for "
                 "finding anomalies (MVTec AD); zansa learns from images of every class: put all images into one "
-                f"folder per class ({alone}, {names}) without parts, and it splits them"
+                f"folder per class ({alone}, {names}) without parts, or list them in a manifest, and it splits "
+                "them"
             )
         raise ValueError(
             f"class {names} has no {dataset.preprocess.noun} in the train part; a class must be there to be learnt"
