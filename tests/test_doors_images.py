@@ -1153,7 +1153,7 @@ def test_a_set_for_finding_anomalies_is_told_what_to_do(tmp_path):
     assert "the folder ground_truth beside the parts was left out, because its name is none of a part: 6 images" in (
         data.problems
     )
-    with pytest.raises(ValueError, match=r"good alone, and crack only stand in other parts.*one folder per class"):
+    with pytest.raises(ValueError, match=r"good alone; images of crack are in other parts only.*one folder per class"):
         split(data, seed=0)
 
 
@@ -1198,7 +1198,7 @@ def test_arrays_as_other_programs_save_them(tmp_path):
 
 
 def yolo(folder):
-    mk(folder, "images/train")
+    mk(folder, "images/train", "images/val")
     return folder / "labels/train/0.txt", "0 0.5 0.5 0.25 0.125\n1 .5 .5 1 1\n"
 
 

@@ -341,6 +341,7 @@ def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
     made = json.loads(zansa(*learn).stdout)["comparison"]
     assert set(predictor(exported_file(made["run"])).classes) == {"good", "bad", "burr"}
     assert made["line_by"] == "accepted"
+    assert (made["longer"] == 2) == bool(made["shown"])
     assert made["rule"].startswith("at most 20 % of good parts are rejected, on average")
     assert made["false_alarms"]["accepted"] == 0.2
     with (store / "learn" / "1" / "data.csv").open() as file:

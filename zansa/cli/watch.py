@@ -165,9 +165,10 @@ def retrain(
     """Decide whether to learn again, do it, and compare the new network with the one that acts.
 
     "Do nothing" is a full answer. With --reference and a decision for it, the run's recipe learns the old data and the
-    judged parts. The new network must not miss more, must reject no more good parts than before or than --accept
-    allows, and must find every escape that nobody has waived. Nothing acts before --promote. The report is
-    STORE/change-LANGUAGE.html. The exit code is 1 when a gate failed or a record was changed.
+    judged parts; rare classes are shown more often, and learned for longer. The new network must not miss more, must
+    reject no more good parts than before or than --accept allows, and must find every escape that nobody has waived.
+    Nothing acts before --promote. The report is STORE/change-LANGUAGE.html. The exit code is 1 when a gate failed or a
+    record was changed.
     """
     from ..jobs import retrain as work
     from ..report.watching.change import lines

@@ -19,7 +19,7 @@ from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
 from ..learn.repeats import factors
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
-from ..words import counted, typed
+from ..words import counted, plain_percent, typed
 from .request import Request, Tell, folds_of, learned_weights
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
@@ -81,6 +81,11 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
         texts.append(
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
+        )
+    if data.judged_apart:
+        texts.append(
+            f"{plain_percent(data.in_mixed_groups)} of the {noun}s stand in groups of several classes: groups are kept "
+            f"whole in the split, and each {noun} is judged by itself"
         )
     if shown := shown_more(data, parts, recipe):
         rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())

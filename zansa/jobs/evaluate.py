@@ -27,7 +27,7 @@ from ..runs import beside_another, model_file
 from ..words import counted, typed
 from .door import originals
 from .making.folder import known_of
-from .making.point import asked, cost_on_test, parts_of
+from .making.point import asked, cost_on_test, groups_of, parts_of
 from .request import EvaluateRequest, Tell, silent
 
 
@@ -83,9 +83,10 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
         operating = by_hand(operating.good, *given)
     elif operating is not None and (wanted.recall or wanted.false_alarms or wanted.costs):
         operating = another(path.parent, operating.good, wanted)
-    told = figures(p, labels, answer.classes, operating, groups=data.groups, calibration=answer.calibration)
+    groups = groups_of(data, np.arange(len(data)))
+    told = figures(p, labels, answer.classes, operating, groups=groups, calibration=answer.calibration)
     if operating is not None:
-        parts = parts_of(p, labels, answer.classes, operating.good, data.groups)
+        parts = parts_of(p, labels, answer.classes, operating.good, groups)
         told["inspection"]["cost"] = cost_on_test(request, operating, parts)
     calibrated = answer.calibration is not None and answer.calibration.fitted
     return told | {"latency": [time], "noun": data.preprocess.noun, "calibrated": calibrated}

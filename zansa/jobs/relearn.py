@@ -38,11 +38,13 @@ class How(NamedTuple):
 
     line_by: by what its line is drawn, a key of `report.watching.words.LINE_BY`.
     shown: the rare classes that were shown more often than once an epoch, and how many times as often.
+    longer: times as many epochs as the run has.
     last: the class which has so few validation parts that the last weights are kept; "" where the best ones are.
     """
 
     line_by: str
     shown: dict[str, float]
+    longer: int
     last: str
 
 
@@ -75,7 +77,10 @@ def learn(
     tell(event("note", text=f"the line of the new network: {LINE_BY[line_by]}"))
     if few:
         tell(event("note", text=f"the last weights are kept: too few validation parts of {few} to find the best"))
-    return _learned(wanted, folder, tell), _parts(rows), How(line_by, shown, few)
+    longer = LONGER if _first_rare(request, shown) else 1
+    if longer > 1:
+        tell(event("note", text=f"{longer} times as many epochs as the run has, because of {', '.join(shown)}"))
+    return _learned(wanted, folder, tell), _parts(rows), How(line_by, shown, longer, few)
 
 
 def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:
@@ -112,9 +117,14 @@ def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[
     rarest = min(names, key=lambda name: parts[name])
     few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
     more: dict[str, Any] = {"keep": "last"} if few else {}
-    if shown and "repeat" not in asked:
+    if _first_rare(request, shown):
         more |= {"repeat": repeat, "epochs": LONGER * epochs}
     return request.model_copy(update={"recipe": asked | more}), shown, few
+
+
+def _first_rare(request: Request, shown: dict[str, float]) -> bool:
+    """Whether a class is rare and the run's recipe does not know of it yet."""
+    return bool(shown) and "repeat" not in request.recipe
 
 
 def held(store: Path) -> list[Part]:

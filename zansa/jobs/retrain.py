@@ -23,7 +23,12 @@ KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
     *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "again", "negative_flips"),
 )
-LEARNED: dict[str, Any] = {"line_by": "", "shown": {}, "last": ""}  # of a network that was not learned just now
+LEARNED: dict[str, Any] = {
+    "line_by": "",
+    "shown": {},
+    "longer": 1,
+    "last": "",
+}  # of a network that was not learned just now
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 

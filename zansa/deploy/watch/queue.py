@@ -215,9 +215,10 @@ def estimates(store: Path, good: str, sha: str | None = None) -> dict[str, Any]:
         estimate = total(found, [row["chance"] for row in sure], min(row["least"] for row in sure))
         if name == "misses":
             estimate = reviewed(estimate, recognised, len(seeded))
-        pools = {row["batch"]: row["pool"] for row in rows if row["why"] == why}
+        pool = sum({row["batch"]: row["pool"] for row in rows if row["why"] == why}.values())
+        estimate |= {key: min(estimate[key], pool) for key in ("value", "low", "high")}  # no more than there are
         waiting = sum(row["why"] == why and row["verdict"] is None for row in rows)
-        told[name] = estimate | {"of": sum(pools.values()), "undecided": len(looked) - len(sure), "waiting": waiting}
+        told[name] = estimate | {"of": pool, "undecided": len(looked) - len(sure), "waiting": waiting}
     return told
 
 

@@ -57,12 +57,19 @@ def refuse_point(request: Pointed, good: str | None, data: Dataset, index: np.nd
     if good is not None:
         defect = data.labels[index] != data.classes.index(good)
         parts = held(np.zeros(len(index)), defect, groups_of(data, index))
+        if not len(parts.good):
+            raise ValueError(
+                "every validation part has a defective image, and a part is as bad as its worst image, so there would "
+                "be no good part to draw the line by; give a split, or leave the column group out to judge each image "
+                "by itself"
+            )
         refuse_unreachable(wanted, len(parts.good), len(parts.faulty))
 
 
 def groups_of(data: Dataset, index: np.ndarray) -> np.ndarray | None:
-    """The names of the parts that these samples are of; None where none are given."""
-    return None if data.groups is None else data.groups[index]
+    """The names of the parts that these samples are of; None where none are given, and where samples are judged by
+    themselves."""
+    return None if data.groups is None or data.judged_apart else data.groups[index]
 
 
 def chosen(

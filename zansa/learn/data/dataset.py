@@ -33,6 +33,7 @@ SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
 GRAY_ALONE = "the images have three channels and show gray alone, so one is learned from (--channels 3 keeps three)"
 LOOKED_AT = 32  # files by which it is told that all show gray alone
+MIXED = 0.9  # share of samples in groups of several classes, from which each sample is judged by itself
 SEVERAL = 0.10  # the least share of images that is told as a kind of its own
 
 
@@ -58,6 +59,21 @@ class Dataset:
     files: tuple[Path, ...] = ()  # absolute
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def in_mixed_groups(self) -> float:
+        """The share of samples in groups that have samples of several classes."""
+        if self.groups is None:
+            return 0.0
+        several = Counter(group for group, _ in {*zip(self.groups.tolist(), self.labels.tolist(), strict=True)})
+        return float(np.mean([several[group] > 1 for group in self.groups.tolist()]))
+
+    @property
+    def judged_apart(self) -> bool:
+        """Whether groups tell what must not be torn apart, as the cells of a panel, and not what is judged as a whole:
+        nearly all samples stand in groups of several classes. A part of which pictures show one defect is none such,
+        for then the pictures of good parts are alone."""
+        return self.in_mixed_groups >= MIXED
 
     def __post_init__(self) -> None:
         columns = (

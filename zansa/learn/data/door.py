@@ -37,8 +37,10 @@ def load(
     Images:
     - A folder holds one folder per class, or train/ val/ test/ folders of them, or a manifest and its images.
     - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split; other names of
-      them (filename, class) and cells that are image names are understood, and told in `remarks`.
-    - An .npz holds images, labels and, optionally, classes, groups, split, names.
+      them (filename, class), cells that are image names, and in place of a label one column of marks for each class are
+      understood, and told in `remarks`. Each of train/ val/ test/ folders may hold one.
+    - An .npz holds images, labels and, optionally, classes, groups, split, names; x_train, y_train, x_test, y_test and
+      one-hot labels are understood, and told.
     - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
       `download`; a folder of such a name is written "./mnist".
 

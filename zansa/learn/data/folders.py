@@ -47,7 +47,11 @@ def list_folder(root: Path) -> Listing:
         raise ValueError(f"cannot read the folder {printable(str(root))}: {found.locked[0].partition(': ')[2]}")
     tops = _tops(path.relative_to(root) for path in found.images)
     if wrapped := _wrapped(root, tops):
-        inner = list_folder(root / wrapped)
+        try:
+            inner = list_folder(root / wrapped)
+        except ValueError:
+            refuse_boxes(root)  # which stand in a folder beside the images
+            raise
         told = f"the classes were looked for in the folder {printable(wrapped)}, which holds all images"
         return replace(inner, remarks=(told, *inner.remarks))
     loose = tops.pop("", [])

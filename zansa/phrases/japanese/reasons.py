@@ -31,6 +31,7 @@ TABLE = {
     "it has more than {count} million pixels; cut it into smaller images": "{count} 百万画素を超えています。小さな画像に分けてください",
     "its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers": "画素値が小数（32 ビット浮動小数点数）です。8 ビットか 16 ビットの整数で保存してください",
     "it is truncated: {some} of {count} bytes of pixels are there": "途中で切れています: 画素 {count} バイトのうち {some} バイトしかありません",
+    "image file is truncated": "画像ファイルが途中で切れています",
     "image file is truncated ({count} bytes not processed)": "画像ファイルが途中で切れています（{count} バイト未処理）",
     "broken data stream when reading image file": "画像ファイルのデータが壊れています",
     "unrecognized data stream contents when reading image file": "画像ファイルのデータが壊れています",

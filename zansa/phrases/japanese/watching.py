@@ -146,6 +146,9 @@ TABLE = {
     ),
     "its line: {rule}": "しきい値: {rule}",
     "rare classes were shown more often in training: {rare}": "少ないクラスは学習時に多く提示: {rare}",
+    "it learned for {longer} times as many epochs as the run, because of them": (
+        "そのため、エポック数を元の学習の {longer} 倍にしました"
+    ),
     "its last weights were kept: too few validation parts of {few} to find the best": (
         "最後の重みを採用（{few} の検証用部品が少なく、最良の時点を決められないため）"
     ),

@@ -134,6 +134,8 @@ def _taught(comparison: Record) -> list[str]:
     if shown := comparison["shown"]:
         rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())
         told.append(say("rare classes were shown more often in training: {rare}", rare=rare))
+    if comparison["longer"] > 1:
+        told.append(say("it learned for {longer} times as many epochs as the run, because of them", **comparison))
     if few := comparison["last"]:
         told.append(say("its last weights were kept: too few validation parts of {few} to find the best", few=few))
     return told
