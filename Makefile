@@ -1,4 +1,4 @@
-# make demo | make test | make coverage | make check | make clean.  VENV=... puts the environment elsewhere, PYTHON=... chooses Python.
+# make demo | make test | make check | make clean.  VENV=... puts the environment elsewhere, PYTHON=... chooses Python.
 PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin
@@ -8,7 +8,7 @@ PARTS  ?= auto
 # the code of this folder, also in an environment that another clone has set up
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test coverage check lint types wheel clean
+.PHONY: setup demo test check lint types wheel clean
 
 setup: $(STAMP)
 
@@ -32,11 +32,6 @@ test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$beside; others=$$?; cat $$told; rm $$told; [ $$tests -eq 0 ] && [ $$others -eq 0 ]
 
-# the same with the lines that no test runs, which takes longer
-coverage: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(PARTS) --dist loadfile --no-loadscope-reorder \
-	  --cov --cov-report=term:skip-covered --cov-fail-under=90
-
 check: lint types
 
 lint: $(STAMP)
@@ -52,4 +47,4 @@ wheel: $(STAMP)
 	PYTHON=$(RUN)/python sh tests/wheel.sh
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -309,7 +309,8 @@ def month(line: Line) -> None:
             killed(line, "a watch", after(1.0), "watch", line.store)
         if number * story.lots <= story.calm or "decided" in told:
             continue
-        phase = "calm" if number < story.dirt else "new" if number >= story.new else "dirt" if line.dirty else "cleaned"
+        phase = "calm" if number < story.dirt else "dirt" if line.dirty else "new" if number >= story.new else "cleaned"
+        warned.setdefault(phase, [])
         if phase not in told:
             for name, rows in zip((phase, f"hint {phase}"), watched(line), strict=True):
                 if rows and name not in told:
@@ -337,7 +338,8 @@ def alarms(line: Line, told: dict[str, int], warned: dict[str, list[str]]) -> No
     note(line, "false warnings before the dirt", warned.get("calm", []), "calm" not in told)
     late = told["dirt"] - story.dirt if "dirt" in told else None
     note(line, "dirt told", f"{late} days after it came: {warned.get('dirt')}", late is not None and late <= 4)
-    note(line, "warnings after the cleaning", warned.get("cleaned", []), "cleaned" not in told)
+    none = "not looked at: the new kind came before it"
+    note(line, "warnings after the cleaning", warned.get("cleaned", none), "cleaned" not in told)
     seen = told["new"] - story.new if "new" in told else None
     note(line, "new kind told by the charts", f"{seen} days after it came: {warned.get('new')}")
     hinted = told["hint new"] - story.new if "hint new" in told else None

@@ -192,20 +192,21 @@ def write(out: Path, pictures: list[Picture]) -> Path:
     return unfinished.replace(out / "manifest.csv")
 
 
-def prepare(name: str, out: Path, shared: Path, test_fold: str = "0", every: int = 1) -> Path:
-    """Write the pack `name`, or only one image in `every`, into the folder `out`; returns its manifest or .npz."""
+def prepare(name: str, out: Path, shared: Path, test_fold: str = "0", every: int = 1, first: int = 0) -> Path:
+    """Write the pack `name`, or only one image in `every` from the `first` on, into the folder `out`; returns its
+    manifest or .npz."""
     out.mkdir(parents=True, exist_ok=True)
     if name in ("cifar10", "cifar10_test"):
         read = cifar10 if name == "cifar10" else cifar10_test
-        images, labels, split = (values[::every] for values in read(shared))
+        images, labels, split = (values[first::every] for values in read(shared))
         np.savez(out / "part.npz", images=images, labels=labels, split=split, classes=np.array(CIFAR))
         return (out / "part.npz").replace(out / f"{name}.npz")
     if name in SERIES:
         header, *rows = series(shared, name)
-        return write_table(out / f"{name}.csv", [header, *rows[::every]])
+        return write_table(out / f"{name}.csv", [header, *rows[first::every]])
     if name == "magnetic_tile":
-        return write(out, magnetic_tile(shared, test_fold)[::every])
-    return write(out, {"deeppcb": deeppcb, "mnist": mnist}[name](shared)[::every])
+        return write(out, magnetic_tile(shared, test_fold)[first::every])
+    return write(out, {"deeppcb": deeppcb, "mnist": mnist}[name](shared)[first::every])
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

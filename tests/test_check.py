@@ -19,13 +19,13 @@ from zansa.learn.audit import shortcuts as cutting
 from zansa.learn.audit.align import agreement
 from zansa.learn.audit.balance import balance
 from zansa.learn.audit.copies import copies
-from zansa.learn.audit.groups import joined_by, of_classes
+from zansa.learn.audit.groups import Order, joined_by, of_classes
 from zansa.learn.audit.look import look_at_array, small
 from zansa.learn.audit.names import groups_by
-from zansa.learn.audit.near import CAP, CHANGES, _line, changed, compare, sets_of
+from zansa.learn.audit.near import CAP, CHANGES, Near, _line, changed, compare, sets_of
 from zansa.learn.audit.neighbours import Kin, hashes, nearest, thumbs
 from zansa.learn.audit.plain import plain
-from zansa.learn.audit.run import relate
+from zansa.learn.audit.run import Related, by_chance, relate
 from zansa.learn.data.door import listed
 from zansa.learn.data.synthetic import surfaces
 from zansa.phrases import speaking
@@ -303,3 +303,13 @@ def test_a_rule_that_repeats_the_classes_is_none():
     assert of_classes(7 * classes, classes)
     assert of_classes(classes // 2, classes)
     assert not of_classes(np.arange(60) // 2, classes)
+
+
+def test_nobody_is_accused_where_chance_alone_gives_as_many_near_copies():
+    seen = Inventory(tuple(f"{i}.png" for i in range(40)), np.arange(40) % 2, ("a", "b"), ())
+    pairs = np.array([[0, 1], [2, 4], [6, 8]])
+    agreement = np.array([0.99, 0.98, 0.5])
+    near = Near(pairs, agreement, agreement, (0.97, 0.97), wrong=0.2, found=12, planted=12, least=-np.inf)
+    related = Related(40, near, Order(0, 0.1, 0.1), None, None, pairs[:2], 0.0)
+    assert by_chance(related, seen)  # 8 images are expected, 4 were found
+    assert not by_chance(replace(related, near=replace(near, wrong=0.02)), seen)

@@ -1,6 +1,7 @@
 """Smaller networks and what is handed over: decisions are gated, files answer alike in every engine, a page carries
 everything."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import onnx
 import pytest
 import torch
 from command import STEADY, fill, refused, zansa
+from onnx import numpy_helper
 from PIL import Image
 from samples import NET, ready
 
@@ -37,6 +39,7 @@ from zansa.proof.decide import decisions, lines_of, logits_of
 from zansa.proof.gate import Answered, gate
 from zansa.proof.redraw import redrawn
 from zansa.record import Run
+from zansa.report.facts import trained
 
 POINT = OperatingPoint(good="good", threshold=0.5)
 
@@ -91,10 +94,26 @@ def test_what_an_int8_run_tells_and_hands_over_is_its_int8_file(run, small, tmp_
     assert [each["precision"] for each in metrics["latency"]] == ["int8"] * len(metrics["latency"])
     told = metrics["export"]
     assert (told["bytes"], told["largest_difference"]) == (small["stages"][-1]["bytes"], gate["largest_change"])
+    handed = predictor(made.path / "model.onnx")
+    rows = list(csv.DictReader((made.path / "predictions.csv").read_text().splitlines()))
+    images = [np.asarray(Image.open(run.path.parents[1] / "data" / row["image"]))[..., None] for row in rows]
+    own, scores = handed.probabilities(images), [float(row["score"]) for row in rows]
+    np.testing.assert_allclose(scores, 1 - own[:, handed.classes.index("good")].astype(float), atol=1e-6)
+    assert metrics["validation"]["inspection"]["threshold"] == handed.operating.threshold
+    seen = metrics["validation"]["inspection"]["false_alarms"]
+    assert f"on validation {seen['hits']} of {seen['count']} good parts" in handed.operating.rule
+    assert "lines and pictures of this page are of this file" in (made.path / "report.html").read_text()
     data = run.path.parents[1] / "data" / "good"
     answer = zansa("export", made.path, data, "--out", tmp_path / "m.onnx", "--bundle", tmp_path / "b")
     assert "in the bundle as int8.onnx" in answer.stdout
     assert (tmp_path / "b" / "int8.onnx").read_bytes() == (made.path / "model.onnx").read_bytes()
+
+
+def test_a_run_of_which_nothing_had_to_be_trained_is_finished():
+    facts = {"name": "int8", "events": [], "metrics": {"validation": {"count": 9}}}
+    assert trained(facts)
+    assert not trained(facts | {"metrics": None})
+    assert not trained(facts | {"events": [{"event": "start"}]})
 
 
 def test_what_cannot_be_compressed_is_said(run, tmp_path):
@@ -122,7 +141,7 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     assert not any(node.op_type in ("Mul", "Add") and integers & set(node.input) for node in after.graph.node
                    if node.name.startswith("network/calibration"))  # fmt: skip
     point = POINT.model_copy(update={"threshold": 0.25})
-    assert predictor(with_point(made, point).file).operating == point
+    assert predictor(with_point(made.file, point)).operating == point
     opened = predictor(made.file)
     eight, ones = opened.probabilities(images[:8]), np.concatenate([opened.probabilities([i]) for i in images[:8]])
     np.testing.assert_allclose(eight, ones, atol=1e-6)
@@ -184,6 +203,24 @@ def test_shortcuts_that_average_become_one_convolution_where_maps_are_even(size,
     images = [np.random.default_rng(i).integers(0, 256, (size, size, 1)).astype(np.uint8) for i in range(4)]
     ours, theirs = (predictor(f).probabilities(images) for f in (file, one.SerializeToString()))
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_an_int8_file_is_slim_and_answers_as_the_quantiser_wrote_it(monkeypatch):
+    net = default_net((32, 32), 1, 3, "surface")
+    model = Model(net, build(net, torch.Generator().manual_seed(0)).eval(), ("a", "b", "c"),
+                  Preprocess(channels=1, size=(32, 32), mean=(100.0,), std=(50.0,)))  # fmt: skip
+    images = [np.random.default_rng(i).integers(0, 256, (32, 32, 1)).astype(np.uint8) for i in range(4)]
+    made = quantised(to_onnx(model), images).file
+    monkeypatch.setattr("zansa.deploy.quantise.slim", lambda model: model)
+    plain = quantised(to_onnx(model), images).file
+    for ours, theirs in zip(*(predictor(file).with_class_maps(images) for file in (made, plain)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    graphs = [onnx.load_from_string(file).graph for file in (made, plain)]
+    stored, before = (sum(numpy_helper.to_array(each).nbytes for each in graph.initializer) for graph in graphs)
+    wide = [each.dims for each in graphs[0].initializer if each.name.endswith("/shape")]
+    assert len(wide) == sum(node.op_type == "Expand" for node in graphs[0].node) == 3  # shortcuts that average
+    assert stored < before - 3 * 16 * 32  # three of four places of the smallest shortcut
+    assert len(made) < len(plain) - 20_000
 
 
 def test_training_that_knows_of_integers_computes_as_the_int8_file(run):

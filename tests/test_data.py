@@ -181,6 +181,7 @@ def test_the_kind_is_guessed_and_told_with_its_reason(classes, channels, kind):
     assert found.name == kind
     assert "--kind " in found.reason
     images = np.zeros((4, 8, 8, channels), np.uint8)
+    images[..., 0] = 200  # three equal channels are gray
     guessed = from_arrays(images, [0, 0, 1, 1], classes=classes[:2])
     assert guessed.remarks == (likely_kind(guessed.classes, channels).reason,)
     assert from_arrays(images, [0, 0, 1, 1], classes=classes[:2], kind="natural").remarks == ()

@@ -1,5 +1,7 @@
 """The doors of the command line: streams that are closed, files that are not there, settings as people write them."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -90,6 +92,28 @@ def test_evaluate_tells_what_the_model_has_learned_from(run, tmp_path):
     evaluate(EvaluateRequest(model=str(run.path), source=str(tmp_path)), told.append)
     (warned,) = (each["text"] for each in told if each["event"] == "warning")
     assert warned.startswith(f"the model was made with {len(learned)} of 20 images (to learn or to decide), so the")
+
+
+def test_evaluate_leaves_a_data_json_that_belongs_to_another_model(run, tmp_path):
+    """The file says by a hash which data it was made with; what lies beside it may be anything."""
+    images = run.path.parent.parent / "images"
+
+    def told(file):
+        found = []
+        evaluate(EvaluateRequest(model=str(file), source=str(images)), found.append)
+        return [each["text"] for each in found if each["event"] in ("warning", "note")]
+
+    for name in ("model.safetensors", "model.onnx", "data.json"):
+        shutil.copy(run.path / name, tmp_path)
+        assert name == "data.json" or not any("made with" in text for text in told(tmp_path / name))
+    for name in ("model.safetensors", "model.onnx"):
+        assert any("the model was made with" in text for text in told(tmp_path / name))
+    (tmp_path / "data.json").write_text(json.dumps(run.read_json("data.json") | {"digest": "of others"}))
+    for name in ("model.safetensors", "model.onnx"):
+        (text,) = (text for text in told(tmp_path / name) if "made with" in text)
+        assert text.startswith(f"the data.json beside {name} belongs to another model, so nobody knows")
+    (tmp_path / "data.json").write_text("[1, 2")
+    assert not any("made with" in text for text in told(tmp_path / "model.onnx"))
 
 
 def test_an_unknown_good_class_is_told_once_with_what_to_type(tmp_path):

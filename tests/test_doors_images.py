@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from base64 import b85decode
+from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from io import BytesIO
@@ -28,7 +29,7 @@ from zansa.deploy import runtime
 from zansa.deploy.export import export
 from zansa.inputs.decode import CLEAR
 from zansa.inputs.files import image_files, survey, survey_all
-from zansa.inputs.images import DISTORTED, ENLARGED, image_header, read_image, read_told
+from zansa.inputs.images import DISTORTED, ENLARGED, digest, image_header, read_image, read_told
 from zansa.jobs.door import copied
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
@@ -162,6 +163,42 @@ def test_parts_with_a_folder_of_images_between(tmp_path):
     assert load(tmp_path).classes == ("cats", "dogs")
 
 
+@pytest.mark.parametrize("wraps", ["Images", "Final_Training/Images", "signs/signs/data"])
+def test_a_folder_that_only_wraps_the_classes_is_opened(tmp_path, wraps):
+    data = load(mk(tmp_path / "signs" / wraps, "00000", "00001").parents[0])
+    assert data.classes == ("00000", "00001")
+    told = f"the classes were looked for in the folder {wraps.split('/')[-1]}, which holds all images"
+    assert data.remarks[1] == told
+    with pytest.raises(ValueError, match=r"one class only \(scratch\)"):  # a word that may be a class's stays one
+        split(load(mk(tmp_path / "other", "scratch/left", "scratch/right")), 0)
+
+
+def test_a_part_whose_images_are_not_sorted_is_left_out_and_told(tmp_path):
+    mk(tmp_path / "Final_Training" / "Images", "a", "b")
+    data = load(mk(tmp_path, "Final_Test/Images"))
+    assert (data.classes, {*data.split}) == (("a", "b"), {"train"})
+    assert data.problems == ("4 images in Final_Test/Images stand in no class folder, left out",)
+
+
+def test_boxes_beside_images_of_classes_are_told(tmp_path):
+    mk(tmp_path, "good", "bad")
+    for image in [*tmp_path.rglob("*.png")]:
+        image.with_suffix(".txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    boxes = "images have a .txt file of their name, as boxes or outlines for detection are kept: these are not read"
+    assert boxes in " ".join(load(tmp_path).problems)
+
+
+def test_images_of_one_folder_whose_names_begin_with_the_class(tmp_path):
+    for i in range(3):
+        noise(tmp_path / f"rolled-in_scale_{i}.png")
+        noise(tmp_path / f"OK-{i:04}.png")
+    with pytest.raises(ValueError, match=r"one of 2 words \((OK 3|rolled-in_scale 3), .*: where these are the classes"):
+        load(tmp_path)
+    noise(tmp_path / "overview.png")
+    with pytest.raises(ValueError, match=r"and a column label$"):
+        load(tmp_path)
+
+
 def test_copies_of_folders_are_told(tmp_path):
     data = load(mk(tmp_path, "a", "a (1)", "b", "b - Copy", "c (2)"))
     assert [text[:60] for text in data.problems] == [
@@ -198,6 +235,7 @@ def test_a_class_called_train(tmp_path):
             "hold the parts test, train; needed: the parts outside",
         ),
         (["images", "masks"], "images, masks of .* are no classes by their names; needed: one folder per class"),
+        (["IMAGES", "Validation_Images"], "IMAGES, Validation_Images of .* are no classes by their names; needed"),
     ],
 )
 def test_structures_that_can_be_read_in_two_ways_are_asked_back(tmp_path, folders, message):
@@ -300,6 +338,15 @@ def test_classes_that_may_be_one_or_several_are_told(names, told):
     assert [sentence[: len(told)] for sentence in sentences] == [told] * bool(told)
 
 
+def test_amounts_are_told_where_they_become_classes():
+    labels, told = one_spelling(["0", "0.3333", "0.0", "1", "1"])
+    assert (sorted({*labels}), told[-1][:63]) == (
+        ["0", "0.3333", "1"],
+        "classes that are no whole numbers (0.3333) stand each by itself",
+    )
+    assert not one_spelling(["1", "2", "-10"])[1]
+
+
 def test_numbers_with_a_sign_are_others():
     names = ["at_-10", "at_10", "at-10", "x1 2", "x12", "2024-05"]
     assert one_spelling(names)[0] == names
@@ -335,7 +382,16 @@ def manifest(path, header, rows):
 
 
 @pytest.mark.parametrize(
-    "header", ["filename,class", "image,target", "id,label", "img_path,category", "画像,ラベル", "File Names,labels"]
+    "header",
+    [
+        "filename,class",
+        "image,target",
+        "id,label",
+        "img_path,category",
+        "Filename,ClassId",
+        "画像,ラベル",
+        "File Names,labels",
+    ],
 )
 def test_names_that_people_give_columns(tmp_path, header):
     mk(tmp_path, "p")
@@ -488,7 +544,7 @@ def test_tables_of_series_stay_series(tmp_path):
             "p/0.png,p/1.png,a",
             "several columns of image files: image, filename; call the one that counts",
         ),
-        ("image,scab,rust", "p/0.png,0,1", r"no column label \(it has: image, scab, rust\)"),
+        ("image,scab,rust", "p/0.png,2,7", r"no column label \(it has: image, scab, rust\)"),
         ("p/1.png,a", "p/0.png,b", "the first row of m.csv names an image: write the names of the columns above"),
     ],
 )
@@ -682,6 +738,23 @@ def test_an_image_that_cannot_be_read_does_not_make_a_set_colour(tmp_path):
     data = load(tmp_path)
     assert data.images.shape == (12, 12, 10, 1)
     assert "its levels are fractions" in data.problems[0]
+
+
+def test_gray_pictures_saved_in_colour_are_gray(tmp_path):
+    gray = RANDOM.integers(0, 256, (40, 16, 16, 1), np.uint8).repeat(3, axis=3)
+    for i, picture in enumerate(gray):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "ab"[i % 2] / f"{i}.jpg")
+    data, arrays = load(tmp_path), from_arrays(gray, ["a", "b"] * 20)
+    told = "the images have three channels and show gray alone, so one is learned from (--channels 3 keeps three)"
+    assert [(found.images.shape, found.kind, found.remarks[-1]) for found in (data, arrays)] == [
+        ((40, 16, 16, 1), "symbol", told)
+    ] * 2
+    assert load(tmp_path, channels=3).images.shape[3] == from_arrays(gray, ["a", "b"] * 20, channels=3).images.shape[3]
+    gray[1, 3, 3] = 250, 20, 20  # one that few would look at
+    Image.fromarray(gray[1]).save(tmp_path / "b" / "1.png")
+    (tmp_path / "b" / "1.jpg").unlink()
+    assert load(tmp_path).images.shape[3] == from_arrays(gray, ["a", "b"] * 20).images.shape[3] == 3
 
 
 def test_smaller_copies_of_a_page_are_no_pages(tmp_path):
@@ -1046,3 +1119,109 @@ def test_backslashes_are_read_as_slashes_and_told(tmp_path):
     assert data.remarks[-1] == "paths of m.csv with backslashes, read as slashes: 4"
     with pytest.raises(ValueError, match=r"names 1 of 1 files that are not there: p\\gone\.png"):
         load(manifest(tmp_path / "m.csv", "path,label", [r"p\gone.png,a"]))
+
+
+# --- forms of other programs ---------------------------------------------------------------------------------------
+
+
+def counts(data):
+    """How many samples each part has; {} where none are given."""
+    return {} if data.split is None else dict(Counter(data.split.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (["train", "holdout"], {"train": 12, "test": 12}),
+        (["train", "eval"], {"train": 12, "test": 12}),
+        (["train", "eval", "test"], {"train": 12, "val": 12, "test": 12}),
+        (["train", "dev", "evaluation"], {"train": 12, "val": 12, "test": 12}),
+    ],
+)
+def test_other_names_of_parts(tmp_path, folders, parts):
+    data = load(mk(tmp_path, *(f"{part}/{name}" for part in folders for name in ("good", "crack")), count=6))
+    assert data.classes == ("crack", "good")
+    assert counts(data) == parts
+    assert any("the folder eval" in text for text in data.remarks) == any("eval" in name for name in folders)
+
+
+def test_a_set_for_finding_anomalies_is_told_what_to_do(tmp_path):
+    """As MVTec AD has them: masks beside the parts, and good parts alone to learn from."""
+    mk(tmp_path, "train/good", "test/good", "test/crack", "ground_truth/crack", count=6)
+    data = load(tmp_path)
+    assert data.classes == ("crack", "good")
+    assert "the folder ground_truth beside the parts was left out, because its name is none of a part: 6 images" in (
+        data.problems
+    )
+    with pytest.raises(ValueError, match=r"good alone; images of crack are in other parts only.*one folder per class"):
+        split(data, seed=0)
+
+
+def test_marks_of_classes_are_labels(tmp_path):
+    mk(tmp_path / "a", "train", "valid", count=6)
+    for part in ("train", "valid"):
+        rows = "".join(f"{i}.png, {int(i % 2 == 0)}, {int(i % 2)}\n" for i in range(6))
+        (tmp_path / "a" / part / "_classes.csv").write_text(f"filename, good, crack\n{rows}")
+    data = load(tmp_path / "a")
+    assert [data.classes[k] for k in data.labels[:3]] == ["good", "crack", "good"]
+    assert counts(data) == {"train": 6, "val": 6}
+    assert "_classes.csv: images from column filename, labels from the marks good, crack" in data.remarks
+    (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,1\n1.png,0,1\n")
+    with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 rows have several of them, row 1"):
+        load(tmp_path / "a" / "train" / "_classes.csv")
+
+
+def test_arrays_as_other_programs_save_them(tmp_path):
+    pictures, truth = np.random.default_rng(0).integers(0, 255, (18, 8, 8, 3), np.uint8), np.arange(18) % 3
+    keras = {"x_train": pictures[:12], "y_train": truth[:12, None], "x_test": pictures[12:], "y_test": truth[12:, None]}
+    named = {"train_images": pictures[:12], "train_labels": truth[:12]}
+    named |= {"val_images": pictures[12:], "val_labels": truth[12:]}
+    forms = {
+        "keras": (keras, {"train": 12, "test": 6}),
+        "medmnist": (named, {"train": 12, "val": 6}),
+        "x and y": ({"x": pictures, "y": truth}, {}),
+        "one-hot": ({"images": pictures, "labels": np.eye(3)[truth]}, {}),
+    }
+    for name, (arrays, parts) in forms.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        data = load(tmp_path / f"{name}.npz")
+        assert data.labels.tolist() == truth.tolist(), name
+        assert [digest(picture) for picture in pictures] == list(data.digests), name
+        assert counts(data) == parts, name
+        assert data.remarks[0].startswith(f"{name}.npz: "), name
+    np.savez(tmp_path / "several.npz", images=pictures, labels=np.ones((18, 3), int))
+    with pytest.raises(ValueError, match="no marks of one class in each row"):
+        load(tmp_path / "several.npz")
+    np.savez(tmp_path / "floats.npz", x_train=pictures / 255, y_train=truth)
+    with pytest.raises(ValueError, match="x_train, y_train could be images or series; rename them: images as uint8"):
+        load(tmp_path / "floats.npz")
+
+
+def yolo(folder):
+    mk(folder, "images/train", "images/val")
+    return folder / "labels/train/0.txt", "0 0.5 0.5 0.25 0.125\n1 .5 .5 1 1\n"
+
+
+def coco(folder):
+    mk(folder, "train2017", "val2017")
+    return folder / "annotations/all.json", '{"images": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}'
+
+
+def voc(folder):
+    mk(folder, "JPEGImages")
+    return folder / "Annotations/0.xml", "<annotation><object><name>crack</name></object></annotation>"
+
+
+def rows_of_boxes(folder):
+    mk(folder, "crops")
+    return folder / "crops/all.csv", "filename,class,xmin,xmax\n0.png,dent,1,2\n0.png,crack,3,4\n1.png,dent,1,2\n"
+
+
+@pytest.mark.parametrize("form", [yolo, coco, voc, rows_of_boxes])
+def test_boxes_are_no_labels(tmp_path, form):
+    file, text = form(tmp_path / "set")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    for source in (file,) if file.suffix == ".csv" else (tmp_path / "set", file):
+        with pytest.raises(ValueError, match=r"holds boxes or outlines \(.*needed: one folder per class"):
+            load(source)

@@ -351,6 +351,10 @@ def test_none_is_a_word(tmp_path):
         (["1", "1.0", "crack"], ["1", "1", "crack"]),
         (["0.5", "0.50"], ["0.5", "0.5"]),
         (["1,5", "1.5", "2,5"], ["1.5", "1.5", "2,5"]),
+        (["0,500", "0.5"], ["0.5", "0.5"]),  # no thousand begins with 0
+        (["1,000", "2,000", "1.5"], ["1,000", "2,000", "1.5"]),
+        (["1.000", "1000.000"], ["1", "1000"]),
+        (["1,0", "1", "0"], ["1,0", "1", "0"]),  # perhaps two classes at once
         (["007", "7", "2E1", "20"], ["007", "7", "2E1", "20"]),  # codes
         (["１", "1"], ["1", "1"]),
         (["a", "inf", "nan"], ["a", "inf", "nan"]),
@@ -360,6 +364,12 @@ def test_a_number_is_one_class(labels, again):
     found, told = number_spelling(labels)
     assert found == again
     assert bool(told) == (labels != again)
+
+
+@pytest.mark.parametrize("labels", [["1,000", "1.000"], ["1,000", "1"], ["1,000", "1000"], ["1.000", "1000"]])
+def test_a_number_of_two_readings_is_asked_back(labels):
+    with pytest.raises(ValueError, match=f"{labels[0]} and {labels[1]} may be one class or two.* in one way"):
+        number_spelling(labels)
 
 
 def test_numbers_that_become_one_class_are_told(tmp_path):

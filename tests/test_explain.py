@@ -1,7 +1,7 @@
 """Maps add up to the decision on every kind of network; gates add up; a planted defect is found."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,19 @@ from laws import images_for, mobile_net, small_net, trained
 from PIL import Image
 
 from zansa.arch.use import OperatingPoint, Preprocess
-from zansa.jobs.explain import strongest
-from zansa.jobs.request import TrainRequest
+from zansa.jobs.explain import bank_of, strongest
+from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.explain.answers import answers, judged, likeness
 from zansa.learn.explain.blocks import gates
+from zansa.learn.explain.kept import beside, keep, kept
 from zansa.learn.explain.maps import MAPS, class_maps, occlusion_map, stage_map
+from zansa.learn.explain.near import Known, neighbours
 from zansa.learn.explain.relevance import relevance
 from zansa.learn.explain.rows import subject, tensors
 from zansa.learn.explain.verdict import _elsewhere, _moved, faithfulness, graded, on_defect, word
 from zansa.learn.predict import normalised
 from zansa.nets.build import build
-from zansa.nets.files import Model, save
+from zansa.nets.files import Model, load, save
 from zansa.record import Run
 
 NETS = {
@@ -94,7 +96,7 @@ def test_answers_are_explained_on_a_page(model, images, tmp_path, kind):
     assert result.returncode == 0, result.stderr
     record = json.loads(result.stdout)
     assert len(record["images"]) == 3
-    assert any("were not explained; --most takes more" in text for text in record["left_out"])
+    assert any(text.endswith("images; --most takes more") for text in record["left_out"])
     for each in record["images"]:
         assert (each["sums"] is not None) == (kind in ("relevance", "class"))
         if each["sums"] is not None:
@@ -109,6 +111,40 @@ def test_answers_are_explained_on_a_page(model, images, tmp_path, kind):
         for each in record["images"]:
             assert len(each["neighbours"]) >= 5
             assert each["name"].split("/")[-1] not in {one["name"].split("/")[-1] for one in each["neighbours"]}
+
+
+def test_what_the_network_reads_of_known_samples_is_kept_and_belongs_to_model_and_sample(model, images, tmp_path):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(model.read_bytes())
+    bank = bank_of(str(images), load(path), path, silent).known
+    assert kept(path).keys() == set(bank.digests)
+    keep(path, bank.digests[1:], np.full_like(bank.features[1:], 7))  # these are taken as they are
+    again = bank_of(str(images), load(path), path, silent).known
+    assert (again.features[1:] == 7).all()
+    np.testing.assert_allclose(again.features[0], bank.features[0], atol=1e-5)  # and this one is new
+    assert kept(path).keys() == set(bank.digests)
+    whole = beside(path).read_bytes()
+    for broken in (whole[:-40], whole[:200] + b"x" + whole[201:], b""):
+        beside(path).write_bytes(broken)
+        assert kept(path) == {}
+    beside(path).write_bytes(whole)
+    changed = load(path)
+    save(path, replace(changed, operating=None))
+    assert kept(path) == {}
+    fresh = bank_of(str(images), load(path), path, silent).known
+    np.testing.assert_allclose(fresh.features, bank.features, atol=1e-5)
+
+
+def test_neighbours_are_of_other_parts_and_show_each_class_that_is_asked_for():
+    angles = np.linspace(0, 1.4, 8)
+    groups = np.array(list("aabbcdef"))
+    bank = Known(
+        np.stack([np.cos(angles), np.sin(angles)], 1), np.array([0, 0, 0, 0, 0, 0, 1, 2]), (), groups, tuple("01234567")
+    )
+    own = bank.features[0]
+    assert neighbours(bank, own, "0", ()) == [2, 4, 5, 6, 7]  # none of part a, one of each other
+    few = Known(bank.features, np.array([0] * 6 + [0, 2]), (), np.array(list("0123456x")), bank.digests)
+    assert neighbours(few, own, "0", (2, 0, 3)) == [1, 2, 3, 4, 5, 7]
 
 
 def test_the_strongest_place_is_told_in_pixels_of_the_image():

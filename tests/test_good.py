@@ -1,4 +1,4 @@
-"""The good class is found by its name in five languages, and never where a name could mean something else."""
+"""The good class is found by its name in eleven languages, and never where a name could mean something else."""
 
 import itertools
 
@@ -132,6 +132,74 @@ Gut-Teile / NIO-Teile
 良品A / 不良品B
 cover_good / cover_missing
 no_defect_detected / defect_detected
+qualified / unqualified
+approved / disapproved
+bestanden / nicht bestanden
+brauchbar / unbrauchbar
+bon / mauvais
+Bonnes / Mauvaises
+bonne_piece / mauvaise_piece
+conforme / non-conforme
+OK / KO
+ok / pas ok
+sans défaut / avec défaut
+sans_defaut / avec_defaut
+accepté / rejeté
+bon / rayure / fissuré
+bueno / malo
+buenas / malas
+bien / mal
+pasa / falla
+pasa / no pasa
+apto / no apto
+conforme / no conforme
+sin_defectos / con_defectos
+sinDefecto / conDefecto
+aprobado / rechazado
+correcto / incorrecto
+buono / cattivo
+buoni / scarti
+pezzi_buoni / pezzi_difettosi
+conforme / non conforme
+idoneo / non idoneo
+senza difetti / con difetti
+passa / non passa
+integro / graffio / ammaccatura
+bom / ruim
+bom / mau
+boa / ruim
+aprovado / reprovado
+conforme / não conforme
+sem defeito / com defeito
+sem_defeito / com_defeito
+semdefeito / defeito
+passa / falha
+normal / anormal
+良い / 悪い
+良品 / ムラ / シワ
+良品 / 割れ・欠け
+良好 / 不良
+通过 / 不通过
+好件 / 坏件
+良品 / 刮傷
+통과 / 불통과
+적격 / 부적격
+좋음 / 나쁨
+tốt / xấu
+tot / xau
+đạt / không đạt
+dat / khong_dat
+không lỗi / lỗi
+không có lỗi / có lỗi
+bình thường / bất thường
+tốt / trầy xước
+ดี / เสีย
+ของดี / ของเสีย
+งานดี / งานเสีย
+ผ่าน / ไม่ผ่าน
+ปกติ / ผิดปกติ
+ไม่มีตำหนิ / มีตำหนิ
+ใช้ได้ / ใช้ไม่ได้
 """
 
 # another sense, two that say good, or nothing that says anything
@@ -188,6 +256,20 @@ speed_limit_20 / no_vehicles / vehicles / priority_road
 Mexican hairless / hair slide / safe / bubble / canoe / desk / drum / flute
 not_wrinkled / wrinkled
 ng / nok
+boa / python
+tot / lebendig
+sin / cos
+SEM_crack / TEM_crack
+SEM_image / optical_image
+PAS / HE
+vrai / faux
+alto / basso
+sim / nao
+loại / khác
+bonsai / carbon / tomate
+bon / bien
+Dat / Loc
+standard / premium
 """
 
 
@@ -226,6 +308,13 @@ def test_sets_of_everyday_things_are_no_inspection(weights):
 def test_case_numbers_and_what_all_names_share_do_not_count(pair, change):
     good, bad = map(change, pair)
     assert good_class((bad, good)) == good
+
+
+def test_an_electron_microscope_denies_nothing():
+    """SEM and PAS are methods too: SEM_good is not bad, SEM_crack is not good."""
+    assert good_class(("SEM_crack", "SEM_good")) == "SEM_good"
+    assert good_class(("SEM_defect", "SEM_scratch")) is None
+    assert good_class(("PAS_bad", "PAS_normal")) != "PAS_bad"
 
 
 def test_one_class_or_none_is_no_question():

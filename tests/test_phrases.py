@@ -12,24 +12,25 @@ import pytest
 import zansa
 from zansa.arch.use import Calibration
 from zansa.beginnings.weights import load as load_drawn
-from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units
+from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units, remarks
 from zansa.jobs.making.beginnings import told_of
 from zansa.jobs.making.conclude import not_ahead
 from zansa.jobs.making.point import not_calibrated
 from zansa.learn.beginnings import Candidate
-from zansa.learn.data.dataset import from_arrays
+from zansa.learn.data.dataset import GRAY_ALONE, from_arrays
 from zansa.learn.data.kinds import likely_kind
 from zansa.learn.data.manifests import Columns, _told
 from zansa.learn.data.spelling import one_spelling
 from zansa.learn.data.splits import Parts
-from zansa.learn.defaults import default_net
+from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.rivals import RULES
 from zansa.learn.train import NOTHING
-from zansa.phrases import JAPANESE, language, retold, say, speaking
-from zansa.phrases.japanese import TABLES, records
+from zansa.phrases import JAPANESE, language, retold, say, singular, speaking
+from zansa.phrases.japanese import TABLES, reasons, records
 from zansa.proof.good import unknown_good
 from zansa.record import Run
 from zansa.report import write
+from zansa.words import IMAGE
 
 ROOT = Path(zansa.__file__).parent
 IN_TEMPLATE = re.compile(r"""say\(\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
@@ -94,7 +95,8 @@ def test_every_sentence_has_its_japanese_and_every_entry_is_said():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant)
     }
-    assert not JAPANESE.keys() - sentences.keys() - written - records.TABLE.keys(), "nobody says these any more"
+    made = records.TABLE.keys() | reasons.TABLE.keys()
+    assert not JAPANESE.keys() - sentences.keys() - written - made, "nobody says these any more"
 
 
 def test_the_japanese_is_japanese_has_the_same_places_and_stands_once():
@@ -153,7 +155,10 @@ def recorded():
         Calibration(scale=1.0, shift=(0.0, 0.0), prior=(0.5, 0.5), count=27, fitted=False, **loss), "image"
     )
     yield not_ahead([{"rival": name, "value": 0.5, "network": 0.52} for name in RULES], "image")
-    yield from one_spelling(["dent", "dents", "scratch", "dent;scratch"])[1]
+    yield from one_spelling(["dent", "dents", "scratch", "dent;scratch", "0.3333"])[1]
+    yield GRAY_ALONE
+    panels = from_arrays(images, labels, groups=["a", "b"] * 15)
+    yield next(text for text in remarks(panels, some, default_recipe(panels, some)) if "of several classes" in text)
     drawn = {"drawn": (0.98, 16.9e6), "none": (0.9, 16.9e6), "efficientnet_lite0": (1.0, 3.77e8)}
     yield told_of([Candidate(name, right, 0.01, 51, int(macs), 8.03) for name, (right, macs) in drawn.items()])
     yield load_drawn(default_net((64, 64), 1, 2, "surface")).told
@@ -162,7 +167,7 @@ def recorded():
 
 
 GIVEN = re.compile(
-    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
+    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|label|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
 )
 
 
@@ -182,3 +187,58 @@ def test_by_folds_nobody_is_told_to_use_folds():
     assert "--folds" not in told
     with speaking("ja"):
         assert not re.search(r"[A-Za-z]{4}", GIVEN.sub("", retold(told)))
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("1 images beside a.csv were passed over: it was read", "1 image beside a.csv was passed over: it was read"),
+        ("1 images without labels were left out", "1 image without labels was left out"),
+        ("1 chosen parts wait for a verdict", "1 chosen part waits for a verdict"),
+        ("1 known defects, 1 days; 1 copies of 1 classes", "1 known defect, 1 day; 1 copy of 1 class"),
+        ("1 of 5 images were read", None),
+        ("11 parts, 0.1 parts, 2×1 channels, 21 images, 12\u202f001 images", None),
+        ("the images of class 1 images and of stage 1 blocks", None),
+    ],
+)
+def test_a_count_of_one_has_its_singular(many, one):
+    assert singular(many) == (one or many)
+    assert retold(many) == (one or many)
+    assert say("{count} {image}s are left", count=1) == f"1 {IMAGE} is left"
+    assert say("{count} {image}s are left", count=21) == f"21 {IMAGE}s are left"
+
+
+def refusals():
+    """Every reason that the server gives for not answering, but those of the protocol for programs, with 7 at each
+    place."""
+    for path in sorted((ROOT / "deploy" / "serve").glob("*.py")):
+        if path.stem not in ("protocol", "http"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused":
+                    yield f"{path.name}:{node.lineno}", _at_seven(node.args[1])
+
+
+def _at_seven(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(each.value) if isinstance(each, ast.Constant) else "7" for each in node.values)
+    return node.value if isinstance(node, ast.Constant) else ""
+
+
+TERMS = re.compile(
+    r"Content-\w+|multipart/form-data|application/json|image/\*|JSON|base64|series|identity|PNG, JPEG, BMP, TIFF|--\w+|"
+    r"Authorization: Bearer KEY|X-API-Key: KEY|SHA-256|\{.*\}|counter|taken|file"
+)
+
+
+def test_an_operator_is_told_in_japanese_why_the_server_does_not_answer():
+    found = {where: text for where, text in refusals() if text and not text.startswith("there is no 7")}
+    assert len(found) > 30
+    with speaking("ja"):
+        left = {where: retold(text) for where, text in found.items()}
+        assert retold("cannot read the image: it is truncated: 5 of 8 bytes of pixels are there") == (
+            "画像を読み込めません: 途中で切れています: 画素 8 バイトのうち 5 バイトしかありません"
+        )
+        assert retold("its colours were turned to gray; only the first of several pages was read") == (
+            "カラーを白黒に変換しました; 複数 ページのうち最初の 1 ページだけを読み込みました"
+        )
+    assert not {where: text for where, text in left.items() if re.search(r"[A-Za-z]{4}", TERMS.sub("", text))}

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from command import SHORT, STEADY, fill, killed, refused, zansa
 
 from zansa.jobs.making.candidates import smaller_would_do
 from zansa.jobs.making.job import resolve
+from zansa.jobs.making.point import chosen, refuse_point
 from zansa.jobs.making.probe import foretold, probe
 from zansa.jobs.making.stages import Gate, Stage, run_stages
-from zansa.jobs.plan import learned, trained
+from zansa.jobs.plan import counted_parts, learned, mixed_parts, trained
 from zansa.jobs.poc import QUESTIONS, answered
 from zansa.jobs.request import PlanRequest, PocRequest, TrainRequest, silent
+from zansa.learn.data import from_arrays
 from zansa.proof.expected import balanced_error, crossed
 from zansa.proof.points import Held
 from zansa.proof.sizes import need, parse_claim
@@ -270,3 +273,26 @@ def test_a_proof_is_printed_where_boxes_cannot_come(proof, tmp_path, monkeypatch
     assert made.read_bytes().startswith(b"%PDF")
     assert "判定：" in page.read_text()
     assert '<html lang="ja">' in page.read_text()
+
+
+def test_a_part_with_good_and_defective_images_is_defective_and_counted_apart():
+    labels, groups = ["good", "good", "dent", "good", "dent"], ["a", "a", "a", "b", "c"]
+    data = from_arrays(np.zeros((5, 8, 8), np.uint8), labels, groups=groups)
+    assert counted_parts(data, np.arange(5), "good") == ({"dent": 2}, 1)
+    assert mixed_parts(data, np.arange(5), "good") == 1  # a
+    assert mixed_parts(data, np.array([0, 1, 3, 4]), "good") == 0
+    assert mixed_parts(replace(data, groups=None), np.arange(5), "good") == 0
+
+
+def test_images_of_panels_are_judged_one_by_one():
+    panels = np.repeat(["a", "b", "c"], 10)  # of ten cells each: they say what must not be torn apart
+    data = from_arrays(np.zeros((30, 8, 8), np.uint8), ["good", "dent"] * 14 + ["good"] * 2, groups=panels)
+    assert data.judged_apart
+    assert counted_parts(data, np.arange(20), "good") == ({"dent": 10}, 10)
+    point, _ = chosen(PlanRequest(source="x", claim=CLAIM), "good", data, np.arange(20), np.full((20, 2), 0.5), "none")
+    assert point.told["parts"] == {"good": 10, "defective": 10}
+    views = from_arrays(np.zeros((30, 8, 8), np.uint8), ["dent"] + ["good"] * 29, groups=panels)  # of three parts
+    assert not views.judged_apart
+    assert counted_parts(views, np.arange(30), "good") == ({"dent": 1}, 2)
+    with pytest.raises(ValueError, match=r"every validation part has a defective image, .* leave the column group out"):
+        refuse_point(PlanRequest(source="x", claim=CLAIM), "good", views, np.arange(10))

@@ -1,8 +1,10 @@
 """One-dimensional data from the table to the exported file: signals and sequences of letters."""
 
+import base64
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from zansa.inputs.series import encode, fit_signal, prepare_series
 from zansa.inputs.tables import open_table
 from zansa.jobs.evaluate import evaluate
 from zansa.jobs.export import export_model
+from zansa.jobs.making.examples import mapped, relevance
 from zansa.jobs.request import EvaluateRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.data import contradictions, from_series, leaks, load, split
@@ -31,6 +34,8 @@ from zansa.learn.defaults import default_net
 from zansa.learn.predict import to_tensor
 from zansa.learn.recipe import Augment
 from zansa.nets.build import build
+from zansa.record import Run
+from zansa.report import write as write_report
 
 LENGTH = 24
 
@@ -467,6 +472,42 @@ def test_the_report_speaks_of_what_it_shows(made, noun, request):
     shown = run.read_json("examples.json")
     assert shown
     assert run.read_json("data.json")["noun"] == noun
+
+
+def test_the_report_shows_what_counted_for_wrong_series(letters, tmp_path):
+    """Every row as if it were wrong: the pictures are those of the exported file's map and of the relevance."""
+    table, run = letters
+    data = load(str(table))
+    rows = np.arange(3)
+    file = runtime.predictor(run.path / "model.onnx")
+    told = mapped(data, rows, file, run.path / "model.safetensors")
+    fine = relevance(data, rows, run.path / "model.safetensors")
+    for i, shares in zip(rows, fine, strict=True):
+        assert told[i]["cells"] == list(file.cells)
+        assert told[i]["map"] != told[i]["places"]
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(told[i]["places"]))).convert("RGB"), int)
+        wide = pixels.shape[1] // 24
+        at = int(abs(shares).argmax())
+        red, _, blue = pixels[24 * (at // wide) + 2, 24 * (at % wide) + 2]
+        assert np.sign(red - blue) == np.sign(shares[at])  # red speaks for, blue against
+    shown = Run(shutil.copytree(run.path, tmp_path / "run"))
+    example = shown.read_json("examples.json")[0] | told[0] | {"why": "confused"}
+    shown.write_json("examples.json", [example])
+    for language, text in (("en", f"what each of {file.cells[0]} stretches of a sequence"), ("ja", "層別の寄与")):
+        page = write_report(shown, language).read_text()
+        assert told[0]["map"] in page
+        assert told[0]["places"] in page
+        assert text in page
+
+
+def test_colours_stand_behind_the_places_of_a_signal():
+    pre = Preprocess(channels=1, size=(40,), depth=32)
+    level, values = np.zeros((40, 1), np.float32), np.array([0.0, 1.0, -1.0, 0.0])
+    pixels = np.asarray(Image.open(io.BytesIO(picture(level, pre, values))).convert("RGB"), int)[10]
+    tint = pixels[:, 0] - pixels[:, 2]
+    assert abs(int(tint.argmax()) / len(tint) - 0.375) < 0.03
+    assert abs(int(tint.argmin()) / len(tint) - 0.625) < 0.03
+    assert (pixels[:12] == 255).all()  # the margin
 
 
 def test_pictures_differ_with_what_they_show():

@@ -299,6 +299,18 @@ def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
     assert told(server, "/page/verdict", b'{"answer": 1, "verdict": "<b>", "new": true}')[0] == 400
     named = json.dumps({"answer": part, "verdict": "burr", "who": "kato", "new": True}).encode()
     assert told(server, "/page/verdict", named)[0] == 200
+    assert told(server, "/page/limits")[1] == {"m": []}
+    chosen = json.dumps({"answer": part, "verdict": "hole", "who": "kato", "limit": True}).encode()
+    assert told(server, "/page/verdict", chosen)[0] == 200
+    assert [(each["kind"], each["side"], each["id"]) for each in told(server, "/page/limits")[1]["m"]] == [
+        ("hole", "defect", part)
+    ]
+    assert told(server, "/page/verdict", json.dumps({"answer": part, "verdict": None}).encode())[0] == 200
+    assert told(server, "/page/limits")[1] == {"m": []}  # the mark fell with the verdict
+    broken, japanese = (files / "11.png").read_bytes()[:60], {"accept-language": "ja"}
+    status, _, body = ask(server, "POST", "/predict", broken, **japanese)
+    assert (status, "画像を読み込めません" in body.decode()) == (400, True)
+    assert "cannot read the image" in ask(server, "POST", "/predict", broken)[2].decode()
     (run,) = told(server, "/page/golden", b"")[1]
     assert run["passed"] == run["count"] == 12
 

@@ -188,7 +188,11 @@ def test_groups_stay_whole_when_val_is_drawn():
         (dataset(["a"] * 9 + ["b"] * 3, copies=[*range(9), 9, 9, 9]), "class b are one group, or copies of one image"),
         (dataset(["a", "b"] * 2), "the val part is empty: 4 images"),
         (dataset(LABELS, given=words(test=50, val=50)), "the source gives only val, test images; needed: train"),
-        (dataset(["a"] * 9 + ["b"] * 9, given=words(train=9, val=4, test=5)), "class b has no image in the train part"),
+        (
+            dataset(["a"] * 5 + ["b"] * 4 + ["c"] * 9, given=words(train=9, val=4, test=5)),
+            "class c has no image in the train part",
+        ),
+        (dataset(["a"] * 9 + ["b"] * 9, given=words(train=9, val=4, test=5)), "the train part holds a alone; images"),
     ],
 )
 def test_refusals(data, message):

@@ -16,6 +16,7 @@ from zansa.learn.data.dataset import from_arrays
 from zansa.learn.loss import Criterion, tempered
 from zansa.learn.predict import probabilities, to_tensor
 from zansa.learn.recipe import Recipe
+from zansa.learn.repeats import drawn
 from zansa.learn.state import State, make_optimizer
 from zansa.learn.train import fit, training, warmup_cosine
 from zansa.nets.build import Subsampling, build
@@ -49,7 +50,8 @@ def test_same_seed_same_result_and_another_seed_another():
 @pytest.mark.parametrize(("stop", "chance"), [(1, 0.0), (7, 0.0), (10, 0.3), (25, 0.0)])
 def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, stop, chance):
     data, parts = ready()
-    recipe = RECIPE.model_copy(update={"checkpoint": 0.0, "dropout": chance, "stochastic_depth": chance})
+    more = {"dropout": chance, "stochastic_depth": chance, "repeat": 0.9 if chance else 0.0}
+    recipe = RECIPE.model_copy(update={"checkpoint": 0.0} | more)
 
     def run(path, steps=None):
         module = build(NET, torch.Generator().manual_seed(3))
@@ -134,6 +136,25 @@ def test_logit_balance_is_a_shift_by_the_log_of_the_shares():
     logits, target = torch.tensor([[0.3, -0.2], [1.0, 2.0]]), torch.tensor([0, 1])
     expected = functional.cross_entropy(logits + torch.tensor([math.log(0.9), math.log(0.1)]), target)
     assert float(criterion(logits, target)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_rare_classes_are_shown_by_the_square_root_of_their_rarity_and_leave_the_answers_again():
+    labels, index = np.array([0] * 84 + [1] * 12 + [2] * 4).repeat(2), np.arange(200)
+    recipe, factors = Recipe(repeat=0.16, smoothing=0), np.array([1, math.sqrt(0.16 / 0.12), 2])
+    shown = np.array([0.84, 0.12, 0.04]) * factors / (np.array([0.84, 0.12, 0.04]) * factors).sum()
+    epochs = [drawn(index, labels, 3, recipe, epoch) for epoch in range(200)]
+    assert {len(epoch) for epoch in epochs} == {200}
+    assert np.bincount(labels[np.concatenate(epochs)]) / 40_000 == pytest.approx(shown, rel=0.03)
+    every = np.bincount(np.concatenate(epochs), minlength=200)
+    assert every[labels == 2].mean() / every[labels == 0].mean() == pytest.approx(2, rel=0.03)
+    assert every[labels == 2].std() < 0.1 * every[labels == 2].mean()  # within a class all as often
+    assert np.array_equal(drawn(index, labels, 3, recipe, 7), epochs[7])
+    criterion = Criterion(labels, 3, recipe, torch.device("cpu"))
+    assert criterion.shift.exp().numpy() == pytest.approx(shown, rel=1e-5)  # of what is shown: else it counts twice
+    entropy = -float((shown * np.log(shown)).sum())
+    assert criterion.chance() == pytest.approx(entropy, rel=1e-5)
+    with pytest.raises(ValueError, match="allowed: balance 'logit'"):
+        Recipe(repeat=0.1, balance="weights")
 
 
 def test_weights_balance_by_the_square_root_of_the_shares():

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import SHORT, fill, refused, zansa
+from scipy.special import logit
 from test_serve import exported, png, serving, told
 from watched import a_store, picture
 
@@ -190,6 +192,9 @@ def test_watch_names_dirt_since_its_lot_in_two_languages(dirty, tmp_path):
     assert page.count("data:image/png") >= 9
     calm = a_store(tmp_path / "calm", seed=1)
     assert zansa("watch", calm).returncode == 0
+    assert "not known which version acts" not in zansa("watch", calm).stdout
+    shutil.move(calm / "models", tmp_path)  # a store that was copied without its models
+    assert "not known which version acts" in zansa("watch", calm).stdout
     assert "20 of 40 lots are there, and nothing" in zansa("watch", a_store(tmp_path / "few", lots=20)).stdout
     assert "allowed: 20 or more" in refused("watch", calm, "--calm", 5)
     assert "is no store" in refused("watch", tmp_path / "nowhere")
@@ -257,6 +262,50 @@ def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     assert people["sato"]["shared"] >= 1
 
 
+def test_limit_samples_are_agreed_nearest_to_the_line_and_tell_nothing_of_what_is_read_again(tmp_path):
+    store = a_store(tmp_path / "store", lots=14)
+    rows = {row["id"]: row for row in watching.answers(store).rows}
+    defects = [i for i, row in rows.items() if row["part"].endswith("d")]
+    goods = [i for i in rows if i not in defects]
+
+    def shown():
+        return {(each["kind"], each["side"]): each["id"] for each in queue.limits(store, "m", "good")}
+
+    def nearest(those):
+        return min(those, key=lambda i: (abs(logit(rows[i]["score"]) - logit(0.6)), i))
+
+    said = [(i, "hole" if i in defects else "good") for i in rows]
+    review.plan(store, None, 5)
+    queue.judge(store, [(i, verdict, "kato", 1.0) for i, verdict in said])
+    assert shown() == {}  # one person alone agrees with nobody
+    queue.judge(store, [(i, verdict, "sato", 1.0) for i, verdict in said])
+    assert shown() == {}  # who reads this plan sees the same as those who read it before
+    review.plan(store, None, 5)
+    first = shown()
+    assert first[("hole", "defect")] == nearest(defects)
+    kinds = {row["kind"] for row in queue.limits(store, "m", "good") if row["side"] == "acceptable"}
+    assert nearest(goods) in [first[(kind, "acceptable")] for kind in kinds]
+    queue.judge(store, [(nearest(defects), "good", "ito", 1.0)])
+    assert shown()[("hole", "defect")] == nearest(set(defects) - {nearest(defects)})  # one who contradicts
+    mine = [i for i in defects if i != shown()[("hole", "defect")]][-1]
+    assert "needs --who" in refused("review", store, "--limit", mine)
+    assert zansa("review", store, "--limit", mine, "--who", "kato").returncode == 0
+    assert shown()[("hole", "defect")] == mine
+    assert queue.again(store, [mine]) == 1
+    assert mine not in shown().values()  # its label would tell the next reader what the first said
+    (row,) = [row for row in review.waiting(store, "ito") if row["answer"] == mine]
+    told = []
+    review.ask(store, None, "ito", lambda menu: "q", told.append)
+    assert told
+    assert not [text for text in told if row["image"][2:] in text and "limit sample" in text]
+    with queue.writing(store) as connection:
+        connection.execute("DELETE FROM queue WHERE batch = 0")
+    assert mine in shown().values()
+    assert zansa("review", store, "--no-limit", mine, "--who", "kato").returncode == 0
+    assert mine not in shown().values()
+    assert "needs a verdict" in refused("review", store, "--limit", 9999, "--who", "kato")
+
+
 def test_one_changed_byte_of_a_record_is_named(tmp_path):
     (tmp_path / "store").mkdir()
     for k in range(4):
@@ -292,6 +341,7 @@ def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
     made = json.loads(zansa(*learn).stdout)["comparison"]
     assert set(predictor(exported_file(made["run"])).classes) == {"good", "bad", "burr"}
     assert made["line_by"] == "accepted"
+    assert (made["longer"] == 2) == bool(made["shown"])
     assert made["rule"].startswith("at most 20 % of good parts are rejected, on average")
     assert made["false_alarms"]["accepted"] == 0.2
     with (store / "learn" / "1" / "data.csv").open() as file:
@@ -307,8 +357,10 @@ def test_judged_parts_are_learned_once_and_a_network_is_offered_again(tmp_path):
     again = json.loads(zansa(*learn).stdout)["comparison"]
     assert again["run"] == made["run"]
     assert again["again"] == 0
-    offered = json.loads(zansa("retrain", store, "--challenger", made["run"], "--json").stdout)["comparison"]
+    elsewhere = shutil.copytree(made["run"], tmp_path / "elsewhere")
+    offered = json.loads(zansa("retrain", store, "--challenger", elsewhere, "--json").stdout)["comparison"]
     assert (offered["parts"], offered["counts"]) == (made["parts"], made["counts"])
+    assert offered["escapes_learned"] == made["escapes_learned"]  # pictures are known again, and not their paths
     named_good = [row["answer"] for row in queue.verdicts(store) if row["verdict"] == "good"]
     queue.judge(store, [(answer, "burr", "sato", 1.0) for answer in named_good[:9]])
     other = json.loads(zansa(*learn).stdout)["comparison"]
@@ -431,6 +483,21 @@ def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp
     run.write_json("compress.json", {})
     again = relearn._request(asked, tmp_path / "data.csv", run, finetune=False)
     assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))
+
+
+def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
+    def row(label, k, split):
+        return {"label": label, "group": f"{label} {k}", "split": split}
+
+    rows = [row("good", k, "train") for k in range(96)] + [row("burr", k, "train") for k in range(4)]
+    rows += [row("good", k, "val") for k in range(30)] + [row("burr", k % 3, "val") for k in range(12)]  # three parts
+    asked = TrainRequest(source="parts", recipe={"batch": 16})
+    taught, shown, few = relearn._taught(asked, rows, 40)
+    assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
+    assert (shown, few) == ({"burr": 1.58}, "burr")
+    assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
+    alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
+    assert relearn._taught(alone, rows, 40) == (alone, {}, "")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,9 @@ def test_figures_on_the_screen():
     assert typed(rows["balanced"]).startswith("62.5 % (95 % CI ")  # a mean of rates has no counts
     assert rows["per signal"] == time_text(time)
     assert typed(time_text(time)) == "0.412 ms (ONNX Runtime on the processor, 2 threads, float32, batch 1)"
+    waited = typed(time_text(time | {"threads": 1, "ms": 31.3, "work_ms": 1.73}))
+    assert waited.endswith("1 thread, float32, batch 1; the machine was busy: 1.73 ms of it are work)")
+    assert "busy" not in time_text(time | {"work_ms": 0.1}) + time_text(time | {"threads": 1, "work_ms": 0.4})
 
 
 def move(kind, spent=1e4, **more):

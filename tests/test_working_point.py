@@ -148,6 +148,8 @@ def test_f1_and_its_interval():
         ({"defect_rate": 0.02}, "type for example --cost miss=500,false_alarm=8,ask=2"),
         ({**COSTS, "recall_at_least": 0.9}, "a line by cost and a line by a promise were asked"),
         ({**COSTS, "on_average": True}, "--on-average has no effect on a line by cost"),
+        ({**COSTS, "below_learned": True}, "as the share of false alarms allows, and --cost alone gives none: leave"),
+        ({"recall_at_least": 0.9, "below_learned": True}, "and --recall-at-least alone gives none"),
         ({**COSTS, "defect_rate": 2}, "for 2 % type --defect-rate 0.02"),
     ],
 )
@@ -173,8 +175,10 @@ def test_what_the_data_cannot_promise_is_told_before_the_training(tmp_path):
             images=arrays["images"],
             labels=np.char.add("k", np.char.replace(arrays["labels"], "good", "x")),
         )
-    with pytest.raises(ValueError, match=r"name it with --good, one of: kdent.* leave out --recall-at-least"):
-        train(TrainRequest(source=str(tmp_path / "kinds.npz"), recall_at_least=0.9), tmp_path, "run")
+    for given in ({"recall_at_least": 0.9}, {"below_learned": True}):
+        option = "--" + next(iter(given)).replace("_", "-")
+        with pytest.raises(ValueError, match=f"name it with --good, one of: kdent.* leave out {option}"):
+            train(TrainRequest(source=str(tmp_path / "kinds.npz"), **given), tmp_path, "run")
     assert not (tmp_path / "run").exists()
 
 

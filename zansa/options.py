@@ -56,6 +56,7 @@ RECIPE = (
     "rate",
     "optimizer",
     "balance",
+    "repeat",
     "augment",
     "dropout",
     "stochastic_depth",

@@ -1,12 +1,14 @@
-"""A run as a value: its state, the runs of smaller budgets that belong to it, and its model file."""
+"""A run as a value: its state, the runs of smaller budgets that belong to it, its model file and what made that."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .arch.budget import Budget
 from .record import Run
 
+KNOWN_BY = 16  # signs of a digest by which a sample is known again
 State = Literal["begun", "stopped", "finished"]
 
 
@@ -66,3 +68,35 @@ def exported_file(model: str | Path) -> Path:
     if (path / "metrics.json").exists():
         raise ValueError(f"{path} has no model.onnx: it was refused; `zansa export {path} IMAGES` tries again")
     raise ValueError(f"{path} has no model.onnx; where it is a run, `zansa resume {path}` goes on with it")
+
+
+def made_with(file: Path, notes: str) -> frozenset[str] | None:
+    """The first signs of the digests of all samples that a model file has learned from or decided by, out of the
+    data.json beside it; None where there is none with them, or where it belongs to another model. `notes` are those of
+    the model, which name its data; older files name none, and what stands beside them is believed."""
+    told = _object(_beside(file))
+    return None if "known" not in told or _differ(told, notes) else frozenset(told["known"])
+
+
+def beside_another(file: Path, notes: str) -> bool:
+    """Whether the data.json beside a model file with these notes belongs to another model."""
+    return _differ(_object(_beside(file)), notes)
+
+
+def _differ(told: Mapping[str, Any], notes: str) -> bool:
+    own = _object(notes).get("data")
+    return "digest" in told and own not in (None, told["digest"])
+
+
+def _beside(file: Path) -> str:
+    record = file.parent / "data.json"
+    return record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """The JSON object of a text; empty where it holds anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .arch.cost import Cost, cost
 from .arch.zoo import make
+from .phrases import singular
 from .record import Run
 from .words import (
     amount,
@@ -81,7 +82,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(singular(text), markup=False, soft_wrap=True)
 
     def tell(self, event: dict[str, Any]) -> None:
         """Show one event of a job."""
@@ -90,7 +91,7 @@ class Screen:
                 self._bar("reading images", event["done"], event["total"])
             case "warning":
                 self.warnings.append(event["text"])
-                self.errors.print(f"warning: {event['text']}", markup=False, soft_wrap=True)
+                self.errors.print(f"warning: {singular(event['text'])}", markup=False, soft_wrap=True)
             case "note" | "stage" | "again":
                 self.say(event["text"])
             case "run":
@@ -226,9 +227,9 @@ def start_text(event: dict[str, Any]) -> str:
     verb = {"start": "started"}.get(event["event"], event["event"])
     place = f"training {verb} at step {count(event['step'])} of {count(event['steps'])}"
     if "device" not in event:
-        return typed(place)
+        return _shown(place)
     threads = counted(event["threads"], "thread")
-    return typed(f"{place}, on {event['device']} with {threads}, {event['precision']} and {event['layout']}")
+    return _shown(f"{place}, on {event['device']} with {threads}, {event['precision']} and {event['layout']}")
 
 
 def epoch_text(event: dict[str, Any]) -> str:
@@ -236,7 +237,7 @@ def epoch_text(event: dict[str, Any]) -> str:
     star = "  kept" if event["best"] == event["epoch"] and not event.get("last") else ""
     validation = f"loss {event['val_loss']:.3f}, balanced accuracy {percent(event['val_balanced_accuracy'])}"
     place = f"epoch {event['epoch']:>3}/{event['epochs']}"
-    return typed(f"{place}  loss {event['loss']:.3f}  validation {validation}  {duration(event['seconds'])}{star}")
+    return _shown(f"{place}  loss {event['loss']:.3f}  validation {validation}  {duration(event['seconds'])}{star}")
 
 
 def growth_text(edits: list[dict[str, Any]]) -> str:
@@ -245,7 +246,7 @@ def growth_text(edits: list[dict[str, Any]]) -> str:
     moves = Counter(_move(edit) for edit in edits)
     told = ", ".join(f"{counted(number, thing)} {became}" for (thing, became), number in moves.items())
     price = f"{price_text(last['price_after'], last['unit'], named=False)} of {price_text(last['limit'], last['unit'])}"
-    return typed(f"{plain_percent(last['progress']):>6}  {told}: {last['structure']}; {price}")
+    return _shown(f"{plain_percent(last['progress']):>6}  {told}: {last['structure']}; {price}")
 
 
 def _move(edit: dict[str, Any]) -> tuple[str, str]:
@@ -257,7 +258,7 @@ def _move(edit: dict[str, Any]) -> tuple[str, str]:
 def cost_text(price: Cost) -> str:
     """A cost in words, a line for each quantity."""
     memory = f"{file_size(price.train_bytes)} in training, {file_size(price.infer_bytes)} in inference"
-    return typed(
+    return _shown(
         "\n".join(
             [
                 f"multiply-adds     {amount(price.macs)} per image ({count(price.macs)})",
@@ -272,12 +273,12 @@ def cost_text(price: Cost) -> str:
 def depth_text(record: dict[str, Any]) -> str:
     """The verdict on each stage, and where the page is."""
     made = [f"run: {record['run']}"] if record["run"] else []
-    return typed("\n".join([*record["told"], *made, f"page: {record['page']}"]))
+    return _shown("\n".join([*record["told"], *made, f"page: {record['page']}"]))
 
 
 def compressed_text(record: dict[str, Any]) -> str:
     """What a compression has made, before and after, and where the page is."""
-    return typed("\n".join([*record["told"], f"run: {record['run']}", f"page: {record['page']}"]))
+    return _shown("\n".join([*record["told"], f"run: {record['run']}", f"page: {record['page']}"]))
 
 
 def zoo_text(rows: list[dict[str, Any]]) -> str:
@@ -287,7 +288,7 @@ def zoo_text(rows: list[dict[str, Any]]) -> str:
         error = f"{row['published_error']} %" if row["published_error"] is not None else "–"
         size = f"{amount(row['params']):>12}{amount(row['macs']):>15}{row['depth']:>7}"
         lines.append(f"{row['name']:26}{size}  {error:16}{row['data']}, {row['paper']}")
-    return typed("\n".join(lines))
+    return _shown("\n".join(lines))
 
 
 def entry_text(row: dict[str, Any]) -> str:
@@ -316,7 +317,7 @@ def parity_text(path: object, parity: dict[str, Any]) -> str:
         lines.append(f"{int8}: the file in int8, which was proven when it was made{inside}")
     if bundle:
         lines.append(f"{bundle}: everything, with handover.json")
-    return typed("\n".join(lines))
+    return _shown("\n".join(lines))
 
 
 def bench_text(told: dict[str, Any]) -> str:
@@ -330,14 +331,14 @@ def bench_text(told: dict[str, Any]) -> str:
         )
     if told["within"] is not None:
         lines.append(f"the budget of {told['budget']} is {'' if told['within'] else 'not '}kept by the median")
-    return typed("\n".join(lines))
+    return _shown("\n".join(lines))
 
 
 def adapted_text(path: object, facts: dict[str, Any]) -> str:
     """What an adapted model has learned from, and how many of its answers have changed."""
     aligned = ", and its features were aligned with the old ones" if facts["aligned"] else ""
     samples, labelled = counted(facts["images"], f"new {facts['noun']}"), f"labelled {facts['noun']}s"
-    return typed(
+    return _shown(
         f"{path}: its statistics come from {samples}{aligned}; {count(facts['same_answer'])} of "
         f"{count(facts['images'])} answers stay the same. Only {labelled} can tell whether it is better, and where its "
         f"threshold should be: zansa evaluate {path} DATA"
@@ -352,7 +353,7 @@ def checked_text(path: object, told: dict[str, Any]) -> str:
             faults.append(f"{counted(len(told[key]), 'image')} {fault} (the first: {told[key][0]})")
     unnamed = f"; images that belong to no row, and go at the next start: {told['unnamed']}" if told["unnamed"] else ""
     size = f"{counted(told['answers'], 'answer')}, {counted(told['images'], 'image')}"
-    return typed(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
+    return _shown(f"{path}: {size}; {'; '.join(faults) or 'all is whole'}{unnamed}")
 
 
 def check_text(found: dict[str, Any]) -> str:
@@ -364,7 +365,7 @@ def check_text(found: dict[str, Any]) -> str:
         if len(each["items"]) > 3:
             lines.append(f"     … (+{len(each['items']) - 3 + each['left_out']})")
     lines += [f"{label:8}{found[label]}" for label in ("page", "fixed") if found.get(label)]
-    return typed("\n".join(lines))
+    return _shown("\n".join(lines))
 
 
 def explained(record: dict[str, Any]) -> list[str]:
@@ -376,7 +377,12 @@ def explained(record: dict[str, Any]) -> list[str]:
         at, word = each["strongest"], each["verdict"]["word"]
         place = "no clear place" if at is None else f"at x {at[0]}, y {at[1]}" if len(at) == 2 else f"at place {at[0]}"
         lines.append(f"{each['name']}: {each['class']}, log-odds {each['log_odds']:.2f}; {place}; {word}; {blocks}")
-    return [typed(line) for line in lines]
+    return [_shown(line) for line in lines]
+
+
+def _shown(text: str) -> str:
+    """A text as terminals take it, with a singular after each count of one."""
+    return singular(typed(text))
 
 
 def error_text(error: BaseException) -> str:
@@ -390,4 +396,4 @@ def error_text(error: BaseException) -> str:
         return "; ".join(parts)
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
-    return str(error)
+    return singular(str(error))

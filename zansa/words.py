@@ -211,15 +211,23 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}{SPACE}h {minutes % 60:02d}{SPACE}min"
 
 
+BUSY = 1.5  # milliseconds that pass for each one of work, from which others are using the processor
+
+
 def latency_terms(row: dict[str, Any]) -> str:
-    """What a latency was measured with: "ONNX Runtime on the processor, 2 threads, float32, batch 1"."""
+    """What a latency was measured with: "ONNX Runtime on the processor, 2 threads, float32, batch 1"; and how much
+    of it was work, where one thread had to wait for others."""
     where = say("on the processor") if row.get("device") == "cpu" else say("on {device}", device=row.get("device"))
-    return say(
+    terms = say(
         "{what} {where}, {threads}, {precision}, batch {batch}",
         where=where,
         threads=counted(row.get("threads") or 1, "thread"),
         **{key: row.get(key) for key in ("what", "precision", "batch")},
     )
+    work = row.get("work_ms")
+    if not work or row.get("threads") != 1 or row["ms"] < BUSY * work:
+        return terms
+    return terms + say("; the machine was busy: {work} of it are work", work=milliseconds(work))
 
 
 def time_text(row: dict[str, Any]) -> str:

@@ -20,6 +20,13 @@ Escapes = Annotated[
     list[str] | None,
     typer.Option(help="A confirmed escape that --challenger may miss, by its part; needs --who and --reason."),
 ]
+Accept = Annotated[
+    str | None,
+    typer.Option(
+        help='What is accepted. The decision takes "recall>=0.95 at false_alarms<=0.05" where nothing is said; the '
+        "line of a new network, and the false alarms that it may give, go by what is said alone."
+    ),
+]
 Language = Annotated[str, typer.Option("--lang", "--language", help="Language of the page: en or ja.")]
 
 
@@ -70,6 +77,13 @@ def review(
     out: Annotated[Path | None, typer.Option(help="Write the waiting parts to this .csv, without any answer.")] = None,
     read: Annotated[Path | None, typer.Option(help="Keep the verdicts of this .csv (columns answer, verdict).")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Judge the waiting parts here, key by key; needs --who.")] = False,
+    limit: Annotated[
+        list[int] | None,
+        typer.Option(help="The number of a judged answer that is to be a limit sample; needs --who. May be repeated."),
+    ] = None,
+    no_limit: Annotated[
+        list[int] | None, typer.Option("--no-limit", help="Take --limit back; needs --who. May be repeated.")
+    ] = None,
     who: Who = "",
     model: Model = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
@@ -79,7 +93,8 @@ def review(
 
     Chosen are accepted parts by suspicion beside a uniform share, rejected ones, disagreements with a shadow, parts
     that look new, known defects and second readings. Chances are kept, so that estimates hold however wrong the scores
-    are. The chosen parts stand on the operators' page too.
+    are. The chosen parts stand on the operators' page too. Limit samples are shown beside them: for every kind of
+    defect the parts nearest to the line that two people call good and call the defect, or that were marked.
     """
     from ..jobs import review as work
 
@@ -92,6 +107,8 @@ def review(
     if read is not None:
         with read.open(newline="", encoding="utf-8-sig") as file:
             told["kept"] = work.read_csv(store, file, who)
+    if limit or no_limit:
+        told["limit samples"] = "; ".join(work.mark(store, limit or [], no_limit or [], who))
     if ask:
         if not who:
             raise ValueError("--ask needs --who: a verdict is kept with the name of who gave it")
@@ -117,9 +134,7 @@ def retrain(
     reference: Annotated[
         Path | None, typer.Option(help="The run of the model that acts: its data and its recipe are used again.")
     ] = None,
-    accept: Annotated[
-        str | None, typer.Option(help='What is accepted, "recall>=0.95 at false_alarms<=0.05" by default.')
-    ] = None,
+    accept: Accept = None,
     cost: Annotated[
         str | None, typer.Option(help="Costs of mistakes, miss=500,false_alarm=8: then the gain is told in them.")
     ] = None,
@@ -150,9 +165,10 @@ def retrain(
     """Decide whether to learn again, do it, and compare the new network with the one that acts.
 
     "Do nothing" is a full answer. With --reference and a decision for it, the run's recipe learns the old data and the
-    judged parts. The new network must not miss more, must reject no more good parts than before or than --accept
-    allows, and must find every escape that nobody has waived. Nothing acts before --promote. The report is
-    STORE/change-LANGUAGE.html. The exit code is 1 when a gate failed or a record was changed.
+    judged parts; rare classes are shown more often, and learned for longer. The new network must not miss more, must
+    reject no more good parts than before or than --accept allows, and must find every escape that nobody has waived.
+    Nothing acts before --promote. The report is STORE/change-LANGUAGE.html. The exit code is 1 when a gate failed or a
+    record was changed.
     """
     from ..jobs import retrain as work
     from ..report.watching.change import lines
@@ -219,8 +235,8 @@ def _compared(
         assert challenger is not None
         return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
     with screen.Screen(quiet=quiet) as view:
-        run, parts, by = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
-    told = work.compared(store, run.path, parts, model, margin, accept=accept, line_by=by, who=who)
+        run, parts, how = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
+    told = work.compared(store, run.path, parts, model, margin, accept=accept, how=how._asdict(), who=who)
     return told | {"run": str(run.path)}
 
 
@@ -230,6 +246,6 @@ def _tell_chain(told: dict[str, Any], as_json: bool) -> None:
     else:
         for row in told["records"]:
             print(f"{row['number']}  {row['time'][:19]}  {row['kind']}  {row['who']}: {row['why']}")
-        print(told["broken"] or f"all {len(told['records'])} records are whole; the last hash is {told['head']}")
+        print(told["broken"] or f"records, all whole: {len(told['records'])}; the last hash is {told['head']}")
     if told["broken"]:
         raise typer.Exit(1)

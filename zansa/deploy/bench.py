@@ -50,7 +50,8 @@ def measured(
     shape = preprocess.size if size is None or preprocess.series else size
     levels = np.random.default_rng(0).integers(0, 256, (batch, *shape, preprocess.channels)).astype(preprocess.dtype)
     run, what = _running(predictor, threads, engine)
-    times = [1e3 * _seconds(run, levels) / batch for _ in range(WARM_UP + repeats)][WARM_UP:]
+    took = [_seconds(run, levels) for _ in range(WARM_UP + repeats)][WARM_UP:]
+    times = [1e3 * wall / batch for wall, _ in took]
     return {
         "what": what,
         "device": "cpu",
@@ -59,6 +60,7 @@ def measured(
         "batch": batch,
         "size": list(shape),
         "ms": median(times),
+        "work_ms": 1e3 * median(work for _, work in took) / batch,  # of all threads; less than ms where one has to wait
         "repeats": repeats,
     }, times
 
@@ -77,10 +79,11 @@ def _running(predictor: Predictor, threads: int, engine: str) -> tuple[Run, str]
     return run, "ONNX Runtime"
 
 
-def _seconds(run: Run, levels: np.ndarray) -> float:
-    start = time.perf_counter()
+def _seconds(run: Run, levels: np.ndarray) -> tuple[float, float]:
+    """Seconds that pass, and seconds of work."""
+    start, work = time.perf_counter(), time.process_time()
     run(levels)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - work
 
 
 def memory() -> int:

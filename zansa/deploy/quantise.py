@@ -23,9 +23,16 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from ..arch.use import OperatingPoint
 from .portable import folded, merged
 from .runtime import Predictor, predictor
+from .slim import slim
 
 FLOAT = ("network/stem", "network/head", "network/calibration", "network/map/")  # what is never quantised
-METHODS = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
+# ways to find ranges, for comparison (benchmarks/README.md): entropy as onnxruntime has it, 128 bins for 128 levels, is
+# min-max to the byte, and percentiles turn more decisions on unseen images
+METHODS = {
+    "min-max": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
 
 
 @dataclass(frozen=True)
@@ -85,20 +92,18 @@ def quantised(
             calibrate_method=METHODS[method],
             nodes_to_quantize=nodes,
         )
-        made = onnx.load(after)
-    for number, node in enumerate(made.graph.node):
-        node.name = node.name or f"int8/{number}"  # old runtimes refuse nodes without a name
+        made = slim(onnx.load(after))
     way = method if not left else f"{method}, {len(left)} node{'s' * (len(left) > 1)} in float32"
     return Quantised(way, made.SerializeToString(), left)
 
 
-def with_point(made: Quantised, point: OperatingPoint) -> Quantised:
-    """The same file with other lines for its decisions."""
-    model = onnx.load_from_string(made.file)
+def with_point(file: bytes, point: OperatingPoint) -> bytes:
+    """The same file with other lines for its decisions, or another rule for them."""
+    model = onnx.load_from_string(file)
     for each in model.metadata_props:
         if each.key == "operating":
             each.value = point.model_dump_json()
-    return Quantised(f"{made.way}, line drawn anew", model.SerializeToString(), made.left)
+    return model.SerializeToString()
 
 
 def prepared(file: bytes) -> onnx.ModelProto:

@@ -52,6 +52,7 @@ class Predictor:
     calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
     cells: tuple[int, ...] | None = None
     strongest: float = 1.0
+    notes: str = ""  # facts of its making, as text
     reads: str | None = None  # the output that says what the last layer reads; None: it was not asked for
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -247,7 +248,8 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
     if operating and operating.good not in classes:
         raise ValueError(f"its good class {operating.good!r} is not among {classes}")
     strongest = float(header.get("strongest", 1))
-    return Predictor(classes, preprocess, operating, file, session, calibration, tuple(cells[1:]) or None, strongest)
+    places, notes = tuple(cells[1:]) or None, header.get("notes", "")
+    return Predictor(classes, preprocess, operating, file, session, calibration, places, strongest, notes)
 
 
 def _input(preprocess: Preprocess) -> str:

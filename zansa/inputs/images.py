@@ -24,6 +24,7 @@ from .files import image_files as image_files  # read with the images, and asked
 from .files import printable as printable
 
 AS_COLOUR = "it is gray, and was read as colour"
+COLOURS_LOST = "its colours were turned to gray"
 ENLARGED = "it is less than half as large as the network's images, and was enlarged"
 DISTORTED = "its proportions were changed more than twofold"
 HALF = 0.5 + 1e-6  # what lies on a tie is rounded up in spite of the last bits of a sum
@@ -73,7 +74,7 @@ def taken(levels: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, str]:
 def _of_channels(levels: np.ndarray, channels: int | None) -> str:
     if channels == 3 and levels.shape[2] == 1:
         return AS_COLOUR
-    return "its colours were turned to gray" if channels == 1 and _has_colours(levels) else ""
+    return COLOURS_LOST if channels == 1 and _has_colours(levels) else ""
 
 
 def _of_fit(levels: np.ndarray, preprocess: Preprocess) -> str:
@@ -95,9 +96,9 @@ def digest(levels: np.ndarray) -> str:
     return hashlib.sha256(f"{levels.shape} {levels.dtype}".encode() + levels.tobytes()).hexdigest()
 
 
-def image_header(path: Path | bytes) -> Header:
+def image_header(path: Path | bytes, name: str | None = None) -> Header:
     """(height, width, channels, depth) that read_image(path) would give, from the header alone; the same errors."""
-    with _naming(path, None), _stream(path) as stream:
+    with _naming(path, name), _stream(path) as stream:
         return header(stream)
 
 
@@ -202,6 +203,19 @@ def _quiet() -> Iterator[None]:
 
 
 # --- channels and depth ---------------------------------------------------------------------------------------------
+
+
+def is_gray(file: Path) -> bool:
+    """Whether an image file shows gray alone; so does one that cannot be read, which is told when all are decoded."""
+    try:
+        return shows_gray(read_image(file))
+    except ValueError:
+        return True
+
+
+def shows_gray(levels: np.ndarray) -> bool:
+    """Whether an image (height, width, channels) has one channel, or three that are equal everywhere."""
+    return levels.shape[2] in (1, 3) and bool((levels == levels[..., :1]).all())
 
 
 def _has_colours(levels: np.ndarray) -> bool:

@@ -75,7 +75,7 @@ def _series_of(table: Table, found: Columns) -> Iterator[Row]:
     assert found.name is not None
     series: dict[str, list[list[str]]] = {}
     rows = [cells for _, cells in table.rows()]
-    names, _ = number_spelling([cells[found.name] for cells in rows])  # 1 and 1.0 are one series
+    names, _ = number_spelling([cells[found.name] for cells in rows], "series")  # 1 and 1.0 are one series
     for name, cells in zip(names, rows, strict=True):
         series.setdefault(name, []).append(cells)
     for name, moments in series.items():

@@ -1,6 +1,7 @@
 """Tables: rows of cells out of CSV and TSV files and arrays out of .npz files, for training and prediction alike."""
 
 import csv
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ MARKS = ("nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "?")  # of a missing
 SPECIAL = ("path", "label", "class", "target", "group", "split", "sequence", "seq", "id", "name", "index")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(?:[ '\u00a0\u2019\u202f.]\d{3})*,\d+(?:[eE][-+]?\d+)?")
 NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]\d+)?")  # and no code: 007, 2E1
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,]\d{3})+")  # as it may be read: 1,000 and 1.000
 csv.field_size_limit(2**31 - 1)  # Python's own limit of 131,072 signs a cell is less than a genome
 
 
@@ -176,18 +178,42 @@ def like_number(cell: str) -> bool:
 
 def number_spelling(labels: Sequence[str], what: str = "class") -> tuple[list[str], str]:
     """The labels, or the names of another `what`, with one spelling for each number, and what was done, in a sentence
-    ("": nothing): 1, 1.0 and 1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1."""
-    known = {*labels}
-    forms = {each: unicodedata.normalize("NFKC", each) for each in known}
-    # 1,5 is 1.5 where both stand; alone it may be two things
-    forms = {each: point if (point := form.replace(",", ".")) in known else form for each, form in forms.items()}
+    ("": nothing): 1, 1.0 and 1.000e+00 are class 1, and so is a full-width １. Codes stay as they are: 007, 2E1.
+    ValueError where a number has two readings: 1,000 beside 1 or 1000."""
+    forms = _pointed({each: unicodedata.normalize("NFKC", each) for each in {*labels}}, what)
     numbers = {each: float(form) for each, form in forms.items() if NUMBER.fullmatch(form)}
-    plain = {label: str(int(n)) if n.is_integer() else repr(n) for label, n in numbers.items()}
+    plain = {label: _short(n) for label, n in numbers.items()}
     changed = [f"{label} is {what} {name}" for label, name in sorted(plain.items()) if label != name]
     shown = ", ".join(changed[:4]) + (" ..." if len(changed) > 4 else "")
     called = "labels" if what == "class" else f"names of a {what}"
     told = f"{called} that are numbers have one spelling: {shown}" if changed else ""
     return [plain.get(label, label) for label in labels], told
+
+
+def _pointed(forms: dict[str, str], what: str) -> dict[str, str]:
+    """Names with a decimal comma as numbers with a point, where the same number is written so too: 1,5 beside 1.5.
+    Alone 1,5 may be two things."""
+    numbers = {float(form): each for each, form in forms.items() if NUMBER.fullmatch(form)}
+    plain = {value: each for value, each in numbers.items() if forms[each].lstrip("+-").isdecimal()}
+    with_point = {value for value, each in numbers.items() if "." in forms[each]}
+    found = dict(forms)
+    for each, form in forms.items():
+        pointed = form.replace(",", ".")
+        decimal = float(pointed) if pointed != form and NUMBER.fullmatch(pointed) else math.nan
+        thousands = float(re.sub("[.,]", "", form)) if THOUSANDS.fullmatch(form) else math.nan
+        other = (numbers if "," in form else plain).get(thousands) or numbers.get(decimal)
+        if other is not None and not math.isnan(thousands):
+            raise ValueError(
+                f"{each} and {other} may be one {what} or two: {each} may be {_short(thousands)} or a number with "
+                "decimals; write all of them in one way"
+            )
+        if decimal in with_point:
+            found[each] = pointed
+    return found
+
+
+def _short(number: float) -> str:
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 # --- text ----------------------------------------------------------------------------------------------------------

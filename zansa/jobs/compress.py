@@ -20,6 +20,7 @@ from ..deploy.bench import latency
 from ..deploy.clock.timing import timer
 from ..deploy.export import own_answers, to_onnx
 from ..deploy.handover import write_hash
+from ..deploy.quantise import with_point
 from ..deploy.runtime import predictor
 from ..events import event
 from ..inputs.pictures import picture
@@ -40,20 +41,21 @@ from ..nets.build import Network
 from ..nets.files import Model
 from ..nets.files import load as load_model
 from ..proof.calibration import apply
-from ..proof.decide import logits_of
+from ..proof.decide import lines_of, logits_of
 from ..proof.gate import Answered, gate
+from ..proof.points import counted_anew
 from ..record import Run, held, new_name, write_atomic
-from ..report import write as write_report
 from ..report.compress import html, sentences
 from ..runs import model_file
 from .adapt import unlabelled
 from .depth import own_request
 from .door import PARITY_IMAGES, door, evenly, good_of, originals
-from .making.conclude import conclude
+from .making.conclude import answered as of_file
+from .making.conclude import conclude, told_by_file
 from .making.folder import begin, facts_of, note
 from .making.integers import GATED, Tried, asked_file, in_turns, to_int8
 from .making.job import Job, with_speed
-from .making.point import chosen, groups_of
+from .making.point import chosen, groups_of, parts_of
 from .request import FinetuneRequest, Tell, silent
 from .trained_request import CompressRequest, DepthRequest
 
@@ -261,13 +263,15 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
         record["gates"]["network"] = between(base, small, base.parts.val, request.margin)
         files["small"] = to_onnx(small)
     passed = tries and tries[-1].gate["passed"]
+    if passed:
+        tries[-1] = ruled(base, tries[-1])
     if tries:
         record["gates"]["int8"] = tries[-1].gate
         record["tries"] = [{"way": each.made.way, "passed": each.gate["passed"], "turned": each.gate["turned"],
                             "largest_change": each.gate["largest_change"]} for each in tries]  # fmt: skip
         files["int8"] = tries[-1].made.file
     if passed:
-        keep_int8(run, tries[-1])
+        keep_int8(run, base, small.net, tries[-1])
     record["stages"] = stages(files, base, small, in_turns(files), tries)
     record["int8_kept"] = bool(passed)
     tested = len(base.parts.test) > 0
@@ -275,7 +279,6 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
     record["test_int8"] = int8_on_test(base, run, tries[-1], request.margin) if passed and tested else None
     record["passed"] = all(each["passed"] for each in record["gates"].values())
     record["pictures"] = pictures(base, record)
-    write_report(run)
     write_hash(run.path / "model.onnx")
     write_atomic(run.path / "compress.json", json.dumps(record, indent=1).encode())
     page = write_atomic(run.path / "compress.html", html(record, base.request.language).encode("utf-8", "replace"))
@@ -315,14 +318,27 @@ def integers(request: CompressRequest, base: Base, run: Run, tell: Tell) -> list
 
 
 def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Tell) -> list[Tried]:
-    """Train the network shortly with the rounding of int8, its own answers as teacher, and try again. Where that passes
-    the gate it becomes the run's network; else the run stays as it is."""
+    """Train the network shortly with the rounding of int8, and try again. Where that passes the gate it becomes the
+    run's network; else the run stays as it is."""
     tell(event("stage", text="training shortly with the rounding of int8, because the gate failed"))
+    data, parts = base.data, base.parts
+    model, recipe = rounding(request.epochs, base, small, tell)
+    own = own_answers(model, originals(data, evenly(parts.val, PARITY_IMAGES)))
+    tries = to_int8(to_onnx(model, own), data, parts, base.good, request.margin, tell)
+    tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
+    if tries[-1].gate["passed"]:
+        job = Job(base.request, data, parts, base.good, small.net, recipe)
+        conclude(run, job, model.module, facts_of(run.lines("events.jsonl")), tell)
+    return tries
+
+
+def rounding(epochs: int | None, base: Base, small: Model, tell: Tell) -> tuple[Model, Recipe]:
+    """The network after a short training with the rounding of int8, its own answers as teacher; and the recipe of that
+    training. None epochs: as many as are usual for it."""
     module, data, parts = build_like(small), base.data, base.parts
     usual = recipe_of(data, parts, base.request.seed, {}, learned=len(small.net.stages) + 2, fixed=False)
-    epochs = request.epochs or usual.epochs
     short = {
-        "epochs": max(1, round(SHARE * epochs)),
+        "epochs": max(1, round(SHARE * (epochs or usual.epochs))),
         "rate": SHARE * usual.rate,
         "keep": "last",
         "precision": "float32",
@@ -336,19 +352,25 @@ def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Te
         handle.remove()
     raw = probabilities(module, data, parts.val)
     choice, _ = chosen(base.request, base.good, data, parts.val, raw, recipe.balance)
-    model = replace(small, module=module, operating=choice.operating, calibration=choice.calibration)
-    own = own_answers(model, originals(data, evenly(parts.val, PARITY_IMAGES)))
-    tries = to_int8(to_onnx(model, own), data, parts, base.good, request.margin, tell)
-    tries = [replace(each, made=replace(each.made, way=f"trained for int8, {each.made.way}")) for each in tries]
-    if tries[-1].gate["passed"]:
-        job = Job(base.request, data, parts, base.good, small.net, recipe)
-        conclude(run, job, module, facts_of(run.lines("events.jsonl")), tell)
-    return tries
+    return replace(small, module=module, operating=choice.operating, calibration=choice.calibration), recipe
 
 
-def keep_int8(run: Run, tried: Tried) -> None:
-    """The int8 file becomes the run's exported file, and the metrics tell its size, answers and time; the file in
-    float32 stays beside it."""
+def ruled(base: Base, tried: Tried) -> Tried:
+    """The try with a file whose rule counts what that file itself does to the validation parts."""
+    file = predictor(tried.made.file)
+    if (point := file.operating) is None:
+        return tried
+    data, index = base.data, base.parts.val
+    p = of_file(file, data, index)
+    parts = parts_of(p, data.labels[index], data.classes, point.good, groups_of(data, index))
+    ask, reject = lines_of(point)
+    point = point.model_copy(update={"rule": counted_anew(point.rule, parts, reject, ask)})
+    return replace(tried, made=replace(tried.made, file=with_point(tried.made.file, point)))
+
+
+def keep_int8(run: Run, base: Base, net: Net, tried: Tried) -> None:
+    """The int8 file becomes the run's exported file, and all figures, lines and pictures of the run are of this file;
+    the file in float32 stays beside it."""
     (run.path / "model.onnx").rename(run.path / FLOAT)
     file = write_atomic(run.path / "model.onnx", tried.made.file)
     metrics = run.read_json("metrics.json")
@@ -358,9 +380,13 @@ def keep_int8(run: Run, tried: Tried) -> None:
         "images": tried.gate["samples"],
         "largest_difference": tried.gate["largest_change"],
         "same_class": tried.gate["same_class"],
+        "line": tried.gate.get("line"),
+        "figures_of": "int8",
     }
     metrics["latency"] = [latency(predictor(file), each["threads"], each["batch"]) for each in metrics["latency"]]
     run.write_json("metrics.json", metrics)
+    recipe = Recipe.model_validate(run.read_json("recipe.json"))
+    told_by_file(run, Job(base.request, base.data, base.parts, base.good, net, recipe), predictor(file))
 
 
 def stages(

@@ -17,8 +17,9 @@ from ..learn.data.splits import Parts, all_but_validation, folds, split
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
+from ..learn.repeats import factors
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
-from ..words import counted, typed
+from ..words import counted, plain_percent, typed
 from .request import Request, Tell, folds_of, learned_weights
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
@@ -49,9 +50,9 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             download=request.download,
             progress=lambda done, total: tell(event("read", done=done, total=total)),
         )
-    parts = all_parts(data, request)
-    for problem in data.problems:
+    for problem in data.problems:  # before anything is refused: they may be why
         tell(event("warning", text=problem))
+    parts = all_parts(data, request)
     for fault, pairs in (("stands in two parts", leaks(data, parts)), ("has two labels", contradictions(data))):
         if pairs:
             shown = "; ".join(f"{one} and {other}" for one, other in pairs[:3])
@@ -81,10 +82,24 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
         )
+    if data.judged_apart:
+        texts.append(
+            f"{plain_percent(data.in_mixed_groups)} of the {noun}s stand in groups of several classes: groups are kept "
+            f"whole in the split, and each {noun} is judged by itself"
+        )
+    if shown := shown_more(data, parts, recipe):
+        rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())
+        texts.append(f"rare classes are shown more often in training (repeat {recipe.repeat:g}): {rare}")
     texts += [text for text in (few_to_decide(data, parts), few_units(data), copied(data)) if text]
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
+
+
+def shown_more(data: Dataset, parts: Parts, recipe: Recipe) -> dict[str, float]:
+    """The classes that are shown more often than others, and how many times as often."""
+    times = factors(data.labels[parts.train], len(data.classes), recipe.repeat)
+    return {name: float(each) for name, each in zip(data.classes, times, strict=True) if each > 1}
 
 
 def few_to_decide(data: Dataset, parts: Parts) -> str:

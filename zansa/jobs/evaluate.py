@@ -23,11 +23,11 @@ from ..proof.calibration import apply
 from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
 from ..proof.points import held, operating_point
-from ..runs import model_file
+from ..runs import beside_another, model_file
 from ..words import counted, typed
 from .door import originals
 from .making.folder import known_of
-from .making.point import asked, cost_on_test, parts_of
+from .making.point import asked, cost_on_test, groups_of, parts_of
 from .request import EvaluateRequest, Tell, silent
 
 
@@ -59,7 +59,10 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     for kind, texts in (("warning", data.problems), ("note", data.remarks)):
         for text in texts:
             tell(event(kind, text=text))
-    if count := known_of(path, data):
+    if beside_another(path, answer.notes):
+        text = f"the data.json beside {path.name} belongs to another model, so nobody knows what this one was made with"
+        tell(event("note", text=text))
+    if count := known_of(path, answer.notes, data):
         of_all = f"{count} of {counted(len(data), data.preprocess.noun)}"
         text = f"the model was made with {of_all} (to learn or to decide), so the figures on them prove nothing"
         tell(event("warning", text=typed(text)))
@@ -80,9 +83,10 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
         operating = by_hand(operating.good, *given)
     elif operating is not None and (wanted.recall or wanted.false_alarms or wanted.costs):
         operating = another(path.parent, operating.good, wanted)
-    told = figures(p, labels, answer.classes, operating, groups=data.groups, calibration=answer.calibration)
+    groups = groups_of(data, np.arange(len(data)))
+    told = figures(p, labels, answer.classes, operating, groups=groups, calibration=answer.calibration)
     if operating is not None:
-        parts = parts_of(p, labels, answer.classes, operating.good, data.groups)
+        parts = parts_of(p, labels, answer.classes, operating.good, groups)
         told["inspection"]["cost"] = cost_on_test(request, operating, parts)
     calibrated = answer.calibration is not None and answer.calibration.fitted
     return told | {"latency": [time], "noun": data.preprocess.noun, "calibrated": calibrated}

@@ -26,6 +26,7 @@ from ..learn.data.splits import Parts, all_but_validation
 from ..learn.explain import verdict
 from ..learn.explain.answers import Answers, answers, gated, inside, judged, likeness, rejected
 from ..learn.explain.blocks import MISSED, blocks
+from ..learn.explain.kept import keep, kept
 from ..learn.explain.maps import sums
 from ..learn.explain.masks import masks_of, worth
 from ..learn.explain.near import Known, features, known, neighbours
@@ -37,22 +38,30 @@ from ..record import write_atomic
 from ..report.explain import html
 from ..report.explain_pictures import SIDE, curve, letters_of
 from ..runs import model_file
+from ..words import counted, typed
 from .depth import learned_from_all, own_request
 from .door import door, evenly
 from .request import Tell, silent
 from .trained_request import DepthRequest, ExplainRequest
 
 CLEAR = 0.1  # of the full colour: weaker places are not named
+NEXT = 2  # classes beside the named one, of which the nearest known sample is shown too
 AROUND = 3  # letters on either side of the strongest one
 JUDGED = 200  # images with masks, at most: each takes a third of a second
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What is explained: its name, and its levels, (H, W, C) as decoded or (L, C) as prepared."""
+    """What is explained.
+
+    name: of its file, or its row.
+    levels: (H, W, C) as decoded, or (L, C) as prepared.
+    note: what was lost of it or changed in reading; "": nothing.
+    """
 
     name: str
     levels: np.ndarray
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +86,8 @@ def explain(request: ExplainRequest, tell: Tell = silent) -> dict[str, Any]:
     model = load_model(path)
     pre = model.preprocess
     chosen, left_out = read(request, pre)
-    bank = None if request.data is None else bank_of(request.data, model, tell)
-    tell(event("stage", text=f"explaining {len(chosen)} {pre.noun}(s) by the map of {request.map}"))
+    bank = None if request.data is None else bank_of(request.data, model, path, tell)
+    tell(event("stage", text=f"explaining {typed(counted(len(chosen), pre.noun))} by the map of {request.map}"))
     found = answers(model, request.map, tensors_of([each.levels for each in chosen], pre))
     alike = likeness(_enough(model, found, bank))
     record = told(model, chosen, found, alike, bank)
@@ -103,20 +112,22 @@ def read(request: ExplainRequest, pre: Preprocess) -> tuple[list[Sample], list[s
     surveyed = None if pre.series else survey_all(paths)
     found: list[Sample] = []
     left_out, more = ([] if surveyed is None else surveyed.told()), 0
-    for name, levels, _, error in samples(paths if surveyed is None else surveyed.images, pre):
+    for name, levels, note, error in samples(paths if surveyed is None else surveyed.images, pre):
         if levels is None:
             left_out.append(error or f"{name} cannot be read")
         elif len(found) < request.most:
-            found.append(Sample(str(name), levels))
+            found.append(Sample(str(name), levels, note))
         else:
             more += 1
     if not found:
         raise ValueError(f"no {pre.noun} could be read{''.join(f'; {each}' for each in left_out)}")
-    return found, [*left_out, *([f"{more} more {pre.noun}(s) were not explained; --most takes more"] if more else [])]
+    told = f"{more} of {len(found) + more} {pre.noun}s; --most takes more"
+    return found, [*left_out, *([told] if more else [])]
 
 
-def bank_of(source: str, model: Model, tell: Tell) -> Bank:
-    """The labelled data, prepared as the model's, with their labels in the model's order."""
+def bank_of(source: str, model: Model, path: Path, tell: Tell) -> Bank:
+    """The labelled data, prepared as the model's, with their labels in the model's order. What the model in the file
+    `path` reads of them is kept beside it."""
     pre = model.preprocess
     data = load(source, like=pre, kind=None if pre.series else "natural")
     data = replace(data, classes=known_as(data.classes, model.classes), preprocess=pre)
@@ -125,7 +136,14 @@ def bank_of(source: str, model: Model, tell: Tell) -> Bank:
     for text in data.problems:
         tell(event("warning", text=text))
     labels = np.array([model.classes.index(data.classes[k]) for k in data.labels])
-    return Bank(data, known(model.module, data, labels))
+    before = kept(path)
+    made = known(model.module, data, labels, before)
+    if before.keys() != {*made.digests}:
+        try:
+            keep(path, made.digests, made.features)
+        except ValueError as error:
+            tell(event("note", text=f"what the network reads of known samples is not kept for the next time: {error}"))
+    return Bank(data, made)
 
 
 def tensors_of(levels: list[np.ndarray], pre: Preprocess) -> Tensor:
@@ -155,11 +173,12 @@ def told(model: Model, chosen: list[Sample], found: Answers, alike: float | None
     said = verdicts(model, found, places, digests, alike, bank)
     images = []
     for n, each in enumerate(chosen):
-        like = [] if bank is None else neighbours(bank.known, read_of[n], digests[n], _good(model))
+        like = [] if bank is None else neighbours(bank.known, read_of[n], digests[n], _shown(model, found, n))
         shown = said[n]["word"] != verdict.REFUSED
         images.append(
             {
                 "name": each.name,
+                "note": each.note,
                 "class": model.classes[found.named[n]],
                 "log_odds": float(found.odds[n]),
                 "rejected": bool(at_work[n]),
@@ -192,8 +211,11 @@ def _mapped(found: Answers, n: int, sample: Sample, values: np.ndarray, pre: Pre
     return {"strongest": at, "around": around, "sums": None if explained is None else explained[0].tolist()}
 
 
-def _good(model: Model) -> int | None:
-    return model.classes.index(model.operating.good) if model.operating else None
+def _shown(model: Model, found: Answers, n: int) -> list[int]:
+    """The classes of which a known sample is shown beside a sample in any case: its next two classes and the good
+    one."""
+    good = [model.classes.index(model.operating.good)] if model.operating else []
+    return [*found.ranked[n, 1 : 1 + NEXT].tolist(), *good]
 
 
 def _neighbour(model: Model, bank: Bank, k: int, feature: np.ndarray) -> dict[str, Any]:
@@ -234,9 +256,9 @@ def calibrated(
     assert request.masks is not None
     data, parts = run_data(request.model, model)
     marked = masks_of(Path(request.masks), data, parts.val)
-    kept = evenly(np.arange(len(marked.rows)), JUDGED)
-    rows, masks = marked.rows[kept], marked.masks[kept]
-    tell(event("stage", text=f"judging maps of {len(rows)} validation images with masks"))
+    some = evenly(np.arange(len(marked.rows)), JUDGED)
+    rows, masks = marked.rows[some], marked.masks[some]
+    tell(event("stage", text=f"judging maps of {typed(counted(len(rows), 'validation image'))} with masks"))
     found = answers(model, request.map, to_tensor(data, rows, torch.device("cpu"), torch.contiguous_format))
     places = [inside(shape, model.preprocess) for shape in shapes_of(data, rows)]
     words = [each["word"] for each in verdicts(model, found, places, [data.digests[k] for k in rows], alike, bank)]
@@ -273,6 +295,6 @@ def verdicts(
     for n, each in enumerate(features(model.module, found.x)):
         labels = None
         if bank is not None:
-            labels = bank.known.labels[neighbours(bank.known, each, digests[n], _good(model))]
+            labels = bank.known.labels[neighbours(bank.known, each, digests[n], ())]
         told.append(judged(model, found, n, places[n], alike, labels))
     return told

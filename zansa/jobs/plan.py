@@ -28,6 +28,7 @@ from .door import absolute, stem_of
 from .making.energy import joules, kwh, power
 from .making.job import Job, resolve
 from .making.judged import judged
+from .making.point import groups_of
 from .making.prices import Sheet, money_of, read_costs
 from .making.probe import foretold, probe
 from .request import GrowRequest, PlanRequest, Tell, TrainingRequest, TrainRequest, silent
@@ -58,9 +59,9 @@ def plan(request: PlanRequest, out: str | Path = "runs", name: str | None = None
     record = {
         "source": request.source,
         "good": job.good,
-        "unit": job.data.preprocess.noun if job.data.groups is None else "part",
+        "unit": job.data.preprocess.noun if groups_of(job.data, job.parts.test) is None else "part",
         "noun": job.data.preprocess.noun,
-        "test": {"good": good, "defective": defective},
+        "test": {"good": good, "defective": defective, "mixed": mixed_parts(job.data, job.parts.test, job.good)},
         "train": len(job.parts.train),
         "sizes": sizes,
         "expected": {"counts": counts, "from": expected_from(request, counts)},
@@ -87,7 +88,8 @@ def trained(request: PlanRequest) -> TrainRequest:
 def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str, int], int]:
     """How many separate parts of each kind of defect are among these samples, and how many good ones. A part with any
     defective sample is defective, of the kind that most of those samples show."""
-    names = index if data.groups is None else data.groups[index]
+    groups = groups_of(data, index)
+    names = index if groups is None else groups
     shown: dict[Any, Counter[str]] = {}
     for name, label in zip(names.tolist(), data.labels[index], strict=True):
         shown.setdefault(name, Counter())[data.classes[label]] += 1
@@ -96,6 +98,12 @@ def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str
         for seen in shown.values()
     )
     return {kind: kinds[kind] for kind in data.classes if kind != good and kinds[kind]}, kinds[good]
+
+
+def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:
+    """How many groups have good and defective samples among these."""
+    fine = data.labels[index] == data.classes.index(good)
+    return held(np.zeros(len(index)), ~fine, None if data.groups is None else data.groups[index]).mixed
 
 
 def _without(seen: Mapping[str, int], good: str) -> dict[str, int]:

@@ -31,7 +31,8 @@ from .check import check
 from .compare import compare
 from .door import PARITY_IMAGES, absolute, data_digest, door, evenly, good_of, originals, refuse_blind_line, stem_of
 from .making.candidates import candidate
-from .making.conclude import examples, predictions_csv
+from .making.conclude import predictions_csv
+from .making.examples import examples
 from .making.point import Chosen, cost_on_test, groups_of, parts_of
 from .making.prices import read_costs
 from .making.stages import Gate, Record, Said, Stage, hashed, noted, opened, run_stages
@@ -379,7 +380,9 @@ def tested(proof: Proof, path: Path) -> Held:
     if choice.operating is not None and proof.request.cost is not None:
         told["inspection"]["cost"] = cost_on_test(proof.request, choice.operating, test)
     proof.folder.write_json("metrics.json", {"test": told})
-    proof.folder.write_json("examples.json", examples(data, index, p, choice, answer))
+    proof.folder.write_json(
+        "examples.json", examples(data, index, p, choice, answer, path.with_name("model.safetensors"))
+    )
     proof.folder.write_bytes("predictions.csv", predictions_csv(data, {"test": (index, p)}, choice))
     return test
 

@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from ..deploy.serve.pictures import place
@@ -15,27 +17,46 @@ from ..deploy.watch import queue
 from ..deploy.watch.rivals import Part
 from ..events import event
 from ..learn.data.dataset import Dataset
+from ..learn.repeats import factors
 from ..proof.points import least_parts
 from ..record import Run, write_atomic
 from ..report.watching.words import LINE_BY
 from ..runs import all_finished
-from .door import door, good_of
+from .door import FEW_TO_DECIDE, door, good_of
 from .making.point import asked
-from .request import FinetuneRequest, Request, Tell, folds_of, read_request, silent
+from .request import FinetuneRequest, GrowRequest, Request, Tell, folds_of, read_request, silent
 from .train import resume, train
 
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
 COLUMNS = ("path", "label", "group", "split", "lot")
+RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
+LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
+
+
+class How(NamedTuple):
+    """How a network learned again.
+
+    line_by: by what its line is drawn, a key of `report.watching.words.LINE_BY`.
+    shown: the rare classes that were shown more often than once an epoch, and how many times as often.
+    longer: times as many epochs as the run has.
+    last: the class which has so few validation parts that the last weights are kept; "" where the best ones are.
+    """
+
+    line_by: str
+    shown: dict[str, float]
+    longer: int
+    last: str
 
 
 def learn(
     store: Path, reference: Path, finetune: bool = False, most: float | None = None, tell: Tell = silent
-) -> tuple[Run, list[Part], str]:
-    """A run that has learned from the old data and the judged parts, in STORE/learn; the parts to compare on; and by
-    what its line is drawn, a key of `report.watching.words.LINE_BY`. Old data keep their parts; new ones go by whole
-    lots; parts that were selected, and not drawn, are for training only. `most`: the share of false alarms that is
-    accepted, which the line takes where the run asked for none. A run that has begun on the same rows, and was killed,
-    is gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
+) -> tuple[Run, list[Part], How]:
+    """A run that has learned from the old data and the judged parts, in STORE/learn; the parts to compare on; and how
+    it has learned. Old data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are
+    for training only. `most`: the share of false alarms that is accepted, which the line takes where the run asked for
+    none. Rare classes are shown more often, and the last weights are kept where validation has too few of a class to
+    find the best: unless the run asked for something else. A run that has begun on the same rows, and was killed, is
+    gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
     run = Run.open(reference)
     request = _with_a_test_part(read_request(run.read_json("request.json")))
     new = judged(store)
@@ -48,12 +69,18 @@ def learn(
         folder.mkdir(parents=True, exist_ok=True)
         rows = [*_old(folder, data, parts), *new]
         pointed, line_by = _pointed(request, most, _good_parts(rows, good_of(request.good, data)))
-        wanted = _request(pointed, folder / "data.csv", run, finetune)
+        taught, shown, few = _taught(pointed, rows, run.read_json("recipe.json")["epochs"])
+        wanted = _request(taught, folder / "data.csv", run, finetune)
         if number > last or _same(folder, rows, wanted):
             break
     write_atomic(folder / "data.csv", _text(rows).encode())
     tell(event("note", text=f"the line of the new network: {LINE_BY[line_by]}"))
-    return _learned(wanted, folder, tell), _parts(rows), line_by
+    if few:
+        tell(event("note", text=f"the last weights are kept: too few validation parts of {few} to find the best"))
+    longer = LONGER if _first_rare(request, shown) else 1
+    if longer > 1:
+        tell(event("note", text=f"{longer} times as many epochs as the run has, because of {', '.join(shown)}"))
+    return _learned(wanted, folder, tell), _parts(rows), How(line_by, shown, longer, few)
 
 
 def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:
@@ -71,6 +98,33 @@ def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, 
 
 def _good_parts(rows: list[dict[str, str]], good: str | None) -> int:
     return len({row["group"] for row in rows if row["split"] == "val" and row["label"] == good})
+
+
+def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[Request, dict[str, float], str]:
+    """The request with what a new kind of defect needs; the rare classes and how many times as often they are shown;
+    and the class for which the last weights are kept. Where a class is rare it is learned for longer than the `epochs`
+    of the run, once: a network that learned so is the next run. What the run asked for stays, and a growth or a
+    classifier alone chooses for itself."""
+    if isinstance(request, GrowRequest) or getattr(request, "linear", False):
+        return request, {}, ""
+    asked = request.recipe
+    names = sorted({row["label"] for row in rows})
+    labels = np.array([names.index(row["label"]) for row in rows if row["split"] == "train"])
+    repeat = asked.get("repeat", RARE if asked.get("balance", "logit") == "logit" else 0.0)
+    times = zip(names, factors(labels, len(names), repeat), strict=True)
+    shown = {name: round(float(each), 2) for name, each in times if each > 1}
+    parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
+    rarest = min(names, key=lambda name: parts[name])
+    few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
+    more: dict[str, Any] = {"keep": "last"} if few else {}
+    if _first_rare(request, shown):
+        more |= {"repeat": repeat, "epochs": LONGER * epochs}
+    return request.model_copy(update={"recipe": asked | more}), shown, few
+
+
+def _first_rare(request: Request, shown: dict[str, float]) -> bool:
+    """Whether a class is rare and the run's recipe does not know of it yet."""
+    return bool(shown) and "repeat" not in request.recipe
 
 
 def held(store: Path) -> list[Part]:

@@ -114,7 +114,8 @@ class TrainingRequest(DataRequest, Pointed):
     below_learned: Annotated[
         bool,
         Field(
-            description="Draw the line below the defects that were learned from too, as far as the false alarms allow."
+            description="Draw the line below the defects that were learned from too, as far as the share of false "
+            "alarms allows; not with a line by costs or by recall alone."
         ),
     ] = False
     language: Annotated[Literal["en", "ja"], Field(description="Language of report and card: en or ja.")] = "en"
@@ -132,6 +133,17 @@ class TrainingRequest(DataRequest, Pointed):
     recipe: Annotated[
         dict[str, Any], Field(description="Fields of the recipe that were asked for; zansa chooses the others.")
     ] = {}
+
+    @model_validator(mode="after")
+    def _line_can_go_down(self) -> "TrainingRequest":
+        by_recall = self.recall_at_least is not None and self.false_alarms_at_most is None
+        if self.below_learned and (self.cost is not None or by_recall):
+            option = "--cost" if self.cost is not None else "--recall-at-least"
+            raise ValueError(
+                f"--below-learned goes as far as the share of false alarms allows, and {option} alone gives none: "
+                "leave one out, or type --false-alarms-at-most 0.02"
+            )
+        return self
 
 
 class Taught(TrainingRequest):
@@ -199,7 +211,9 @@ class FinetuneRequest(Taught):
 
     @model_validator(mode="after")
     def _linear_fits(self) -> "FinetuneRequest":
-        if self.linear and (named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "tuning", "momentum"})):
+        if self.linear and (
+            named := sorted(self.recipe.keys() & {"epochs", "rate", "batch", "repeat", "tuning", "momentum"})
+        ):
             raise ValueError(
                 f"--linear fits the classifier alone: {', '.join(named)} would have no effect; leave it out"
             )

@@ -1,9 +1,8 @@
 """The verb `retrain`: learn again or not, and what may act afterwards. Deciding and changing need no torch; learning is
 in `relearn`."""
 
-import csv
-import io
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,20 @@ from ..proof.renewal import Accepted, Price, Seen, decide
 from ..proof.sizes import parse_claim
 from ..record import write_atomic
 from ..report.watching import change as page
-from ..runs import exported_file
+from ..runs import exported_file, made_with
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
 KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
-    *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "line_by", "again"),
-    "negative_flips",
+    *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "again", "negative_flips"),
 )
+LEARNED: dict[str, Any] = {
+    "line_by": "",
+    "shown": {},
+    "longer": 1,
+    "last": "",
+}  # of a network that was not learned just now
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
@@ -88,21 +92,20 @@ def compared(
     margin: float = 0.02,
     costs: tuple[float, float, float] | None = None,
     accept: str | None = None,
-    line_by: str = "",
+    how: Mapping[str, Any] | None = None,
     who: str = "zansa",
 ) -> dict[str, Any]:
-    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `line_by`: how
-    its line was drawn, where it was learned just now."""
+    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `how`: how it
+    was learned, where that was just now (the fields of `relearn.How`)."""
     name, file = rivals.acting(store, model)
     offered = exported_file(challenger)
     network = rivals.load(offered)
     shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
     most, spared = most_false_alarms(accept), rivals.waived(store, shas["challenger"])
-    told = rivals.compare(
-        store, rivals.load(file), network, parts, margin, costs, most, spared, _learned(store, challenger)
-    )
-    told |= {"line_by": line_by, "again": queue.again(store, rivals.contradicted(store, network))}
-    short = {key: told[key] for key in KEPT}
+    known = made_with(offered, network.notes)
+    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs, most, spared, known)
+    told |= LEARNED | dict(how or {}) | {"again": queue.again(store, rivals.contradicted(store, network))}
+    short = {key: told[key] for key in (*KEPT, *LEARNED)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
     return told | shas | {"model": name, "record": record["number"]}
@@ -111,17 +114,6 @@ def compared(
 def most_false_alarms(accept: str | None) -> float | None:
     """The share of false alarms that a claim accepts; None where nothing is said of it."""
     return None if accept is None else parse_claim(accept).false_alarms
-
-
-def _learned(store: Path, challenger: Path) -> set[str] | None:
-    """The paths of the pictures by which a run of this store was made; None of another one."""
-    table = challenger.parent / "data.csv"
-    if not (
-        challenger.is_dir() and table.is_file() and challenger.resolve().is_relative_to((store / "learn").resolve())
-    ):
-        return None
-    rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")))
-    return {row["path"] for row in rows if row["split"] != "test"}
 
 
 def waive(store: Path, challenger: Path, names: list[str], who: str, why: str) -> str:
@@ -249,5 +241,5 @@ def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, 
     old = [row for row in told["records"] if row["kind"] == "compared" and row.keys() >= set(KEPT)]
     shown = comparison or (old[-1] if old else None)
     record = {"store": str(store), "decision": decision, "chain": told}
-    record["comparison"] = None if shown is None else rivals.pictured(shown)
+    record["comparison"] = None if shown is None else rivals.pictured(LEARNED | shown)
     return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())

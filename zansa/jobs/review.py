@@ -11,6 +11,7 @@ from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
 from ..deploy.watch.look import good_of
 from ..deploy.watch.units import Answers, answers
+from ..phrases import singular
 
 COLUMNS = ("answer", "part", "lot", "time", "image", "verdict", "who", "seconds")
 KEYS = {"c": "cannot tell", "u": "unusable"}
@@ -68,9 +69,10 @@ def read_csv(store: Path, source: TextIO, who: str = "") -> int:
 
 
 def ask(store: Path, model: str | None, who: str, answer: Ask, say: Callable[[str], None]) -> int:
-    """Show one part after the other, and keep what is typed; how many verdicts were kept. The network's answer is told
-    after the verdict, and never for parts that are read again."""
+    """Show one part after the other, each after the limit samples, and keep what is typed; how many verdicts were kept.
+    The network's answer is told after the verdict, and never for parts that are read again."""
     seen, good = _seen(store, model)
+    samples = queue.limits(store, seen.model, good)
     classes = sorted(
         (name[2:] for name in seen.rows[-1] if name.startswith("p_")), key=lambda name: (name != good, name)
     )
@@ -78,28 +80,64 @@ def ask(store: Path, model: str | None, who: str, answer: Ask, say: Callable[[st
     menu = "  ".join(f"[{key}] {name}" for key, name in keys.items())
     kept, last = 0, None
     for row in waiting(store, who):
+        for each in beside(samples, row):
+            say(f"  {_limit(store, each)}")
         say(str(place(store / "images", row["image"], row["suffix"])))
         began = time.monotonic()
-        typed = _typed(keys, f"{menu}  [z] undo  [q] end > ", answer, partial(_undo, store, last, who))
+        typed, limit = _typed(
+            keys, f"{menu}  [m] limit sample  [z] undo  [q] end > ", answer, partial(_undo, store, last, who)
+        )
         if typed is None:
             break
         queue.judge(store, [(row["answer"], typed, who, round(time.monotonic() - began, 2))])
+        if limit and typed not in queue.UNDECIDED:
+            queue.mark(store, row["answer"], who)
         kept, last = kept + 1, row["answer"]
         say(f"you: {typed}" + ("" if row["truth"] is not None else f"; the network: {row['class']}, {row['decision']}"))
     return kept
 
 
-def _typed(keys: dict[str, str], menu: str, answer: Ask, undo: Callable[[], None]) -> str | None:
+def beside(samples: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The limit samples that are shown beside a part: none of its own pictures, whose label would tell the answer."""
+    return [
+        each for each in samples if each["image"] != row["image"] and (not each["part"] or each["part"] != row["part"])
+    ]
+
+
+def _limit(store: Path, row: dict[str, Any]) -> str:
+    side = "just acceptable" if row["side"] == "acceptable" else "just a defect"
+    named = f", part {row['part']}" if row["part"] else ""
+    by = ", marked" if row["marked"] else ""
+    image = place(store / "images", row["image"], row["suffix"])
+    return f"limit sample, {row['kind']}, {side}: {image} (answer {row['id']}{named}{by})"
+
+
+def mark(store: Path, chosen: Sequence[int], taken_back: Sequence[int], who: str) -> list[str]:
+    """Make judged parts limit samples by the numbers of their answers, or take that back; a sentence on each.
+    ValueError without a name, and for a part that nobody has judged."""
+    if not who:
+        raise ValueError("a limit sample needs --who: it is kept with the name of who chose it")
+    told = [f"answer {each} is a limit sample of {queue.mark(store, each, who)}" for each in chosen]
+    return told + [
+        f"answer {each} is no marked limit sample of {queue.mark(store, each, who, on=False)} any more"
+        for each in taken_back
+    ]
+
+
+def _typed(keys: dict[str, str], menu: str, answer: Ask, undo: Callable[[], None]) -> tuple[str | None, bool]:
+    """The verdict that was typed (None: the end), and whether the part is to be a limit sample of it."""
+    limit = False
     while True:
         key = answer(menu).strip()
         if key in keys:
-            return keys[key]
+            return keys[key], limit
         if key.startswith("new:") and key[4:].strip():
-            return key[4:].strip()
+            return key[4:].strip(), limit
         if key in ("q", ""):
-            return None
+            return None, False
         if key == "z":
             undo()
+        limit = limit != (key == "m")
 
 
 def _undo(store: Path, last: int | None, who: str) -> None:
@@ -110,8 +148,13 @@ def _undo(store: Path, last: int | None, who: str) -> None:
 def result(store: Path, model: str | None) -> dict[str, Any]:
     """What the reviews say: estimates with intervals, people, and how many parts wait."""
     seen, good = _seen(store, model)
-    found = queue.estimates(store, good, seen.sha)
-    return {"estimates": found, "people": queue.reviewers(store, good), "waiting": len(waiting(store))}
+    samples = queue.limits(store, seen.model, good)
+    return {
+        "estimates": queue.estimates(store, good, seen.sha),
+        "people": queue.reviewers(store, good),
+        "waiting": len(waiting(store)),
+        "limits": [each | {"told": _limit(store, each)} for each in samples],
+    }
 
 
 def lines(told: dict[str, Any]) -> Sequence[str]:
@@ -125,7 +168,7 @@ def lines(told: dict[str, Any]) -> Sequence[str]:
         agreed = "" if person["kappa"] is None else f", kappa {person['kappa']:.2f} on {person['shared']} shared parts"
         seeds = f", recognised {person['recognised']} of {person['shown']} known defects" if person["shown"] else ""
         found.append(f"{person['who']}: {person['verdicts']} verdicts, {person['undecided']} undecided{agreed}{seeds}")
-    return found
+    return [singular(text) for text in found] + [each["told"] for each in told["limits"]]
 
 
 def _seen(store: Path, model: str | None) -> tuple[Answers, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..deploy.runtime import predictor
+from ..deploy.serve.models import names_in
 from ..deploy.watch import look as looking
 from ..deploy.watch.rivals import acting, sha_of
 from ..deploy.watch.units import Answers, answers
@@ -37,15 +38,17 @@ def watch(
             f"{reference} is not the run of the model that gave the last answers ({seen.model}, version "
             f"{seen.version}, file {seen.sha[:12]}); name its run, or leave --reference out"
         )
-    record = looking.look(store, seen, validation, calm, alarms_a_year) | {"acting": _another(store, seen)}
+    record = looking.look(store, seen, validation, calm, alarms_a_year) | {"acting": _acting(store, seen)}
     written = write_atomic(store / "watch.html", page.html(record, language).encode())
     return record | {"page": str(written)}
 
 
-def _another(store: Path, seen: Answers) -> int | None:
-    """The version that acts, where it is not the one that gave the answers: it has judged no part yet."""
+def _acting(store: Path, seen: Answers) -> int | None:
+    """The version that acts, which may have judged no part yet; None where the store was copied without its models."""
+    if seen.model not in names_in(store):
+        return None
     file = acting(store, seen.model)[1]
-    return None if sha_of(file) == seen.sha else int(file.parent.name)
+    return seen.version if sha_of(file) == seen.sha else int(file.parent.name)
 
 
 def acknowledge(

@@ -12,18 +12,20 @@ from . import several
 from .data.dataset import Dataset
 from .predict import logits
 from .recipe import Recipe
+from .repeats import shares_shown
 from .state import Event
 
 STEEPEST = 4.6  # log of the largest factor of logits, about 100; its inverse is the smallest
 
 
 class Criterion:
-    """Cross entropy with smoothed labels, and a balance between the classes (see Recipe.balance)."""
+    """Cross entropy with smoothed labels, and a balance between the classes (see Recipe.balance). The shares that count
+    are those of the samples that are shown, which the network takes on; calibration brings back the true ones."""
 
     def __init__(self, labels: np.ndarray, classes: int, recipe: Recipe, device: torch.device):
-        share = (
-            torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)).float().clamp_min(1e-6).to(device)
-        )
+        shown = shares_shown(labels, classes, recipe)
+        share = torch.from_numpy(shown).float().clamp_min(1e-6).to(device)
+        self.shown = share
         self.smoothing = recipe.smoothing
         self.shift = share.log() if recipe.balance == "logit" else torch.zeros_like(share)
         weight = share.rsqrt() / (share * share.rsqrt()).sum()
@@ -39,12 +41,15 @@ class Criterion:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:  # N K, N -> scalar
         return functional.cross_entropy(logits + self.shift, labels, self.weight, label_smoothing=self.smoothing)
 
-    def chance(self, labels: np.ndarray) -> float:
-        """The loss on these samples of a network that has learned nothing but the shares of the classes."""
-        truth = torch.from_numpy(labels).to(self.shift.device)
-        share = torch.bincount(truth, minlength=len(self.shift)) / len(truth)
-        known = torch.zeros_like(self.shift) if self.shift.any() else share.clamp_min(1e-6).log()
-        return self(known.expand(len(truth), -1), truth).item()
+    def chance(self) -> float:
+        """The loss of a network that has learned nothing but the shares of the classes."""
+        known = torch.zeros_like(self.shift) if self.shift.any() else self.shown.log()
+        every = torch.arange(len(self.shown), device=self.shown.device)
+        weight = torch.ones_like(self.shown) if self.weight is None else self.weight
+        losses = functional.cross_entropy(
+            (known + self.shift).expand(len(every), -1), every, weight, label_smoothing=self.smoothing, reduction="none"
+        )
+        return ((self.shown * losses).sum() / (self.shown * weight).sum()).item()
 
 
 def validate(module: nn.Module, data: Dataset, index: np.ndarray, recipe: Recipe, layout: torch.memory_format) -> Event:

@@ -97,6 +97,14 @@ class Recipe(BaseModel):
             "in training; weights divides each class's loss by the square root of its share."
         ),
     ] = "logit"
+    # repeat factor sampling: Gupta, Dollar and Girshick 2019, 1908.03195, section 4
+    repeat: Annotated[
+        Share,
+        Field(
+            description="A class with a share f of the training samples below this is shown sqrt(repeat / f) times as "
+            "often, the others that much more seldom; 0: every sample as often."
+        ),
+    ] = 0.0
     clip: Annotated[float, Field(gt=0, description="Largest norm of the gradient.")] = 5.0
     patience: Annotated[
         Share,
@@ -144,6 +152,11 @@ class Recipe(BaseModel):
         if self.compile and (self.memory != "store" or self.levels > 1):
             raise ValueError(
                 "compile was asked with memory or levels; leave one out: a compiled network stays as it is"
+            )
+        if self.repeat and self.balance != "logit":
+            raise ValueError(
+                f"repeat {self.repeat:g} and balance {self.balance!r} were asked; allowed: balance 'logit', because it "
+                "alone takes the shares that were shown out of the answers again"
             )
         if self.memory in ("reversible", "adjoint") and self.precision == "bfloat16":
             raise ValueError(

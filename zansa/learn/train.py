@@ -31,6 +31,7 @@ from .distil import Lessons, Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
+from .repeats import drawn
 from .speed import autocast, choose_device, choose_speed, memory_format
 from .state import Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of
@@ -133,7 +134,7 @@ def training(
                 yield line
             epoch, batch = divmod(state.step, per_epoch)
             if batch == 0 or order is None:
-                order = seeds.order(recipe.seed, epoch).permutation(parts.train)
+                order = drawn(parts.train, data.labels, len(data.classes), recipe, epoch)
             if batch == 0:
                 refuse_wrong_way_back(module, course, data, order, chance)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
@@ -224,7 +225,7 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
         raise ValueError(f"{world} processes share batches of {batch}; allowed: 2 samples for each, or more")
     per_epoch = steps_per_epoch(recipe, parts)
     criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
-    chance = criterion.chance(data.labels[parts.train])
+    chance = criterion.chance()
     return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion, chance)
 
 

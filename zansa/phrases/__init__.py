@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 from .japanese import JAPANESE
+from .singular import singular as singular
 
 Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -44,9 +45,12 @@ def speaking(chosen: str) -> Iterator[Language]:
 
 
 def say(english: str, **values: Any) -> str:
-    """A sentence in the language that is spoken, with the values in its {places}; "" stays ""."""
-    text = JAPANESE.get(english, english) if language() == "ja" else english
-    return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text.replace("{image}", IMAGE))
+    """A sentence in the language that is spoken, with the values in its {places}; "" stays "". A count of one has its
+    singular."""
+    japanese = language() == "ja"
+    text = JAPANESE.get(english, english) if japanese else english
+    told = _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text.replace("{image}", IMAGE))
+    return told if japanese else singular(told)
 
 
 def phrase(english: str) -> str:
@@ -58,7 +62,7 @@ def retold(text: str) -> str:
     """A text that a record holds in English, in the language that is spoken: clause by clause, as `say` would have said
     it; clauses that nobody knows stay as they are."""
     if language() == "en" or not text:
-        return text
+        return singular(text)
     whole = _known(text)
     return whole if whole is not None else "; ".join(_known(clause) or clause for clause in text.split("; "))
 

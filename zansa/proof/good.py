@@ -1,6 +1,7 @@
-"""Which class means "no defect": found by its name, in words of English, German, Japanese, Korean and Chinese.
+"""Which class means "no defect": found by its name, in words of eleven languages.
 
-A name is cut into words, each word is looked up in the tables below, and negations turn the word that they belong to.
+A name is cut into words, each word is looked up in the tables of `good_words`, and negations turn the word that they
+belong to.
 Exactly one class must mean good; otherwise nobody guesses, and `unknown_good` says what to type.
 """
 
@@ -12,77 +13,36 @@ from collections.abc import Container, Sequence, Set
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-# Words that say good wherever they stand. The tables are folded (`_folded`): lower case, one form of width, no umlauts.
-GOOD = """
-good ok okay normal intact flawless faultless undamaged accept accepted acceptable conforming conform healthy
-nondefective fehlerfrei gut gute guter gutes einwandfrei ordnung inordnung konform unversehrt
-良品 良好 優良 正常 合格 異常なし 問題なし 適合 無傷 無欠陥 健全
-양품 양호 정상 합격 적합 무결함 무결점
-好品 正品 完好 无缺陷 无瑕疵 无异常 合规
-"""
-# These words say good only where a quarter of the other classes is bad.
-MAYBE_GOOD = """
-fine free none pass passed perfect clean clear sound valid correct regular working safe fresh golden unused okey io frei
-sauber heil 正解 綺麗 きれい 정품 好 可 干净
-"""
-# Signs of one letter say good only where every other class is bad.
-GOOD_SIGNS = "p g 良 合 優 优 ○ 〇 ◯ ✓ ✔ 양 합"
-BAD = """
-bad ng nok nio fail failed failure faulty fault defect defective defekt reject rejected scrap rework flaw flawed
-anomaly anomalous anomalie abnormal abnormality irregular imperfect imperfection invalid incorrect damage damaged
-broken breakage crack cracked cracking microcrack scratch scratched dent dented chip chipped torn stain stained
-contamination contaminated contaminant corrosion corroded rust rusty blowhole pinhole porosity pore pitted burr blister
-bubble wrinkle misalignment misaligned deformed deformation bent foreign missing fray frayed uneven leak leakage crazing
-inclusion scab spur mousebite solderbridge delamination discoloration discolored dirty dirt unsafe rotten tumor tumour
-spalling chipping peeling flaking def defected debonded
-malignant pneumonia infected parasitized disease diseased sick lesion unclean error noncompliant
-schlecht schlechte schlechter schlechtes fehler fehlerhaft mangel mangelhaft kratzer riss beschaedigt schaden ausschuss
-bruch gebrochen delle beule lunker verschmutzt verschmutzung rost pore grat makel einschluss
-不良 欠陥 異常 不適合 不具合 問題 傷 キズ きず 疵 クラック ひび ヒビ 割れ 欠け 打痕 汚れ ヨゴレ 異物 バリ ピンホール
-変形 錆 サビ へこみ ヘコミ 凹み 剥がれ 気泡 破損 損傷 シミ 良くない 欠品 擦り傷 亀裂 不良品 廃棄
-ボイド ゴミ ズレ ずれ 浮き 変色
-불량 이상 결함 불합격 부적합 스크래치 균열 크랙 찍힘 오염 파손 긁힘 손상 이물 얼룩 비정상 결점 기포 들뜸 변색
-坏 坏品 次品 废品 异常 缺陷 瑕疵 划痕 裂纹 裂缝 破损 损坏 污渍 残次品 故障 脏污 气孔 凹坑 问题
-瑕 划伤 毛刺 凹陷 缺损 脱落 崩边
-"""
-# These words say bad only where every other class but one is bad as well.
-MAYBE_BAD = """
-open short hole pit spot break patch patches scale void hot cold line finding issue problem wear worn
-dr loose warped chip tear burn burned burnt f n × ✕ ✖ ✗ ✘ 否 不 劣 不可 x
-"""
-# No, and nothing of the kind is there: what follows is absent, whatever it is.
-ABSENT = "no without ohne kein keine keinen 無 无 没有 zero"
-NOT = "not non isnt nicht un 不 非 未 비 불 무"
-GLUED_NOT = "un 不 非 未 비 무 불"  # only in front of a word, without a space between
-# What stands before is absent or denied.
-AFTER = "free less none absent frei los なし 無し ナシ 無 없음 아님 以外 ではない"
-# Words that change nothing.
-FILL = """
-a an the is of from with has in and or yes present quality class classes type category label part piece product item
-sample image img picture photo surface test data set unit area region object mit teil bild stueck von vom ist
-品 部品 製品 の 画像 写真 サンプル 物 件 있음 제품 부품 이미지 품 产品 零件 图像 图片 样本 样品 有 あり 有り アリ
-判定 クラス 製 級 データ 데이터 数据
-"""
-# What should be there: without it a part is bad, and with it nobody knows.
-WANTED = """
-mask helmet vest glove goggle hardhat seatbelt screw bolt nut cap lid seal gasket washer pin solder clip connector glue
-adhesive barcode logo print coating
-"""
-# A word of the tables in another sense, told by the classes beside it: geology, games, sizes, gestures.
-OTHER_SENSE = {
-    "normal": "reverse thrust strike slip fire water grass electric large small fast slow wide narrow depth albedo",
-    "ok": "palm fist peace thumb rock call victory mute",
-}
+from .good_words import (
+    ABSENT,
+    AFTER,
+    BAD,
+    BAD_ROMANCE,
+    BAD_VIETNAMESE,
+    FILL,
+    GLUED_NOT,
+    GOOD,
+    GOOD_SIGNS,
+    LITTLE,
+    MAYBE_BAD,
+    MAYBE_GOOD,
+    NOT,
+    OTHER_SENSE,
+    WANTED,
+)
 
 PLURALS = (("s", ""), ("es", ""), ("ies", "y"), ("e", ""), ("en", ""), ("n", ""))
+_LITTLE = {word: meant for meant, table in LITTLE.items() for word in table.split()}
 CLEAR, MAYBE, SIGN = 3, 2, 1  # how much a word says alone
 SHOWN = 6  # classes named in a sentence
 LATELY = 1 << 14  # words that are remembered
 
-_LATIN = "a-zß-öø-ɏ"
-_CHUNK = re.compile(rf"[A-Z{_LATIN}À-ÖØ-Þ']+|[0-9]+|[○◯×✕✖✗✘✓✔]|[^\W\d_A-Z{_LATIN}À-ÖØ-Þ]+")
+_LATIN = "a-zß-öø-ɏḀ-ỿ"
+_CHUNK = re.compile(rf"[\u0e00-\u0e7f]+|[A-Z{_LATIN}À-ÖØ-Þ']+|[0-9]+|[○◯×✕✖✗✘✓✔]|[^\W\d_A-Z{_LATIN}À-ÖØ-Þ]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "'": None})
+_MARKED = [chr(code) for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))]
+_PLAIN = {letter: base for letter in _MARKED if (base := unicodedata.normalize("NFD", letter)[0]).isascii()}
+_UNMARKED = str.maketrans(_PLAIN | {"ä": "ae", "ö": "oe", "ü": "ue", "đ": "d", "'": None})
 
 
 class Item(NamedTuple):
@@ -292,7 +252,19 @@ def _cut(name: str, vocabulary: Set[str]) -> list[str]:
     words: list[str] = []
     for chunk in _letters_together(chunks):
         words += _joined(chunk, vocabulary)
-    return words
+    return _of_their_language(words)
+
+
+def _of_their_language(words: Sequence[str]) -> list[str]:
+    """The words, with "no", "with" and "not" for the little words of other languages where one of theirs follows."""
+    found: list[str] = []
+    for word in reversed(words):
+        after = next((later for later in reversed(found) if later != "with"), "")
+        meant = _LITTLE.get(word, "")
+        if after in _set(BAD_ROMANCE) | _set(BAD_VIETNAMESE) or (meant == "not" and _looked_up(after)[0] > 0):
+            word = meant or word
+        found.append(word)
+    return found[::-1]
 
 
 def _letters_together(chunks: Sequence[str]) -> list[str]:
@@ -352,7 +324,7 @@ def _fits(piece: str, whole: bool) -> bool:
 @lru_cache(LATELY)
 def _one(word: str) -> str:
     """The singular where the tables know it; of an unknown word without its s."""
-    if _known(word, plural=False) or not word.isascii() or word == "goods":
+    if _known(word, plural=False) or not word.isascii() or word == "goods" or word in _LITTLE:
         return word
     forms = [word[: -len(end)] + instead for end, instead in PLURALS if word.endswith(end) and len(word) > 3]
     nouns = _set(BAD) | _set(MAYBE_BAD) | _set(FILL) | _set(WANTED)
@@ -366,7 +338,7 @@ def _known(word: str, plural: bool = True) -> bool:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().translate(_UMLAUTS)
+    return unicodedata.normalize("NFKC", text).casefold().translate(_UNMARKED)
 
 
 @cache

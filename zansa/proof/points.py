@@ -171,7 +171,7 @@ def usual(parts: Held, most: float = 0.02, confidence: float = 0.95) -> Point:
     if _on_average(count, most) >= 0:
         found = by_false_alarms(parts, most)
     elif count:
-        line = _above(parts.good, parts.faulty, parts.good[-1])
+        line = _above(parts.good, np.concatenate([parts.faulty, parts.learned]), parts.good[-1])
         said = f"no good validation part is rejected: expect up to {100 / (count + 1):.2g} % of new ones, on average"
         found = Point(line, line, _basis(None), f"{said}; {_seen(parts, line, line)}")
     else:
@@ -298,6 +298,12 @@ def _basis(confidence: float | None) -> str:
 
 def _point(parts: Held, reject: float, ask: float, confidence: float | None, promise: str) -> Point:
     return Point(reject, ask, _basis(confidence), f"{promise}, {_basis(confidence)}; {_seen(parts, reject, ask)}")
+
+
+def counted_anew(rule: str, parts: Held, reject: float, ask: float) -> str:
+    """A rule in words, with what its lines do to these validation parts in place of the counts that it tells."""
+    told = typed(_seen(parts, reject, ask)).split("; ")[0]
+    return "; ".join(told if each.startswith("on validation ") else each for each in rule.split("; "))
 
 
 def _seen(parts: Held, reject: float, ask: float) -> str:

@@ -124,6 +124,14 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Nothing need be done."),
     ),
+    "near_chance": Told(
+        phrase("Near copies cannot be told from images that are alike"),
+        phrase(
+            "Above the line that is needed here ({line}), chance alone would take {expected} images for near copies of "
+            "others. Nobody is accused; exact copies were looked for all the same."
+        ),
+        phrase("Name the part of each image in a column group, since pictures cannot tell."),
+    ),
     "alike": Told(
         phrase("The images are too alike to judge near copies"),
         phrase(
@@ -147,6 +155,11 @@ FINDINGS: dict[str, Told] = {
         phrase("Many images are siblings, and no rule of their names tells which"),
         phrase("{siblings} of the images have a proven near copy. {order}"),
         phrase("Name the part of each image in a column group; --group alike takes the proven pairs alone."),
+    ),
+    "leak_order": Told(
+        phrase("Many images are siblings, and no rule of their names tells which"),
+        phrase("{order}"),
+        phrase("Name the part of each image in a column group, since pictures cannot tell."),
     ),
     "no_leak": Told(
         phrase("No leak between images is seen"),

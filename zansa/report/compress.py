@@ -52,11 +52,11 @@ def _said(record: Record) -> Iterator[str]:
     for name, told in record["gates"].items():
         values = {"what": say(GATES[name]), "turned": told["turned"], "all": told["samples"]}
         if told["passed"]:
-            yield say("{what} passed its gate: {turned} of {all} decisions turned.", **values)
+            yield _begun(say("{what} passed its gate: {turned} of {all} decisions turned.", **values))
         else:
             lost = ", ".join(say(CHECKS[check]) for check, held in told["checks"].items() if not held)
             failed = phrase("{what} failed its gate: {turned} of {all} decisions turned; not so: {lost}.")
-            yield say(failed, **values, lost=lost)
+            yield _begun(say(failed, **values, lost=lost))
     if record["int8_kept"] and (line := record["gates"]["int8"].get("line")):
         told = phrase(
             "The file in int8 has a line of its own ({after} in place of {before}), drawn on validation data so that "
@@ -68,6 +68,10 @@ def _said(record: Record) -> Iterator[str]:
     handed = [each for each in record["stages"] if each["stage"] != "int8" or record["int8_kept"]]
     if len(handed) > 1:
         yield _speed(handed)
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _speed(stages: list[dict[str, Any]]) -> str:

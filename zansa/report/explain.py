@@ -42,7 +42,7 @@ CHECKS = (  # what a verdict asks, and the least that passes
         phrase("4 of 5"),
     ),
 )
-MORE = phrase("{count} more {noun}(s) were not explained; --most takes more")  # of the record, to be retold
+MORE = phrase("{count} of {all} {noun}s; --most takes more")  # of the record, to be retold
 TOP = 3  # blocks that are named
 Record = Mapping[str, Any]
 
@@ -129,6 +129,8 @@ def _of_image(each: Record, record: Record) -> Iterator[str]:
         yield say("The network names {name}; the log-odds of a defect are {odds}.", name=each["class"], odds=odds)
     else:
         yield say("The network names {name}; the log-odds of it are {odds}.", name=each["class"], odds=odds)
+    if each.get("note"):
+        yield say("As it was read: {note}.", note=retold(each["note"]))
     if each["verdict"]["word"] != "refused":
         yield _place(each, record)
     yield from _reasons(each, record)

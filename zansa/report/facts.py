@@ -100,9 +100,9 @@ def epochs(facts: Facts) -> list[dict[str, Any]]:
 
 
 def trained(facts: Facts) -> bool:
-    """Whether the last word of the training is "done"."""
+    """Whether the last word of the training is "done", or nothing had to be trained and the figures are there."""
     words = [word for event in facts["events"] if (word := event.get("event")) in ("start", "resumed", "done")]
-    return words[-1:] == ["done"]
+    return words[-1:] == ["done"] if words else have(facts, "metrics", "validation") is not None
 
 
 def judged(facts: Facts) -> tuple[str, dict[str, Any]]:

@@ -302,7 +302,7 @@ def examples(facts: Facts) -> Content:
     groups: dict[str, list[Content]] = {why: [] for why in WHY}
     room, left_out = PICTURES, 0
     for each in given:
-        room -= len(each.get("png") or "") + len(each.get("map") or "")
+        room -= sum(len(each.get(name) or "") for name in ("png", "map", "places"))
         if room < 0:
             left_out += 1
         else:
@@ -323,8 +323,20 @@ def _maps(images: list[Content], why: str) -> dict[str, Any] | None:
     mapped = [each for each in images if each["map"]]
     if not mapped:
         return None
-    (rows, columns), full = mapped[0]["cells"], f"{mapped[0]['full']:.1f}"
+    cells, full = mapped[0]["cells"], f"{mapped[0]['full']:.1f}"
     what = say("a defect") if why in ("missed", "false alarm") else say("the class that was named")
+    if len(cells) == 1:
+        text = say(
+            "On the left the class map of the exported file: what each of {cells} stretches of a {image} added to the "
+            "log-odds, exactly, and coarsely; full colour is {full}. On the right layer-wise relevance: what each "
+            "place added, followed back through every layer of the network; its colours have one scale. A map says "
+            "what counted for the network, and not whether it was right; whether it can be relied on is tested by "
+            "`zansa explain`.",
+            cells=cells[0],
+            full=full,
+        )
+        return {"text": text, "against": say("against {what}", what=what), "speaks": say("for {what}", what=what)}
+    rows, columns = cells
     text = say(
         "On the right the class map of the exported file: what each of {rows} × {columns} cells added to the log-odds. "
         "With what every {image} is given, the cells add up to the answer exactly. A map says what counted for the "
@@ -348,6 +360,7 @@ def _example(each: Content) -> Content:
         "png": each["png"] if size else None,
         "size": size,
         "map": each.get("map") if size and png_size(each.get("map") or "") else None,
+        "places": each.get("places") if png_size(each.get("places") or "") else None,
         "cells": each.get("cells"),
         "full": each.get("full"),
         "small": max(size, default=0) <= 48,  # shown with hard edges, as the network sees them

@@ -143,11 +143,16 @@ def export(facts: Facts) -> Content:
     """Whether the exported file answers as the trained network does."""
     told = need(facts, "metrics", "export")
     same = told["same_class"] == told["images"]
-    in_int8 = "The exported file is in int8; its decisions have passed the gate. The figures here are of the network."
+    in_int8 = (
+        "The exported file is in int8; its decisions have passed the gate. Figures, lines and pictures of this page "
+        "are of this file; below it is compared with the file in float32."
+    )
+    before = "The exported file is in int8; its decisions have passed the gate. The figures here are of the network."
+    line = told.get("line")
     known = "The exported file gives the same answers as the trained network."
     other = "The exported file does not give the same answers as the trained network."
     return plain(
-        say(in_int8) if told.get("int8") else say(known if same else other),
+        say(in_int8 if told.get("figures_of") else before) if told.get("int8") else say(known if same else other),
         [
             (say("file"), f"{told['file']}, {file_size(told['bytes'])}"),
             (say("compared on"), counted(told["images"], IMAGE)),
@@ -156,6 +161,7 @@ def export(facts: Facts) -> Content:
                 say("same class"),
                 say("{count} of {all}", count=count(told["same_class"]), all=count(told["images"])),
             ),
+            *([(say("line drawn anew"), f"{line['after']:.4f} ← {line['before']:.4f}")] if line else []),
         ],
     )
 

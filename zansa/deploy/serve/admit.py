@@ -44,7 +44,7 @@ def admit(data: bytes, limits: Limits) -> Content:
     if suffix is None:
         raise Refused(415, f"these {len(data)} bytes are no image of a known format; allowed: {ALLOWED}")
     try:
-        height, width, channels, _ = image_header(data)
+        height, width, channels, _ = image_header(data, "the image")
     except ValueError as error:
         raise Refused(400, str(error)) from None
     if height * width > limits.pixels or channels > 64:

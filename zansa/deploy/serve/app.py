@@ -5,7 +5,7 @@ Every error is {"error": "a sentence"}, as the Open Inference Protocol wants it,
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...phrases import LANGUAGES, retold, speaking
 from .bodies import Bodies
 from .desk import Desk
 from .keys import Caller, Keys, may
@@ -74,7 +76,7 @@ class Frame:
         refused = self._foreign(scope) or (asks and self.busy()) or None
         try:
             if refused:
-                await refusal(refused)(scope, receive, framed)
+                await refusal(refused, language_of(Headers(scope=scope)))(scope, receive, framed)
             else:
                 await self.app(scope, receive, framed)
         finally:
@@ -120,18 +122,25 @@ def application(office: Office, routers: list[Any]) -> FastAPI:
     return app
 
 
-def refusal(refused: Refused) -> JSONResponse:
-    """The answer to a request that is not answered."""
+def language_of(headers: Mapping[str, str]) -> str:
+    """The language that a client asks for first, where it is spoken here; English for all others, so for programs."""
+    first = headers.get("accept-language", "")[:2].lower()
+    return first if first in LANGUAGES else "en"
+
+
+def refusal(refused: Refused, language: str = "en") -> JSONResponse:
+    """The answer to a request that is not answered, in this language where its reason is known in it."""
     headers = {"retry-after": str(refused.retry)} if refused.retry else {}
     if refused.status == 401:
         headers["www-authenticate"] = "Bearer"
-    reason = refused.reason.encode("utf-8", "replace").decode()
+    with speaking(language):
+        reason = retold(refused.reason).encode("utf-8", "replace").decode()
     return JSONResponse({"error": reason}, refused.status, headers)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return refusal(error)
+    return refusal(error, language_of(request.headers))
 
 
 async def _framework(request: Request, error: Exception) -> Response:
@@ -148,7 +157,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("%s %s", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": "the server has a fault; its log says more"}, 500)
+    return refusal(Refused(500, "the server has a fault; its log says more"), language_of(request.headers))
 
 
 HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -20,9 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from ...inputs.heat import drawn, drawn_series
+from ...phrases import retold, speaking
 from .admit import Content, decoded
-from .app import ERRORS, SESSION, Office
+from .app import ERRORS, SESSION, Office, language_of
 from .desk import Desk
+from .limit_samples import UNDECIDED, limit_samples
 from .limits import MEGABYTE, Refused
 from .schema import VERDICTS, insert
 from .serve_words import LANGUAGES, words
@@ -35,7 +37,6 @@ MOST_SESSIONS = 1000  # people who are logged in at once; the oldest go first
 FILES = Path(__file__).parent / "pages"
 SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".bmp": "image/bmp"}  # what browsers show as it is
 KINDS = {".css": "text/css", ".js": "text/javascript"}
-UNDECIDED = ("cannot tell", "unusable")  # verdicts that are no class
 KIND = re.compile(r"\w[\w .-]{0,59}")  # the name of a new kind
 # known defects and second readings that wait; a second reading is for another person
 AGAIN = (
@@ -74,14 +75,14 @@ class Page:
             self.strip.append({name: answer.get(name) for name in SEEN_NAMES})
 
     def state(self) -> dict[str, Any]:
-        """Everything that changes on the page."""
+        """Everything that changes on the page, with its sentences in the language that is spoken."""
         with self.lock:
             self._turn()
             strip, counts = list(self.strip), dict(self.counts)
         return {
-            "ready": self.desk.ready(),
+            "ready": retold(self.desk.ready()),
             "models": [_model(served) for served in list(self.desk.models.active.values())],
-            "strip": strip,
+            "strip": [row | {"note": retold(row["note"] or "")} for row in strip],
             "counts": counts,
             "since": self.since.strftime("%H:%M"),
             "quiet": round(self.desk.quiet()),
@@ -98,11 +99,22 @@ class Page:
             (who, who, QUEUE),
         )
 
+    def limits(self) -> dict[str, list[dict[str, Any]]]:
+        """The limit samples of each model that draws a line."""
+        read = self.desk.store.read
+        return {each.name: limit_samples(read, each.name, each.predictor.operating.good) for each in self._with_line()}
+
     def judge(
-        self, answer: int, verdict: str | None, who: str, seconds: float | None, new: bool = False
+        self,
+        answer: int,
+        verdict: str | None,
+        who: str,
+        seconds: float | None,
+        new: bool = False,
+        limit: bool = False,
     ) -> dict[str, Any]:
         """Keep what a person says of a part; None takes back what was said last. With `new` the verdict may name a kind
-        that the network does not know. Refused with 404 or 400."""
+        that the network does not know; with `limit` the part becomes a limit sample of it. Refused with 404 or 400."""
         found = self.desk.store.read(f"SELECT {SEEN} FROM answers WHERE id = ?", (answer,))
         if not found:
             raise Refused(404, f"there is no answer {answer}")
@@ -110,8 +122,10 @@ class Page:
         known = (*(served.classes if served else ()), *UNDECIDED)
         if verdict is not None and verdict not in known and not (new and KIND.fullmatch(verdict)):
             raise Refused(400, f"{verdict!r} is no verdict; allowed: {', '.join(known)}")
-        row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
-        self.desk.store.write(*insert("verdicts", row)).result()
+        row = {"answer": answer, "time": now(), "who": who, "verdict": verdict}
+        self.desk.store.write(*insert("verdicts", row | {"seconds": seconds})).result()
+        if limit and verdict not in (None, *UNDECIDED):
+            self.desk.store.write(*insert("limit_samples", row)).result()
         return found[0]
 
     def _judged(self) -> dict[str, Any]:
@@ -196,7 +210,8 @@ def seeing(office: Office, page: Page) -> APIRouter:
     async def state(request: Request) -> dict[str, Any]:
         """Everything that changes on the page."""
         office.allowed(request, "read")
-        return await asyncio.to_thread(page.state)
+        with speaking(language_of(request.headers)):
+            return await asyncio.to_thread(page.state)
 
     @router.get("/page/image/{sha}", response_class=Response)
     async def image(request: Request, sha: str) -> Response:
@@ -231,10 +246,16 @@ def judging(office: Office, page: Page) -> APIRouter:
         caller = office.allowed(request, "infer")
         return await asyncio.to_thread(page.queue, who[:80] if office.keys.open else caller.name)
 
+    @router.get("/page/limits")
+    async def limits(request: Request) -> dict[str, list[dict[str, Any]]]:
+        """The limit samples of each model: what people agree is just acceptable, and just a defect."""
+        office.allowed(request, "infer")
+        return await asyncio.to_thread(page.limits)
+
     @router.post("/page/verdict")
     async def verdict(request: Request) -> dict[str, Any]:
-        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back, and
-        with "new": true a kind is named that the network does not know."""
+        """Keep what a person says of a part: {"answer": 7, "verdict": "scratch"}; null takes the last word back, with
+        "new": true a kind is named that the network does not know, with "limit": true the part is a limit sample."""
         caller = office.allowed(request, "infer")
         asked = await _small_json(office, request)
         who = str(asked.get("who") or "")[:80]
@@ -243,7 +264,8 @@ def judging(office: Office, page: Page) -> APIRouter:
         if type(answer) is not int or not -(2**62) < answer < 2**62 or not isinstance(said, str | None):
             raise Refused(400, 'needed is {"answer": a number, "verdict": a class or null}')
         took = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e9 else None
-        return await asyncio.to_thread(page.judge, answer, said, name, took, asked.get("new") is True)
+        more = asked.get("new") is True, asked.get("limit") is True
+        return await asyncio.to_thread(page.judge, answer, said, name, took, *more)
 
     @router.post("/page/golden")
     async def challenge(request: Request) -> list[dict[str, Any]]:
@@ -339,8 +361,7 @@ def _as_png(data: bytes) -> bytes:
 
 
 def _language(request: Request, asked: str | None) -> str:
-    preferred = request.headers.get("accept-language", "")[:2].lower()
-    return asked if asked in LANGUAGES else preferred if preferred in LANGUAGES else "en"
+    return asked if asked in LANGUAGES else language_of(request.headers)
 
 
 async def _small_json(office: Office, request: Request) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The tables of a store: what is kept of every answer, of what people said to it, and of what happened to the models.
 
-Nothing is ever changed in `verdicts` and `log`; they only grow. A store of an older version gets the columns that it
-lacks when it is opened.
+Nothing is ever changed in `verdicts`, `limit_samples` and `log`; they only grow. A store of an older version gets the
+columns that it lacks when it is opened.
 """
 
 import sqlite3
@@ -71,6 +71,13 @@ TABLES = {
         "least": "REAL",  # the smallest chance of all parts that could have been chosen with it
         "pool": "INTEGER",  # how many these are
         "truth": "TEXT",  # what is known of a seeded one, or was said of one that is read again
+    },
+    "limit_samples": {
+        "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "answer": "INTEGER",
+        "time": "TEXT",
+        "who": "TEXT",
+        "verdict": "TEXT",  # of which it is a limit sample; NULL takes the mark back
     },
     "log": {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT",

@@ -25,6 +25,10 @@ from .schema import FILE, insert, prepare
 
 GROUP = 256  # rows in one commit, at most
 ROOM = 0.95  # of the quota is used after images were removed
+UNMARKED = (  # images that nobody has marked as limit samples
+    "image NOT IN (SELECT image FROM answers WHERE id IN (SELECT answer FROM limit_samples l "
+    "WHERE verdict IS NOT NULL AND id = (SELECT max(id) FROM limit_samples WHERE answer = l.answer)))"
+)
 
 
 @dataclass(frozen=True)
@@ -178,8 +182,9 @@ class Store:
             done.set_exception(Refused(503, self.full, 5))
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Remove the oldest accepted images, then the oldest others; a row gives its image up before the file goes."""
-        for rule in ("decision = 'accept' AND doubtful IS NULL", "1"):
+        """Remove the oldest accepted images, then the oldest others, but no marked limit sample; a row gives its image
+        up before the file goes."""
+        for rule in (f"decision = 'accept' AND doubtful IS NULL AND {UNMARKED}", UNMARKED):
             while self.pictures.used > ROOM * self.keeping.quota:
                 found = connection.execute(
                     f"SELECT DISTINCT image, suffix FROM answers WHERE kept = 1 AND {rule} ORDER BY id LIMIT 100"

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...proof.audit import chances, drawn, kappa, reviewed, total
+from ..serve.limit_samples import UNDECIDED, limit_samples, standing
 from ..serve.schema import FILE, insert, prepare
 from ..serve.store import now
 from ..serve.stored import opened
 from .components import featured
 from .units import CALM, Answers
 
-UNDECIDED = ("cannot tell", "unusable")
 SHARES = {"audit": 0.5, "rejected": 0.15, "disagrees": 0.1, "new": 0.1, "seeded": 0.05, "second": 0.1}
 TOGETHER = 3  # new-looking parts of one lot and class
 Row = dict[str, Any]
@@ -89,7 +89,8 @@ def _audit(seen: Answers, fresh: np.ndarray, looks: int, seed: int) -> Iterator[
 def _chosen(store: Path, seen: Answers, fresh: np.ndarray, good: str, looks: int, seed: int) -> Iterator[Row]:
     """Parts that teach most, and those that show how well people judge: nothing is estimated from the first."""
     rng = np.random.default_rng(seed)
-    known = _known(store, seen)
+    shown = {row["id"] for row in limits(store, seen.model, good)}  # people know these pictures
+    known = [row for row in _known(store, seen) if row["answer"] not in shown]
     others = [i for i in fresh if _disagrees(seen.rows[i])]
     several = [row for row in known if row["verdict"] not in (*UNDECIDED, good) and row["sure"]]
     for why, found in (("disagrees", others), ("new", list(_new(seen, fresh, round(SHARES["new"] * looks))))):
@@ -165,15 +166,7 @@ def verdicts(store: Path) -> list[Row]:
     """Every verdict that was not taken back, the oldest first."""
     with closing(opened(store)) as connection:
         rows = [dict(row) for row in connection.execute("SELECT * FROM verdicts ORDER BY id")]
-    stack: list[Row] = []
-    for row in rows:
-        if row["verdict"] is None:
-            place = next((k for k in range(len(stack) - 1, -1, -1) if stack[k]["answer"] == row["answer"]), None)
-            if place is not None:
-                stack.pop(place)
-        else:
-            stack.append(row)
-    return stack
+    return standing(rows)
 
 
 def judge(store: Path, said: Sequence[tuple[int, str | None, str, float | None]]) -> int:
@@ -185,6 +178,24 @@ def judge(store: Path, said: Sequence[tuple[int, str | None, str, float | None]]
             row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
             connection.execute(*insert("verdicts", row))
     return len(said)
+
+
+def limits(store: Path, model: str, good: str) -> list[Row]:
+    """The limit samples: see `limit_samples`."""
+    with closing(opened(store)) as connection:
+        return limit_samples(lambda text, values: [dict(row) for row in connection.execute(text, values)], model, good)
+
+
+def mark(store: Path, answer: int, who: str, on: bool = True) -> str:
+    """Make a judged part a limit sample of its last verdict, or take that back; the verdict. ValueError where nobody
+    has said a class."""
+    verdict = {row["answer"]: row["verdict"] for row in verdicts(store)}.get(answer)
+    if verdict in (None, *UNDECIDED):
+        raise ValueError(f"nobody has said of answer {answer} in {store} what it is; a limit sample needs a verdict")
+    with writing(store) as connection:
+        row = {"answer": answer, "time": now(), "who": who, "verdict": verdict if on else None}
+        connection.execute(*insert("limit_samples", row))
+    return verdict
 
 
 def estimates(store: Path, good: str, sha: str | None = None) -> dict[str, Any]:
@@ -204,9 +215,10 @@ def estimates(store: Path, good: str, sha: str | None = None) -> dict[str, Any]:
         estimate = total(found, [row["chance"] for row in sure], min(row["least"] for row in sure))
         if name == "misses":
             estimate = reviewed(estimate, recognised, len(seeded))
-        pools = {row["batch"]: row["pool"] for row in rows if row["why"] == why}
+        pool = sum({row["batch"]: row["pool"] for row in rows if row["why"] == why}.values())
+        estimate |= {key: min(estimate[key], pool) for key in ("value", "low", "high")}  # no more than there are
         waiting = sum(row["why"] == why and row["verdict"] is None for row in rows)
-        told[name] = estimate | {"of": sum(pools.values()), "undecided": len(looked) - len(sure), "waiting": waiting}
+        told[name] = estimate | {"of": pool, "undecided": len(looked) - len(sure), "waiting": waiting}
     return told
 
 

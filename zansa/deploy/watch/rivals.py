@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...inputs.images import read_like
+from ...inputs.images import digest, read_like
 from ...proof.challenge import challenge
+from ...runs import KNOWN_BY
 from ..runtime import Predictor, predictor
 from ..serve.models import names_in
 from ..serve.pictures import place
@@ -39,13 +40,13 @@ def compare(
     costs: tuple[float, float, float] | None = None,
     accepted: float | None = None,
     waived: Collection[int] = (),
-    learned: Collection[str] | None = None,
+    made_with: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """What `proof.challenge` says of the challenger on parts and on every confirmed escape of the store, with the parts
     that it alone judges wrongly, and the counts at both lines. `accepted`: the share of false alarms that people
-    accept. `waived`: answers to escapes that people let it miss. `learned`: paths of the pictures that it has learned
-    from or whose line they have drawn, None where nobody knows. ValueError where there are no parts or one of the
-    networks draws no line."""
+    accept. `waived`: answers to escapes that people let it miss. `made_with`: the first signs of the digests of the
+    pictures that it has learned from or that have drawn its line, None where nobody knows. ValueError where there are
+    no parts or one of the networks draws no line."""
     old, new = champion.operating, challenger.operating
     if old is None or new is None:
         raise ValueError("champion and challenger both need a line between good and defect")
@@ -65,7 +66,8 @@ def compare(
     flips = [{"path": str(parts[k].path), "label": parts[k].label, "lot": parts[k].lot} for k in told["negative_flips"]]
     told |= {"parts": len(parts), "escapes": len(escapes), "lines": lines, "rule": new.rule}
     told["escapes_waived"] = [named(row) for row in again if row["id"] in waived]
-    told["escapes_learned"] = None if learned is None else sum(str(_image(store, row)) in learned for row in escapes)
+    pixels = [] if made_with is None else [_pixels(_image(store, row), challenger) for row in escapes]
+    told["escapes_learned"] = None if made_with is None else sum(each in made_with for each in pixels)
     return told | {"counts": counts, "negative_flips": flips}
 
 
@@ -99,6 +101,11 @@ def waived(store: Path, sha: str) -> set[int]:
 
 def _image(store: Path, row: Mapping[str, Any]) -> Path:
     return place(store / "images", row["image"], row["suffix"]).absolute()
+
+
+def _pixels(file: Path, model: Predictor) -> str:
+    """The first signs of the digest by which the run of a model knows the picture of a file."""
+    return digest(read_like(file, model.preprocess)[0])[:KNOWN_BY]
 
 
 def contradicted(store: Path, network: Predictor) -> list[int]:
@@ -143,7 +150,7 @@ def acting(store: Path, name: str | None) -> tuple[str, Path]:
         raise ValueError(f"name a model with --model; the store has: {', '.join(known) or 'none'}")
     chosen = name or known[0]
     if chosen not in known:
-        raise ValueError(f"the store has no model {chosen}; it has: {', '.join(known)}")
+        raise ValueError(f"the store has no model {chosen} in {store / 'models'}; it has: {', '.join(known) or 'none'}")
     state = _state(store, chosen)
     return chosen, store / "models" / chosen / str(state["active"]) / "model.onnx"
 

@@ -1,6 +1,5 @@
 """The end of a training: line, model file, exported file, figures, examples, report."""
 
-import base64
 import csv
 import io
 import json
@@ -18,8 +17,6 @@ from ...deploy.clock.timing import Timer
 from ...deploy.export import export
 from ...deploy.runtime import Predictor, predictor
 from ...events import event
-from ...inputs.heat import layer
-from ...inputs.pictures import picture
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts, folds
 from ...learn.data.synthetic import NAMES as BUILTIN
@@ -30,19 +27,21 @@ from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
 from ...proof.calibration import apply, calibration_error
-from ...proof.decide import logits_of, named
-from ...proof.figures import doubtful, figures, scores
+from ...proof.decide import lines_of, logits_of, named
+from ...proof.figures import figures, scores
+from ...proof.points import Point
 from ...record import Run
 from ...report.cautions import still_improving
 from ...report.facts import epochs
 from ...words import percent, typed
 from ..door import PARITY_IMAGES, evenly, originals
 from ..request import Pointed, Tell, folds_of
+from .examples import examples
 from .folder import origin_of
 from .job import Job
-from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point
+from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point, told_of
 
-EXAMPLES = 24  # pictures in the report
+Answers = tuple[np.ndarray, np.ndarray]  # which samples (n,), and their probabilities (n, K)
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
 
 
@@ -87,15 +86,51 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "rivals": beside(run, job, compared, operating, tell),
         },
     )
-    index, p = answers.get("test", answers["validation"])
     file = predictor(run.path / "model.onnx") if (run.path / "model.onnx").is_file() else None
-    run.write_json("examples.json", examples(data, index, p, choice, file))
-    run.write_bytes("predictions.csv", predictions_csv(data, answers, choice))
-    report.write(run)
+    written(run, job, answers, choice, file)
     losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
+
+
+def written(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, file: Predictor | None) -> None:
+    """Write the examples, the predictions and the page of these answers."""
+    index, p = answers.get("test", answers["validation"])
+    run.write_json("examples.json", examples(job.data, index, p, choice, file, run.path / "model.safetensors"))
+    run.write_bytes("predictions.csv", predictions_csv(job.data, answers, choice))
+    report.write(run)
+
+
+def told_by_file(run: Run, job: Job, file: Predictor) -> None:
+    """Let the run tell what this exported file answers, where that is not what the network answers: figures, promises,
+    rivals, examples, predictions and page."""
+    assert file.calibration is not None, "the exported file of a run is calibrated"
+    metrics, parts = run.read_json("metrics.json"), {"validation": job.parts.val, "test": job.parts.test}
+    answers = {name: (index, answered(file, job.data, index)) for name, index in parts.items() if name in metrics}
+    told = pointed(job, file.operating, *answers["validation"], file.calibration.fitted)
+    choice = Chosen(file.calibration, file.operating, told)
+    metrics |= {name: judged(job, choice, *answer) for name, answer in answers.items()}
+    metrics |= {"point": choice.told, "rivals": leads(job, answers, file.operating)}
+    run.write_json("metrics.json", metrics)
+    written(run, job, answers, choice, file)
+
+
+def answered(file: Predictor, data: Dataset, index: np.ndarray) -> np.ndarray:
+    """What an exported file answers to samples of a data set, (n, K) in the order of the data's classes."""
+    order = [file.classes.index(name) for name in data.classes]
+    return file.probabilities(originals(data, index))[:, order].astype(np.float64)
+
+
+def pointed(
+    job: Job, operating: OperatingPoint | None, index: np.ndarray, p: np.ndarray, calibrated: bool
+) -> dict[str, Any] | None:
+    """What metrics.json says of the choice of a point, by these validation answers; None without one."""
+    if operating is None:
+        return None
+    parts = parts_of(p, job.data.labels[index], job.data.classes, operating.good, groups_of(job.data, index))
+    ask, reject = lines_of(operating)
+    return told_of(parts, Point(reject, ask, operating.basis, operating.rule), job.request, calibrated)
 
 
 def learned(job: Job, module: Network) -> np.ndarray | None:
@@ -122,10 +157,20 @@ def raw_calibration(job: Job, raw: np.ndarray) -> dict[str, Any]:
 
 
 def beside(
-    run: Run, job: Job, answers: dict[str, tuple[np.ndarray, np.ndarray]], operating: OperatingPoint | None, tell: Tell
+    run: Run, job: Job, answers: dict[str, Answers], operating: OperatingPoint | None, tell: Tell
 ) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
+    rows = leads(job, answers, operating)
+    if close := [row for row in rows if not row["clear"]]:
+        text = not_ahead(close, job.data.preprocess.noun)
+        run.append("events.jsonl", event("warning", text=text))
+        tell(event("warning", text=text))
+    return rows
+
+
+def leads(job: Job, answers: dict[str, Answers], operating: OperatingPoint | None) -> list[dict[str, Any]]:
+    """What plain rules reach on the test samples, and how far these answers are ahead of each; [] without such."""
     if "test" not in answers:
         return []
     index, p = answers["test"]
@@ -145,12 +190,7 @@ def beside(
         plain = rivals_by_folds(job.data, made, choose_on, balanced)
     else:
         plain = rivals(job.data, job.parts.train, shown, choose_on(job.parts), balanced)
-    rows = [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
-    if close := [row for row in rows if not row["clear"]]:
-        text = not_ahead(close, job.data.preprocess.noun)
-        run.append("events.jsonl", event("warning", text=text))
-        tell(event("warning", text=text))
-    return rows
+    return [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
 
 
 def kept(rival: Rival) -> dict[str, Any]:
@@ -213,40 +253,7 @@ def of_fold(job: Job, raw: np.ndarray, index: np.ndarray) -> tuple[Calibration, 
     return choice.calibration, choice.operating
 
 
-def examples(
-    data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen, file: Predictor | None
-) -> list[dict[str, Any]]:
-    """examples.json: the worst and the doubtful samples, with their pictures; over those of wrong decisions the class
-    map of the exported file, where there is one, as a layer of colours."""
-    shown, operating, told = [], choice.operating, named(p, choice.calibration)
-    wrong = ("missed", "false alarm") if operating else ("confused",)
-    for entry in doubtful(p, data.labels[index], data.classes, operating, EXAMPLES):
-        i, k = index[entry["index"]], int(told[entry["index"]])
-        shown.append(
-            {
-                "image": data.names[i],
-                "label": data.classes[data.labels[i]],
-                "predicted": data.classes[k],
-                "probability": float(p[entry["index"], k]),
-                "why": entry["why"],
-                "score": float(scores(p[[entry["index"]]], data.classes, operating.good)[0]) if operating else None,
-                "png": base64.b64encode(picture(data.images[i], data.preprocess)).decode(),
-            }
-            | ({} if file is None or entry["why"] not in wrong else mapped(file, data, i))
-        )
-    return shown
-
-
-def mapped(file: Predictor, data: Dataset, i: int) -> dict[str, Any]:
-    """The class map of an image, as a layer over its picture, with its number of cells, and the log-odds that have the
-    full colour; {} for a series, whose map is too coarse to show a place."""
-    if data.preprocess.series or file.cells is None:
-        return {}
-    values = file.with_maps(originals(data, np.array([i])))[1][0] / file.strongest
-    return {"map": base64.b64encode(layer(values)).decode(), "cells": list(file.cells), "full": file.strongest}
-
-
-def predictions_csv(data: Dataset, answers: dict[str, tuple[np.ndarray, np.ndarray]], choice: Chosen) -> bytes:
+def predictions_csv(data: Dataset, answers: dict[str, Answers], choice: Chosen) -> bytes:
     """predictions.csv: every validation and test sample with its probabilities; `score` is 1 - p(good)."""
     text = io.StringIO()
     rows = csv.writer(text)

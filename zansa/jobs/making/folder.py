@@ -22,13 +22,12 @@ from ...nets.donor import weights_file
 from ...nets.files import read
 from ...nets.ready import origin
 from ...record import Run
-from ...runs import branches_of
+from ...runs import KNOWN_BY, branches_of, made_with
 from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights, teacher_named
 from .job import Job
 
-KNOWN_BY = 16  # signs of a digest by which a sample is known again
 TAUGHT = "The network learns from the answers of"
 MACHINE = ("precision", "layout", "device", "threads", "processes")  # what the metrics say of a training's start
 
@@ -91,12 +90,12 @@ def beginning_of(beginning: Beginning | None) -> dict[str, Any] | None:
 
 
 def origin_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model file says of its beginning, because buyers ask: what the data.json of its run has, without the
-    folders of this machine."""
+    """What a model file says of its beginning, because buyers ask, and the digest by which the data.json of its run is
+    known as its own: what that has, without the folders of this machine."""
     weights = told.get("weights")
     if weights is not None:
         weights = {key: weights.get(key) for key in ("sha256", "told", "began")} | {"file": Path(weights["file"]).name}
-    return {"begin": told.get("begin"), "weights": weights}
+    return {"begin": told.get("begin"), "weights": weights, "data": told["digest"]}
 
 
 def began_as(file: Path) -> dict[str, Any] | None:
@@ -184,12 +183,10 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
-def known_of(model: Path, data: Dataset) -> int:
-    """How many of these samples the run of a model file had learned from or decided by, by their pixels or values,
-    whatever they are called now; 0 where there is no such run."""
-    record = model.parent / "data.json"
-    told = json.loads(record.read_bytes()) if record.is_file() else {}
-    known = set(told.get("known", ()))
+def known_of(file: Path, notes: str, data: Dataset) -> int:
+    """How many of these samples a model file with these notes had learned from or decided by, by their pixels or
+    values, whatever they are called now; 0 where no run of it stands around it."""
+    known = made_with(file, notes) or ()
     return sum(digest[:KNOWN_BY] in known for digest in data.digests)
 
 

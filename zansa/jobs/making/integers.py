@@ -2,7 +2,7 @@
 where the gate fails."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,8 @@ class Asked:
         good = self.opened.classes.index(point.good)
         scores = (log_odds(p[:, good]) for p in (self.answers, predictor(made.file).probabilities(self.samples)))
         own = redrawn(point, *scores)
-        again = self.judged(with_point(made, own))
+        drawn = replace(made, way=f"{made.way}, line drawn anew", file=with_point(made.file, own))
+        again = self.judged(drawn)
         if again.gate["turned"] >= turned or (tried.gate["passed"] and not again.gate["passed"]):
             return tried
         again.gate["line"] = {"before": point.threshold, "after": own.threshold, "turned": turned}
@@ -133,7 +134,6 @@ def ways(
 ) -> Iterator[Callable[[], Quantised]]:
     """The ways to quantise, the cheapest first."""
     yield lambda: quantised(file, ranges)
-    yield lambda: quantised(file, ranges, "entropy")
     worst = sensitive(file, ranges[:: max(1, len(ranges) // PROBED)], before, samples)
     for count in LEFT_OUT:
         left = tuple(worst[:count])

@@ -19,6 +19,9 @@ NO_GOOD = (
 )
 
 
+LINE = (*Pointed.model_fields, "below_learned")  # what has an effect on the line alone
+
+
 @dataclass(frozen=True)
 class Chosen:
     """What was chosen on validation samples.
@@ -47,19 +50,26 @@ def asked(request: Pointed) -> Asked:
 def refuse_point(request: Pointed, good: str | None, data: Dataset, index: np.ndarray) -> None:
     """ValueError, before the training, where the validation samples `index` could not promise what was asked."""
     wanted = asked(request)
-    if wanted.anything and good is None:
-        given = [name for name, value in request if name in Pointed.model_fields and value not in (None, False)]
+    given = [name for name, value in request if name in LINE and value not in (None, False)]
+    if given and good is None:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(NO_GOOD.format(classes=", ".join(data.classes), options=options))
     if good is not None:
         defect = data.labels[index] != data.classes.index(good)
         parts = held(np.zeros(len(index)), defect, groups_of(data, index))
+        if not len(parts.good):
+            raise ValueError(
+                "every validation part has a defective image, and a part is as bad as its worst image, so there would "
+                "be no good part to draw the line by; give a split, or leave the column group out to judge each image "
+                "by itself"
+            )
         refuse_unreachable(wanted, len(parts.good), len(parts.faulty))
 
 
 def groups_of(data: Dataset, index: np.ndarray) -> np.ndarray | None:
-    """The names of the parts that these samples are of; None where none are given."""
-    return None if data.groups is None else data.groups[index]
+    """The names of the parts that these samples are of; None where none are given, and where samples are judged by
+    themselves."""
+    return None if data.groups is None or data.judged_apart else data.groups[index]
 
 
 def chosen(
@@ -83,14 +93,20 @@ def chosen(
     if learned is not None:
         parts = replace(parts, learned=log_odds(apply(logits_of(learned), calibration)[:, data.classes.index(good)]))
     point = choose(parts, wanted, calibration.fitted)
-    told = {
+    told = told_of(parts, point, request, calibration.fitted)
+    return Chosen(calibration, operating_point(point, good), told), p
+
+
+def told_of(parts: Held, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
+    """What metrics.json says of the choice of a point, by the validation parts."""
+    wanted = asked(request)
+    return {
         "basis": point.basis,
         "promises": promises(parts, wanted),
         "cost": priced(parts, point, wanted),
-        "by_rate": priced_by_rate(parts, point, wanted, calibration.fitted),
+        "by_rate": priced_by_rate(parts, point, wanted, calibrated),
         "parts": {"good": len(parts.good), "defective": len(parts.faulty)},
     }
-    return Chosen(calibration, operating_point(point, good), told), p
 
 
 def parts_of(p: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], good: str, groups: np.ndarray | None) -> Held:

@@ -40,6 +40,7 @@ class Near:
     lines: above which agreement, plain and aligned, a pair is proven.
     wrong: the share of images that these lines are expected to accuse wrongly; above 2 * FALSE where a line is capped.
     found, planted: of the copies made for a test.
+    least: how good a candidate the last of these pairs was, -inf where none was left out.
     """
 
     pairs: np.ndarray
@@ -49,6 +50,7 @@ class Near:
     wrong: float
     found: int
     planted: int
+    least: float
 
     @property
     def proven(self) -> np.ndarray:
@@ -76,11 +78,36 @@ def compare(
     to be laid on each other all the same.
     """
     pairs, rank = _candidates(features, apart)
-    sample = np.random.default_rng(seed).permutation(len(grey))[:SAMPLE]
-    pairs, least = _limited(pairs, rank, siblings, sample, len(grey))
-    scores = agreement(grey, pairs)
+    pairs, least = _limited(pairs, rank, siblings, _sample(len(grey), seed), len(grey))
     known = [each for each in (apart, beside) if each is not None]
-    kin = _kin(known, pairs)
+    return _judged(grey, features, pairs, agreement(grey, pairs), least, known, seed)
+
+
+def compare_again(grey: np.ndarray, features: tuple[np.ndarray, ...], near: Near, apart: Kin, seed: int = 0) -> Near:
+    """The pairs of a comparison, judged anew now that `apart` tells which images may show one part.
+
+    Candidates that are surely no kin are looked for and laid on each other for a sample of the images alone, since they
+    only tell what wrong pairs reach; so very many images need no second search.
+    """
+    more = _candidates(features, apart, _sample(len(grey), seed))[0]
+    more = more[~np.isin(_numbers(more, len(grey)), _numbers(near.pairs, len(grey)))]
+    scores = zip((near.plain, near.aligned), agreement(grey, more), strict=True)
+    pairs = np.concatenate([near.pairs, more])
+    plain, aligned = (np.concatenate(each) for each in scores)
+    return _judged(grey, features, pairs, (plain, aligned), near.least, [apart], seed)
+
+
+def _judged(
+    grey: np.ndarray,
+    features: tuple[np.ndarray, ...],
+    pairs: np.ndarray,
+    scores: tuple[np.ndarray, np.ndarray],
+    least: float,
+    known: Sequence[Kin],
+    seed: int,
+) -> Near:
+    """The lines of these pairs, found again without what is proven until they stay."""
+    sample, kin = _sample(len(grey), seed), _kin(known, pairs)
     for _ in range(ROUNDS):
         bests = [_bests(pairs, score, ~kin, sample) for score in scores]
         lines = [_line(best) for best in bests]
@@ -90,7 +117,17 @@ def compare(
             sure |= (score > line) & (wrong <= max(FALSE, above / SURE))
         kin |= _linked(pairs, sure, np.maximum(*scores), known)
     (one, wrong), (other, more) = lines
-    return Near(pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed))
+    return Near(pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed), least)
+
+
+def _sample(count: int, seed: int) -> np.ndarray:
+    """Rows of the images whose candidates are always laid on each other."""
+    return np.random.default_rng(seed).permutation(count)[:SAMPLE]
+
+
+def _numbers(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(P,) a number of its own for each pair, the smaller row first, of `count` images."""
+    return pairs.min(axis=1) * count + pairs.max(axis=1)
 
 
 def _kin(known: Sequence[Kin], pairs: np.ndarray) -> np.ndarray:
@@ -111,13 +148,15 @@ def _linked(pairs: np.ndarray, sure: np.ndarray, score: np.ndarray, known: Seque
     return kin
 
 
-def _candidates(features: tuple[np.ndarray, ...], apart: Kin | None) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 2) pairs, the smaller row first, and of each how good a candidate it is: how alike all features are, since
-    smooth images have many that one feature alone takes for equal."""
+def _candidates(
+    features: tuple[np.ndarray, ...], apart: Kin | None, asked: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(P, 2) pairs of the images that are asked (all without), the smaller row first, and of each how good a candidate
+    it is: how alike all features are, since smooth images have many that one feature alone takes for equal."""
     found = []
     for values in features:
-        index, like = nearest(values, CANDIDATES, apart)
-        rows = np.repeat(np.arange(len(index)), index.shape[1])
+        index, like = nearest(values, CANDIDATES, apart, asked)
+        rows = np.repeat(np.arange(len(values)) if asked is None else asked, index.shape[1])
         found.append(np.column_stack([rows, index.ravel()])[np.isfinite(like.ravel())])
     pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
     return pairs, _alike(features, features, pairs)
@@ -143,7 +182,7 @@ def _limited(
     of_sample = np.isin(pairs, sample).any(axis=1)
     wanted = np.concatenate([pairs[of_sample], np.sort(siblings, axis=1), pairs[~of_sample]])
     ranks = np.concatenate([rank[of_sample], np.full(len(siblings), np.inf), rank[~of_sample]])
-    first = np.sort(np.unique(wanted[:, 0] * count + wanted[:, 1], return_index=True)[1])
+    first = np.sort(np.unique(_numbers(wanted, count), return_index=True)[1])
     kept = first[:PROVED]
     return wanted[kept], -np.inf if len(first) <= PROVED else float(ranks[kept[-1]])
 

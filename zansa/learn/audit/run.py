@@ -12,7 +12,7 @@ from .groups import ALARM, APART, SIBLINGS, WINDOW, Grouping, Order, asked, best
 from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
-from .near import CAP, FLOOR, Near, compare, sets_of
+from .near import CAP, Near, compare, compare_again, sets_of
 from .neighbours import Kin, hashes, nearest, thumbs
 from .odd import odd
 from .plain import plain
@@ -49,7 +49,7 @@ class Related:
     known: (n,) groups as given or asked for; None without. offered: a rule of names that would group them. proven:
     (P, 2) pairs that agree more than wrong ones do; empty where the images are too alike to judge. fall: how much of
     the look-up's accuracy comes from siblings. statistics: those of an image by which order and rule were found; empty
-    where thumbnails show them.
+    where thumbnails show them. chance: chance alone gives so many near copies that none is taken for proven.
     """
 
     count: int
@@ -60,6 +60,7 @@ class Related:
     proven: np.ndarray
     fall: float
     statistics: tuple[str, ...] = ()
+    chance: bool = False
 
     @property
     def groups(self) -> np.ndarray:
@@ -91,6 +92,8 @@ def audit(
         grey = seen.column("grey")
         features = thumbs(grey)
         related = relate(seen, grey, features, None if known is None else known[rows], seed)
+        if by_chance(related, seen):
+            related = replace(related, proven=NO_PAIRS, chance=True)
         more = [*_near_findings(related, seen), *_leaks(related, seen, rule)]
         say("looking for shortcuts")
         more += shortcuts(seen, related.groups, seed)
@@ -117,9 +120,9 @@ def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.nd
     near = compare(grey, both, beside, siblings, seed)
     if near.lines[1] >= CAP and not order.alarm and len(seen.classes) > 1:
         # most images have a twin, and no order of names tells which: images of other classes are surely none
-        if len(rows) < len(seen):  # the nearest of most images are not among the siblings
-            siblings = np.concatenate([siblings, near.pairs[np.maximum(near.plain, near.aligned) > FLOOR]])
-        near = compare(grey, both, Kin(seen.labels), siblings, seed)
+        classes = Kin(seen.labels)
+        many = len(rows) < len(seen)
+        near = compare_again(grey, both, near, classes, seed) if many else compare(grey, both, classes, siblings, seed)
     proven = _proven(near)
     offered = best_rule(seen, features, rows, proven, _beside(order, places, proven))
     if offered is None and not order.alarm:
@@ -175,19 +178,29 @@ def _near_findings(related: Related, seen: Inventory) -> list[Finding]:
     reach = {"found": near.found, "planted": near.planted, "proved": len(near.pairs), "line": near.lines[1]}
     if not near.judged:
         return [Finding("alike", "note", (), reach, 0)]
-    known = related.known if related.offered is None else related.offered.groups
-    pairs = related.proven
-    if known is not None and len(pairs):
-        pairs = pairs[known[pairs[:, 0]] != known[pairs[:, 1]]]
-    items = sets_of(len(seen), pairs)
     facts = {"line": near.lines[1], "expected": near.wrong * len(seen)}
-    by_chance = near.wrong > MANY and facts["expected"] > len(np.unique(pairs)) / 2
+    if related.chance:
+        return [Finding("near_chance", "note", (), facts, 0)]
+    items = sets_of(len(seen), _unexplained(related))
     found = [
-        Finding(each.kind, "note" if by_chance else NEAR_SEVERITY[each.kind], each.items, {**each.facts, **facts})
+        Finding(each.kind, NEAR_SEVERITY[each.kind], each.items, {**each.facts, **facts})
         for each in sorted_out("near", items, seen)
         if each.kind != "near_same" or not _unnamed(related, seen)
     ]
     return [*found, Finding("near_reach", "note", (), reach, 0)]
+
+
+def _unexplained(related: Related) -> np.ndarray:
+    """(P, 2) proven pairs that lie in no known or offered group."""
+    known = related.known if related.offered is None else related.offered.groups
+    pairs = related.proven
+    return pairs if known is None or not len(pairs) else pairs[known[pairs[:, 0]] != known[pairs[:, 1]]]
+
+
+def by_chance(related: Related, seen: Inventory) -> bool:
+    """Whether chance alone gives at least half of the near copies that no group explains."""
+    expected = related.near.wrong * len(seen)
+    return related.near.wrong > MANY and expected > len(np.unique(_unexplained(related))) / 2
 
 
 def _unnamed(related: Related, seen: Inventory) -> bool:
@@ -207,6 +220,8 @@ def _leaks(related: Related, seen: Inventory, rule: str | None) -> list[Finding]
         facts = {"rule": best.rule, "groups": len(np.unique(best.groups)), "inside": _percent(best.inside)}
         facts |= {"random": _percent(best.random), "held_out": _percent(best.held_out), "order": order}
         return [Finding("leak", "warning", _examples(best.groups), facts, len(seen))]
+    if related.chance and _unnamed(related, seen):
+        return [Finding("leak_order", "warning", (), {"order": order}, 0)]
     if _unnamed(related, seen):
         siblings = np.unique(related.proven)
         facts = {"siblings": _percent(len(siblings) / len(seen)), "order": order}

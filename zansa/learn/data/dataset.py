@@ -10,7 +10,17 @@ from typing import Literal, cast
 import numpy as np
 
 from ...arch.use import Preprocess
-from ...inputs.images import AS_COLOUR, ENLARGED, digest, fit_image, refuse_depth, to_channels
+from ...inputs.images import (
+    AS_COLOUR,
+    COLOURS_LOST,
+    ENLARGED,
+    digest,
+    fit_image,
+    is_gray,
+    refuse_depth,
+    shows_gray,
+    to_channels,
+)
 from ...inputs.series import WHOLE
 from . import cache as caching
 from .kinds import likely_kind
@@ -21,6 +31,9 @@ Asked = tuple[tuple[int, int] | None, str, int | None, int | None]  # size, fit,
 KINDS = ("surface", "symbol", "natural")  # of images
 SERIES_KINDS = ("signal", "sequence")
 UNREADABLE = 0.10  # the share of images that may be left out before loading is refused
+GRAY_ALONE = "the images have three channels and show gray alone, so one is learned from (--channels 3 keeps three)"
+LOOKED_AT = 32  # files by which it is told that all show gray alone
+MIXED = 0.9  # share of samples in groups of several classes, from which each sample is judged by itself
 SEVERAL = 0.10  # the least share of images that is told as a kind of its own
 
 
@@ -46,6 +59,21 @@ class Dataset:
     files: tuple[Path, ...] = ()  # absolute
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def in_mixed_groups(self) -> float:
+        """The share of samples in groups that have samples of several classes."""
+        if self.groups is None:
+            return 0.0
+        several = Counter(group for group, _ in {*zip(self.groups.tolist(), self.labels.tolist(), strict=True)})
+        return float(np.mean([several[group] > 1 for group in self.groups.tolist()]))
+
+    @property
+    def judged_apart(self) -> bool:
+        """Whether groups tell what must not be torn apart, as the cells of a panel, and not what is judged as a whole:
+        nearly all samples stand in groups of several classes. A part of which pictures show one defect is none such,
+        for then the pictures of good parts are alone."""
+        return self.in_mixed_groups >= MIXED
 
     def __post_init__(self) -> None:
         columns = (
@@ -106,6 +134,9 @@ def from_arrays(
     """
     _refuse_settings(size, fit, kind)
     pictures = _pictures(images, channels)
+    gray = channels is None and pictures[0].shape[2] == 3 and all(map(shows_gray, pictures))
+    if gray:
+        pictures = [picture[..., :1] for picture in pictures]
     if depth is not None:
         refuse_depth(pictures[0], depth)
     count = len(pictures)
@@ -131,7 +162,13 @@ def from_arrays(
         groups=grouped,
         split=None if split is None else np.array([split_word(str(w), n) for w, n in zip(split, shown, strict=True)]),
         problems=_scales(fitting),
-        remarks=(*(() if kind else (likely.reason,)), *respelled, *regrouped, *_channels_told(preprocess)),
+        remarks=(
+            *(() if kind else (likely.reason,)),
+            *respelled,
+            *regrouped,
+            *_channels_told(preprocess),
+            *([GRAY_ALONE] if gray else []),
+        ),
     )
 
 
@@ -221,8 +258,14 @@ def from_listing(
             *respelled,
             *regrouped,
             *_channels_told(decoded.preprocess),
+            *(_gray_told(listing.files) if channels is None and decoded.preprocess.channels == 1 else ()),
         ),
     )
+
+
+def _gray_told(files: Sequence[Path]) -> tuple[str, ...]:
+    """What to say of files that were read as gray though their headers say colour."""
+    return () if all(header[2] == 1 for header in caching.headers(_some(files))) else (GRAY_ALONE,)
 
 
 def _scales(images: np.ndarray) -> tuple[str, ...]:
@@ -263,18 +306,30 @@ def _decoded(
     found = caching.find(folder, name)
     if found is not None:
         return found
-    return caching.build(folder, name, listing.files, listing.names, _settle(listing.files, asked), progress)
+    preprocess = _settle(listing.files, asked)
+    made = caching.build(folder, name, listing.files, listing.names, preprocess, progress)
+    if asked[2] is None and any(COLOURS_LOST in lost for lost in made.lost):  # some were gray, but not all
+        preprocess = preprocess.model_copy(update={"channels": 3})
+        made = caching.build(folder, name, listing.files, listing.names, preprocess, progress)
+    return made
 
 
 def _settle(files: Sequence[Path], asked: Asked) -> Preprocess:
     """What was not asked, from the headers of all files: of bit depths the most frequent, and of numbers of channels
-    too, unless all are gray or colour."""
+    too, unless all are gray or colour; then it is 3, but where files of colour show gray alone."""
     size, fit, channels, depth = asked
     headers = caching.headers(files) or [(32, 32, 1, 8)]  # none is readable: decoding tells why
     target = size or default_size([header[:2] for header in headers])
     several, depths = Counter(header[2] for header in headers), Counter(header[3] for header in headers)
     channels = channels or (max(several) if several.keys() <= {1, 3} else several.most_common(1)[0][0])
+    if asked[2] is None and channels == 3 and all(map(is_gray, _some(files))):
+        channels = 1
     return _preprocess(channels, target, fit, depth or depths.most_common(1)[0][0])
+
+
+def _some(files: Sequence[Path]) -> list[Path]:
+    """A few files, spread over all: those by which it is told that files of colour show none."""
+    return [files[i] for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int)]
 
 
 def _refuse_unreadable(listing: Listing, decoded: caching.Decoded) -> None:

@@ -9,7 +9,8 @@ from ...inputs.images import printable
 from ...inputs.tables import TABLES, open_npz
 from .dataset import Dataset, from_arrays, from_listing
 from .folders import list_folder
-from .manifests import is_manifest, list_manifest, list_manifests, manifests_in
+from .foreign import refuse_boxes, usual
+from .manifests import is_manifest, list_manifest, list_manifests, manifests_in, manifests_of_parts
 from .public import SETS, read_public
 from .series import from_series, list_arrays, list_tables, series_tables
 from .sources import MANIFESTS, Listing, image_arrays, shortened, unused_arrays
@@ -36,8 +37,10 @@ def load(
     Images:
     - A folder holds one folder per class, or train/ val/ test/ folders of them, or a manifest and its images.
     - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split; other names of
-      them (filename, class) and cells that are image names are understood, and told in `remarks`.
-    - An .npz holds images, labels and, optionally, classes, groups, split, names.
+      them (filename, class), cells that are image names, and in place of a label one column of marks for each class are
+      understood, and told in `remarks`. Each of train/ val/ test/ folders may hold one.
+    - An .npz holds images, labels and, optionally, classes, groups, split, names; x_train, y_train, x_test, y_test and
+      one-hot labels are understood, and told.
     - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
       `download`; a folder of such a name is written "./mnist".
 
@@ -64,7 +67,8 @@ def load(
     if root is not None or download:
         raise ValueError(f"root and download are for public sets ({', '.join(sorted(SETS))}), not for {source}")
     path = Path(source)
-    arrays = open_npz(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
+    found = open_npz(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
+    arrays, renamed = usual(found, printable(path.name))
     tables, listing = ([], None) if arrays else _read(path)
     if tables or "signals" in arrays:
         if like is not None and not like.series:
@@ -72,13 +76,14 @@ def load(
         rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
         data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
         unread = (_unread(tables, listing),) if listing else unused_arrays(path, arrays, "signals")
-        return replace(data, problems=(*data.problems, *unread))
+        return replace(data, problems=(*data.problems, *unread), remarks=(*renamed, *data.remarks))
     sides = _sides(size, like)
     _refuse_channels(channels, like)
     if listing is None:
         shown = image_arrays(path, arrays)
         data = from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
-        return replace(data, problems=(*data.problems, *unused_arrays(path, arrays, "images")))
+        unread = unused_arrays(path, arrays, "images")
+        return replace(data, problems=(*data.problems, *unread), remarks=(*renamed, *data.remarks))
     return from_listing(path, listing, sides, fit, channels, kind, cache, progress, depth)
 
 
@@ -110,6 +115,8 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
     if path.is_file() and path.suffix.lower() in MANIFESTS:
         tables = [] if is_manifest(path) else series_tables(path)
         return tables, None if tables else list_manifest(path)
+    if path.is_file():
+        refuse_boxes(path)
     reason = "a file of another kind" if path.exists() else "not there"
     raise ValueError(
         f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
@@ -124,6 +131,8 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
     try:
         listing = list_folder(path)
     except ValueError:
+        if not tables and not manifests and (of_parts := manifests_of_parts(path)):
+            return [], list_manifests(of_parts)
         if not tables and not manifests:
             raise
         return tables, None if tables else list_manifests(manifests)

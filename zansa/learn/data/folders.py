@@ -1,13 +1,26 @@
 """Images sorted into folders: one folder per class, or train, val and test folders of them."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
+from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey, walk
+from ...inputs.tables import TABLES
 from ...proof.good import good_class, speaks_of_inspection
-from .sources import MANIFESTS, SPLIT_WORDS, Listing, is_no_class, part_of, says_nothing, shortened
+from .foreign import refuse_boxes
+from .sources import (
+    DOUBTFUL,
+    MANIFESTS,
+    SPLIT_WORDS,
+    Listing,
+    is_no_class,
+    part_of,
+    says_nothing,
+    shortened,
+    stands_beside,
+)
 from .spelling import key
 
 Tops = dict[str, list[Path]]  # of each folder with images: the images' paths inside it
@@ -16,6 +29,9 @@ Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
 _MADE = re.compile(
     r"(.+)[ _-](masks?|gt|segm?|segmentation|overlay|annotated|aug(mented)?|flip(ped)?|rot(ated)?)[ _-]?\d*"
 )
+_NUMBERED = re.compile(r"(.*?[^\W\d_])[\W_]*\d+")  # crazing_12, OK-0003
+ANNOTATIONS = (".txt", ".xml", ".json")  # of one image each, under its name
+MOST_WORDS = 50
 _COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
 
 
@@ -30,16 +46,26 @@ def list_folder(root: Path) -> Listing:
     if any(text.startswith(".:") for text in found.locked):
         raise ValueError(f"cannot read the folder {printable(str(root))}: {found.locked[0].partition(': ')[2]}")
     tops = _tops(path.relative_to(root) for path in found.images)
-    loose = len(tops.pop("", ()))
+    if wrapped := _wrapped(root, tops):
+        try:
+            inner = list_folder(root / wrapped)
+        except ValueError:
+            refuse_boxes(root)  # which stand in a folder beside the images
+            raise
+        told = f"the classes were looked for in the folder {printable(wrapped)}, which holds all images"
+        return replace(inner, remarks=(told, *inner.remarks))
+    loose = tops.pop("", [])
+    beside = _beside_parts(tops)
     parts = _parts([*tops])
-    problems = [*_loose(loose, "the folder itself"), *found.told()]
+    problems = [*_loose(len(loose), "the folder itself"), *beside, *found.told(), *_drawn_on(root, found)]
     if _is_split(root, tops, parts):
         rows, left_out = _split_rows(root, tops, parts, found)
-        return _listing(root, rows, problems + left_out)
+        return _listing(root, rows, problems + left_out, _doubtful_parts(parts))
     if not tops:
+        refuse_boxes(root)
         raise ValueError(_no_classes(root, found, loose))
     _refuse_joined(root, tops)
-    if len(tops) > 1 and all(map(is_no_class, tops)):
+    if len(tops) > 1 and any(map(is_no_class, tops)) and all(is_no_class(name) or parts[name] for name in tops):
         raise ValueError(
             f"the folders {shortened([*map(printable, tops)])} of {printable(str(root))} are no classes by their "
             "names; needed: one folder per class, or a manifest with the label of each image"
@@ -57,14 +83,28 @@ def _tops(paths: Iterable[Path]) -> Tops:
     return dict(sorted(tops.items()))
 
 
-def _listing(root: Path, rows: Rows, problems: list[str]) -> Listing:
+def _wrapped(root: Path, tops: Tops) -> str | None:
+    """The one folder with images where its name says nothing of them (images, or the name of the folder it is in) and
+    several folders with images stand in it; None without one."""
+    if len(tops) != 1 or "" in tops:
+        return None
+    ((name, paths),) = tops.items()
+    inside = _tops(paths)
+    alone = says_nothing(name) or name.casefold() == root.name.casefold() or part_of(name)
+    return name if alone and len(inside) > 1 and "" not in inside else None
+
+
+def _listing(root: Path, rows: Rows, problems: list[str], remarks: Sequence[str] = ()) -> Listing:
     files, labels, splits = zip(*rows, strict=True)
+    if len(set(labels)) == 1:
+        refuse_boxes(root)
     return Listing(
         files=tuple((root / file).absolute() for file in files),
         names=tuple(printable(file.as_posix()) for file in files),
         labels=tuple(printable(label) for label in labels),
         split=splits if splits[0] is not None else None,
         problems=tuple(problems),
+        remarks=tuple(remarks),
     )
 
 
@@ -77,9 +117,33 @@ def _parts(names: list[str]) -> dict[str, str | None]:
     words = {name: _words(name) for name in names}
     said = {name: [word for word in words[name] if word in SPLIT_WORDS] for name in names}
     others = {tuple(word for word in words[name] if word not in SPLIT_WORDS) for name in names}
-    if any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values()):
-        return parts
-    return {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+    if not (any(parts.values()) or len(others) != 1 or any(len(found) != 1 for found in said.values())):
+        parts = {name: SPLIT_WORDS[found] for name, (found,) in said.items()}
+    if "test" in [part for name, part in parts.items() if not _is_doubtful(name)] and "val" not in parts.values():
+        parts |= {name: "val" for name, part in parts.items() if part and _is_doubtful(name)}
+    return parts
+
+
+def _is_doubtful(name: str) -> bool:
+    return not DOUBTFUL.isdisjoint(_words(name))
+
+
+def _doubtful_parts(parts: dict[str, str | None]) -> list[str]:
+    """What folders were taken for whose names are used for two parts."""
+    what = {"val": "is for validation, because there is a test part too", "test": "is the test part"}
+    return [f"the folder {printable(name)} {what[part]}" for name, part in parts.items() if part and _is_doubtful(name)]
+
+
+def _beside_parts(tops: Tops) -> list[str]:
+    """Take out the folders that stand beside a train folder and are no part by their names, such as ground_truth, and
+    tell it."""
+    if "train" not in map(part_of, tops):
+        return []
+    return [
+        f"the folder {printable(name)} beside the parts was left out, because its name is none of a part: "
+        f"{len(tops.pop(name))} images"
+        for name in [*filter(stands_beside, tops)]
+    ]
 
 
 def _words(name: str) -> list[str]:
@@ -108,6 +172,7 @@ def _is_split(root: Path, tops: Tops, parts: dict[str, str | None]) -> bool:
             f"if it is the training part, move {shortened(strangers)} away"
         )
     if not any(classes_in.values()):
+        refuse_boxes(root)
         raise ValueError(
             f"the train, val and test folders of {printable(str(root))} hold no folder per class. Where train and "
             "test are classes, give them other names (class_train) or list the images in a manifest"
@@ -118,10 +183,14 @@ def _is_split(root: Path, tops: Tops, parts: dict[str, str | None]) -> bool:
 def _split_rows(root: Path, tops: Tops, parts: dict[str, str | None], found: Found) -> tuple[Rows, list[str]]:
     rows: Rows = []
     problems = []
+    learned = {label for name, part in parts.items() if part == "train" for label in _unwrapped(name, tops[name], part)}
     for name, part in parts.items():
         prefix, classes = Path(name, *_inner(name, tops[name], part)), _unwrapped(name, tops[name], part)
-        problems += _loose(len(classes.pop("", ())), printable(prefix.as_posix()))
-        rows += [(prefix / label / path, label, part) for label, paths in classes.items() for path in paths]
+        problems += _loose(len(classes.pop("", ())), prefix.as_posix())
+        unsorted = [label for label in classes if says_nothing(label) and label not in learned]
+        problems += [text for label in unsorted for text in _loose(len(classes[label]), f"{prefix.as_posix()}/{label}")]
+        known = {label: paths for label, paths in classes.items() if label not in unsorted}
+        rows += [(prefix / label / path, label, part) for label, paths in known.items() for path in paths]
         problems += _empty(root, root / prefix, classes, found)
     return rows, problems
 
@@ -234,7 +303,7 @@ def _of_inspection(names: Iterable[str]) -> bool:
 
 
 def _loose(count: int, where: str) -> list[str]:
-    return [f"{count} images in {where} stand in no class folder, left out"] if count else []
+    return [f"{count} images in {printable(where)} stand in no class folder, left out"] if count else []
 
 
 def _empty(root: Path, folder: Path, classes: Tops, found: Found) -> list[str]:
@@ -249,10 +318,38 @@ def _empty(root: Path, folder: Path, classes: Tops, found: Found) -> list[str]:
     ]
 
 
-def _no_classes(root: Path, found: Found, loose: int) -> str:
-    seen = [f"{loose} images in no folder"] * (loose > 0) + found.told()
+def _drawn_on(root: Path, found: Found) -> list[str]:
+    """A sentence on boxes or outlines that are kept in a file beside most images, as sets for detection have them."""
+    if not set(ANNOTATIONS).intersection(found.others):
+        return []
+    stems = {path.stem for path in found.images}
+    beside = Counter(path.suffix.lower() for path in walk(root) if path.suffix in ANNOTATIONS and path.stem in stems)
+    ending, count = beside.most_common(1)[0] if beside else ("", 0)
+    if 2 * count < max(2, len(stems)):
+        return []
+    return [
+        f"{count} images have a {ending} file of their name, as boxes or outlines for detection are kept: these are "
+        "not read, since zansa gives each whole image one class"
+    ]
+
+
+def _no_classes(root: Path, found: Found, loose: list[Path]) -> str:
+    seen = [f"{len(loose)} images in no folder"] * bool(loose) + found.told() + _drawn_on(root, found)
     return (
         f"no class folder with images in {printable(str(root))} (found: {'; '.join(seen) or 'no files at all'}); "
         f"needed: one folder per class with {', '.join(sorted(EXTENSIONS))} files in it, or a manifest "
-        f"({', '.join(MANIFESTS)})"
+        f"({', '.join(MANIFESTS)}); for series, a {' or '.join(TABLES)} table with one row a sample and a column label"
+        f"{_named_alike(loose)}"
+    )
+
+
+def _named_alike(loose: list[Path]) -> str:
+    """What to say of images in no folder whose names are a few words with numbers behind them; "" of others."""
+    words = Counter(found[1] for path in loose if (found := _NUMBERED.fullmatch(path.stem)))
+    if not 2 <= len(words) <= MOST_WORDS or min(words.values()) < 2 or words.total() < len(loose):
+        return ""
+    shown = shortened([f"{printable(word)} {count}" for word, count in words.most_common()])
+    return (
+        f". The names of all images begin with one of {len(words)} words ({shown}): where these are the classes, move "
+        "the images into folders of these names"
     )

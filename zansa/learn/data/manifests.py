@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from ...inputs.columns import PART, THINGS, is_id
+from ...inputs.columns import PART, THINGS, is_id, is_label
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
+from .foreign import one_hot, refuse_boxed
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
 PATHS = (
@@ -38,7 +39,10 @@ PATHS = (
     "ファイル",
     "ファイル名",
 )
-LABELS = ("label", "class", "target", "category", "class_name", "classname", "label_name", "ラベル", "クラス", "判定")
+LABELS = (
+    *("label", "class", "target", "category", "class_name", "classname", "label_name", "choice", "ラベル", "クラス"),
+    "判定",
+)
 SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
 LOOKED_AT = 50  # rows that tell what a column holds
@@ -52,6 +56,7 @@ class Columns:
     label: str
     group: str | None
     split: str | None
+    marks: tuple[str, ...] = ()  # one column for each class, in place of a label
 
 
 Cells = Mapping[str, Sequence[str]]
@@ -80,6 +85,14 @@ def manifests_in(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file() and is_manifest(path)]
 
 
+def manifests_of_parts(folder: Path) -> list[Path]:
+    """The manifests of train, val and test folders, where each of them holds one; else []."""
+    parts = [path for path in sorted(folder.iterdir()) if path.is_dir() and part_of(path.name)]
+    found = [manifests_in(path) for path in parts]
+    named = any(part_of(path.name) == "train" for path in parts)
+    return [path for (path,) in found] if named and all(len(each) == 1 for each in found) else []
+
+
 def list_manifest(path: Path) -> Listing:
     """The images of one manifest (see _listed), without rows that say again what another says; images that lie beside
     those it names, and that it does not name, are told."""
@@ -93,7 +106,8 @@ def _listed(path: Path) -> Listing:
     called = printable(path.name)
     cells, guessed = (_parquet_cells(path), "") if path.suffix.lower() == ".parquet" else _csv_cells(path)
     found = columns(called, cells)
-    used = {role: list(cells[name]) for role, name in vars(found).items() if name is not None}
+    cells = {**cells, **_marked(cells, found, called)}
+    used = {role: list(cells[name]) for role, name in _roles(found).items()}
     if not used["path"]:
         raise ValueError(f"{called} has no rows; {NEEDED}")
     _refuse_empty(called, used)
@@ -108,15 +122,34 @@ def _listed(path: Path) -> Listing:
         split=None if split is None else tuple(split_word(word, _row(called, i)) for i, word in enumerate(split)),
         remarks=(*filter(None, [guessed]), _told(called, cells, found), *remarks),
     )
+    _refuse_several_boxes(listing, cells, called)
     return _once(listing, called)
 
 
+def _roles(found: Columns) -> dict[str, str]:
+    """The columns that are used, by their roles."""
+    return {role: name for role, name in vars(found).items() if name is not None and role != "marks"}
+
+
+def _marked(cells: Cells, found: Columns, called: str) -> Cells:
+    """A column of labels in place of one column for each class."""
+    labels = one_hot(cells, found.marks, called) if found.marks else None
+    return {} if labels is None else {found.label: labels}
+
+
+def _refuse_several_boxes(listing: Listing, cells: Cells, called: str) -> None:
+    """ValueError for boxes by which an image has several classes. One box an image leaves no doubt, and is told."""
+    said = zip(listing.files, listing.labels, strict=True)
+    if len({*said}) > len({*listing.files}):
+        refuse_boxed(cells, called)
+
+
 def list_manifests(paths: Sequence[Path]) -> Listing:
-    """One manifest, or one for each part (train.csv, val.csv, test.csv); those without labels, and those that are
-    called after no part (sample_submission.csv), are left out."""
+    """One manifest, or one for each part (train.csv, val.csv, test.csv, or labels.csv in folders called so); those
+    without labels, and those that are called after no part (sample_submission.csv), are left out."""
     if len(paths) == 1:
         return list_manifest(paths[0])
-    parts = {path: part for path in paths if (part := part_of(path.stem))}
+    parts = {path: part for path in paths if (part := part_of(path.stem) or part_of(path.parent.name))}
     names = shortened([printable(path.name) for path in paths])
     if "train" not in parts.values() or len(set(parts.values())) < len(parts):
         raise ValueError(f"{printable(str(paths[0].parent))} holds several manifests: {names}; name one of them")
@@ -144,6 +177,7 @@ def columns(called: str, cells: Cells) -> Columns:
     path = "path" if "path" in cells else _one(called, known or images, "image files")
     path = path or min((n for n in cells if _plain(n) in PATHS), key=lambda n: PATHS.index(_plain(n)), default=None)
     labels = [name for name in cells if _plain(name) in LABELS and name != path]
+    labels = labels or [name for name in cells if is_label(name) and name != path]
     label = "label" if "label" in cells else _one(called, labels, "labels")
     group = "group" if "group" in cells else None
     parts = [
@@ -154,13 +188,21 @@ def columns(called: str, cells: Cells) -> Columns:
     words = [name for name in others if not all(map(is_number, cells[name]))]
     if label is None and path is not None and 1 in (len(others), len(words)):
         label = (words or others)[0]
+    if path is not None and label is None and (marks := _marks(called, cells, others)):
+        return Columns(path, "label", group, split, marks)
     missing = [role for role, name in (("path", path), ("label", label)) if name is None]
     if path is None or label is None:
+        refuse_boxed(cells, called)
         has = printable(", ".join(cells)) or "nothing"
         raise ValueError(
             f"{called} has no column {' and no column '.join(missing)} (it has: {has}); {NEEDED}{_units(cells)}"
         )
     return Columns(path, label, group, split)
+
+
+def _marks(called: str, cells: Cells, others: Sequence[str]) -> tuple[str, ...]:
+    """The columns that mark the class of each row with a 1, where all that are left do; () where they do not."""
+    return tuple(others) if one_hot(cells, others, called) is not None else ()
 
 
 def _units(cells: Cells) -> str:
@@ -342,12 +384,17 @@ def _with_others(listing: Listing, called: str) -> Listing:
 def _told(called: str, cells: Cells, found: Columns) -> str:
     roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
     used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
-    others = [printable(name) or "without a name" for name in cells if name not in roles.values()]
+    if found.marks:
+        used = used.replace("labels from column label", f"labels from the marks {shortened([*found.marks])}")
+    own = {*roles.values(), *found.marks}
+    others = [printable(name) or "without a name" for name in cells if name not in own]
     things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]
     parts = [printable(name) for name in cells if name not in roles.values() and PART.fullmatch(name)]
     hint = f" (call {things[0]} group if rows of one {things[0]} show one part)" if things and not found.group else ""
     if parts and not found.split:
         hint += f" (call {parts[0]} split, with the words train, val and test, to use it)"
+    if others and not (_plain(found.label) in LABELS or is_label(found.label)):
+        hint += " (call another column label if it is the one to be learned)"
     return f"{called}: {used}" + (f"; passed over: {shortened(others)}{hint}" if others else "")
 
 

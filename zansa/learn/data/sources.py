@@ -30,12 +30,19 @@ SPLIT_WORDS = {
     "검증": "val",
     "test": "test",
     "testing": "test",
+    "holdout": "test",
+    "hold-out": "test",
+    "hold_out": "test",
+    "heldout": "test",
+    "eval": "test",
+    "evaluation": "test",
     "テスト": "test",
     "評価": "test",
     "测试": "test",
     "테스트": "test",
     "시험": "test",
 }
+DOUBTFUL = {"eval", "evaluation"}  # the test part, or where there is one the part for validation
 _FILLING = (
     "set|images?|imgs?|data|pictures|photos|split|part|samples|patches|crops|tiles|labels?|annotations?|"
     "daten|datensatz|bilder|"
@@ -74,7 +81,7 @@ class Listing:
 def split_word(word: str, where: str) -> str:
     """ "train", "val" or "test" for the words people use; ValueError names `where` for any other."""
     known = SPLIT_WORDS.get(word.strip().lower())
-    if known is None:
+    if known is None or word.strip().lower() in DOUBTFUL:
         raise ValueError(f"{where}: the split is {word!r}; allowed: train, val (valid, validation), test")
     return known
 
@@ -95,6 +102,11 @@ def is_no_class(name: str) -> bool:
     """Whether a folder's name is hardly a class's: images, masks, unlabelled, New folder."""
     counted = any(map(str.isdigit, name))  # label_1 beside label_2 may be classes
     return (says_nothing(name) and not counted) or _BESIDE.fullmatch(name.strip().casefold()) is not None
+
+
+def stands_beside(name: str) -> bool:
+    """Whether a folder's name says that it stands beside those of classes or parts: masks, ground_truth, unlabelled."""
+    return _BESIDE.fullmatch(name.strip().casefold()) is not None
 
 
 def shortened(items: Sequence[str], most: int = 5) -> str:

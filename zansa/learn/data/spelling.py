@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from unicodedata import normalize
 
-from ...inputs.tables import number_spelling
+from ...inputs.tables import is_number, number_spelling
+from .sources import shortened
 
 SHOWN = 4  # names that are told
 # Cyrillic and Greek letters of which the capital or the small one looks like a Latin one
@@ -75,7 +76,12 @@ def _doubtful(classes: Sequence[str]) -> list[str]:
         for name, found in pieces.items()
         if len(found) > 1 and found <= by_key.keys()
     ]
-    return [*plurals[:SHOWN], *joined[:SHOWN]]
+    amounts = sorted((name for name in classes if is_number(name) and not float(name).is_integer()), key=float)
+    fractions = [
+        f"classes that are no whole numbers ({shortened(amounts, SHOWN)}) stand each by itself, without an order: "
+        "where they are measurements or probabilities, give a word to each range that is to be told apart"
+    ]
+    return [*plurals[:SHOWN], *joined[:SHOWN], *fractions * bool(amounts)]
 
 
 def _told(several: Sequence[str], best: str, what: str) -> str:

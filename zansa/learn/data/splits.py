@@ -119,6 +119,14 @@ def _refuse_parts(dataset: Dataset, parts: dict[str, np.ndarray]) -> None:
     absent = np.setdiff1d(np.arange(len(dataset.classes)), dataset.labels[parts["train"]])
     if len(absent):
         names = shortened([dataset.classes[i] for i in absent])
+        if len(dataset.classes) - len(absent) == 1:
+            alone = next(name for i, name in enumerate(dataset.classes) if i not in absent)
+            raise ValueError(
+                f"the train part holds {alone} alone; images of {names} are in other parts only, as in sets for "
+                "finding anomalies (MVTec AD); zansa learns from images of every class: put all images into one "
+                f"folder per class ({alone}, {names}) without parts, or list them in a manifest, and it splits "
+                "them"
+            )
         raise ValueError(
             f"class {names} has no {dataset.preprocess.noun} in the train part; a class must be there to be learnt"
         )

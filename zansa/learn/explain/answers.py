@@ -32,7 +32,7 @@ class Answers:
     subjects: what is explained of each: that it is a defect, or where no class is the good one, the class it is named.
     maps: (N, *size).
     odds: the log-odds of what is explained, (N,).
-    named: the places of the classes that the samples are named, (N,).
+    ranked: the classes by their logits, highest first, (N, K).
     """
 
     kind: str
@@ -40,19 +40,25 @@ class Answers:
     subjects: list[Subject]
     maps: np.ndarray
     odds: np.ndarray
-    named: np.ndarray
+    ranked: np.ndarray
+
+    @property
+    def named(self) -> np.ndarray:
+        """The places of the classes that the samples are named, (N,)."""
+        return np.asarray(self.ranked[:, 0])
 
 
 def answers(model: Model, kind: str, x: Tensor) -> Answers:
     """Explain samples (N, C, *size) by maps of a kind."""
     with torch.inference_mode():
-        named = torch.cat([model.module(part) for part in x.split(64)]).argmax(1).numpy()
-    subjects = _subjects(model, named)
+        logits = torch.cat([model.module(part) for part in x.split(64)]).numpy()
+    ranked = np.argsort(-logits, axis=1, kind="stable")
+    subjects = _subjects(model, ranked[:, 0])
     maps, odds = np.zeros((len(x), *x.shape[2:]), np.float32), np.zeros(len(x))
     for seen, rows in batches(subjects):
         maps[rows] = enlarged(MAPS[kind](seen, x[rows]), tuple(x.shape[2:]))
         odds[rows] = score(seen, x[rows]).numpy()
-    return Answers(kind, x, subjects, maps, odds, named)
+    return Answers(kind, x, subjects, maps, odds, ranked)
 
 
 def _subjects(model: Model, named: np.ndarray) -> list[Subject]:

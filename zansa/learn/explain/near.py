@@ -1,5 +1,6 @@
 """The nearest known samples, by the cosine of what the last layer reads."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,18 +41,25 @@ def features(network: Network, x: Tensor) -> np.ndarray:
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def known(network: Network, data: Dataset, labels: np.ndarray) -> Known:
-    """All samples of a data set that is prepared as the model's, with their labels in the model's order."""
-    parts = np.array_split(np.arange(len(data)), max(1, len(data) // 256))
-    rows = [features(network, to_tensor(data, part, torch.device("cpu"), torch.contiguous_format)) for part in parts]
+def known(network: Network, data: Dataset, labels: np.ndarray, kept: Mapping[str, np.ndarray]) -> Known:
+    """All samples of a data set that is prepared as the model's, with their labels in the model's order.
+
+    kept: features (D,) that are known already, by digests; all others are computed.
+    """
     digests = tuple(map(digest, data.images)) if data.preprocess.series else data.digests
+    new = np.array([k for k, each in enumerate(digests) if each not in kept], int)
+    made: dict[int, np.ndarray] = {}
+    for part in np.array_split(new, -(-len(new) // 256)) if len(new) else ():
+        x = to_tensor(data, part, torch.device("cpu"), torch.contiguous_format)
+        made |= dict(zip(part.tolist(), features(network, x), strict=True))
+    rows = [made[k] if k in made else kept[each] for k, each in enumerate(digests)]
     groups = np.array(digests) if data.groups is None else data.groups
-    return Known(np.concatenate(rows), labels, data.names, groups, digests)
+    return Known(np.stack(rows), labels, data.names, groups, digests)
 
 
-def neighbours(known: Known, feature: np.ndarray, digest: str, good: int | None) -> list[int]:
-    """Rows of `known`: the nearest samples of other parts, one a part, and the nearest good one where none is among
-    them."""
+def neighbours(known: Known, feature: np.ndarray, digest: str, classes: Sequence[int]) -> list[int]:
+    """Rows of `known`: the nearest samples of other parts, one a part, and the nearest one of each of these classes
+    that none of them has."""
     own = set(known.groups[[each == digest for each in known.digests]])
     ranked = [int(k) for k in np.argsort(-(known.features @ feature)) if known.groups[k] not in own]
     nearest: dict[str, int] = {}
@@ -60,6 +68,7 @@ def neighbours(known: Known, feature: np.ndarray, digest: str, good: int | None)
         if len(nearest) == NEAREST:
             break
     found = list(nearest.values())
-    if good is not None and good not in known.labels[found]:
-        found += [k for k in ranked if known.labels[k] == good][:1]
+    for each in classes:
+        if each not in known.labels[found]:
+            found += [k for k in ranked if known.labels[k] == each][:1]
     return found

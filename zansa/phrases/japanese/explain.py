@@ -44,9 +44,8 @@ TABLE = {
         "重みをかき混ぜたネットワークのマップは異なります（順位相関 {value}）。"
     ),
     "Left out: {reason}": "除外: {reason}",
-    "{count} more {noun}(s) were not explained; --most takes more": (
-        "ほかの {noun} {count} 件は説明していません（--most で増やせます）"
-    ),
+    "{count} of {all} {noun}s; --most takes more": "{noun} {all} 件中 {count} 件（--most で増やせます）",
+    "As it was read: {note}.": "読み込み時: {note}。",
     "The network names {name}; the log-odds of a defect are {odds}.": (
         "ネットワークの分類は {name}、不良の対数オッズは {odds} です。"
     ),

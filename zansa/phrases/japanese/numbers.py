@@ -7,6 +7,7 @@ TABLE = {
     "on the processor": "プロセッサ上",
     "on {device}": "{device} 上",
     "{what} {where}, {threads}, {precision}, batch {batch}": "{what}、{where}、{threads}、{precision}、バッチ {batch}",
+    "; the machine was busy: {work} of it are work": "。他の処理で混雑中: うち計算時間は {work}",
     "multiply-adds": "積和演算",
     "parameters": "パラメータ",
     "{line}; from {ask} on a person is asked": "{line}（{ask} 以上は保留とし、目視で確認）",

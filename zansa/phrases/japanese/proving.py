@@ -12,6 +12,8 @@ TABLE = {
     ": a model as good as expected passes with a chance of {0}": "（見込みどおりのモデルが合格する確率は {0}）",
     "Next: {0}.": "次に行うこと：{0}。",
     "What it takes to show the claim": "実証に必要な個数",
+    "{0} of these parts show good and defective images, and count as defective.": "うち {0} 個体には良品の画像と不良の画像が混ざっており、不良個体として数えます。",
+    "Nearly all images stand in groups of several classes, so images are counted one by one, as if those of one group knew nothing of each other.": "ほとんどの画像が複数のクラスを含むグループにあるため、画像を 1 枚ずつ数えます。同じグループの画像も互いに独立とみなします。",
     "The claim is shown when the exact one-sided test of each of its numbers passes at {0} confidence. Counts are of {1} of the test part, which nothing else may look at.": "主張の各数値について、信頼水準 {0} の片側正確検定に合格したとき「実証できた」とします。数は未使用の評価データの{1}数です。",
     "kind of part": "種別",
     "there are": "現在",

@@ -58,6 +58,9 @@ TABLE = {
     "Version {acting} acts by now and has judged no part yet; all of this is of version {version}.": (
         "現在はバージョン {acting} が動作中ですが、まだ判定した部品がありません。以下はすべてバージョン {version} についてです。"
     ),
+    "The store has no file of the model that acts, so it is not known which version acts by now.": (
+        "保管先に動作中のモデルのファイルがないため、現在どのバージョンが動作しているかは不明です。"
+    ),
     "{statistic}: {way}, since {time}, lot {lot}; told at {told}, lot {told_lot}.": (
         "{statistic}: {way}。変化点は {time}、ロット {lot}。検知は {told}、ロット {told_lot}。"
     ),
@@ -142,6 +145,13 @@ TABLE = {
         "確認済みの流出品 {escapes} 個中 {found} 個を検出します。"
     ),
     "its line: {rule}": "しきい値: {rule}",
+    "rare classes were shown more often in training: {rare}": "少ないクラスは学習時に多く提示: {rare}",
+    "it learned for {longer} times as many epochs as the run, because of them": (
+        "そのため、エポック数を元の学習の {longer} 倍にしました"
+    ),
+    "its last weights were kept: too few validation parts of {few} to find the best": (
+        "最後の重みを採用（{few} の検証用部品が少なく、最良の時点を決められないため）"
+    ),
     "as the run asked for it": "学習時の指定どおり",
     "by the usual rule; nobody asked for a line, and none was accepted": "標準の規則（しきい値の指定も許容値もないため）",
     "by the usual rule; there are too few good validation parts to draw it by what is accepted": (

@@ -19,6 +19,11 @@ SAID: dict[str, str] = {
         "The claim is shown when the exact one-sided test of each of its numbers passes at {0} confidence. Counts "
         "are of {1} of the test part, which nothing else may look at."
     ),
+    "plan.needs.mixed": phrase("{0} of these parts show good and defective images, and count as defective."),
+    "plan.needs.single": phrase(
+        "Nearly all images stand in groups of several classes, so images are counted one by one, as if those of one "
+        "group knew nothing of each other."
+    ),
     "plan.kind": phrase("kind of part"),
     "plan.there": phrase("there are"),
     "plan.least": phrase("needed, without a mistake"),

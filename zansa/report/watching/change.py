@@ -118,13 +118,26 @@ def _counts(comparison: Record) -> list[str]:
         )
         for name, row in comparison["counts"].items()
     ]
-    told += [*_line(comparison), *_escapes(comparison)]
+    told += [*_taught(comparison), *_line(comparison), *_escapes(comparison)]
     p = comparison["mcnemar"]["exact"]
     told.append(say("McNemar's exact test of equal rates, over parts: p = {p}", p=f"{p:.2g}"))
     if comparison["again"]:
         told.append(
             say("judged parts that the new network contradicts, to be read again by others: {again}", **comparison)
         )
+    return told
+
+
+def _taught(comparison: Record) -> list[str]:
+    """What was done in the training about kinds of defects of which there are few pictures."""
+    told = []
+    if shown := comparison["shown"]:
+        rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())
+        told.append(say("rare classes were shown more often in training: {rare}", rare=rare))
+    if comparison["longer"] > 1:
+        told.append(say("it learned for {longer} times as many epochs as the run, because of them", **comparison))
+    if few := comparison["last"]:
+        told.append(say("its last weights were kept: too few validation parts of {few} to find the best", few=few))
     return told
 
 

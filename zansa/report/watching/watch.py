@@ -41,8 +41,10 @@ def sentences(record: Record) -> list[str]:
 
 
 def _another(record: Record) -> list[str]:
-    if record["acting"] is None:
+    if record["acting"] == record["version"]:
         return []
+    if record["acting"] is None:
+        return [say("The store has no file of the model that acts, so it is not known which version acts by now.")]
     text = say(
         "Version {acting} acts by now and has judged no part yet; all of this is of version {version}.",
         acting=record["acting"],

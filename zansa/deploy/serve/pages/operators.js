@@ -7,9 +7,11 @@ const SYMBOLS = { accept: "✓", reject: "✕", ask: "?", class: "•" };
 const QUIET = 60, EVERY = 500, TIMEOUT = 1500;
 const kind = (decision) => (decision === null ? "class" : decision === "accept" || decision === "reject" ? decision : "ask");
 let state = null, shown = null, queue = [], current = null, since = 0, history = [];
+let limits = {}, large = -1, marked = false;  // limit samples of each model; the kind that is shown large; whether the part becomes one
 
 async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(options.timeout ?? 20000) });
+  const headers = { ...options.headers, "accept-language": document.documentElement.lang };  // of errors and notes
+  const answer = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(options.timeout ?? 20000) });
   const told = await answer.json();
   if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(told.error);
@@ -125,8 +127,9 @@ const choices = () => {
   return [...classes, ["0", "cannot tell", words.cannot_tell], ["u", "unusable", words.unusable], ["n", null, words.new_kind]];
 };
 
-function review(parts) {
-  queue = parts; history = [];
+async function review(parts) {
+  limits = await ask("/page/limits").catch(() => ({}));
+  queue = parts; history = []; large = -1;
   if (!$("review").open) $("review").showModal();
   $("review").focus();  // on no button, so that the space bar means one thing
   $("said").textContent = "";
@@ -148,14 +151,50 @@ function next() {
     button.onclick = () => judge(verdict, name);
     return button;
   }));
+  mark(false);
+  showLimits();
 }
+
+// What people agree is just acceptable and just a defect, without pictures of the part itself: those tell the answer.
+function showLimits() {
+  const others = (limits[current.model] ?? []).filter((each) => each.image !== current.image && (!each.part || each.part !== current.part));
+  const kinds = [...new Set(others.map((each) => each.kind))];
+  if (large >= kinds.length) large = -1;
+  const button = document.querySelector("#limits button");
+  button.hidden = kinds.length < 2;
+  button.setAttribute("aria-pressed", large >= 0);
+  $("limits").hidden = !kinds.length;
+  $("limits").classList.toggle("large", large >= 0 || kinds.length === 1);
+  document.querySelector("#limits ol").replaceChildren(...kinds.filter((_, k) => large < 0 || k === large).map((kind) => {
+    const item = document.createElement("li");
+    item.append(...["acceptable", "defect"].map((side) => sample(others.find((each) => each.kind === kind && each.side === side), kind, side)));
+    return item;
+  }));
+}
+
+function sample(found, kind, side) {
+  const figure = document.createElement("figure"), image = found ? new Image() : document.createElement("p"), caption = document.createElement("figcaption");
+  figure.className = side === "acceptable" ? "accept" : "reject";
+  caption.textContent = `${SYMBOLS[figure.className]} ${say(side, { kind })}`;
+  if (found) { image.src = `/page/image/${found.image}`; image.alt = caption.textContent; }
+  else image.textContent = words.no_limit;
+  figure.append(image, caption);
+  return figure;
+}
+
+function mark(on) {
+  marked = on;
+  document.querySelector('#review [data-key="m"]').setAttribute("aria-pressed", on);
+}
+
+function turn() { large += 1; showLimits(); }
 
 async function judge(known, called) {
   const part = current, who = $("who").value, seconds = (performance.now() - since) / 1000;
   const verdict = known ?? window.prompt(words.name_it)?.trim(), name = known ? called : verdict;
   if (!verdict) return;
   try {
-    await send("/page/verdict", { answer: part.id, verdict, who, seconds, new: !known });
+    await send("/page/verdict", { answer: part.id, verdict, who, seconds, new: !known, limit: marked });
     history.push(part);
     $("said").textContent = say("model_said", { verdict: name, answer: part.class });
     next();
@@ -191,11 +230,13 @@ document.addEventListener("keydown", (event) => {
   const choice = current && choices().find(([each]) => each === key);
   if (choice) judge(choice[1], choice[2]);
   else if (key === "z") undo();
+  else if (key === "m") mark(!marked);
+  else if (key === "l" && current && !document.querySelector("#limits button").hidden) turn();
   else if (key === "Escape") $("review").close();
   else if (key === " " && !event.target.matches("button")) { event.preventDefault(); next(); }
 });
 document.querySelectorAll("#review [data-key]").forEach((button) => {
-  button.onclick = () => ({ " ": next, z: undo, Escape: () => $("review").close() })[button.dataset.key]();
+  button.onclick = () => ({ " ": next, z: undo, l: turn, m: () => mark(!marked), Escape: () => $("review").close() })[button.dataset.key]();
 });
 $("open").onclick = async () => review(await ask(`/page/queue?who=${encodeURIComponent($("who").value)}`));
 

@@ -1,0 +1,182 @@
+"""Forms that other programs write: boxes and outlines, one column a class, arrays with their part in the name."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ...inputs.files import printable
+from .sources import SPLIT_WORDS, shortened
+
+FILES = 5000  # that are looked at in a folder
+EACH = 20  # of an ending
+HEAD = 1 << 16  # bytes of a file that tell what it is
+_YOLO = re.compile(rb"(\d+( +[01]?\.?\d+){4,}\s*)+")
+_BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes")
+_SAMPLES = {
+    "images": "images", "image": "images", "imgs": "images", "img": "images", "x": "images", "data": "images",
+    "signals": "signals", "series": "signals",
+    "labels": "labels", "label": "labels", "y": "labels", "targets": "labels", "target": "labels",
+}  # fmt: skip
+_PARTED = re.compile(rf"(?P<a>[a-z]+)_?(?P<b>{'|'.join(w for w in SPLIT_WORDS if w.isascii())})")
+_PARTED_BEFORE = re.compile(rf"(?P<b>{'|'.join(w for w in SPLIT_WORDS if w.isascii())})_?(?P<a>[a-z]+)")
+
+
+# --- boxes ----------------------------------------------------------------------------------------------------------
+
+
+def refuse_boxes(path: Path) -> None:
+    """ValueError where a file, or what lies in a folder, tells where things are in images."""
+    kind = _annotations(path)
+    if kind is not None:
+        raise ValueError(_no_boxes(printable(str(path)), kind))
+
+
+def _no_boxes(called: str, kind: str) -> str:
+    return (
+        f"{called} holds boxes or outlines ({kind}), which say where things are, and zansa learns one class for each "
+        "whole image; needed: one folder per class, or a manifest with the columns path and label: cut the boxes out "
+        "as images of their own, or give each image the class of what it shows"
+    )
+
+
+def _annotations(path: Path) -> str | None:
+    seen: dict[str, int] = {}
+    for file in islice(_files(path), FILES):
+        ending = file.suffix.lower()
+        look = _LOOKS.get(ending)
+        seen[ending] = seen.get(ending, 0) + 1
+        if look is None or seen[ending] > EACH:
+            continue
+        try:
+            with file.open("rb") as stream:
+                kind = look(stream.read(HEAD))
+        except OSError:
+            continue
+        if kind is not None:
+            return kind
+    return None
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for folder, inside, names in os.walk(path):
+        inside.sort()
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _voc(text: bytes) -> str | None:
+    return "annotations as Pascal VOC has them" if b"<annotation" in text else None
+
+
+def _coco(text: bytes) -> str | None:
+    if b'"shapes"' in text and b'"points"' in text:
+        return "shapes of labelme"
+    known = any(word in text for word in (b'"bbox"', b'"segmentation"', b'"annotations"'))
+    return "annotations as COCO has them" if known and b'"images"' in text else None
+
+
+def _yolo(text: bytes) -> str | None:
+    return "labels of YOLO" if _YOLO.fullmatch(text.rpartition(b"\n")[0] or text) else None
+
+
+_LOOKS = {".xml": _voc, ".json": _coco, ".txt": _yolo}
+
+
+def refuse_boxed(names: Iterable[str], called: str) -> None:
+    """ValueError where a column of a manifest holds boxes or outlines."""
+    column = next((name for name in names if name.strip().lower() in _BOX), None)
+    if column is not None:
+        raise ValueError(_no_boxes(called, f"column {printable(column)}"))
+
+
+# --- one column a class -----------------------------------------------------------------------------------------------
+
+
+def one_hot(cells: Mapping[str, Sequence[str]], names: Sequence[str], called: str) -> list[str] | None:
+    """The class of each row, where columns are the classes and hold 1 for the row's own and 0; None where they are not.
+    ValueError where a row has several ones, or none."""
+    if len(names) < 2 or not all(cell in ("0", "1", "0.0", "1.0") for name in names for cell in cells[name]):
+        return None
+    marked = np.array([[float(cell) for cell in cells[name]] for name in names]).T  # (rows, classes)
+    wrong = np.flatnonzero(marked.sum(axis=1) != 1)
+    if len(wrong):
+        several = marked[wrong[0]].sum() > 1
+        raise ValueError(
+            f"{called}: the columns {shortened([*map(printable, names)])} are marks of classes, and {len(wrong)} rows "
+            f"have {'several' if several else 'none'} of them, row {wrong[0] + 1} first; an image has one class: write "
+            "a column label with it, for example the worst defect, and good where there is none"
+        )
+    return [names[k] for k in marked.argmax(axis=1)]
+
+
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def usual(arrays: dict[str, np.ndarray], called: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The arrays of an .npz by the names that zansa knows (images, signals, labels, split), and what was done for that,
+    in sentences: x_train, y_train, x_test, y_test are joined, x and y renamed, labels of the shape (N, 1) flattened and
+    one-hot labels (N, K) read. ValueError for labels (N, K) that are not one-hot."""
+    arrays, told = _joined(arrays, called)
+    labels = arrays.get("labels")
+    if labels is None or labels.ndim != 2 or labels.dtype.kind not in "iufb":
+        return arrays, told
+    if labels.shape[1] == 1:
+        return arrays | {"labels": labels[:, 0]}, told
+    if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+        raise ValueError(
+            f"{called}: labels of the shape {labels.shape} are no marks of one class in each row; needed: labels (N,), "
+            "or a one and zeros in each row"
+        )
+    own = f"{called}: labels of the shape {labels.shape} are read as marks of one class among {labels.shape[1]}"
+    return arrays | {"labels": labels.argmax(axis=1)}, (*told, own)
+
+
+def _joined(arrays: dict[str, np.ndarray], called: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Arrays under other names, and those of parts one behind the other, with their parts as `split`."""
+    if "labels" in arrays and ({"images", "signals"} & arrays.keys()):
+        return arrays, ()
+    roles = {name: role for name in arrays if (role := _role(name)) is not None}
+    parts: dict[str, dict[str, str]] = {}
+    for name, (what, part) in roles.items():
+        if what in parts.setdefault(part, {}):
+            raise ValueError(f"{called} has two arrays of {what}, {parts[part][what]} and {name}; rename one")
+        parts[part][what] = name
+    whole = {part: found for part, found in parts.items() if len(found) == 2}
+    if not whole or len(whole) < len(parts) or ("" in whole and len(whole) > 1) or not _alike(arrays, whole):
+        return arrays, ()
+    samples = next(name for name in next(iter(whole.values())) if name != "labels")
+    if samples == "images" and arrays[next(iter(whole.values()))["images"]].dtype.kind == "f":
+        raise ValueError(
+            f"{called}: {', '.join(roles)} could be images or series; rename them: images as uint8 (0 to 255) or "
+            "uint16, signals (N, length) or (N, channels, length), labels, and split with train, val, test"
+        )
+    found = {name: array for name, array in arrays.items() if name not in roles}
+    for what in (samples, "labels"):
+        found[what] = np.concatenate([arrays[names[what]] for names in whole.values()])
+    if len(whole) > 1:
+        counts = {part: len(arrays[names["labels"]]) for part, names in whole.items()}
+        found["split"] = np.repeat(list(counts), list(counts.values()))
+    return found, (f"{called}: {samples} and labels from the arrays {', '.join(roles)}",)
+
+
+def _alike(arrays: Mapping[str, np.ndarray], whole: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether all parts have samples and labels of equal forms."""
+    shapes = {(what, arrays[name].shape[1:]) for names in whole.values() for what, name in names.items()}
+    return len(shapes) == 2
+
+
+def _role(name: str) -> tuple[str, str] | None:
+    """(images, signals or labels; the part, "": none) that an array is called after."""
+    plain = name.lower().strip()
+    if plain in _SAMPLES:
+        return _SAMPLES[plain], ""
+    found = _PARTED.fullmatch(plain) or _PARTED_BEFORE.fullmatch(plain)
+    if found is None or found["a"].rstrip("_") not in _SAMPLES:
+        return None
+    return _SAMPLES[found["a"].rstrip("_")], SPLIT_WORDS[found["b"]]

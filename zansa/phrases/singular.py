@@ -1,0 +1,37 @@
+"""English counts of one: sentences say "{count} images are", and where the count is 1 they are told as "1 image is"."""
+
+import re
+
+NOUNS = (
+    "alarms|answers|arrays|bands|blocks|branches|bytes|candidates|cells|channels|classes|columns|"
+    "copies|days|decisions|defects|edits|elements|entries|epochs|errors|escapes|features|fields|"
+    "files|findings|folds|groups|hours|images|kinds|labels|layers|letters|levels|lines|looks|lots|"
+    "masks|mistakes|networks|numbers|ones|pages|pairs|parts|pictures|places|points|processes|records|"
+    "readings|rows|samples|scores|seconds|sequences|signals|sizes|stages|steps|symbols|things|times|"
+    "trainings|units|values|verdicts|warnings|ways|weights|years|\ue004s"
+)
+BEFORE = (
+    "accepted|calm|chosen|confirmed|defective|differing|different|false|golden|good|held-out|known|large|"
+    "living|more|other|planned|rejected|separate|shared|small|such|test|training|validation|whole"
+)
+VERBS = {"are": "is", "were": "was", "have": "has", "do": "does"} | {
+    f"{verb}": f"{verb}s" for verb in ("agree", "count", "cost", "hold", "remain", "show", "stand", "wait", "belong")
+}
+ONE = re.compile(
+    r"(?<![\w.,:/×–’'\u202f-])(?<!class )(?<!stage )(?<!block )(?<!row )"  # no larger number, no name
+    rf"(?P<one>1[\ue001\ue003]?)(?P<more>[ \u00a0](?:(?:{BEFORE}) )*)(?P<noun>{NOUNS})\b"
+    r"(?P<between>(?: (?:without labels|beside \S+|(?:of|in) (?!1 )\S+))*)"
+    rf"(?: (?P<verb>{'|'.join(VERBS)})\b)?"
+)
+
+
+def singular(text: str) -> str:
+    """An English text with a singular after each count of one."""
+    return ONE.sub(_one, text) if "1" in text else text
+
+
+def _one(found: re.Match[str]) -> str:
+    noun = found["noun"]
+    one = f"{noun[:-3]}y" if noun.endswith("ies") else noun[:-2] if re.search("(ss|ch)es$", noun) else noun[:-1]
+    verb = f" {VERBS[found['verb']]}" if found["verb"] else ""
+    return f"{found['one']}{found['more']}{one}{found['between']}{verb}"
