@@ -170,7 +170,7 @@ def tuned(module: torch.nn.Module, base: Base, recipe: Any, pruner: Any = None) 
         for group in best.param_groups:
             group["lr"] = recipe.rate * warmup_cosine(step / (recipe.epochs * per_epoch), recipe.warmup, recipe.hold)
         best.zero_grad()
-        passed(module, base.data, index, step, recipe, loss, chance).backward()
+        passed(module, base.data, index, step, recipe, loss, chance)[0].backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         if pruner is not None:
             pruner.regularize(module)

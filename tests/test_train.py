@@ -281,3 +281,15 @@ def test_a_training_that_stays_at_chance_begins_again_says_so_and_goes_on_after_
     resumed, rest = run(tmp_path / "checkpoint.pt")
     assert rest[-1]["best"] == told[-1]["best"]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_what_a_teacher_adds_to_the_loss_is_no_sign_that_nothing_is_learned():
+    data, parts = ready()
+    recipe = RECIPE.model_copy(update={"epochs": 12, "patience": 0.0})
+
+    def far_away(student, samples, logits, labels, loss, seed, index):
+        return loss + 10
+
+    events = list(training(build(NET, torch.Generator().manual_seed(3)), data, parts, recipe, teaching=far_away))
+    assert not [event for event in events if event["event"] in ("again", "warning")]
+    assert events[-2]["loss"] > 10

@@ -54,7 +54,7 @@ class State:
         self.best_loss, self.best_epoch = math.inf, 0
         self.step, self.began = 0, time.monotonic()
         self.loss, self.counted = 0.0, 0  # the sum over so many steps
-        self.level, self.attempt = 0.0, 0  # a running mean of the loss; how often the training began again
+        self.level, self.attempt = 0.0, 0  # a running mean of the labels' loss; how often the training began again
 
     def descend(self, loss: Tensor, rate: float, share: float, penalty: "Penalty | None") -> float:
         """Make one step of the optimiser down the loss and the penalty; returns the loss of the whole batch without the
@@ -72,10 +72,11 @@ class State:
         return whole.item()
 
     @torch.no_grad()
-    def advance(self, loss: float, half_life: float) -> None:
-        """Count a step and move the averages of the weights and of the loss; early steps move them faster, to forget
-        the start."""
-        self.level += (loss - self.level) * max(1 / (self.step + 1), 1 - 0.5 ** (1 / max(SLOWER * half_life, SLOWER)))
+    def advance(self, loss: float, half_life: float, by_labels: float | None = None) -> None:
+        """Count a step and move the averages of the weights and of the loss by the labels (default: the loss); early
+        steps move them faster, to forget the start."""
+        moved = max(1 / (self.step + 1), 1 - 0.5 ** (1 / max(SLOWER * half_life, SLOWER)))
+        self.level += moved * ((loss if by_labels is None else by_labels) - self.level)
         self.step += 1
         self.loss += loss
         self.counted += 1

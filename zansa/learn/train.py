@@ -142,10 +142,12 @@ def training(
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
-            loss = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching)
+            loss, by_labels = passed(
+                answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching
+            )
             rate = rate_at(state, course)
             told = state.descend(loss, rate, course.criterion.share(data.labels, index), penalty)
-            state.advance(told, recipe.average * steps)
+            state.advance(told, recipe.average * steps, told if teaching is None else by_labels.item())
             refuse_divergence(state, course)
             yield event("step", step=state.step, steps=steps, loss=state.loss / state.counted)
             if state.step % per_epoch == 0:
@@ -285,7 +287,7 @@ def rate_at(state: State, course: Course) -> float:
 
 
 def at_chance(state: State, course: Course) -> bool:
-    """Whether the loss is still that of a network which has learned nothing."""
+    """Whether the loss by the labels is still that of a network which has learned nothing."""
     return state.level > LEFT * course.chance
 
 
@@ -336,9 +338,10 @@ def passed(
     criterion: Criterion,
     chance: torch.Generator,
     teaching: Teaching | Lessons | None = None,
-) -> Tensor:
-    """The loss of these training samples, augmented at random, in the recipe's precision. All that is random depends on
-    the seed, the step and the rank of the process."""
+) -> tuple[Tensor, Tensor]:
+    """The loss of these training samples, augmented at random, in the recipe's precision; and that by their labels
+    alone, which differs where a teacher speaks. All that is random depends on the seed, the step and the rank of the
+    process."""
     seed = seeds.of_step(recipe.seed, step, several.rank())
     chance.manual_seed(seed)
     samples = to_tensor(data, index, chance.device, memory_format(recipe))
@@ -352,7 +355,7 @@ def passed(
 
     logits = student(samples)
     loss = criterion(logits, labels)
-    return loss if teaching is None else teaching(student, samples, logits, labels, loss, seed, index)
+    return (loss if teaching is None else teaching(student, samples, logits, labels, loss, seed, index)), loss
 
 
 def helping(data: Dataset, parts: Parts) -> None:
@@ -371,7 +374,7 @@ def helping(data: Dataset, parts: Parts) -> None:
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
         several.broadcast(floats(module))
         module.zero_grad()
-        loss = passed(answer, data, several.share(order.samples), order.step, recipe, criterion, chance)
+        loss, _ = passed(answer, data, several.share(order.samples), order.step, recipe, criterion, chance)
         loss.backward()
         several.reduce(module, loss, criterion.share(data.labels, order.samples))
 
