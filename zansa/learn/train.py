@@ -96,7 +96,7 @@ def training(
     """Train in place, yielding what happens: "start" or "resumed", "edit", "step", "epoch" and "done" events.
 
     A training whose loss has not left chance after a third of its steps begins again from the same weights, once, at a
-    safer rate ("again"); where that fails too, a "warning" says so.
+    safer rate ("again"); where that fails too, a "warning" says so. Diverged when the loss stops being finite.
 
     At the end, or when the caller stops, the module holds the best average of the weights so far, on the CPU and in
     evaluation mode.
@@ -108,8 +108,6 @@ def training(
     penalty: gives what is added to the loss.
     begin: the state of another training, from which this one goes on where it has none of its own yet.
     teaching: what is learned from other networks beside the labels.
-
-    Diverged when the loss stops being a finite number.
     """
     course = prepared(module, data, parts, recipe, policy)
     recipe, steps, per_epoch = course.recipe, course.steps, course.per_epoch
