@@ -458,7 +458,7 @@ def whole(line: Line) -> None:
     note(line, "one changed byte of record 2", told, "record 2 of" in told)
     file.write_bytes(content)
     told = command("retrain", line.store, "--chain").stdout.strip().splitlines()[-1]
-    note(line, "the chain as it was", told, "are whole" in told)
+    note(line, "the chain as it was", told, "all whole" in told)
 
 
 def main() -> int:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from zansa.arch.use import Calibration
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.series import from_series
 from zansa.learn.data.splits import Parts, folds, split
 from zansa.learn.data.synthetic import builtin
 from zansa.learn.rivals import lead, rivals, rivals_by_folds
+from zansa.proof.decide import logits_of
 from zansa.proof.figures import choose_threshold, figures
 from zansa.proof.traits import TRAITS, thumbnails, traits
 
@@ -163,6 +165,13 @@ def test_without_a_good_class_classes_are_compared():
     told = lead(found[2].probabilities["validation"], None, found[0], "validation", data, parts.val)
     assert (told["network"], told["value"]) == pytest.approx((1, 1 / 3))
     assert told["clear"]
+    # the network is judged by the class that it names, which its shares of the classes do not move
+    shift = (0.0, 5.0, 0.0)
+    p = np.exp(logits_of(0.9 * np.eye(3)[data.labels[parts.val]] + 1 / 30) + shift)
+    p /= p.sum(axis=1, keepdims=True)
+    scale = Calibration(scale=1, shift=shift, prior=(0.1, 0.8, 0.1), count=9, fitted=False, before=1, after=1)
+    assert lead(p, None, found[0], "validation", data, parts.val)["network"] < 0.5
+    assert lead(p, None, found[0], "validation", data, parts.val, scale)["network"] > 0.99
 
 
 def judged(data):

@@ -14,9 +14,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from ..arch.use import OperatingPoint
+from ..arch.use import Calibration, OperatingPoint
 from ..proof.calibration import apply, fit
-from ..proof.decide import decisions
+from ..proof.decide import decisions, named
 from ..proof.figures import figures
 from ..proof.pairs import sign_flip
 from ..proof.traits import thumbnails, traits
@@ -89,14 +89,15 @@ def lead(
     part: str,
     data: Dataset,
     index: np.ndarray,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """How far a network is ahead of a rival on images `index` of the data set, called `part`, and whether clearly so.
 
-    Compared are right decisions (accept or reject at each one's line; the class where there is none), each side or
-    class with equal weight; by flipping the signs of whole groups.
+    Compared are right decisions (accept or reject at each one's line; the class that is named where there is none, by
+    the network under its `calibration`), each side or class with equal weight; by flipping the signs of whole groups.
     """
     truth = data.labels[index]
-    mine = _right(probabilities, operating, truth, data.classes)
+    mine = _right(probabilities, operating, truth, data.classes, calibration)
     theirs = _right(rival.probabilities[part], rival.operating, truth, data.classes)
     side = (truth != data.classes.index(operating.good)).astype(int) if operating else truth
     counts = np.bincount(side)
@@ -187,9 +188,15 @@ def _judge(
     return Rival(name, p, operating, told, perf_counter() - begun)
 
 
-def _right(p: np.ndarray, operating: OperatingPoint | None, truth: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+def _right(
+    p: np.ndarray,
+    operating: OperatingPoint | None,
+    truth: np.ndarray,
+    classes: tuple[str, ...],
+    calibration: Calibration | None = None,
+) -> np.ndarray:
     if operating is None:
-        return (p.argmax(axis=1) == truth).astype(float)
+        return (named(p, calibration) == truth).astype(float)
     rejected = decisions(p[:, classes.index(operating.good)], operating) > 0
     return (rejected == (truth != classes.index(operating.good))).astype(float)
 

@@ -83,7 +83,7 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "export": parity,
             "calibration": calibration.model_dump() | {"raw": raw_calibration(job, raw)},
             "point": choice.told,
-            "rivals": beside(run, job, compared, operating, tell),
+            "rivals": beside(run, job, compared, choice, tell),
         },
     )
     file = predictor(run.path / "model.onnx") if (run.path / "model.onnx").is_file() else None
@@ -111,7 +111,7 @@ def told_by_file(run: Run, job: Job, file: Predictor) -> None:
     told = pointed(job, file.operating, *answers["validation"], file.calibration.fitted)
     choice = Chosen(file.calibration, file.operating, told)
     metrics |= {name: judged(job, choice, *answer) for name, answer in answers.items()}
-    metrics |= {"point": choice.told, "rivals": leads(job, answers, file.operating)}
+    metrics |= {"point": choice.told, "rivals": leads(job, answers, choice)}
     run.write_json("metrics.json", metrics)
     written(run, job, answers, choice, file)
 
@@ -156,12 +156,10 @@ def raw_calibration(job: Job, raw: np.ndarray) -> dict[str, Any]:
     return calibration_error(raw, job.data.labels[job.parts.val], groups_of(job.data, job.parts.val))
 
 
-def beside(
-    run: Run, job: Job, answers: dict[str, Answers], operating: OperatingPoint | None, tell: Tell
-) -> list[dict[str, Any]]:
+def beside(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, tell: Tell) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
-    rows = leads(job, answers, operating)
+    rows = leads(job, answers, choice)
     if close := [row for row in rows if not row["clear"]]:
         text = not_ahead(close, job.data.preprocess.noun)
         run.append("events.jsonl", event("warning", text=text))
@@ -169,7 +167,7 @@ def beside(
     return rows
 
 
-def leads(job: Job, answers: dict[str, Answers], operating: OperatingPoint | None) -> list[dict[str, Any]]:
+def leads(job: Job, answers: dict[str, Answers], choice: Chosen) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far these answers are ahead of each; [] without such."""
     if "test" not in answers:
         return []
@@ -190,7 +188,9 @@ def leads(job: Job, answers: dict[str, Answers], operating: OperatingPoint | Non
         plain = rivals_by_folds(job.data, made, choose_on, balanced)
     else:
         plain = rivals(job.data, job.parts.train, shown, choose_on(job.parts), balanced)
-    return [lead(p, operating, rival, "test", job.data, index) | kept(rival) for rival in plain]
+    return [
+        lead(p, choice.operating, rival, "test", job.data, index, choice.calibration) | kept(rival) for rival in plain
+    ]
 
 
 def kept(rival: Rival) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def needs(record: Record) -> Shown:
         for name, (mistakes, number) in told["counts"].items()
     ]
     lead = [word("plan.needs.lead", plain_percent(sizes["confidence"], 4), unit(record))]
-    if mixed := record["test"].get("mixed"):
+    if mixed := record.get("mixed"):
         lead.append(word("plan.needs.mixed", mixed) if record["unit"] == "part" else word("plan.needs.single"))
     if record["gate"]["passed"]:  # else it stands on top
         lead += [word("plan.next", f"{kind(row)}: {step(row)}") for row in sizes["rows"]]
