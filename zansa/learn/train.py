@@ -140,12 +140,10 @@ def training(
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
-            loss, by_labels = passed(
-                answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching
-            )
+            losses = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching)
             rate = rate_at(state, course)
-            told = state.descend(loss, rate, course.criterion.share(data.labels, index), penalty)
-            state.advance(told, recipe.average * steps, told if teaching is None else by_labels.item())
+            told = state.descend(losses[0], rate, course.criterion.share(data.labels, index), penalty)
+            state.advance(told, recipe.average * steps, told if teaching is None else losses[1].item())
             refuse_divergence(state, course)
             yield event("step", step=state.step, steps=steps, loss=state.loss / state.counted)
             if state.step % per_epoch == 0:
