@@ -1169,6 +1169,32 @@ def test_marks_of_classes_are_labels(tmp_path):
     (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,1\n1.png,0,1\n")
     with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 rows have several of them, row 1"):
         load(tmp_path / "a" / "train" / "_classes.csv")
+    (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,\n1.png,0,1\n2.png,True,0\n")
+    with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 of their cells are empty, row 1"):
+        load(tmp_path / "a" / "train" / "_classes.csv")
+
+
+def test_arrays_of_parts_are_not_torn(tmp_path):
+    pictures, truth = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
+    parts = {"x_train": pictures[:12], "y_train": truth[:13], "x_test": pictures[12:], "y_test": truth[13:]}
+    whole = parts | {"y_train": truth[:12], "y_test": truth[12:]}
+    for arrays, told in (
+        (parts, "12 in x_train and 13 in y_train; one label for each sample"),  # all others would be one label off
+        (whole | {"split": np.repeat("train", 20)}, "tells the parts twice"),
+        ({"x": np.uint8(1), "y": truth}, "no array images"),
+        ({"images": pictures, "labels": np.int64(1)}, r"labels are int64 of shape \(\)"),
+    ):
+        np.savez(tmp_path / "a.npz", **arrays)
+        with pytest.raises(ValueError, match=told):
+            load(tmp_path / "a.npz")
+
+
+def test_looking_for_boxes_ends(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.txt").write_text("0 " + "1 " * 30_000 + "x\n")  # nearly a line of YOLO
+    os.mkfifo(tmp_path / "a" / "1.txt")  # nobody writes into it
+    with pytest.raises(ValueError, match="no class folder with images"):
+        load(tmp_path)
 
 
 def test_arrays_as_other_programs_save_them(tmp_path):

@@ -387,7 +387,7 @@ def _channels_told(preprocess: Preprocess) -> tuple[str, ...]:
 
 def label_names(labels: Sequence | np.ndarray, classes: Sequence[str] | None) -> list[str]:
     """The class of each sample by its name; ValueError for labels that name none."""
-    array = np.asarray(list(labels))
+    array = np.asarray(labels if np.ndim(labels) == 0 else list(labels))
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"labels are {array.dtype} of shape {array.shape}; allowed: N names or N whole numbers")
     if array.dtype.kind != "U" and classes is not None:

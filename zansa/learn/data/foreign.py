@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ...inputs.files import printable
+from ...inputs.tables import is_missing
 from .sources import SPLIT_WORDS, shortened
 
 FILES = 5000  # that are looked at in a folder
 EACH = 20  # of an ending
 HEAD = 1 << 16  # bytes of a file that tell what it is
-_YOLO = re.compile(rb"(\d+( +[01]?\.?\d+){4,}\s*)+")
+_YOLO = re.compile(rb"\d+(?: +[01]?\.?\d+){4,}+\s*")  # a line; possessive, so that no text takes long
+_MARKS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
 _BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes")
 _SAMPLES = {
     "images": "images", "image": "images", "imgs": "images", "img": "images", "x": "images", "data": "images",
@@ -49,7 +51,7 @@ def _annotations(path: Path) -> str | None:
         ending = file.suffix.lower()
         look = _LOOKS.get(ending)
         seen[ending] = seen.get(ending, 0) + 1
-        if look is None or seen[ending] > EACH:
+        if look is None or seen[ending] > EACH or not file.is_file():  # to open a pipe would wait for ever
             continue
         try:
             with file.open("rb") as stream:
@@ -82,7 +84,8 @@ def _coco(text: bytes) -> str | None:
 
 
 def _yolo(text: bytes) -> str | None:
-    return "labels of YOLO" if _YOLO.fullmatch(text.rpartition(b"\n")[0] or text) else None
+    lines = [line for line in (text.rpartition(b"\n")[0] or text).splitlines() if line.strip()]
+    return "labels of YOLO" if lines and all(map(_YOLO.fullmatch, lines)) else None
 
 
 _LOOKS = {".xml": _voc, ".json": _coco, ".txt": _yolo}
@@ -101,9 +104,9 @@ def refuse_boxed(names: Iterable[str], called: str) -> None:
 def one_hot(cells: Mapping[str, Sequence[str]], names: Sequence[str], called: str) -> list[str] | None:
     """The class of each row, where columns are the classes and hold 1 for the row's own and 0; None where they are not.
     ValueError where a row has several ones, or none."""
-    if len(names) < 2 or not all(cell in ("0", "1", "0.0", "1.0") for name in names for cell in cells[name]):
+    if len(names) < 2 or not all(cell.lower() in _MARKS for name in names for cell in cells[name]):
         return None
-    marked = np.array([[float(cell) for cell in cells[name]] for name in names]).T  # (rows, classes)
+    marked = np.array([[_MARKS[cell.lower()] for cell in cells[name]] for name in names]).T  # (rows, classes)
     wrong = np.flatnonzero(marked.sum(axis=1) != 1)
     if len(wrong):
         several = marked[wrong[0]].sum() > 1
@@ -113,6 +116,25 @@ def one_hot(cells: Mapping[str, Sequence[str]], names: Sequence[str], called: st
             "a column label with it, for example the worst defect, and good where there is none"
         )
     return [names[k] for k in marked.argmax(axis=1)]
+
+
+def refuse_gaps(cells: Mapping[str, Sequence[str]], names: Sequence[str], called: str) -> None:
+    """ValueError where columns are marks of classes but for cells that are empty or missing."""
+    if len(names) < 2 or not all(_has_mark(cells[name]) for name in names):
+        return
+    gaps = [(k, name) for name in names for k, cell in enumerate(cells[name]) if is_missing(cell)]
+    if gaps:
+        raise ValueError(
+            f"{called}: the columns {shortened([*map(printable, names)])} are marks of classes, and {len(gaps)} of "
+            f"their cells are empty, row {min(gaps)[0] + 1} first; write 1 in the column of each row's class, and 0 in "
+            "the others"
+        )
+
+
+def _has_mark(column: Sequence[str]) -> bool:
+    """Whether a column holds marks, at least one of them a 1, beside cells that are empty."""
+    values = {_MARKS.get(cell.lower(), -1.0) for cell in column if not is_missing(cell)}
+    return 1.0 in values and values <= {0.0, 1.0}
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------
@@ -148,7 +170,8 @@ def _joined(arrays: dict[str, np.ndarray], called: str) -> tuple[dict[str, np.nd
             raise ValueError(f"{called} has two arrays of {what}, {parts[part][what]} and {name}; rename one")
         parts[part][what] = name
     whole = {part: found for part, found in parts.items() if len(found) == 2}
-    if not whole or len(whole) < len(parts) or ("" in whole and len(whole) > 1) or not _alike(arrays, whole):
+    numbers = any(arrays[name].ndim == 0 for name in roles)
+    if numbers or not whole or len(whole) < len(parts) or ("" in whole and len(whole) > 1) or not _alike(arrays, whole):
         return arrays, ()
     samples = next(name for name in next(iter(whole.values())) if name != "labels")
     if samples == "images" and arrays[next(iter(whole.values()))["images"]].dtype.kind == "f":
@@ -156,13 +179,25 @@ def _joined(arrays: dict[str, np.ndarray], called: str) -> tuple[dict[str, np.nd
             f"{called}: {', '.join(roles)} could be images or series; rename them: images as uint8 (0 to 255) or "
             "uint16, signals (N, length) or (N, channels, length), labels, and split with train, val, test"
         )
+    _refuse_torn(arrays, whole, called)
     found = {name: array for name, array in arrays.items() if name not in roles}
+    if len(whole) > 1 and "split" in found:
+        raise ValueError(f"{called} tells the parts twice, by the array split and by {', '.join(roles)}; leave one out")
     for what in (samples, "labels"):
         found[what] = np.concatenate([arrays[names[what]] for names in whole.values()])
     if len(whole) > 1:
         counts = {part: len(arrays[names["labels"]]) for part, names in whole.items()}
         found["split"] = np.repeat(list(counts), list(counts.values()))
     return found, (f"{called}: {samples} and labels from the arrays {', '.join(roles)}",)
+
+
+def _refuse_torn(arrays: Mapping[str, np.ndarray], whole: Mapping[str, Mapping[str, str]], called: str) -> None:
+    """ValueError where a part has not as many labels as samples: joined, all behind it would get another's label."""
+    for names in whole.values():
+        counts = {name: len(arrays[name]) for name in names.values()}
+        if len({*counts.values()}) > 1:
+            told = " and ".join(f"{count} in {name}" for name, count in counts.items())
+            raise ValueError(f"{called} has {told}; one label for each sample is needed")
 
 
 def _alike(arrays: Mapping[str, np.ndarray], whole: Mapping[str, Mapping[str, str]]) -> bool:

@@ -12,7 +12,7 @@ from unicodedata import normalize
 from ...inputs.columns import PART, THINGS, is_id, is_label
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
-from .foreign import one_hot, refuse_boxed
+from .foreign import one_hot, refuse_boxed, refuse_gaps
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
 PATHS = (
@@ -186,6 +186,8 @@ def columns(called: str, cells: Cells) -> Columns:
     split = "split" if "split" in cells else next(iter(parts), None)
     others = [name for name in cells if name not in (path, group, split, "") and name not in images]
     words = [name for name in others if not all(map(is_number, cells[name]))]
+    if label is None and path is not None:
+        refuse_gaps(cells, others, called)
     if label is None and path is not None and 1 in (len(others), len(words)):
         label = (words or others)[0]
     if path is not None and label is None and (marks := _marks(called, cells, others)):
