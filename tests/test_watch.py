@@ -303,6 +303,11 @@ def test_limit_samples_are_agreed_nearest_to_the_line_and_tell_nothing_of_what_i
     assert mine in shown().values()
     assert zansa("review", store, "--no-limit", mine, "--who", "kato").returncode == 0
     assert mine not in shown().values()
+    queue.mark(store, mine, "kato")
+    for who in ("sato", "kato"):
+        assert shown()[("hole", "defect")] == mine
+        queue.judge(store, [(mine, None, who, None), (mine, "hole", who, None)])
+    assert mine not in shown().values()  # who takes a verdict back takes back an own mark too
     assert "needs a verdict" in refused("review", store, "--limit", 9999, "--who", "kato")
 
 

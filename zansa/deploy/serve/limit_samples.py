@@ -16,6 +16,10 @@ from typing import Any
 Row = dict[str, Any]
 Read = Callable[[str, Sequence[Any]], list[Row]]  # a SELECT and its values -> the rows that it finds
 UNDECIDED = ("cannot tell", "unusable")  # verdicts that are no class
+MARKED_BY = (  # whether the last mark of an answer, where it stands, is of a person
+    "SELECT 1 FROM (SELECT who, verdict FROM limit_samples WHERE answer = ? ORDER BY id DESC LIMIT 1) "
+    "WHERE who = ? AND verdict IS NOT NULL"
+)
 
 
 def limit_samples(read: Read, model: str, good: str) -> list[Row]:

@@ -24,7 +24,7 @@ from ...phrases import retold, speaking
 from .admit import Content, decoded
 from .app import ERRORS, SESSION, Office, language_of
 from .desk import Desk
-from .limit_samples import UNDECIDED, limit_samples
+from .limit_samples import MARKED_BY, UNDECIDED, limit_samples
 from .limits import MEGABYTE, Refused
 from .schema import VERDICTS, insert
 from .serve_words import LANGUAGES, words
@@ -113,7 +113,8 @@ class Page:
         new: bool = False,
         limit: bool = False,
     ) -> dict[str, Any]:
-        """Keep what a person says of a part; None takes back what was said last. With `new` the verdict may name a kind
+        """Keep what a person says of a part; None takes back what was said last, and an own mark as a
+        limit sample. With `new` the verdict may name a kind
         that the network does not know; with `limit` the part becomes a limit sample of it. Refused with 404 or 400."""
         found = self.desk.store.read(f"SELECT {SEEN} FROM answers WHERE id = ?", (answer,))
         if not found:
@@ -124,7 +125,8 @@ class Page:
             raise Refused(400, f"{verdict!r} is no verdict; allowed: {', '.join(known)}")
         row = {"answer": answer, "time": now(), "who": who, "verdict": verdict}
         self.desk.store.write(*insert("verdicts", row | {"seconds": seconds})).result()
-        if limit and verdict not in (None, *UNDECIDED):
+        back = verdict is None and self.desk.store.read(MARKED_BY, (answer, who))
+        if back or (limit and verdict not in (None, *UNDECIDED)):
             self.desk.store.write(*insert("limit_samples", row)).result()
         return found[0]
 

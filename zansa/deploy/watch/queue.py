@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...proof.audit import chances, drawn, kappa, reviewed, total
-from ..serve.limit_samples import UNDECIDED, limit_samples, standing
+from ..serve.limit_samples import MARKED_BY, UNDECIDED, limit_samples, standing
 from ..serve.schema import FILE, insert, prepare
 from ..serve.store import now
 from ..serve.stored import opened
@@ -170,13 +170,16 @@ def verdicts(store: Path) -> list[Row]:
 
 
 def judge(store: Path, said: Sequence[tuple[int, str | None, str, float | None]]) -> int:
-    """Keep verdicts (answer, verdict, who, seconds). ValueError for an answer that is not there; then none is kept."""
+    """Keep verdicts (answer, verdict, who, seconds); who takes a verdict back takes back an own mark as a limit sample
+    too. ValueError for an answer that is not there; then none is kept."""
     with writing(store) as connection:
         for answer, verdict, who, seconds in said:
             if not connection.execute("SELECT 1 FROM answers WHERE id = ?", (answer,)).fetchone():
                 raise ValueError(f"there is no answer {answer} in {store}; none of the verdicts was kept")
             row = {"answer": answer, "time": now(), "who": who, "verdict": verdict, "seconds": seconds}
             connection.execute(*insert("verdicts", row))
+            if verdict is None and connection.execute(MARKED_BY, (answer, who)).fetchone():
+                connection.execute(*insert("limit_samples", {name: row[name] for name in ("answer", "time", "who")}))
     return len(said)
 
 
