@@ -107,6 +107,12 @@ def test_what_an_int8_run_tells_and_hands_over_is_its_int8_file(run, small, tmp_
     answer = zansa("export", made.path, data, "--out", tmp_path / "m.onnx", "--bundle", tmp_path / "b")
     assert "in the bundle as int8.onnx" in answer.stdout
     assert (tmp_path / "b" / "int8.onnx").read_bytes() == (made.path / "model.onnx").read_bytes()
+    figures = json.loads(zansa("evaluate", made.path, data.parent, "--json").stdout)
+    assert figures["latency"][0]["precision"] == "int8"
+    assert figures["inspection"]["threshold"] == handed.operating.threshold
+    lost = zansa("export", made.path, data, "--out", made.path / "model.onnx")
+    assert (lost.returncode, "the run's file in int8" in lost.stderr) == (2, True)
+    assert f"{made.path / 'model.onnx'} is in int8" in zansa("depth", made.path).stderr
 
 
 def test_a_run_of_which_nothing_had_to_be_trained_is_finished():

@@ -56,6 +56,19 @@ def model_file(model: str | Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
+def int8_file(model: str | Path) -> Path | None:
+    """The int8 file of a run that `zansa compress` made and whose gate it passed; None for others."""
+    record = Path(model) / "compress.json"
+    kept = record.is_file() and json.loads(record.read_bytes())["int8_kept"]
+    return Path(model) / "model.onnx" if kept else None
+
+
+def in_float32(model: str | Path) -> str:
+    """What to say where the network of a run is read and the file that it hands over is in int8; "" for others."""
+    file = int8_file(model)
+    return "" if file is None else f"this is about the network in float32; {file} is in int8, and may answer otherwise"
+
+
 def exported_file(model: str | Path) -> Path:
     """The exported file that was named, or that of the run that was named; ValueError where there is none."""
     path = Path(model)

@@ -32,7 +32,7 @@ from ..nets.files import load as load_model
 from ..nets.transfer import edited
 from ..record import Run, held, new_name, write_atomic
 from ..report.depth import html, sentences
-from ..runs import model_file
+from ..runs import in_float32, model_file
 from .door import absolute, door, evenly, good_of
 from .making.conclude import conclude
 from .making.folder import begin, note
@@ -99,6 +99,8 @@ def read(request: DepthRequest, tell: Tell) -> Opened:
     if request.net is not None:
         raise ValueError(f"{file} tells what its weights are of; leave --net out")
     refuse_streams(donor.net)  # before any data are read
+    if text := in_float32(path):
+        tell(event("note", text=text))
     model = load_model(file)
     given = own_request(request, path, file, model.preprocess, proves=request.changes)
     data, parts = door(given, tell)

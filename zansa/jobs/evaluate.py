@@ -23,7 +23,7 @@ from ..proof.calibration import apply
 from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
 from ..proof.points import held, operating_point
-from ..runs import beside_another, model_file
+from ..runs import beside_another, int8_file, model_file
 from ..words import counted, typed
 from .door import originals
 from .making.folder import known_of
@@ -33,12 +33,13 @@ from .request import EvaluateRequest, Tell, silent
 
 def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     """Figures of a model file (.safetensors, .onnx or a run's folder) on labelled data; all samples are used.
-    ValueError for data that the model cannot answer to: unknown classes, another depth; and for a working point that
-    cannot be had.
+
+    Of a run that hands over a file in int8, the figures are of that file. ValueError for data that the model cannot
+    answer to: unknown classes, another depth; and for a working point that cannot be had.
 
     A line by a promise or by costs is chosen on the validation samples of the run, never on these data.
     """
-    path = model_file(request.model)
+    path = int8_file(request.model) or model_file(request.model)
     wanted, given = asked(request), None if request.point is None else lines(request.point)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(

@@ -37,7 +37,7 @@ from ..nets.files import load as load_model
 from ..record import write_atomic
 from ..report.explain import html
 from ..report.explain_pictures import SIDE, curve, letters_of
-from ..runs import model_file
+from ..runs import in_float32, model_file
 from ..words import counted, typed
 from .depth import learned_from_all, own_request
 from .door import door, evenly
@@ -87,6 +87,8 @@ def explain(request: ExplainRequest, tell: Tell = silent) -> dict[str, Any]:
     pre = model.preprocess
     chosen, left_out = read(request, pre)
     bank = None if request.data is None else bank_of(request.data, model, path, tell)
+    if text := in_float32(request.model):
+        tell(event("note", text=text))
     tell(event("stage", text=f"explaining {typed(counted(len(chosen), pre.noun))} by the map of {request.map}"))
     found = answers(model, request.map, tensors_of([each.levels for each in chosen], pre))
     alike = likeness(_enough(model, found, bank))

@@ -1,7 +1,6 @@
 """The verb `export`: one ONNX file, proven on real data; and what else is handed over: a file for another engine, a
 page that classifies offline, a bundle."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..deploy.runtime import predictor, read_all
 from ..deploy.web.page import refuse_page, write_page
 from ..inputs.files import refuse_missing, survey_all
 from ..nets.files import load as load_model
-from ..runs import model_file
+from ..runs import int8_file, model_file
 from .door import PARITY_IMAGES, evenly
 
 INT8 = "int8.onnx"  # in a bundle
@@ -45,6 +44,7 @@ def export_model(
     for place in filter(None, (Path(out), page, bundle)):
         if not place.parent.is_dir():
             raise ValueError(f"there is no folder {place.parent}; make it, or choose another file to write")
+    refuse_lost(model, Path(out))
     loaded = load_model(model_file(model))
     if target is not None:
         refuse_target(loaded, target, batch)
@@ -68,8 +68,8 @@ def export_model(
         parity["target"] = write_target(loaded, target, Path(out).parent / target, chosen, batch)
     if page is not None:
         golden = [files[i] for i in evenly(np.arange(len(files)), GOLDEN)]
-        parity["page"] = write_page(page, predictor(in_int8(Path(model)) or out), golden, runtime)
-    if (small := in_int8(Path(model))) is not None:
+        parity["page"] = write_page(page, predictor(int8_file(model) or out), golden, runtime)
+    if (small := int8_file(model)) is not None:
         parity["int8"] = str(small)
     if bundle is not None:
         write_bundle(bundle, bundled(Path(model), Path(out), parity, page), parity, sorted(map(str, files)))
@@ -77,11 +77,11 @@ def export_model(
     return parity
 
 
-def in_int8(model: Path) -> Path | None:
-    """The int8 file of a run that `zansa compress` made and whose gate it passed; None for others."""
-    record = model / "compress.json"
-    kept = record.exists() and json.loads(record.read_bytes())["int8_kept"]
-    return model / "model.onnx" if kept else None
+def refuse_lost(model: str | Path, out: Path) -> None:
+    """ValueError where the file in float32 would take the place of the run's own in int8, of which its figures are."""
+    small = int8_file(model)
+    if small is not None and out.resolve() == small.resolve():
+        raise ValueError(f"{out} is the run's file in int8, and the export is in float32; choose another file to write")
 
 
 def bundled(model: Path, out: Path, parity: dict[str, Any], page: Path | None) -> dict[str, bytes]:
