@@ -1170,7 +1170,7 @@ def test_marks_of_classes_are_labels(tmp_path):
     with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 rows have several of them, row 1"):
         load(tmp_path / "a" / "train" / "_classes.csv")
     (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,\n1.png,0,1\n2.png,True,0\n")
-    with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 of their cells are empty, row 1"):
+    with pytest.raises(ValueError, match="dent, crack are marks of classes, and crack in row 1 is empty"):
         load(tmp_path / "a" / "train" / "_classes.csv")
 
 

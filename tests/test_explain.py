@@ -1,5 +1,6 @@
 """Maps add up to the decision on every kind of network; gates add up; a planted defect is found."""
 
+import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,12 @@ def test_what_the_network_reads_of_known_samples_is_kept_and_belongs_to_model_an
     np.testing.assert_allclose(again.features[0], bank.features[0], atol=1e-5)  # and this one is new
     assert kept(path).keys() == set(bank.digests)
     whole = beside(path).read_bytes()
-    for broken in (whole[:-40], whole[:200] + b"x" + whole[201:], b""):
+    packed, head = io.BytesIO(), io.BytesIO()
+    np.savez_compressed(packed, features=bank.features)
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**6)})
+    torn = packed.getvalue()[:300] + b"xxxx" + packed.getvalue()[304:]  # what is packed cannot be unpacked
+    huge = whole.replace(whole[whole.index(b"\x93NUMPY") :][: len(head.getvalue())], head.getvalue(), 1)
+    for broken in (whole[:-40], whole[:200] + b"x" + whole[201:], b"", torn, huge, head.getvalue()):
         beside(path).write_bytes(broken)
         assert kept(path) == {}
     beside(path).write_bytes(whole)

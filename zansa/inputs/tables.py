@@ -126,7 +126,7 @@ def _is_monotone(numbers: Sequence[float]) -> bool:
 def open_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by their names; ValueError when it is none, or holds Python objects."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # zip, header and pickle faults are of many types
         raise ValueError(

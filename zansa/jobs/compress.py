@@ -371,7 +371,7 @@ def ruled(base: Base, tried: Tried) -> Tried:
 def keep_int8(run: Run, base: Base, net: Net, tried: Tried) -> None:
     """The int8 file becomes the run's exported file, and all figures, lines and pictures of the run are of this file;
     the file in float32 stays beside it."""
-    (run.path / "model.onnx").rename(run.path / FLOAT)
+    write_atomic(run.path / FLOAT, (run.path / "model.onnx").read_bytes())  # at no moment is there no exported file
     file = write_atomic(run.path / "model.onnx", tried.made.file)
     metrics = run.read_json("metrics.json")
     metrics["export"] |= {

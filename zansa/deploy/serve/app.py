@@ -4,6 +4,7 @@ Every error is {"error": "a sentence"}, as the Open Inference Protocol wants it,
 """
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
@@ -124,7 +125,7 @@ def application(office: Office, routers: list[Any]) -> FastAPI:
 
 def language_of(headers: Mapping[str, str]) -> str:
     """The language that a client asks for first, where it is spoken here; English for all others, so for programs."""
-    first = headers.get("accept-language", "")[:2].lower()
+    first = re.split("[-_;,]", headers.get("accept-language", "")[:80].strip())[0].strip().lower()  # jav is not ja
     return first if first in LANGUAGES else "en"
 
 

@@ -124,10 +124,11 @@ def refuse_gaps(cells: Mapping[str, Sequence[str]], names: Sequence[str], called
         return
     gaps = [(k, name) for name in names for k, cell in enumerate(cells[name]) if is_missing(cell)]
     if gaps:
+        (row, name), columns = min(gaps), shortened([*map(printable, names)])
+        more = f" and {len(gaps) - 1} more cells are" if len(gaps) > 1 else " is"
         raise ValueError(
-            f"{called}: the columns {shortened([*map(printable, names)])} are marks of classes, and {len(gaps)} of "
-            f"their cells are empty, row {min(gaps)[0] + 1} first; write 1 in the column of each row's class, and 0 in "
-            "the others"
+            f"{called}: the columns {columns} are marks of classes, and {printable(name)} in "
+            f"row {row + 1}{more} empty; write 1 in the column of each row's class, and 0 in the others"
         )
 
 

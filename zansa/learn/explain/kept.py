@@ -8,10 +8,10 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ...inputs.tables import open_npz
 from ...record import write_atomic
 
 FORMAT = 1  # of the file and of what it holds: raise it when either changes, and older files count as none
@@ -25,10 +25,11 @@ def beside(model: Path) -> Path:
 def kept(model: Path) -> dict[str, np.ndarray]:
     """Features (D,) of samples by their digests, as this model file reads them; {} where none are kept."""
     try:
-        found = np.load(io.BytesIO(beside(model).read_bytes()), allow_pickle=False)
+        found = open_npz(beside(model))
         rows = dict(zip(found["digests"].tolist(), found["features"], strict=True))
-        return rows if str(found["key"]) == _key(model) else {}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+        whole = found["features"].ndim == 2 and found["features"].dtype == np.float32
+        return rows if whole and str(found["key"]) == _key(model) else {}
+    except (ValueError, KeyError, TypeError):
         return {}
 
 
