@@ -310,7 +310,8 @@ def test_the_page_judges_doubtful_parts_and_takes_it_back(server, files):
     broken, japanese = (files / "11.png").read_bytes()[:60], {"accept-language": "ja"}
     status, _, body = ask(server, "POST", "/predict", broken, **japanese)
     assert (status, "画像を読み込めません" in body.decode()) == (400, True)
-    assert "cannot read the image" in ask(server, "POST", "/predict", broken)[2].decode()
+    for other in ({}, {"accept-language": "jav, ja"}, {"accept-language": ";,-*" * 99}):
+        assert "cannot read the image" in ask(server, "POST", "/predict", broken, **other)[2].decode()
     (run,) = told(server, "/page/golden", b"")[1]
     assert run["passed"] == run["count"] == 12
 

@@ -21,6 +21,7 @@ from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
 from zansa.jobs.request import TrainRequest
+from zansa.learn.repeats import more_often
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
@@ -503,6 +504,9 @@ def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
     alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
     assert relearn._taught(alone, rows, 40) == (alone, {}, "")
+    even = [row(str(k % 12), k, part) for part in ("train", "val") for k in range(12 * 40 + 3)]
+    assert relearn._taught(asked, even, 40) == (asked, {}, "")  # of twelve even classes none is rare
+    assert more_often(np.arange(100) % 20, [str(k) for k in range(20)], 0.1) == {}
 
 
 @pytest.mark.parametrize(

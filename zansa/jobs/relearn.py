@@ -17,7 +17,7 @@ from ..deploy.watch import queue
 from ..deploy.watch.rivals import Part
 from ..events import event
 from ..learn.data.dataset import Dataset
-from ..learn.repeats import factors
+from ..learn.repeats import more_often
 from ..proof.points import least_parts
 from ..record import Run, write_atomic
 from ..report.watching.words import LINE_BY
@@ -30,6 +30,7 @@ from .train import resume, train
 HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
 COLUMNS = ("path", "label", "group", "split", "lot")
 RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
+OF_EVEN = 0.5  # and of the share that each of many classes has where they are even: these are no rare ones
 LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
 
 
@@ -110,9 +111,9 @@ def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[
     asked = request.recipe
     names = sorted({row["label"] for row in rows})
     labels = np.array([names.index(row["label"]) for row in rows if row["split"] == "train"])
-    repeat = asked.get("repeat", RARE if asked.get("balance", "logit") == "logit" else 0.0)
-    times = zip(names, factors(labels, len(names), repeat), strict=True)
-    shown = {name: round(float(each), 2) for name, each in times if each > 1}
+    rare = min(RARE, OF_EVEN / len(names))
+    repeat = asked.get("repeat", rare if asked.get("balance", "logit") == "logit" else 0.0)
+    shown = {name: round(times, 2) for name, times in more_often(labels, names, repeat).items()}
     parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
     rarest = min(names, key=lambda name: parts[name])
     few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
