@@ -10,11 +10,12 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -629,6 +630,19 @@ def test_room_is_made_of_the_oldest_accepted_images(files, tmp_path):
     assert not told["missing"], told
     assert told["unnamed"] == 0
     assert sum(path.stat().st_size for path in (tmp_path / "store" / "images").rglob("*.png")) <= 2_500
+
+
+def test_a_store_that_cannot_make_room_goes_on_answering(files, tmp_path):
+    store = Store(tmp_path / "store", Keeping(quota=100))
+    models = Models(store)
+    models.start("m", (files / "m1.onnx").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "store" / "answers.sqlite")) as other:
+        other.execute("CREATE TRIGGER stop BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'no'); END")
+    desk = Desk(store, models, Limits(deadline=20))
+    for path in sorted(files.glob("*.png"))[:3]:
+        desk.ask(models.get(), [path.read_bytes()], Asked("http")).result(10)
+    desk.end()
+    assert [row["kept"] for row in stored.rows(tmp_path / "store", {})] == [1, 1, 1]
 
 
 def test_a_folder_is_judged_once_and_broken_files_go_aside(desk, files, tmp_path):

@@ -310,6 +310,9 @@ def test_limit_samples_are_agreed_nearest_to_the_line_and_tell_nothing_of_what_i
         queue.judge(store, [(mine, None, who, None), (mine, "hole", who, None)])
     assert mine not in shown().values()  # who takes a verdict back takes back an own mark too
     assert "needs a verdict" in refused("review", store, "--limit", 9999, "--who", "kato")
+    for row, told in ((f"{10**30},hole,", "line 2: needed are the number"), (f"{mine},hole,soon", "the seconds are")):
+        (tmp_path / "said.csv").write_text(f"answer,verdict,seconds\n{row}\n")
+        assert told in refused("review", store, "--read", tmp_path / "said.csv", "--who", "kato")
 
 
 def test_one_changed_byte_of_a_record_is_named(tmp_path):

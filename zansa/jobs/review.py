@@ -1,6 +1,7 @@
 """The verb `review`: which parts people look at again, what they say, and what follows from it. It needs no torch."""
 
 import csv
+import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
 from ..deploy.watch.look import good_of
 from ..deploy.watch.units import Answers, answers
+from ..inputs.tables import is_number
 from ..phrases import singular
 
 COLUMNS = ("answer", "part", "lot", "time", "image", "verdict", "who", "seconds")
@@ -62,9 +64,12 @@ def read_csv(store: Path, source: TextIO, who: str = "") -> int:
         verdict, judge = (row["verdict"] or "").strip(), (row.get("who") or who).strip()
         if not verdict:
             continue
-        if not (row["answer"] or "").strip().isdigit() or not judge:
+        if not re.fullmatch("[0-9]{1,18}", (row["answer"] or "").strip()) or not judge:
             raise ValueError(f"line {number}: needed are the number of an answer and who judged (column who, or --who)")
-        said.append((int(row["answer"]), verdict, judge, float(row["seconds"]) if row.get("seconds") else None))
+        took = row.get("seconds") or None
+        if took and not is_number(took):
+            raise ValueError(f"line {number}: the seconds are {took!r}; needed is a number, or nothing")
+        said.append((int(row["answer"]), verdict, judge, None if took is None else float(took)))
     return queue.judge(store, said)
 
 

@@ -155,7 +155,8 @@ class Store:
                     group.append(more)
                 self._commit(connection, group)
                 if self.pictures.used > self.keeping.quota:
-                    self._make_room(connection)
+                    with suppress(sqlite3.Error, OSError):  # tried again after the next answer; this thread must go on
+                        self._make_room(connection)
                 job = self.jobs.get()
 
     def _commit(self, connection: sqlite3.Connection, group: list[Job]) -> None:
