@@ -298,6 +298,14 @@ def test_copies_within_a_class_are_found_where_not_all_neighbours_are_asked(monk
     assert len(proven & {(k, 120 + k) for k in range(90)}) >= 85
 
 
+def test_chance_takes_no_more_images_than_there_are():
+    """Classes that are copies of each other: what is surely wrong there is right."""
+    images = drawn(60, 12)
+    grey = np.concatenate([images, [small(changed(image, "lighter")) for image in images]])
+    near = compare(grey, (thumbs(grey), hashes(grey)), Kin(np.arange(120) // 60), np.zeros((0, 2), int))
+    assert near.wrong <= 1
+
+
 def test_a_rule_that_repeats_the_classes_is_none():
     classes = np.repeat(np.arange(12), 5)
     assert of_classes(7 * classes, classes)

@@ -198,6 +198,8 @@ def test_by_folds_nobody_is_told_to_use_folds():
         ("1 known defects, 1 days; 1 copies of 1 classes", "1 known defect, 1 day; 1 copy of 1 class"),
         ("1 of 5 images were read", None),
         ("11 parts, 0.1 parts, 2×1 channels, 21 images, 12\u202f001 images", None),
+        ("cannot read runs/set 1 images; 1 files", "cannot read runs/set 1 images; 1 file"),
+        ("1 images/a.png in 1 parts.csv", None),
         ("the images of class 1 images and of stage 1 blocks", None),
     ],
 )

@@ -19,10 +19,12 @@ VERBS = {"are": "is", "were": "was", "have": "has", "do": "does"} | {
 }
 ONE = re.compile(
     r"(?<![\w.,:/×–’'\u202f-])(?<!class )(?<!stage )(?<!block )(?<!row )"  # no larger number, no name
-    rf"(?P<one>1[\ue001\ue003]?)(?P<more>[ \u00a0](?:(?:{BEFORE}) )*)(?P<noun>{NOUNS})\b"
+    rf"(?P<one>1[\ue001\ue003]?)(?P<more>[ \u00a0](?:(?:{BEFORE}) )*)(?P<noun>{NOUNS})\b(?![/\\]|\.\w)"  # no path
     r"(?P<between>(?: (?:without labels|beside \S+|(?:of|in) (?!1 )\S+))*)"
     rf"(?: (?P<verb>{'|'.join(VERBS)})\b)?"
 )
+
+LONGEST = 200  # signs of a folder's name that are looked at
 
 
 def singular(text: str) -> str:
@@ -31,7 +33,15 @@ def singular(text: str) -> str:
 
 
 def _one(found: re.Match[str]) -> str:
+    if _in_a_path(found.string[max(0, found.start() - LONGEST) : found.start()]):
+        return found[0]
     noun = found["noun"]
     one = f"{noun[:-3]}y" if noun.endswith("ies") else noun[:-2] if re.search("(ss|ch)es$", noun) else noun[:-1]
     verb = f" {VERBS[found['verb']]}" if found["verb"] else ""
     return f"{found['one']}{found['more']}{one}{found['between']}{verb}"
+
+
+def _in_a_path(before: str) -> bool:
+    """Whether the name of a folder goes on behind this text: parts/set 1 images."""
+    last = before.removesuffix(" ").rpartition(" ")[2]
+    return "/" in last and last[-1:] not in "/:;,)"

@@ -334,7 +334,7 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     for name, table in tables.items():
         if facts.get(name) in table:
             words[name] = say(table[facts[name]])
-    for name, form in (("line", ".2f"), ("expected", ".1f")):
+    for name, form in (("line", ".2f"), ("expected", ".1f" if facts.get("expected", 0) < 10 else ".0f")):
         if name in facts:
             words[name] = format(facts[name], form)
     if isinstance(facts.get("order"), Mapping):

@@ -117,7 +117,9 @@ def _judged(
             sure |= (score > line) & (wrong <= max(FALSE, above / SURE))
         kin |= _linked(pairs, sure, np.maximum(*scores), known)
     (one, wrong), (other, more) = lines
-    return Near(pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed), least)
+    return Near(
+        pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed), least
+    )
 
 
 def _sample(count: int, seed: int) -> np.ndarray:
