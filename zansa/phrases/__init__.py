@@ -97,13 +97,13 @@ def _own(english: str) -> str:
 
 
 def _pattern(english: str) -> re.Pattern[str]:
-    pieces = _PLACE.split(english)
-    named = set[str]()
-    text = ""
-    for k, piece in enumerate(pieces):
-        if k % 2 == 0:
-            text += re.escape(piece)
-        else:
-            text += f"(?P=_{piece})" if piece in named else f"(?P<_{piece}>(?:(?!; ).)+?)"  # within a clause
-            named.add(piece)
+    """The pattern of a sentence. Each place ends where the words behind it first stand, and is never tried again but
+    for the last one: so the time that a text takes grows with its length alone, whatever people write into it."""
+    first, *rest = _PLACE.split(english)
+    named, text, last = set[str](), re.escape(first), len(rest) - 2
+    for k in range(0, len(rest), 2):
+        place, words = rest[k], re.escape(rest[k + 1])
+        found = f"(?P=_{place})" if place in named else f"(?P<_{place}>(?:(?!; ).)+?)"  # within a clause
+        named.add(place)
+        text += f"(?>{found}{words})" if words and k < last else found + words
     return re.compile(text, re.DOTALL)

@@ -117,9 +117,8 @@ def _judged(
             sure |= (score > line) & (wrong <= max(FALSE, above / SURE))
         kin |= _linked(pairs, sure, np.maximum(*scores), known)
     (one, wrong), (other, more) = lines
-    return Near(
-        pairs, *scores, (one, other), wrong + more, *_reach(grey, features, (one, other), least, seed), least
-    )
+    found = _reach(grey, features, (one, other), least, seed)
+    return Near(pairs, *scores, (one, other), min(1.0, wrong + more), *found, least)
 
 
 def _sample(count: int, seed: int) -> np.ndarray:
