@@ -1166,6 +1166,10 @@ def test_marks_of_classes_are_labels(tmp_path):
     assert [data.classes[k] for k in data.labels[:3]] == ["good", "crack", "good"]
     assert counts(data) == {"train": 6, "val": 6}
     assert "_classes.csv: images from column filename, labels from the marks good, crack" in data.remarks
+    (tmp_path / "a" / "valid" / "_classes.csv").write_text("filename,label,split\n0.png,good,test\n1.png,crack,val\n")
+    data = load(tmp_path / "a")
+    assert counts(data) == {"train": 6, "val": 2}
+    assert any("_classes.csv is the val part by its name" in text for text in data.problems)
     (tmp_path / "a" / "train" / "_classes.csv").write_text("filename,dent,crack\n0.png,1,1\n1.png,0,1\n")
     with pytest.raises(ValueError, match="dent, crack are marks of classes, and 1 rows have several of them, row 1"):
         load(tmp_path / "a" / "train" / "_classes.csv")

@@ -163,6 +163,11 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
                 raise
             problems.append(f"{printable(path.name)} was left out: {error}")
             continue
+        if listing.split is not None and {*listing.split} != {part}:
+            problems.append(
+                f"{printable(path.name)} is the {part} part by its name or its folder's; its column of parts, "
+                "which says otherwise, is passed over"
+            )
         listings.append((listing, part))
     return _with_others(_joined(listings, problems), names)
 
