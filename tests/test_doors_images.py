@@ -33,6 +33,7 @@ from zansa.inputs.images import DISTORTED, ENLARGED, digest, image_header, read_
 from zansa.jobs.door import copied
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
+from zansa.learn.data.foreign import refuse_boxes
 from zansa.learn.data.sources import part_of
 from zansa.learn.data.spelling import known_as, one_spelling
 from zansa.nets.build import build
@@ -1215,6 +1216,17 @@ def voc(folder):
 def rows_of_boxes(folder):
     mk(folder, "crops")
     return folder / "crops/all.csv", "filename,class,xmin,xmax\n0.png,dent,1,2\n0.png,crack,3,4\n1.png,dent,1,2\n"
+
+
+def test_outlines_are_told_from_tables_of_numbers(tmp_path):
+    """One pattern for a whole file took for ever where many numbers in a row were followed by a word."""
+    outlines, table = tmp_path / "outlines.txt", tmp_path / "table.txt"
+    row = "3 " + " ".join(f"0.{k * 7919 % 10**6:06}" for k in range(1, 17))
+    outlines.write_text(f"{row}\n" * 20)
+    table.write_text(f"{row}\n" * 20 + "end of the table\n")
+    with pytest.raises(ValueError, match="labels of YOLO"):
+        refuse_boxes(outlines)
+    refuse_boxes(table)
 
 
 @pytest.mark.parametrize("form", [yolo, coco, voc, rows_of_boxes])

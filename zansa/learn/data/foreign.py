@@ -1,20 +1,20 @@
 """Forms that other programs write: boxes and outlines, one column a class, arrays with their part in the name."""
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from ...inputs.files import printable
+from ...inputs.files import Found, printable, walk
 from .sources import SPLIT_WORDS, shortened
 
 FILES = 5000  # that are looked at in a folder
 EACH = 20  # of an ending
 HEAD = 1 << 16  # bytes of a file that tell what it is
-_YOLO = re.compile(rb"(\d+( +[01]?\.?\d+){4,}\s*)+")
+_YOLO = re.compile(rb"\d+( +([01](\.\d*)?|\.\d+)){4,}\s*")  # a line: a class and shares of width and height
 _BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes")
 _SAMPLES = {
     "images": "images", "image": "images", "imgs": "images", "img": "images", "x": "images", "data": "images",
@@ -45,7 +45,7 @@ def _no_boxes(called: str, kind: str) -> str:
 
 def _annotations(path: Path) -> str | None:
     seen: dict[str, int] = {}
-    for file in islice(_files(path), FILES):
+    for file in islice([path] if path.is_file() else walk(path), FILES):
         ending = file.suffix.lower()
         look = _LOOKS.get(ending)
         seen[ending] = seen.get(ending, 0) + 1
@@ -61,15 +61,6 @@ def _annotations(path: Path) -> str | None:
     return None
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for folder, inside, names in os.walk(path):
-        inside.sort()
-        yield from (Path(folder, name) for name in sorted(names))
-
-
 def _voc(text: bytes) -> str | None:
     return "annotations as Pascal VOC has them" if b"<annotation" in text else None
 
@@ -82,10 +73,27 @@ def _coco(text: bytes) -> str | None:
 
 
 def _yolo(text: bytes) -> str | None:
-    return "labels of YOLO" if _YOLO.fullmatch(text.rpartition(b"\n")[0] or text) else None
+    whole = text.rpartition(b"\n")[0] or text  # the last line may be cut
+    lines = [line for line in whole.split(b"\n") if line.strip()]  # one pattern for all of them could take for ever
+    return "labels of YOLO" if lines and all(map(_YOLO.fullmatch, lines)) else None
 
 
 _LOOKS = {".xml": _voc, ".json": _coco, ".txt": _yolo}
+
+
+def told_boxes(root: Path, found: Found) -> list[str]:
+    """A sentence on boxes or outlines that are kept in a file beside most images, as sets for detection have them."""
+    if not _LOOKS.keys() & {*found.others}:
+        return []
+    stems = {path.stem for path in found.images}
+    beside = Counter(path.suffix.lower() for path in walk(root) if path.suffix.lower() in _LOOKS and path.stem in stems)
+    ending, count = beside.most_common(1)[0] if beside else ("", 0)
+    if 2 * count < max(2, len(stems)):
+        return []
+    return [
+        f"{count} images have a {ending} file of their name, as boxes or outlines for detection are kept: these are "
+        "not read, since zansa gives each whole image one class"
+    ]
 
 
 def refuse_boxed(names: Iterable[str], called: str) -> None:
