@@ -14,7 +14,7 @@ from .sources import SPLIT_WORDS, shortened
 FILES = 5000  # that are looked at in a folder
 EACH = 20  # of an ending
 HEAD = 1 << 16  # bytes of a file that tell what it is
-_YOLO = re.compile(rb"\d+( +([01](\.\d*)?|\.\d+)){4,}\s*")  # a line: a class and shares of width and height
+_YOLO = re.compile(rb"\d+(?: +[01]?\.?\d+){4,}+\s*")  # a line; possessive, so that no text takes long
 _BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes")
 _SAMPLES = {
     "images": "images", "image": "images", "imgs": "images", "img": "images", "x": "images", "data": "images",
@@ -49,7 +49,7 @@ def _annotations(path: Path) -> str | None:
         ending = file.suffix.lower()
         look = _LOOKS.get(ending)
         seen[ending] = seen.get(ending, 0) + 1
-        if look is None or seen[ending] > EACH:
+        if look is None or seen[ending] > EACH or not file.is_file():  # to open a pipe would wait for ever
             continue
         try:
             with file.open("rb") as stream:
@@ -73,8 +73,7 @@ def _coco(text: bytes) -> str | None:
 
 
 def _yolo(text: bytes) -> str | None:
-    whole = text.rpartition(b"\n")[0] or text  # the last line may be cut
-    lines = [line for line in whole.split(b"\n") if line.strip()]  # one pattern for all of them could take for ever
+    lines = [line for line in (text.rpartition(b"\n")[0] or text).splitlines() if line.strip()]
     return "labels of YOLO" if lines and all(map(_YOLO.fullmatch, lines)) else None
 
 
