@@ -116,8 +116,8 @@ TABLE = {
     "the class that was named": "判定されたクラス",
     "class map of {name}": "{name} のクラスマップ",
     "relevance in {name}": "{name} の各位置の寄与",
-    "against {what}": "{what}に反対",
-    "for {what}": "{what}を支持",
+    "against {what}": "{what}でない根拠",
+    "for {what}": "{what}の根拠",
     "On the left the class map of the exported file: what each of {cells} stretches of a {image} added to the log-odds, "
     "exactly, and coarsely; full colour is {full}. On the right layer-wise relevance: what each place added, followed back "
     "through every layer of the network; its colours have one scale. A map says what counted for the network, and not "
@@ -134,8 +134,8 @@ TABLE = {
         "マップはモデルが重視した場所を粗く示すだけで、判定が正しいことを示すものではありません。"
         "信頼できるかどうかは `zansa explain` で検査します。"
     ),
-    "against {what}: -{full} or less": "{what}に反対: -{full} 以下",
-    "for {what}: +{full} or more": "{what}を支持: +{full} 以上",
+    "against {what}: -{full} or less": "{what}でない根拠: -{full} 以下",
+    "for {what}: +{full} or more": "{what}の根拠: +{full} 以上",
     "{count} more in examples.json, left out to keep this page small.": "残りの {count}は examples.json にあります（ページを小さくするため省略）。",
     "The dotted line marks epoch {epoch}, whose weights were kept.": "点線は重みを採用したエポック {epoch} を示します。",
     "Training was interrupted and resumed once.": "学習は一度中断し、再開しました。",
