@@ -31,8 +31,10 @@ from zansa.inputs.decode import CLEAR
 from zansa.inputs.files import image_files, survey, survey_all
 from zansa.inputs.images import DISTORTED, ENLARGED, digest, image_header, read_image, read_told
 from zansa.jobs.door import copied
+from zansa.learn.data import cache as caching
 from zansa.learn.data import contradictions, from_arrays, leaks, load, split
 from zansa.learn.data.folders import list_folder
+from zansa.learn.data.foreign import refuse_boxes
 from zansa.learn.data.sources import part_of
 from zansa.learn.data.spelling import known_as, one_spelling
 from zansa.nets.build import build
@@ -740,7 +742,7 @@ def test_an_image_that_cannot_be_read_does_not_make_a_set_colour(tmp_path):
     assert "its levels are fractions" in data.problems[0]
 
 
-def test_gray_pictures_saved_in_colour_are_gray(tmp_path):
+def test_gray_pictures_saved_in_colour_are_gray(tmp_path, monkeypatch):
     gray = RANDOM.integers(0, 256, (40, 16, 16, 1), np.uint8).repeat(3, axis=3)
     for i, picture in enumerate(gray):
         (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
@@ -754,6 +756,17 @@ def test_gray_pictures_saved_in_colour_are_gray(tmp_path):
     gray[1, 3, 3] = 250, 20, 20  # one that few would look at
     Image.fromarray(gray[1]).save(tmp_path / "b" / "1.png")
     (tmp_path / "b" / "1.jpg").unlink()
+    whole = caching.build
+
+    def ended(*given):
+        whole(*given)
+        raise KeyboardInterrupt  # when it was read as gray, and before it is read again
+
+    monkeypatch.setattr(caching, "build", ended)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, cache=tmp_path / "cache")
+    monkeypatch.undo()
+    assert load(tmp_path, cache=tmp_path / "cache").images.shape[3] == 3
     assert load(tmp_path).images.shape[3] == from_arrays(gray, ["a", "b"] * 20).images.shape[3] == 3
 
 
@@ -1245,6 +1258,17 @@ def voc(folder):
 def rows_of_boxes(folder):
     mk(folder, "crops")
     return folder / "crops/all.csv", "filename,class,xmin,xmax\n0.png,dent,1,2\n0.png,crack,3,4\n1.png,dent,1,2\n"
+
+
+def test_outlines_are_told_from_tables_of_numbers(tmp_path):
+    """One pattern for a whole file took for ever where many numbers in a row were followed by a word."""
+    outlines, table = tmp_path / "outlines.txt", tmp_path / "table.txt"
+    row = "3 " + " ".join(f"0.{k * 7919 % 10**6:06}" for k in range(1, 17))
+    outlines.write_text(f"{row}\n" * 20)
+    table.write_text(f"{row}\n" * 20 + "end of the table\n")
+    with pytest.raises(ValueError, match="labels of YOLO"):
+        refuse_boxes(outlines)
+    refuse_boxes(table)
 
 
 @pytest.mark.parametrize("form", [yolo, coco, voc, rows_of_boxes])

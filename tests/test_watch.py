@@ -494,6 +494,23 @@ def test_learning_again_keeps_the_size_and_the_structure_and_has_a_test_part(tmp
     assert (again.verb, again.size, again.weights) == ("finetune", (48, 64), str(run.path))
 
 
+def test_what_learning_again_chose_is_chosen_anew_at_the_next_time(tmp_path):
+    chosen = TrainRequest(
+        source="new",
+        recipe={"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80},
+        false_alarms_at_most=0.1,
+        on_average=True,
+        below_learned=True,
+    )
+    run = Run.create(tmp_path, "run")
+    run.write_json("request.json", chosen.model_dump(mode="json"))
+    run.write_json("recipe.json", {"epochs": 80})
+    assert relearn._as_asked(run) == (chosen, 80)  # nobody learned again: people asked for it
+    own = {"recipe": {"batch": 16}, "false_alarms_at_most": None, "on_average": False, "below_learned": False}
+    (tmp_path / relearn.ASKED).write_text(json.dumps(own | {"epochs": 40}))
+    assert relearn._as_asked(run) == (TrainRequest(source="new", recipe={"batch": 16}), 40)
+
+
 def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     def row(label, k, split):
         return {"label": label, "group": f"{label} {k}", "split": split}

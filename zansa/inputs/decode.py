@@ -17,7 +17,7 @@ FORMATS = (
 )
 MAX_PIXELS = 100_000_000  # read from the header: a small file can claim a terabyte
 MAX_LEVELS = 4 * MAX_PIXELS  # of all bands together
-CLEAR = "its transparent pixels were read as mid grey"
+CLEAR = "its transparent pixels were read as mid gray"
 FRACTIONS = "its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers"
 GREY = 128  # what shows through transparent pixels
 
@@ -53,7 +53,7 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF 2.3, tag 274
 def decode(stream: IO[bytes]) -> tuple[np.ndarray, str]:
     """(H, W, C) uint8 or uint16 as it is stored, upright, and what was lost of it ("": nothing).
 
-    Gray has one channel, colour three, a TIFF of bands as many as it has. Transparent pixels show mid grey, so that the
+    Gray has one channel, colour three, a TIFF of bands as many as it has. Transparent pixels show mid gray, so that the
     colour hidden under them never counts. Of several pages or frames the first is read.
     """
     image = _open(stream)
@@ -80,7 +80,7 @@ def header(stream: IO[bytes]) -> Header:
 
 
 def over_grey(levels: np.ndarray, alpha: np.ndarray, multiplied: bool = False) -> np.ndarray:
-    """Colour (H, W, C) under alpha (H, W, 1) before mid grey; `multiplied` says that colour holds its alpha already."""
+    """Colour (H, W, C) under alpha (H, W, 1) before mid gray; `multiplied` says that colour holds its alpha already."""
     most = np.iinfo(levels.dtype).max
     grey, color, alpha = GREY * (most // 255), levels.astype(np.uint64), alpha.astype(np.uint64)
     shown = color * most if multiplied else color * alpha
@@ -182,7 +182,7 @@ def _levels(image: Image.Image, stream: IO[bytes]) -> tuple[np.ndarray, str]:
 
 
 def _over_grey(both: np.ndarray, multiplied: bool = False) -> tuple[np.ndarray, str]:
-    """Colour and alpha (H, W, C + 1) before mid grey, and whether that shows anywhere."""
+    """Colour and alpha (H, W, C + 1) before mid gray, and whether that shows anywhere."""
     levels, alpha = both[..., :-1], both[..., -1:]
     return over_grey(levels, alpha, multiplied), CLEAR if alpha.min() < np.iinfo(both.dtype).max else ""
 
@@ -220,7 +220,7 @@ def _joined(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 
 
 def _shown(levels: np.ndarray, mark: object) -> tuple[np.ndarray, str]:
-    """16-bit colour before mid grey, and whether that shows; `mark`: the colour that a PNG declares transparent."""
+    """16-bit colour before mid gray, and whether that shows; `mark`: the colour that a PNG declares transparent."""
     if levels.shape[2] == 4:
         return _over_grey(levels)
     if isinstance(mark, tuple):

@@ -38,7 +38,7 @@ def read_image(
     `channels` None keeps gray at 1, colour (palettes too) at 3 and a TIFF's bands as they are; 1 or 3 converts (luma
     0.299 R + 0.587 G + 0.114 B). `depth` None keeps 8 and 16 bits as they are; 8 or 16 converts (times 257, or divided
     by 257 and rounded). EXIF orientation is applied; of several pages or frames the first is read; transparent pixels
-    show mid grey, so that the colour hidden under them never counts. ValueError names the file (or `name`) and the
+    show mid gray, so that the colour hidden under them never counts. ValueError names the file (or `name`) and the
     reason: missing, empty, truncated, no image, more than MAX_PIXELS, levels that are no 16-bit integers.
     """
     if depth not in (None, 8, 16):

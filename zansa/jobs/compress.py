@@ -374,7 +374,7 @@ def keep_int8(run: Run, base: Base, net: Net, tried: Tried) -> None:
     write_atomic(run.path / FLOAT, (run.path / "model.onnx").read_bytes())  # at no moment is there no exported file
     file = write_atomic(run.path / "model.onnx", tried.made.file)
     metrics = run.read_json("metrics.json")
-    metrics["export"] |= {
+    export = metrics["export"] | {
         "bytes": len(tried.made.file),
         "int8": tried.made.way,
         "images": tried.gate["samples"],
@@ -383,10 +383,10 @@ def keep_int8(run: Run, base: Base, net: Net, tried: Tried) -> None:
         "line": tried.gate.get("line"),
         "figures_of": "int8",
     }
-    metrics["latency"] = [latency(predictor(file), each["threads"], each["batch"]) for each in metrics["latency"]]
-    run.write_json("metrics.json", metrics)
+    times = [latency(predictor(file), each["threads"], each["batch"]) for each in metrics["latency"]]
     recipe = Recipe.model_validate(run.read_json("recipe.json"))
-    told_by_file(run, Job(base.request, base.data, base.parts, base.good, net, recipe), predictor(file))
+    job = Job(base.request, base.data, base.parts, base.good, net, recipe)
+    told_by_file(run, job, predictor(file), {"export": export, "latency": times})
 
 
 def stages(

@@ -82,18 +82,23 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
             f"the classes are uneven ({data.classes[few]} {counts[few]}, {data.classes[many]} {counts[many]} {noun}s): "
             f"rare ones are made to count in training (balance {recipe.balance}; --balance none switches it off)"
         )
-    if data.judged_apart:
-        texts.append(
-            f"{plain_percent(data.in_mixed_groups)} of the {noun}s stand in groups of several classes: groups are kept "
-            f"whole in the split, and each {noun} is judged by itself"
-        )
     if shown := more_often(data.labels[parts.train], data.classes, recipe.repeat):
         rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())
         texts.append(f"rare classes are shown more often in training (repeat {recipe.repeat:g}): {rare}")
-    texts += [text for text in (few_to_decide(data, parts), few_units(data), copied(data)) if text]
+    texts += [text for text in (apart(data), few_to_decide(data, parts), few_units(data), copied(data)) if text]
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
+
+
+def apart(data: Dataset) -> str:
+    """That samples are judged by themselves in spite of their groups; "" where they are not."""
+    noun, share = data.preprocess.noun, plain_percent(data.in_mixed_groups)
+    told = (
+        f"{share} of the {noun}s stand in groups of several classes: groups are kept whole in the split, and each "
+        f"{noun} is judged by itself"
+    )
+    return told if data.judged_apart else ""
 
 
 def few_to_decide(data: Dataset, parts: Parts) -> str:

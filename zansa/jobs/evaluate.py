@@ -25,7 +25,7 @@ from ..proof.figures import figures
 from ..proof.points import held, operating_point
 from ..runs import beside_another, int8_file, model_file
 from ..words import counted, typed
-from .door import originals
+from .door import apart, originals
 from .making.folder import known_of
 from .making.point import asked, cost_on_test, groups_of, parts_of
 from .request import EvaluateRequest, Tell, silent
@@ -57,7 +57,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
             f"the data have classes that the model does not know: {', '.join(unknown)}; "
             f"it knows {', '.join(answer.classes)}"
         )
-    for kind, texts in (("warning", data.problems), ("note", data.remarks)):
+    for kind, texts in (("warning", data.problems), ("note", [*data.remarks, *filter(None, [apart(data)])])):
         for text in texts:
             tell(event(kind, text=text))
     if beside_another(path, answer.notes):

@@ -31,6 +31,8 @@ HELD = {"train": 5, "val": 2, "test": 3}  # tenths of the lots of the audit
 COLUMNS = ("path", "label", "group", "split", "lot")
 RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
 OF_EVEN = 0.5  # and of the share that each of many classes has where they are even: these are no rare ones
+CHOSEN = ("recipe", "false_alarms_at_most", "on_average", "below_learned")  # of a request, what learning again chooses
+ASKED = "asked.json"  # beside a run that learned again: these as people asked for them, and the first run's epochs
 LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
 
 
@@ -59,7 +61,7 @@ def learn(
     find the best: unless the run asked for something else. A run that has begun on the same rows, and was killed, is
     gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
     run = Run.open(reference)
-    request = _with_a_test_part(read_request(run.read_json("request.json")))
+    request, epochs = _as_asked(run)
     new = judged(store)
     if not new:
         raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
@@ -70,11 +72,13 @@ def learn(
         folder.mkdir(parents=True, exist_ok=True)
         rows = [*_old(folder, data, parts), *new]
         pointed, line_by = _pointed(request, most, _good_parts(rows, good_of(request.good, data)))
-        taught, shown, few = _taught(pointed, rows, run.read_json("recipe.json")["epochs"])
+        taught, shown, few = _taught(pointed, rows, epochs)
         wanted = _request(taught, folder / "data.csv", run, finetune)
         if number > last or _same(folder, rows, wanted):
             break
     write_atomic(folder / "data.csv", _text(rows).encode())
+    own = request.model_dump(include={*CHOSEN}) | {"epochs": epochs}
+    write_atomic(folder / ASKED, json.dumps(own, ensure_ascii=False).encode())
     tell(event("note", text=f"the line of the new network: {LINE_BY[line_by]}"))
     if few:
         tell(event("note", text=f"the last weights are kept: too few validation parts of {few} to find the best"))
@@ -82,6 +86,20 @@ def learn(
     if longer > 1:
         tell(event("note", text=f"{longer} times as many epochs as the run has, because of {', '.join(shown)}"))
     return _learned(wanted, folder, tell), _parts(rows), How(line_by, shown, longer, few)
+
+
+def _as_asked(run: Run) -> tuple[Request, int]:
+    """The run's request, with a test part, as people asked for it, and the epochs of the first network: a run that
+    learned again has in its own request what was chosen for it then, and that is chosen anew each time."""
+    request, epochs = (
+        _with_a_test_part(read_request(run.read_json("request.json"))),
+        run.read_json("recipe.json")["epochs"],
+    )
+    kept = run.path.parent / ASKED
+    if not kept.is_file():
+        return request, epochs
+    own = json.loads(kept.read_bytes())
+    return type(request).model_validate(request.model_dump() | {name: own[name] for name in CHOSEN}), own["epochs"]
 
 
 def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:

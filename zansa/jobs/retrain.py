@@ -23,12 +23,8 @@ KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
     *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "again", "negative_flips"),
 )
-LEARNED: dict[str, Any] = {
-    "line_by": "",
-    "shown": {},
-    "longer": 1,
-    "last": "",
-}  # of a network that was not learned just now
+# how it learned (the fields of `relearn.How`), of a network that was not learned just now
+LEARNED: dict[str, Any] = {"line_by": "", "shown": {}, "longer": 1, "last": ""}
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 

@@ -142,7 +142,8 @@ def _typed(keys: dict[str, str], menu: str, answer: Ask, undo: Callable[[], None
             return None, False
         if key == "z":
             undo()
-        limit = limit != (key == "m")
+        if key == "m":
+            limit = not limit
 
 
 def _undo(store: Path, last: int | None, who: str) -> None:

@@ -1,8 +1,7 @@
 """Which class means "no defect": found by its name, in words of eleven languages.
 
 A name is cut into words, each word is looked up in the tables of `good_words`, and negations turn the word that they
-belong to.
-Exactly one class must mean good; otherwise nobody guesses, and `unknown_good` says what to type.
+belong to. Exactly one class must mean good; otherwise nobody guesses, and `unknown_good` says what to type.
 """
 
 import re

@@ -26,7 +26,7 @@ from .schema import FILE, insert, prepare
 GROUP = 256  # rows in one commit, at most
 ROOM = 0.95  # of the quota is used after images were removed
 UNMARKED = (  # images that nobody has marked as limit samples
-    "image NOT IN (SELECT image FROM answers WHERE id IN (SELECT answer FROM limit_samples l "
+    "image NOT IN (SELECT image FROM answers WHERE image IS NOT NULL AND id IN (SELECT answer FROM limit_samples l "
     "WHERE verdict IS NOT NULL AND id = (SELECT max(id) FROM limit_samples WHERE answer = l.answer)))"
 )
 

@@ -102,16 +102,16 @@ def written(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, fil
     report.write(run)
 
 
-def told_by_file(run: Run, job: Job, file: Predictor) -> None:
+def told_by_file(run: Run, job: Job, file: Predictor, more: dict[str, Any]) -> None:
     """Let the run tell what this exported file answers, where that is not what the network answers: figures, promises,
-    rivals, examples, predictions and page."""
+    rivals, examples, predictions and page; and `more` in its metrics."""
     assert file.calibration is not None, "the exported file of a run is calibrated"
     metrics, parts = run.read_json("metrics.json"), {"validation": job.parts.val, "test": job.parts.test}
     answers = {name: (index, answered(file, job.data, index)) for name, index in parts.items() if name in metrics}
     told = pointed(job, file.operating, *answers["validation"], file.calibration.fitted)
     choice = Chosen(file.calibration, file.operating, told)
     metrics |= {name: judged(job, choice, *answer) for name, answer in answers.items()}
-    metrics |= {"point": choice.told, "rivals": leads(job, answers, choice)}
+    metrics |= {"point": choice.told, "rivals": leads(job, answers, choice)} | more
     run.write_json("metrics.json", metrics)
     written(run, job, answers, choice, file)
 

@@ -303,13 +303,12 @@ def _decoded(
 ) -> caching.Decoded:
     folder = cache or caching.default_folder()
     name = caching.entry_name(source, listing.files, asked)
-    found = caching.find(folder, name)
-    if found is not None:
-        return found
-    preprocess = _settle(listing.files, asked)
-    made = caching.build(folder, name, listing.files, listing.names, preprocess, progress)
-    if asked[2] is None and any(COLOURS_LOST in lost for lost in made.lost):  # some were gray, but not all
-        preprocess = preprocess.model_copy(update={"channels": 3})
+    made = caching.find(folder, name)
+    if made is None:
+        made = caching.build(folder, name, listing.files, listing.names, _settle(listing.files, asked), progress)
+    if asked[2] is None and any(COLOURS_LOST in lost for lost in made.lost):
+        # some show gray alone, but not all; a start that was killed here has kept the gray ones
+        preprocess = made.preprocess.model_copy(update={"channels": 3})
         made = caching.build(folder, name, listing.files, listing.names, preprocess, progress)
     return made
 

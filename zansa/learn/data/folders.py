@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey, walk
+from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey
 from ...inputs.tables import TABLES
 from ...proof.good import good_class, speaks_of_inspection
-from .foreign import refuse_boxes
+from .foreign import refuse_boxes, told_boxes
 from .sources import (
     DOUBTFUL,
     MANIFESTS,
@@ -30,7 +30,6 @@ _MADE = re.compile(
     r"(.+)[ _-](masks?|gt|segm?|segmentation|overlay|annotated|aug(mented)?|flip(ped)?|rot(ated)?)[ _-]?\d*"
 )
 _NUMBERED = re.compile(r"(.*?[^\W\d_])[\W_]*\d+")  # crazing_12, OK-0003
-ANNOTATIONS = (".txt", ".xml", ".json")  # of one image each, under its name
 MOST_WORDS = 50
 _COPY = re.compile(r"(.+?)(?: ?\(\d+\)| - (?:Copy|Kopie|コピー)(?: \(\d+\))?| copy(?: \d+)?)")  # of file managers
 
@@ -57,7 +56,7 @@ def list_folder(root: Path) -> Listing:
     loose = tops.pop("", [])
     beside = _beside_parts(tops)
     parts = _parts([*tops])
-    problems = [*_loose(len(loose), "the folder itself"), *beside, *found.told(), *_drawn_on(root, found)]
+    problems = [*_loose(len(loose), "the folder itself"), *beside, *found.told(), *told_boxes(root, found)]
     if _is_split(root, tops, parts):
         rows, left_out = _split_rows(root, tops, parts, found)
         return _listing(root, rows, problems + left_out, _doubtful_parts(parts))
@@ -318,23 +317,8 @@ def _empty(root: Path, folder: Path, classes: Tops, found: Found) -> list[str]:
     ]
 
 
-def _drawn_on(root: Path, found: Found) -> list[str]:
-    """A sentence on boxes or outlines that are kept in a file beside most images, as sets for detection have them."""
-    if not set(ANNOTATIONS).intersection(found.others):
-        return []
-    stems = {path.stem for path in found.images}
-    beside = Counter(path.suffix.lower() for path in walk(root) if path.suffix in ANNOTATIONS and path.stem in stems)
-    ending, count = beside.most_common(1)[0] if beside else ("", 0)
-    if 2 * count < max(2, len(stems)):
-        return []
-    return [
-        f"{count} images have a {ending} file of their name, as boxes or outlines for detection are kept: these are "
-        "not read, since zansa gives each whole image one class"
-    ]
-
-
 def _no_classes(root: Path, found: Found, loose: list[Path]) -> str:
-    seen = [f"{len(loose)} images in no folder"] * bool(loose) + found.told() + _drawn_on(root, found)
+    seen = [f"{len(loose)} images in no folder"] * bool(loose) + found.told() + told_boxes(root, found)
     return (
         f"no class folder with images in {printable(str(root))} (found: {'; '.join(seen) or 'no files at all'}); "
         f"needed: one folder per class with {', '.join(sorted(EXTENSIONS))} files in it, or a manifest "

@@ -1,14 +1,14 @@
 """Forms that other programs write: boxes and outlines, one column a class, arrays with their part in the name."""
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from ...inputs.files import printable
+from ...inputs.files import Found, printable, walk
 from ...inputs.tables import is_missing
 from .sources import SPLIT_WORDS, shortened
 
@@ -47,7 +47,7 @@ def _no_boxes(called: str, kind: str) -> str:
 
 def _annotations(path: Path) -> str | None:
     seen: dict[str, int] = {}
-    for file in islice(_files(path), FILES):
+    for file in islice([path] if path.is_file() else walk(path), FILES):
         ending = file.suffix.lower()
         look = _LOOKS.get(ending)
         seen[ending] = seen.get(ending, 0) + 1
@@ -61,15 +61,6 @@ def _annotations(path: Path) -> str | None:
         if kind is not None:
             return kind
     return None
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for folder, inside, names in os.walk(path):
-        inside.sort()
-        yield from (Path(folder, name) for name in sorted(names))
 
 
 def _voc(text: bytes) -> str | None:
@@ -89,6 +80,21 @@ def _yolo(text: bytes) -> str | None:
 
 
 _LOOKS = {".xml": _voc, ".json": _coco, ".txt": _yolo}
+
+
+def told_boxes(root: Path, found: Found) -> list[str]:
+    """A sentence on boxes or outlines that are kept in a file beside most images, as sets for detection have them."""
+    if not _LOOKS.keys() & {*found.others}:
+        return []
+    stems = {path.stem for path in found.images}
+    beside = Counter(path.suffix.lower() for path in walk(root) if path.suffix.lower() in _LOOKS and path.stem in stems)
+    ending, count = beside.most_common(1)[0] if beside else ("", 0)
+    if 2 * count < max(2, len(stems)):
+        return []
+    return [
+        f"{count} images have a {ending} file of their name, as boxes or outlines for detection are kept: these are "
+        "not read, since zansa gives each whole image one class"
+    ]
 
 
 def refuse_boxed(names: Iterable[str], called: str) -> None:

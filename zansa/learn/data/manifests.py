@@ -390,9 +390,10 @@ def _with_others(listing: Listing, called: str) -> Listing:
 
 def _told(called: str, cells: Cells, found: Columns) -> str:
     roles = {"images": found.path, "labels": found.label, "groups": found.group, "parts": found.split}
-    used = ", ".join(f"{role} from column {printable(name)}" for role, name in roles.items() if name is not None)
+    sources = {role: f"column {printable(name)}" for role, name in roles.items() if name is not None}
     if found.marks:
-        used = used.replace("labels from column label", f"labels from the marks {shortened([*found.marks])}")
+        sources["labels"] = f"the marks {shortened([*map(printable, found.marks)])}"
+    used = ", ".join(f"{role} from {source}" for role, source in sources.items())
     own = {*roles.values(), *found.marks}
     others = [printable(name) or "without a name" for name in cells if name not in own]
     things = [printable(name) for name in cells if name not in roles.values() and _names_things(name, cells[name])]

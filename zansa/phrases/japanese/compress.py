@@ -26,7 +26,7 @@ TABLE = {
     "Test data, read once": "テストデータ (一度だけ使用)",
     "no test data, or no file that was kept": "テストデータがない、または採用されたファイルがない",
     "decisions turned by the step": "この段階で反転した判定",
-    "The exported file stays in float32.": "出力ファイルは float32 のままです。",
+    "The exported file stays in float32.": "書き出したファイルは float32 のままです。",
     "It is not faster on this machine ({before} and {after} ms); its size is {size} of what it was.": "このマシンでは速くなりません ({before} と {after} ms)。サイズは元の {size} です。",
     "It takes {after} ms in place of {before} on this machine; its size is {size} of what it was.": "このマシンでの時間は {before} ms から {after} ms になりました。サイズは元の {size} です。",
     "false alarms": "過検出",

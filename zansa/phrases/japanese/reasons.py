@@ -3,7 +3,7 @@ made where no language is spoken yet."""
 
 TABLE = {
     # what was lost of a picture or a series
-    "its transparent pixels were read as mid grey": "透明な画素は中間の灰色として読み込みました",
+    "its transparent pixels were read as mid gray": "透明な画素は中間の灰色として読み込みました",
     "its colours were turned to gray": "カラーを白黒に変換しました",
     "it is gray, and was read as colour": "白黒画像をカラーとして読み込みました",
     "it is less than half as large as the network's images, and was enlarged": "ネットワークの入力の半分未満の大きさのため、拡大しました",

@@ -114,28 +114,28 @@ TABLE = {
     "score {score}": "不良スコア {score}",
     "a defect": "不良",
     "the class that was named": "判定されたクラス",
-    "class map of {name}": "{name} の判断根拠マップ",
+    "class map of {name}": "{name} のクラスマップ",
     "relevance in {name}": "{name} の各位置の寄与",
-    "against {what}": "{what}に反対",
-    "for {what}": "{what}を支持",
+    "against {what}": "{what}でない根拠",
+    "for {what}": "{what}の根拠",
     "On the left the class map of the exported file: what each of {cells} stretches of a {image} added to the log-odds, "
     "exactly, and coarsely; full colour is {full}. On the right layer-wise relevance: what each place added, followed back "
     "through every layer of the network; its colours have one scale. A map says what counted for the network, and not "
     "whether it was right; whether it can be relied on is tested by `zansa explain`.": (
-        "左は出力ファイルの判断根拠マップ: {image}を {cells} 区間に分け、各区間が対数オッズに加えた量（正確だが粗い、"
+        "左は書き出したファイルのクラスマップ: {image}を {cells} 区間に分け、各区間が対数オッズに加えた量（正確だが粗い、"
         "最も濃い色は {full}）。右は層別の寄与 (LRP): ネットワークの全層をさかのぼって求めた各位置の寄与（濃さの尺度は共通）。"
         "マップはネットワークにとって何が効いたかを示し、判断の正しさは示しません。どこまで信頼できるかは `zansa explain` で確かめます。"
     ),
     "On the right the class map of the exported file: what each of {rows} × {columns} cells added to the log-odds. With "
     "what every {image} is given, the cells add up to the answer exactly. A map says what counted for the network, "
     "coarsely, and not whether it was right; whether it can be relied on is tested by `zansa explain`.": (
-        "右は出力ファイルのクラスマップです。{rows} × {columns} の各区画が対数オッズに加えた量を色で示します。"
+        "右は書き出したファイルのクラスマップです。{rows} × {columns} の各区画が対数オッズに加えた量を色で示します。"
         "どの{image}にも共通の量を加えると、区画の合計は判定値に正確に一致します。"
         "マップはモデルが重視した場所を粗く示すだけで、判定が正しいことを示すものではありません。"
         "信頼できるかどうかは `zansa explain` で検査します。"
     ),
-    "against {what}: -{full} or less": "{what}に反対: -{full} 以下",
-    "for {what}: +{full} or more": "{what}を支持: +{full} 以上",
+    "against {what}: -{full} or less": "{what}でない根拠: -{full} 以下",
+    "for {what}: +{full} or more": "{what}の根拠: +{full} 以上",
     "{count} more in examples.json, left out to keep this page small.": "残りの {count}は examples.json にあります（ページを小さくするため省略）。",
     "The dotted line marks epoch {epoch}, whose weights were kept.": "点線は重みを採用したエポック {epoch} を示します。",
     "Training was interrupted and resumed once.": "学習は一度中断し、再開しました。",
