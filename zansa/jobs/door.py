@@ -17,7 +17,7 @@ from ..learn.data.splits import Parts, all_but_validation, folds, split
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
-from ..learn.repeats import factors
+from ..learn.repeats import shown_more
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from ..words import counted, plain_percent, typed
 from .request import Request, Tell, folds_of, learned_weights
@@ -87,19 +87,13 @@ def remarks(data: Dataset, parts: Parts, recipe: Recipe) -> list[str]:
             f"{plain_percent(data.in_mixed_groups)} of the {noun}s stand in groups of several classes: groups are kept "
             f"whole in the split, and each {noun} is judged by itself"
         )
-    if shown := shown_more(data, parts, recipe):
+    if shown := shown_more(data.labels[parts.train], data.classes, recipe.repeat):
         rare = ", ".join(f"{name} × {times:.2g}" for name, times in shown.items())
         texts.append(f"rare classes are shown more often in training (repeat {recipe.repeat:g}): {rare}")
     texts += [text for text in (few_to_decide(data, parts), few_units(data), copied(data)) if text]
     if data.groups is None and data.split is None:
         texts.append(NO_GROUPS[data.preprocess.series])
     return texts
-
-
-def shown_more(data: Dataset, parts: Parts, recipe: Recipe) -> dict[str, float]:
-    """The classes that are shown more often than others, and how many times as often."""
-    times = factors(data.labels[parts.train], len(data.classes), recipe.repeat)
-    return {name: float(each) for name, each in zip(data.classes, times, strict=True) if each > 1}
 
 
 def few_to_decide(data: Dataset, parts: Parts) -> str:
@@ -113,7 +107,7 @@ def few_to_decide(data: Dataset, parts: Parts) -> str:
     named = counted(int(counts[rarest]), f"validation {data.preprocess.noun}")
     return typed(
         f"class {data.classes[rarest]} has {named}: that is enough to tell what was learned from chance, but not which "
-        f"of two good epochs or networks is better, nor a share of false alarms below 1 in {int(counts[rarest]) + 1}"
+        f"of two good epochs or networks is better, nor a share of mistakes below 1 in {int(counts[rarest]) + 1}"
         + ("; `zansa train --folds 5` holds every sample out once" if len(parts.test) else "")
     )
 

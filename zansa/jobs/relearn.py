@@ -17,7 +17,7 @@ from ..deploy.watch import queue
 from ..deploy.watch.rivals import Part
 from ..events import event
 from ..learn.data.dataset import Dataset
-from ..learn.repeats import factors
+from ..learn.repeats import shown_more
 from ..proof.points import least_parts
 from ..record import Run, write_atomic
 from ..report.watching.words import LINE_BY
@@ -111,8 +111,7 @@ def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[
     names = sorted({row["label"] for row in rows})
     labels = np.array([names.index(row["label"]) for row in rows if row["split"] == "train"])
     repeat = asked.get("repeat", RARE if asked.get("balance", "logit") == "logit" else 0.0)
-    times = zip(names, factors(labels, len(names), repeat), strict=True)
-    shown = {name: round(float(each), 2) for name, each in times if each > 1}
+    shown = shown_more(labels, names, repeat)
     parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
     rarest = min(names, key=lambda name: parts[name])
     few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""

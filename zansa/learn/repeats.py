@@ -4,6 +4,8 @@ Dollar and Girshick 2019, 1908.03195, section 4).
 An epoch has as many steps as without it: what rare classes are shown more, the others are shown less.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from . import seeds
@@ -15,6 +17,13 @@ def factors(labels: np.ndarray, classes: int, repeat: float) -> np.ndarray:
     a class with a share f of the labels (N,); 1 for a class that they do not have."""
     share = np.bincount(labels, minlength=classes) / len(labels)
     return np.sqrt(np.maximum(1.0, np.divide(repeat, share, out=np.ones(classes), where=share > 0)))
+
+
+def shown_more(labels: np.ndarray, names: Sequence[str], repeat: float) -> dict[str, float]:
+    """The classes that are shown at least a twentieth more often than others, and how many times as often: of labels
+    (N,), places in `names`."""
+    times = zip(names, factors(labels, len(names), repeat), strict=True)
+    return {name: round(float(each), 2) for name, each in times if each >= 1.05}
 
 
 def shares_shown(labels: np.ndarray, classes: int, recipe: Recipe) -> np.ndarray:
