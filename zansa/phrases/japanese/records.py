@@ -33,6 +33,7 @@ TABLE = {
     "given by hand, promises nothing": "手動で指定（保証なし）",
     # what was decided from the data, and what a user should know of them
     "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of mistakes below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の誤判定率は分かりません",
+    "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません",
     "`zansa train --folds 5` holds every sample out once": "`zansa train --folds 5` なら全サンプルを一度ずつ評価に回せます",
     "class {name} has no validation {noun}: nothing about it can be decided": "クラス {name} には検証用の{noun}がなく、このクラスについては何も判断できません",
     "{count} validation images": "検証用画像 {count} 枚",
