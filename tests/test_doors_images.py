@@ -1279,3 +1279,14 @@ def test_boxes_are_no_labels(tmp_path, form):
     for source in (file,) if file.suffix == ".csv" else (tmp_path / "set", file):
         with pytest.raises(ValueError, match=r"holds boxes or outlines \(.*needed: one folder per class"):
             load(source)
+
+
+def test_labels_of_yolo_beside_the_images_are_recognised_behind_empty_ones(tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / "labels" / part).mkdir(parents=True)
+        (tmp_path / "images" / part).mkdir(parents=True)
+        for i in range(30):
+            Image.new("L", (8, 8)).save(tmp_path / "images" / part / f"{i:03}.png")
+            (tmp_path / "labels" / part / f"{i:03}.txt").write_text("0 0.5 0.5 0.2 0.2\n" if i > 24 else "")
+    with pytest.raises(ValueError, match=r"boxes or outlines \(labels of YOLO\)"):
+        load(str(tmp_path))

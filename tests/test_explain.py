@@ -109,6 +109,7 @@ def test_answers_are_explained_on_a_page(model, images, tmp_path, kind):
     assert text.count("data:image/png") == 2 * 3 - refused + sum(len(each["neighbours"]) for each in record["images"])
     if kind == "relevance":
         assert "の判定根拠" in text
+        assert text.count("最も似ている既知の") == 3
         for each in record["images"]:
             assert len(each["neighbours"]) >= 5
             assert each["name"].split("/")[-1] not in {one["name"].split("/")[-1] for one in each["neighbours"]}

@@ -13,7 +13,7 @@ import zansa
 from zansa.arch.use import Calibration
 from zansa.beginnings.weights import load as load_drawn
 from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units, remarks
-from zansa.jobs.making.beginnings import told_of
+from zansa.jobs.making.beginnings import _kept, told_of
 from zansa.jobs.making.conclude import not_ahead
 from zansa.jobs.making.point import not_calibrated
 from zansa.learn.beginnings import Candidate
@@ -154,7 +154,9 @@ def recorded():
     yield not_calibrated(
         Calibration(scale=1.0, shift=(0.0, 0.0), prior=(0.5, 0.5), count=27, fitted=False, **loss), "image"
     )
-    yield not_ahead([{"rival": name, "value": 0.5, "network": 0.52} for name in RULES], "image")
+    for right in (0.52, 1.0):
+        yield not_ahead([{"rival": name, "value": 0.5, "network": right} for name in RULES], "image")
+    yield from (_kept(stays, 0.5, 0.4) for stays in (True, False))
     yield from one_spelling(["dent", "dents", "scratch", "dent;scratch", "0.3333"])[1]
     yield GRAY_ALONE
     panels = from_arrays(images, labels, groups=["a", "b"] * 15)

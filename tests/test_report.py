@@ -750,6 +750,14 @@ def test_a_second_kind_of_page_costs_a_section(whole):
     assert "The result cannot be told" not in page.text
 
 
+def test_each_thing_told_while_it_learned_is_a_warning_of_its_own(tmp_path):
+    run = Run.create(tmp_path, "told")
+    for text in ("the first", "the second", "the first"):
+        run.append("events.jsonl", {"event": "warning", "text": text})
+    told = [each["text"] for each in cautions.warnings(read(run)) if each["title"] == "Told while it learned"]
+    assert told == ["the first", "the second"]
+
+
 def test_a_page_says_why_it_has_no_summary_and_no_warnings():
     page = Reader(page_of(Frame(name="empty", footer="Nothing."), {}, {}, "no figures", "the record is damaged"))
     assert "The result cannot be told: no figures." in page.text

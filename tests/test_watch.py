@@ -522,6 +522,8 @@ def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
     assert (shown, few) == ({"burr": 1.58}, "burr")
     assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
+    nearly = rows + [row("burr", k, "train") for k in range(4, 10)]  # 9.4 %: once an epoch, as all others
+    assert relearn._taught(asked, nearly, 40)[1] == {}
     alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
     assert relearn._taught(alone, rows, 40) == (alone, {}, "")
     even = [row(str(k % 12), k, part) for part in ("train", "val") for k in range(12 * 40 + 3)]

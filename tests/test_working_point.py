@@ -11,10 +11,12 @@ import pytest
 from zansa.arch.use import Calibration, OperatingPoint
 from zansa.deploy.runtime import predictor
 from zansa.jobs.evaluate import evaluate, lines
-from zansa.jobs.making.point import asked
+from zansa.jobs.making.point import asked, chosen, holds_the_line
 from zansa.jobs.request import EvaluateRequest, TrainRequest, read_request
 from zansa.jobs.train import train
+from zansa.learn.data.dataset import from_arrays
 from zansa.nets.files import load
+from zansa.phrases import retold, speaking
 from zansa.proof.decide import DECISIONS, decisions, log_odds, logits_of, named
 from zansa.proof.figures import f1, figures
 from zansa.record import Run
@@ -224,3 +226,21 @@ def test_the_record_says_it(trained):
     assert isinstance(run, Run)
     assert json.loads((run.path / "request.json").read_text())["cost"] == COSTS["cost"]
     assert not [event for event in told if event["event"] == "note" and "not calibrated" in event.get("text", "")]
+
+
+def test_one_good_sample_that_holds_the_line_alone_is_named():
+    names = [f"{i}.png" for i in range(40)]
+    data = from_arrays(np.zeros((40, 8, 8), np.uint8), ["good"] * 30 + ["dent"] * 10, names=names)
+    place = data.classes.index("good")
+    wrong = np.linspace(0.02, 0.2, 40)
+    wrong[30:] = np.linspace(0.7, 0.9, 10)
+    for score, told in ((0.2, ""), (0.95, "7.png")):
+        wrong[7] = score
+        p = np.empty((40, 2))
+        p[:, place], p[:, 1 - place] = 1 - wrong, wrong
+        choice, p = chosen(TrainRequest(source="x"), "good", data, np.arange(40), p, "none")
+        text = holds_the_line(TrainRequest(source="x"), choice, data, np.arange(40), p)
+        assert bool(text) == bool(told)
+    assert "holds the line: 7.png, which the network takes for dent; without it 10 of 10 defective" in text
+    with speaking("ja"):
+        assert "不良品 10 個中 10 個" in retold(text)

@@ -131,7 +131,7 @@ def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[
     labels = np.array([names.index(row["label"]) for row in rows if row["split"] == "train"])
     rare = min(RARE, OF_EVEN / len(names))
     repeat = asked.get("repeat", rare if asked.get("balance", "logit") == "logit" else 0.0)
-    shown = {name: round(times, 2) for name, times in more_often(labels, names, repeat).items()}
+    shown = more_often(labels, names, repeat)
     parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
     rarest = min(names, key=lambda name: parts[name])
     few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""

@@ -20,10 +20,12 @@ def factors(labels: np.ndarray, classes: int, repeat: float) -> np.ndarray:
 
 
 def more_often(labels: np.ndarray, names: Sequence[str], repeat: float) -> dict[str, float]:
-    """The classes that are shown more often than others, and how many times as often as the one that is shown least."""
+    """The classes that are shown at least a twentieth more often than the one that is shown least, and how many times
+    as often: of labels (N,), places in `names`."""
     times = factors(labels, len(names), repeat)
     least = times[np.unique(labels)].min()
-    return {name: float(each / least) for name, each in zip(names, times, strict=True) if each > least}
+    found = {name: round(float(each / least), 2) for name, each in zip(names, times, strict=True)}
+    return {name: each for name, each in found.items() if each >= 1.05}
 
 
 def shares_shown(labels: np.ndarray, classes: int, recipe: Recipe) -> np.ndarray:

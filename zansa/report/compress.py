@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..phrases import phrase, say, speaking
+from ..phrases import language, phrase, say, speaking
 from ..words import amount, file_size, percent, rate_text
 from . import page
 from .page import Content, Frame, Section
@@ -71,7 +71,7 @@ def _said(record: Record) -> Iterator[str]:
 
 
 def _begun(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    return sentence if language() == "ja" else sentence[:1].upper() + sentence[1:]
 
 
 def _speed(stages: list[dict[str, Any]]) -> str:
@@ -147,5 +147,5 @@ def _test(record: Record) -> Content:
 
 def _turned(record: Record) -> Content:
     if not record["pictures"]:
-        raise LookupError(say("no decision was turned"))
+        raise LookupError(say("no validation decision was turned"))
     return {"images": [each | {"gate": say(GATES[each["gate"]])} for each in record["pictures"]]}

@@ -116,10 +116,11 @@ def _verdicts(record: Record) -> Iterator[Record]:
 def _images(record: Record) -> Content:
     """Each sample with its pictures and sentences."""
     return {
+        "near": say("The known {image}s most like it, the nearest first, and the nearest of each class in question:"),
         "images": [
             dict(each) | {"verdict_text": say(WORDS[each["verdict"]["word"]]), "told": list(_of_image(each, record))}
             for each in record["images"]
-        ]
+        ],
     }
 
 

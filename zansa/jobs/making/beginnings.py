@@ -134,8 +134,10 @@ def has_rival(job: Job) -> bool:
 
 def _kept(stays: bool, whole: float, head: float) -> str:
     """Which of the two is kept, in one sentence."""
-    what = "a linear head on the weights as they began" if stays else "the network of which all parts learned"
-    return f"{what} stays: loss on validation images {whole:.3f} with all parts, {head:.3f} with the head alone"
+    seen = f"loss on validation images {whole:.3f} with all parts, {head:.3f} with the head alone"
+    if stays:
+        return f"a linear head on the weights as they began takes the place of the network: {seen}"
+    return f"the network of which all parts learned stays, since a linear head alone is not clearly better: {seen}"
 
 
 def _called(name: str) -> str:

@@ -39,7 +39,17 @@ from ..request import Pointed, Tell, folds_of
 from .examples import examples
 from .folder import origin_of
 from .job import Job
-from .point import Chosen, chosen, cost_on_test, groups_of, not_calibrated, parts_of, rival_point, told_of
+from .point import (
+    Chosen,
+    chosen,
+    cost_on_test,
+    groups_of,
+    holds_the_line,
+    not_calibrated,
+    parts_of,
+    rival_point,
+    told_of,
+)
 
 Answers = tuple[np.ndarray, np.ndarray]  # which samples (n,), and their probabilities (n, K)
 IN_TURNS = "ONNX Runtime, in turns with a reference"  # how milliseconds were measured where they are the budget
@@ -73,6 +83,8 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
         compared = answers | {"test": (held.index, moved)}
     if text := not_calibrated(calibration, data.preprocess.noun):
         tell(event("note", text=text))
+    if text := holds_the_line(job.request, choice, data, parts.val, p):
+        _warn(run, text, tell)
     run.write_json(
         "metrics.json",
         metrics
@@ -161,10 +173,13 @@ def beside(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, tell
     stopped. A rule that the network does not clearly beat is told."""
     rows = leads(job, answers, choice)
     if close := [row for row in rows if not row["clear"]]:
-        text = not_ahead(close, job.data.preprocess.noun)
-        run.append("events.jsonl", event("warning", text=text))
-        tell(event("warning", text=text))
+        _warn(run, not_ahead(close, job.data.preprocess.noun), tell)
     return rows
+
+
+def _warn(run: Run, text: str, tell: Tell) -> None:
+    run.append("events.jsonl", event("warning", text=text))
+    tell(event("warning", text=text))
 
 
 def leads(job: Job, answers: dict[str, Answers], choice: Chosen) -> list[dict[str, Any]]:
@@ -208,11 +223,13 @@ def kept(rival: Rival) -> dict[str, Any]:
 def not_ahead(rows: list[dict[str, Any]], noun: str) -> str:
     """The sentence on the plain rules that the network does not clearly beat."""
     told = ", ".join(f"{row['rival']} {percent(row['value'])}" for row in rows)
-    return typed(
+    text = (
         f"the network is not clearly better than plain rules: {percent(rows[0]['network'])} of its decisions on test "
-        f"{noun}s are right ({told}), with each side weighing the same; more or larger {noun}s (--size), more epochs, "
-        "or labels looked through again, may help"
+        f"{noun}s are right ({told}), with each side weighing the same"
     )
+    if rows[0]["network"] < 1:  # where all are right, nothing helps
+        text += f"; more or larger {noun}s (--size), more epochs, or labels looked through again, may help"
+    return typed(text)
 
 
 def exported(run: Run, job: Job, model: Model, tell: Tell) -> tuple[dict[str, Any], list[dict[str, Any]]]:

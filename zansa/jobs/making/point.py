@@ -97,6 +97,38 @@ def chosen(
     return Chosen(calibration, operating_point(point, good), told), p
 
 
+def holds_the_line(request: Pointed, choice: Chosen, data: Dataset, index: np.ndarray, p: np.ndarray) -> str:
+    """What to tell where one good validation sample, which the network takes for a defect, alone keeps the line so high
+    that a fifth of the defective parts, and two at least, are missed: its label may be wrong. "" elsewhere.
+
+    `p`: the answers to `index`, (n, K)."""
+    if choice.operating is None:
+        return ""
+    good = choice.operating.good
+    place, labels, groups = data.classes.index(good), data.labels[index], groups_of(data, index)
+    part = np.arange(len(index)) if groups is None else groups
+    sound = ~np.isin(part, part[labels != place])
+    worst = int(np.where(sound, log_odds(p[:, place]), -np.inf).argmax())
+    if (taken := int(p[worst].argmax())) == place:
+        return ""
+    rest = part != part[worst]
+    others = parts_of(p[rest], labels[rest], data.classes, good, None if groups is None else groups[rest])
+    try:
+        line = choose(others, asked(request), choice.calibration.fitted).reject
+    except ValueError:  # without it too few parts are left to promise what was asked
+        return ""
+    found = int((others.faulty >= lines_of(choice.operating)[1]).sum())
+    more, count = int((others.faulty >= line).sum()), len(others.faulty)
+    if more - found < max(2, count / 5):
+        return ""
+    name, other = data.names[index[worst]], data.classes[taken]
+    return (
+        f"one validation sample of class {good} alone holds the line: {name}, which the network takes for {other}; "
+        f"without it {more} of {count} defective validation parts would be rejected, with it {found} are; look whether "
+        "its label is right"
+    )
+
+
 def told_of(parts: Held, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
     """What metrics.json says of the choice of a point, by the validation parts."""
     wanted = asked(request)

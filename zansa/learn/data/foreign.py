@@ -31,8 +31,11 @@ _PARTED_BEFORE = re.compile(rf"(?P<b>{'|'.join(w for w in SPLIT_WORDS if w.isasc
 
 
 def refuse_boxes(path: Path) -> None:
-    """ValueError where a file, or what lies in a folder, tells where things are in images."""
+    """ValueError where a file, or what lies in a folder, tells where things are in images; YOLO has its labels beside
+    a folder `images`."""
     kind = _annotations(path)
+    if kind is None and path.name.lower() == "images":
+        kind = _annotations(path.with_name("labels"))
     if kind is not None:
         raise ValueError(_no_boxes(printable(str(path)), kind))
 
@@ -50,14 +53,15 @@ def _annotations(path: Path) -> str | None:
     for file in islice([path] if path.is_file() else walk(path), FILES):
         ending = file.suffix.lower()
         look = _LOOKS.get(ending)
-        seen[ending] = seen.get(ending, 0) + 1
-        if look is None or seen[ending] > EACH or not file.is_file():  # to open a pipe would wait for ever
+        if look is None or seen.get(ending, 0) >= EACH or not file.is_file():  # to open a pipe would wait for ever
             continue
         try:
             with file.open("rb") as stream:
-                kind = look(stream.read(HEAD))
+                head = stream.read(HEAD)
         except OSError:
             continue
+        seen[ending] = seen.get(ending, 0) + bool(head)  # an image without a defect has an empty file of labels
+        kind = look(head)
         if kind is not None:
             return kind
     return None

@@ -36,7 +36,7 @@ TABLE = {
     "largest change of a probability": "確率の最大変化",
     "classes that stay": "変わらないクラス",
     "failed": "不合格",
-    "no decision was turned": "反転した判定はありません",
+    "no validation decision was turned": "検証データで反転した判定はありません",
     "tries at int8": "int8 の試行",
     "gate": "ゲート",
     "turned": "反転",

@@ -14,6 +14,9 @@ TABLE = {
         "マップはネットワークが何を根拠にしたかを示すもので、判定の正しさは示しません。"
     ),
     "What was explained": "説明",
+    "The known {image}s most like it, the nearest first, and the nearest of each class in question:": (
+        "最も似ている既知の{image}（近い順）と、関係する各クラスで最も近いもの"
+    ),
     "How far a map can be relied on": "マップの信頼性",
     "Which block decided": "どのブロックが決めたか",
     "{count} explained by {map}.": "{count}を次の方法で説明します。{map}。",

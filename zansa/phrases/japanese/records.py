@@ -17,6 +17,10 @@ TABLE = {
     "{train} images to learn from, {val} to decide by, {test} to prove it": "学習用 {train} 枚、検証用 {val} 枚、評価用 {test} 枚",
     "the classes are uneven ({few}, {many} images): rare ones are made to count in training (balance {balance}; --balance none switches it off)": "クラスの枚数が不均衡です（{few}、{many} 枚）。学習では少ないクラスを重く扱います（balance {balance}。--balance none で無効）",
     "rare classes are shown more often in training (repeat {repeat}): {rare}": "少ないクラスは学習時に多く提示します（repeat {repeat}）: {rare}",
+    "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）",
+    "one validation sample of class {good} alone holds the line: {name}, which the network takes for {taken}; without it {more} of {count} defective validation parts would be rejected, with it {found} are; look whether its label is right": "クラス {good} の検証用サンプル 1 件だけでしきい値が決まっています: {name}（ネットワークの分類は {taken}）。これがなければ検証用の不良品 {count} 個中 {more} 個を不良と判定できますが、あると {found} 個です。ラベルが正しいか確認してください",
+    "a linear head on the weights as they began takes the place of the network: loss on validation images {whole} with all parts, {head} with the head alone": "開始時の重みに線形ヘッドだけを学習したものを採用: 検証用画像での損失は全体の学習で {whole}、ヘッドだけで {head}",
+    "the network of which all parts learned stays, since a linear head alone is not clearly better: loss on validation images {whole} with all parts, {head} with the head alone": "全体を学習したネットワークを採用（線形ヘッドだけのほうが明らかに良いとは言えないため）: 検証用画像での損失は全体の学習で {whole}、ヘッドだけで {head}",
     "the network is not clearly better than plain rules: {share} of its decisions on test images are right ({told}), with each side weighing the same; more or larger images (--size), more epochs, or labels looked through again, may help": "ネットワークは単純な規則より明らかに優れているとは言えません: 評価用画像での判定の {share} が正解（{told}、良品と不良品を同じ重みで評価）。画像を増やす・大きくする (--size)、エポックを増やす、ラベルを見直すと改善する可能性があります",
     "nobody is asked, since that pays below a price of {price} only": "目視確認は費用が {price} 未満の場合にのみ有利なため、保留はありません",
     "not calibrated, for lack of validation parts": "検証用の個体が足りないため較正していません",
@@ -28,6 +32,7 @@ TABLE = {
     "{file} lacks {names}": "{file} に {names} がありません",
     "given by hand, promises nothing": "手動で指定（保証なし）",
     # what was decided from the data, and what a user should know of them
+    "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of mistakes below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の誤判定率は分かりません",
     "class {name} has {count}: that is enough to tell what was learned from chance, but not which of two good epochs or networks is better, nor a share of false alarms below 1 in {least}": "クラス {name} は{count}です。偶然ではなく学習できたかどうかは分かりますが、良いエポックやネットワーク同士の優劣、{least} 分の 1 未満の過検出率は分かりません",
     "`zansa train --folds 5` holds every sample out once": "`zansa train --folds 5` なら全サンプルを一度ずつ評価に回せます",
     "class {name} has no validation {noun}: nothing about it can be decided": "クラス {name} には検証用の{noun}がなく、このクラスについては何も判断できません",

@@ -145,7 +145,7 @@ def _mark(row: Record) -> str:
 def _pictures(record: Record) -> dict[str, Any]:
     found = record["pictures"]
     if not found:
-        raise LookupError(say("no images are kept"))
+        raise LookupError(say("no images are kept") if record["charts"] else sentences(record)[0])
     culprit = words.statistic(found["culprit"]) if "culprit" in found else ""
     return {"median": found.get("median", []), "typical": found.get("typical", []), "culprit": culprit}
 
