@@ -129,7 +129,7 @@ def test_the_beginnings_are_compared_and_the_head_stays_where_the_training_has_l
         "efficientnet_lite0"
     ]
     assert told_of(race) in told.stdout + told.stderr
-    assert "a linear head on the weights as they began stays" in told.stdout + told.stderr
+    assert "a linear head on the weights as they began takes the place of the network" in told.stdout + told.stderr
     assert run.read_json("metrics.json")["test"]["accuracy"]["value"] > 0.9
     start, end = (load_file(run.path / f"{name}.safetensors") for name in ("start", "model"))
     assert all(torch.equal(start[name], end[name]) for name in start if "conv" in name)
