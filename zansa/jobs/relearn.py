@@ -32,7 +32,9 @@ COLUMNS = ("path", "label", "group", "split", "lot")
 RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
 OF_EVEN = 0.5  # and of the share that each of many classes has where they are even: these are no rare ones
 CHOSEN = ("recipe", "false_alarms_at_most", "on_average", "below_learned")  # of a request, what learning again chooses
-ASKED = "asked.json"  # beside a run that learned again: these as people asked for them, and the first run's epochs
+ASKED = (
+    "first_asked.json"  # beside a run that learned again: these as people asked for them, and the first run's epochs
+)
 LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
 
 
@@ -91,10 +93,8 @@ def learn(
 def _as_asked(run: Run) -> tuple[Request, int]:
     """The run's request, with a test part, as people asked for it, and the epochs of the first network: a run that
     learned again has in its own request what was chosen for it then, and that is chosen anew each time."""
-    request, epochs = (
-        _with_a_test_part(read_request(run.read_json("request.json"))),
-        run.read_json("recipe.json")["epochs"],
-    )
+    request = _with_a_test_part(read_request(run.read_json("request.json")))
+    epochs = run.read_json("recipe.json")["epochs"]
     kept = run.path.parent / ASKED
     if not kept.is_file():
         return request, epochs
