@@ -358,12 +358,12 @@ def test_an_unknown_authors_classifier_is_left_out(with_head):
 
 
 @pytest.mark.parametrize("name", ["timm resnet26", "timm resnet18d", "timm resnetv2_18"])
-def test_grey_images_and_colour_weights(name):
+def test_gray_images_and_colour_weights(name):
     theirs = lively(THEIRS[name]())
     state, x = theirs.state_dict(), torch.randn(2, 1, 64, 64)
-    grey = adopt(state, net_from(state, (64, 64), channels=1))
-    assert error(lambda x: theirs(x.expand(-1, 3, -1, -1)), grey, x) <= 1e-5
-    colour = adopt(grey.state_dict(), net_from(state, (64, 64)))
+    gray = adopt(state, net_from(state, (64, 64), channels=1))
+    assert error(lambda x: theirs(x.expand(-1, 3, -1, -1)), gray, x) <= 1e-5
+    colour = adopt(gray.state_dict(), net_from(state, (64, 64)))
     assert error(theirs, colour, x.expand(-1, 3, -1, -1)) <= 1e-5
     with pytest.raises(ValueError, match=r"stem\.conv0?: expected \(\d+, 4, "):
         adopt(state, net_from(state, (64, 64), channels=4))

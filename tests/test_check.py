@@ -253,14 +253,14 @@ def test_siblings_of_what_was_copied_do_not_raise_the_line():
     """A quarter of the images have a sibling that stands in a copy's group: they are no wrong pairs."""
     images, parts = shots_of(40, 4, 0, smooth=False), np.repeat(np.arange(40), 4)
     copies = np.stack([small(changed(image, CHANGES[k % 6])) for k, image in enumerate(images[:80:4])])
-    grey, groups = np.concatenate([images, copies]), np.concatenate([parts, 100 + np.arange(len(copies))])
+    gray, groups = np.concatenate([images, copies]), np.concatenate([parts, 100 + np.arange(len(copies))])
 
     def compared(some, of):
         return compare(some, (thumbs(some), hashes(some)), Kin(of), np.zeros((0, 2), int))
 
-    before, after = compared(images, parts), compared(grey, groups)
+    before, after = compared(images, parts), compared(gray, groups)
     assert after.lines[1] < before.lines[1] + 0.05
-    sets = [set(each) for each in sets_of(len(grey), after.pairs[after.proven])]
+    sets = [set(each) for each in sets_of(len(gray), after.pairs[after.proven])]
     assert all(any({4 * k, 160 + k} <= each for each in sets) for k in range(len(copies)))
     assert not before.proven.any()
 
@@ -288,11 +288,11 @@ def test_copies_within_a_class_are_found_where_not_all_neighbours_are_asked(monk
     monkeypatch.setattr("zansa.learn.audit.groups.ASKED", 12)
     rng = np.random.default_rng(3)
     images = drawn(120, 11)
-    grey = np.concatenate([images, [small(changed(image, "lighter")) for image in images[:90]]])
+    gray = np.concatenate([images, [small(changed(image, "lighter")) for image in images[:90]]])
     labels = np.concatenate([np.arange(120), np.arange(90)]) % 2
-    looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(grey))
-    names = tuple(f"{number:06d}.png" for number in rng.permutation(10**6)[: len(grey)])
-    related = relate(Inventory(names, labels, ("a", "b"), looks), grey, thumbs(grey), None, 0)
+    looks = tuple(look_at_array(image[..., None], str(i)) for i, image in enumerate(gray))
+    names = tuple(f"{number:06d}.png" for number in rng.permutation(10**6)[: len(gray)])
+    related = relate(Inventory(names, labels, ("a", "b"), looks), gray, thumbs(gray), None, 0)
     proven = {tuple(pair) for pair in related.proven.tolist()}
     assert related.near.lines[1] < CAP
     assert len(proven & {(k, 120 + k) for k in range(90)}) >= 85
@@ -301,8 +301,8 @@ def test_copies_within_a_class_are_found_where_not_all_neighbours_are_asked(monk
 def test_chance_takes_no_more_images_than_there_are():
     """Classes that are copies of each other: what is surely wrong there is right."""
     images = drawn(60, 12)
-    grey = np.concatenate([images, [small(changed(image, "lighter")) for image in images]])
-    near = compare(grey, (thumbs(grey), hashes(grey)), Kin(np.arange(120) // 60), np.zeros((0, 2), int))
+    gray = np.concatenate([images, [small(changed(image, "lighter")) for image in images]])
+    near = compare(gray, (thumbs(gray), hashes(gray)), Kin(np.arange(120) // 60), np.zeros((0, 2), int))
     assert near.wrong <= 1
 
 

@@ -107,7 +107,7 @@ def test_first_frame_of_several():
     assert read_image(data).max() == 10
 
 
-def test_transparent_pixels_are_grey_and_opaque_ones_untouched():
+def test_transparent_pixels_are_gray_and_opaque_ones_untouched():
     alpha = np.zeros((11, 7, 1), np.uint8)
     alpha[0], alpha[1] = 255, 51
     found = read_image(encode(np.concatenate([RGB, alpha], axis=2)))

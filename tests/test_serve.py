@@ -1,5 +1,6 @@
 """Serving: the protocol's laws, a real server process under load and kills, the store, models, folders and the line."""
 
+import ast
 import base64
 import gzip
 import http.client
@@ -50,6 +51,7 @@ from zansa.deploy.serve.schema import insert
 from zansa.deploy.serve.serve_words import LANGUAGES, words
 from zansa.deploy.serve.store import Keeping, Store, now
 from zansa.deploy.serve.wire import Wire
+from zansa.phrases import retold, speaking
 
 CLASSES = ("good", "hole", "scratch")
 
@@ -227,6 +229,7 @@ def test_bad_requests_get_a_sentence_and_a_status(server, files):
             ("POST", "/predict", data[:60]),
             ("POST", "/predict?counter=x", data),
             ("POST", "/page/verdict", b'{"answer": 1, "verdict": "\\ud800"}'),
+            ("POST", "/v2/repository/models/m/load", b"no model"),
         ],
         415: [("POST", "/predict", b"GIF89a" + bytes(40)), ("POST", "/predict", b"")],
         501: [("POST", "/v2/repository/models/m/unload", b"")],
@@ -237,16 +240,36 @@ def test_bad_requests_get_a_sentence_and_a_status(server, files):
             assert status == wanted, (path, text)
             assert list(json.loads(text)) == ["error"]
             assert headers["content-type"] == "application/json"
+            japanese = json.loads(ask(server, method, path, body, accept_language="ja")[2])["error"]
+            assert re.search("[ぁ-ん]", japanese), (path, japanese)
     status, _, text = ask(server, "POST", "/predict", data, origin="http://evil.example")
     assert status == 403, text
     status, _, text = ask(server, "GET", "/ready", host="evil.example")
     assert status == 403, text
     assert told(server, "/v2/health/ready") == (200, {"ready": True})
-    assert b'zansa_requests_total{code="413",path="/predict"} 2.0' in ask(server, "GET", "/metrics")[2]
+    assert b'zansa_requests_total{code="413",path="/predict"} 4.0' in ask(server, "GET", "/metrics")[2]
     described = told(server, "/v2/models/m")[1]
     assert described["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, -1, 1]}]
     assert "/v2/models/{model}/infer" in told(server, "/openapi.json")[1]["paths"]
     assert b"https://" not in ask(server, "GET", "/docs")[2], "nothing is loaded from elsewhere"
+
+
+def test_every_refusal_is_in_the_dictionary():
+    def text(node):
+        if isinstance(node, ast.JoinedStr):
+            return "".join(part.value if isinstance(part, ast.Constant) else "7" for part in node.values)
+        return node.value if isinstance(node, ast.Constant) else None
+
+    said = [
+        text(node.args[1])
+        for path in Path(protocol.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused"
+    ]
+    assert len(said) > 60
+    with speaking("ja"):
+        english = [each for each in said if each is not None and not re.search("[ぁ-ん]", retold(each))]
+    assert not english, "add them to phrases/japanese/reasons.py"
 
 
 def test_models_change_under_load_and_no_request_is_lost(server, files):

@@ -180,7 +180,7 @@ def test_finetune_from_a_run_keeps_what_is_frozen(donor, tmp_path):
     assert len(run.read_json("metrics.json")["test"]["per_class"]) == 3
 
 
-def test_finetune_from_torchvision_weights_on_grey_images(tmp_path):
+def test_finetune_from_torchvision_weights_on_gray_images(tmp_path):
     theirs = torchvision.models.resnet18(weights=None, num_classes=5)
     torch.save(
         {"state_dict": {f"module.{name}": value for name, value in theirs.state_dict().items()}},

@@ -1,6 +1,7 @@
 """What the command line shows: progress while a job runs, tables at its end, and errors in one sentence."""
 
 import json
+import sqlite3
 from collections import Counter
 from typing import Any, Self
 
@@ -33,6 +34,16 @@ from .words import (
     typed,
 )
 
+DAMAGED = "its answers.sqlite is damaged: bring back a copy of it, or move it away so that the server begins a new one"
+STORE_FAULTS = {  # what SQLite says of a store, and what to do
+    sqlite3.SQLITE_BUSY: "another program is writing into it; try again when that has ended",
+    sqlite3.SQLITE_LOCKED: "another program is writing into it; try again when that has ended",
+    sqlite3.SQLITE_FULL: "its disk is full; make room and try again",
+    sqlite3.SQLITE_READONLY: "it may not be written; look at the rights of its folder",
+    sqlite3.SQLITE_CANTOPEN: "its answers.sqlite cannot be opened; look at the rights of its folder",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
 LEADING = ("defects found", "false alarms")
 MOST_CLASSES = 20  # listed one by one
 # What each kind of edit does to the network: the thing that changes, and what becomes of it.
@@ -390,10 +401,13 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         parts = []
         for fault in error.errors():
-            place = ".".join(map(str, fault["loc"]))
+            place, said = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
             given = "" if fault["type"] == "value_error" else f" (given: {fault['input']!r})"
-            parts.append(f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}".removeprefix(": "))
+            parts.append(f"{said}{given}" if not place or said.startswith(place) else f"{place}: {said}{given}")
         return "; ".join(parts)
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # of the kind; the rest tells which of its cases it was
+        return f"the store cannot be used ({error}): {STORE_FAULTS.get(code, '`zansa store STORE --check` tells more')}"
     return singular(str(error))

@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from typing import Any, NoReturn
@@ -72,6 +73,6 @@ def run_command() -> None:
     except MemoryError:
         print("zansa: the memory is not enough; try a smaller --size or --batch, or fewer images", file=sys.stderr)
         sys.exit(2)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, sqlite3.Error) as error:
         print(f"zansa: {screen.error_text(error)}", file=sys.stderr)
         sys.exit(2)

@@ -19,7 +19,7 @@ MAX_PIXELS = 100_000_000  # read from the header: a small file can claim a terab
 MAX_LEVELS = 4 * MAX_PIXELS  # of all bands together
 CLEAR = "its transparent pixels were read as mid gray"
 FRACTIONS = "its levels are fractions (32-bit float); save it as 8-bit or 16-bit integers"
-GREY = 128  # what shows through transparent pixels
+GRAY = 128  # what shows through transparent pixels
 
 Header = tuple[int, int, int, int]  # height, width, channels, depth
 
@@ -79,12 +79,12 @@ def header(stream: IO[bytes]) -> Header:
     return height, width, 1 if gray else 3, 16 if image.mode[0] == "I" or _is_deep(image) else 8
 
 
-def over_grey(levels: np.ndarray, alpha: np.ndarray, multiplied: bool = False) -> np.ndarray:
+def over_gray(levels: np.ndarray, alpha: np.ndarray, multiplied: bool = False) -> np.ndarray:
     """Colour (H, W, C) under alpha (H, W, 1) before mid gray; `multiplied` says that colour holds its alpha already."""
     most = np.iinfo(levels.dtype).max
-    grey, color, alpha = GREY * (most // 255), levels.astype(np.uint64), alpha.astype(np.uint64)
+    gray, color, alpha = GRAY * (most // 255), levels.astype(np.uint64), alpha.astype(np.uint64)
     shown = color * most if multiplied else color * alpha
-    return np.minimum((shown + grey * (most - alpha) + most // 2) // most, most).astype(levels.dtype)
+    return np.minimum((shown + gray * (most - alpha) + most // 2) // most, most).astype(levels.dtype)
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _levels(image: Image.Image, stream: IO[bytes]) -> tuple[np.ndarray, str]:
     if raw in _FOUR_BYTES:
         four = np.asarray(_loaded(image, stream, _FOUR_BYTES[raw]))
         both = _joined(four[..., ::2], four[..., 1::2])
-        return _over_grey(both)
+        return _over_gray(both)
     depth = _stored_depth(image, raw, stream)
     image.load()  # a TIFF turns itself here, and a PNG may carry its EXIF behind the pixels
     plain, lost = _plain(image)
@@ -181,10 +181,10 @@ def _levels(image: Image.Image, stream: IO[bytes]) -> tuple[np.ndarray, str]:
     return levels, "; ".join(filter(None, (shallow, lost)))
 
 
-def _over_grey(both: np.ndarray, multiplied: bool = False) -> tuple[np.ndarray, str]:
+def _over_gray(both: np.ndarray, multiplied: bool = False) -> tuple[np.ndarray, str]:
     """Colour and alpha (H, W, C + 1) before mid gray, and whether that shows anywhere."""
     levels, alpha = both[..., :-1], both[..., -1:]
-    return over_grey(levels, alpha, multiplied), CLEAR if alpha.min() < np.iinfo(both.dtype).max else ""
+    return over_gray(levels, alpha, multiplied), CLEAR if alpha.min() < np.iinfo(both.dtype).max else ""
 
 
 def _plain(image: Image.Image) -> tuple[np.ndarray, str]:
@@ -197,7 +197,7 @@ def _plain(image: Image.Image) -> tuple[np.ndarray, str]:
         raise ValueError(FRACTIONS)
     opaque = "L" if _is_gray(image.mode) else "RGB"
     if image.has_transparency_data:
-        return _over_grey(np.asarray(image.convert("LA" if opaque == "L" else "RGBA")))
+        return _over_gray(np.asarray(image.convert("LA" if opaque == "L" else "RGBA")))
     pixels = np.asarray(image.convert(opaque))
     return pixels[..., None] if opaque == "L" else pixels, ""
 
@@ -222,10 +222,10 @@ def _joined(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 def _shown(levels: np.ndarray, mark: object) -> tuple[np.ndarray, str]:
     """16-bit colour before mid gray, and whether that shows; `mark`: the colour that a PNG declares transparent."""
     if levels.shape[2] == 4:
-        return _over_grey(levels)
+        return _over_gray(levels)
     if isinstance(mark, tuple):
         clear = (levels == np.array(mark)).all(axis=2, keepdims=True)
-        return np.where(clear, np.uint16(GREY * 257), levels), CLEAR if clear.any() else ""
+        return np.where(clear, np.uint16(GRAY * 257), levels), CLEAR if clear.any() else ""
     return levels, ""
 
 
@@ -321,7 +321,7 @@ def _bands(stream: IO[bytes]) -> tuple[np.ndarray, str]:
     levels = _turned(levels if levels.dtype == np.uint8 else levels16(levels), orientation)
     lost = ""
     if extra:
-        levels, lost = _over_grey(levels, multiplied=int(extra[0]) == 1)
+        levels, lost = _over_gray(levels, multiplied=int(extra[0]) == 1)
     return np.ascontiguousarray(levels), "; ".join(filter(None, (_of_pages(pages), lost)))
 
 

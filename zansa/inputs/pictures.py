@@ -75,7 +75,7 @@ def _stripes(shares: np.ndarray, margin: int) -> Image.Image:
 
 
 def _letters(levels: np.ndarray, alphabet: str, shares: np.ndarray | None) -> Image.Image:
-    """Coloured cells with their letters, in rows; a letter of several is grey, and where there is none nothing is. With
+    """Coloured cells with their letters, in rows; a letter of several is gray, and where there is none nothing is. With
     shares (L,) the cells have their colours instead."""
     used = np.flatnonzero(levels.any(axis=1)).max(initial=0) + 1
     wide = int(np.clip(10 * round((1.5 * used) ** 0.5 / 10), FEWEST, MOST))

@@ -157,7 +157,7 @@ def _first(finding: Finding, inventory: Inventory) -> list[tuple[int, ...]]:
 
 def _shown(inventory: Inventory, row: int) -> dict[str, str]:
     look = inventory.looks[row]
-    levels = look.grey[..., None] if not inventory.files else to_depth(read_image(inventory.files[row]), 8)
+    levels = look.gray[..., None] if not inventory.files else to_depth(read_image(inventory.files[row]), 8)
     shown = Image.fromarray(np.ascontiguousarray(levels[..., 0] if levels.shape[2] not in (3, 4) else levels[..., :3]))
     shown.thumbnail((EDGE, EDGE))
     stored = BytesIO()

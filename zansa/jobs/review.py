@@ -3,7 +3,7 @@
 import csv
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,11 +11,20 @@ from typing import Any, TextIO
 from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
 from ..deploy.watch.look import good_of
+from ..deploy.watch.queue import SHARES
 from ..deploy.watch.units import Answers, answers
 from ..inputs.tables import is_number
 from ..phrases import singular
 
 COLUMNS = ("answer", "part", "lot", "time", "image", "verdict", "who", "seconds")
+KINDS = {  # of parts, by the reason for which they are chosen
+    "audit": "accepted",
+    "rejected": "rejected",
+    "disagrees": "judged otherwise by a shadow",
+    "new": "new-looking",
+    "seeded": "known defects",
+    "second": "second readings",
+}
 KEYS = {"c": "cannot tell", "u": "unusable"}
 Ask = Callable[[str], str]
 
@@ -26,7 +35,17 @@ def plan(store: Path, model: str | None, looks: int, seed: int = 0) -> dict[str,
     seen, good = _seen(store, model)
     if looks < 1:
         raise ValueError(f"--plan is {looks} parts; allowed: 1 or more, for example 50")
-    return {"chosen": queue.plan(store, seen, good, looks, seed), "waiting": len(waiting(store))}
+    chosen = queue.plan(store, seen, good, looks, seed)
+    return {"chosen": chosen, **fewer(chosen, looks), "waiting": len(waiting(store))}
+
+
+def fewer(chosen: Mapping[str, int], looks: int) -> dict[str, str]:
+    """Why fewer parts were chosen than asked for, as a sentence; {} where they were not."""
+    if sum(chosen.values()) >= looks:
+        return {}
+    kinds = ", ".join(f"{KINDS[why]} {chosen.get(why, 0)} of {share * looks:.2g}" for why, share in SHARES.items())
+    told = f"{sum(chosen.values())} of {looks} parts, since each kind has its share, is drawn by lot, and may be rare"
+    return {"fewer": f"{told}: {kinds}"}
 
 
 def waiting(store: Path, who: str = "") -> list[dict[str, Any]]:

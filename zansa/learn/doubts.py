@@ -279,10 +279,10 @@ def fitted_rule(rule: LogisticRegression, values: np.ndarray, labels: np.ndarray
 
 def _compared(images: np.ndarray, window: int) -> np.ndarray:
     """Images (N, H, W, C) less their neighbourhood's mean, over its deviation (see nets.build.Contrast)."""
-    grey = images.mean(axis=3)
-    centred = grey - uniform_filter(grey, (0, window, window))
+    gray = images.mean(axis=3)
+    centred = gray - uniform_filter(gray, (0, window, window))
     variance = uniform_filter(centred**2, (0, 2 * window, 2 * window))
-    return (centred / np.sqrt(variance + (0.05 * grey.std()) ** 2))[..., None]
+    return (centred / np.sqrt(variance + (0.05 * gray.std()) ** 2))[..., None]
 
 
 def held_out_folds(data: Dataset, index: np.ndarray) -> Folds:

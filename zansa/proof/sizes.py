@@ -100,8 +100,8 @@ def _term(term: str) -> tuple[str, float]:
     if sign != SIDES[name]:
         way = "at least" if name == "recall" else "at most"
         raise ValueError(f"{term!r} was claimed; {name} is claimed to be {way} a share: {name}{SIDES[name]}{match[3]}")
-    value = _share(name, match[3])
-    _refuse_ends(name, value)
+    value = _share(name, match[3], term)
+    _refuse_ends(name, value, term)
     return name, value
 
 
@@ -119,33 +119,33 @@ def _name(word: str) -> str:
     raise ValueError(f"a claim on {word.strip()!r} was made; {hint}{more}, for example {EXAMPLE!r}")
 
 
-def _share(name: str, word: str) -> float:
+def _share(name: str, word: str, term: str) -> float:
     percent = word.endswith("%")
     try:
         value = float(word.rstrip("% "))
     except ValueError:
         raise ValueError(
-            f"{name}{SIDES[name]}{word} was claimed; {word!r} is no number: type a share such as 0.99, with a point"
+            f"{term!r} was claimed; {word!r} is no number: type a share such as 0.99, with a point"
         ) from None
     if percent:
         value /= 100
     if 0 <= value <= 1:
         return value
     hint = f"; for {value:g} % type {name}{SIDES[name]}{value / 100:g}" if 1 < value <= 100 and not percent else ""
-    raise ValueError(f"{name}{SIDES[name]}{word} was claimed; a share from 0 to 1 is meant{hint}")
+    raise ValueError(f"{term!r} was claimed; a share from 0 to 1 is meant{hint}")
 
 
-def _refuse_ends(name: str, value: float) -> None:
+def _refuse_ends(name: str, value: float, term: str) -> None:
     share = 1 - value if name == "recall" else value
     if share < FINEST * (1 - 1e-6):
         nearest = "0.999" if name == "recall" else "0.001"
         raise ValueError(
-            f"{name}{SIDES[name]}{value:.12g} cannot be shown: "
+            f"{term!r} cannot be shown: "
             f"{'no number of parts proves that there is never a mistake' if share <= 0 else _takes(share)}; "
             f"{name}{SIDES[name]}{nearest} takes {told(int(needed(0.001)))} parts without a mistake, at 95 % confidence"
         )
     if share >= 1:
-        raise ValueError(f"{name}{SIDES[name]}{value:g} says nothing: it is always true; type for example {EXAMPLE!r}")
+        raise ValueError(f"{term!r} says nothing: it is always true; type for example {EXAMPLE!r}")
 
 
 def _takes(share: float) -> str:

@@ -54,18 +54,18 @@ def traits(images: np.ndarray) -> np.ndarray:
 
 
 def thumbnails(images: np.ndarray, size: int = 16) -> np.ndarray:
-    """(N, size * size) float32, or (N, size) of series: block means of grey images, less their mean, of length 1 (0 for
+    """(N, size * size) float32, or (N, size) of series: block means of gray images, less their mean, of length 1 (0 for
     an even image)."""
     whole = images[:, None] if images.ndim == 3 else images
     step = max(1, CHUNK // int(np.prod(whole.shape[1:])))
-    small = [_blocks(_grey(whole[i : i + step]), size) for i in range(0, len(whole), step)]
+    small = [_blocks(_gray(whole[i : i + step]), size) for i in range(0, len(whole), step)]
     flat = np.concatenate(small).reshape(len(whole), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(length, 1e-6 * (1 + abs(flat).max(initial=0))))
 
 
-def _grey(images: np.ndarray) -> np.ndarray:
+def _gray(images: np.ndarray) -> np.ndarray:
     # Channel by channel: NumPy is ten times slower along an axis of three.
     total = images[..., 0].astype(np.float32)
     for channel in range(1, images.shape[3]):
@@ -81,27 +81,27 @@ def _colour(images: np.ndarray) -> np.ndarray:
     return (high - low).astype(np.float32).reshape(len(images), -1)
 
 
-def _blocks(grey: np.ndarray, size: int) -> np.ndarray:
+def _blocks(gray: np.ndarray, size: int) -> np.ndarray:
     """Means of (at most) size x size blocks of (N, H, W)."""
     for axis in (1, 2):
-        count = grey.shape[axis]
+        count = gray.shape[axis]
         edges = np.arange(min(size, count)) * count // min(size, count)
         shape = [-1 if a == axis else 1 for a in range(3)]
-        grey = np.add.reduceat(grey, edges, axis=axis) / np.diff(edges, append=count).reshape(shape)
-    return grey
+        gray = np.add.reduceat(gray, edges, axis=axis) / np.diff(edges, append=count).reshape(shape)
+    return gray
 
 
 def _traits(images: np.ndarray) -> np.ndarray:
-    grey = _grey(images)
+    gray = _gray(images)
     colour = _colour(images)
-    columns = [*_levels(grey), *_steps(grey), *_coarse(_blocks(grey, COARSE)), colour.mean(axis=1), colour.max(axis=1)]
+    columns = [*_levels(gray), *_steps(gray), *_coarse(_blocks(gray, COARSE)), colour.mean(axis=1), colour.max(axis=1)]
     found = np.stack(columns, axis=1).astype(np.float64)
     assert found.shape[1] == len(TRAITS)
     return found
 
 
-def _levels(grey: np.ndarray) -> list[np.ndarray]:
-    flat = grey.reshape(len(grey), -1)
+def _levels(gray: np.ndarray) -> list[np.ndarray]:
+    flat = gray.reshape(len(gray), -1)
     return [
         flat.mean(axis=1),
         flat.std(axis=1),
@@ -117,9 +117,9 @@ def _quantiles(flat: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
     return np.sort(flat, axis=1)[:, places].T
 
 
-def _steps(grey: np.ndarray) -> list[np.ndarray]:
-    across, down = abs(np.diff(grey, axis=2)), abs(np.diff(grey, axis=1))
-    across, down, bend = _flat(across), _flat(down), _flat(abs(np.diff(grey, n=2, axis=2)))
+def _steps(gray: np.ndarray) -> list[np.ndarray]:
+    across, down = abs(np.diff(gray, axis=2)), abs(np.diff(gray, axis=1))
+    across, down, bend = _flat(across), _flat(down), _flat(abs(np.diff(gray, n=2, axis=2)))
     high = np.maximum(*(_quantiles(steps, (0.99,))[0] for steps in (across, down)))
     return [
         across.mean(axis=1),

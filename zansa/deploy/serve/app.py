@@ -147,13 +147,16 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = {404: f"there is no {request.url.path}", 405: f"{request.method} is not for {request.url.path}"}
-    return JSONResponse({"error": sentence.get(error.status_code, str(error.detail))}, error.status_code, error.headers)
+    refused = Refused(error.status_code, sentence.get(error.status_code, str(error.detail)))
+    answer = refusal(refused, language_of(request.headers))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    parts = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-    return JSONResponse({"error": "; ".join(parts)}, 400)
+    places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+    return refusal(Refused(400, f"the request is not understood: {places}"), language_of(request.headers))
 
 
 async def _fault(request: Request, error: Exception) -> Response:

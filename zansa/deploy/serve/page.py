@@ -232,7 +232,7 @@ def seeing(office: Office, page: Page) -> APIRouter:
     @router.get("/page/{name}", include_in_schema=False)
     async def file(name: str) -> Response:
         if name not in ("operators.css", "operators.js", "plain.css"):
-            raise Refused(404, f"there is no {name[:80]}")
+            raise Refused(404, f"there is no /page/{name[:80]}")
         return Response(_file(name), media_type=KINDS[Path(name).suffix])
 
     return router

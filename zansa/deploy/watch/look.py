@@ -32,7 +32,7 @@ def look(
     begin = max((r["until"] for r in said if r["calm_again"]), default="")
     units = [unit for unit in seen.units if unit.start > begin]
     record = _head(store, seen, units, calm, alarms_a_year)
-    if len(units) < calm or len(units) == calm:
+    if len(units) <= calm:
         return (
             record
             | {"state": "learning", "charts": [], "windows": [], "pictures": {}}

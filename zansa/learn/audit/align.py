@@ -23,13 +23,13 @@ BLOCK = 128  # pairs at a time
 INNER = slice(SHIFT, SIDE - SHIFT)
 
 
-def band(grey: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+def band(gray: np.ndarray, fine: float, coarse: float) -> np.ndarray:
     """(N, 64, 64) float32 of (N, 64, 64): what is coarser and what is finer is taken away."""
-    whole = grey.astype(np.float32)
+    whole = gray.astype(np.float32)
     return np.asarray(gaussian_filter(whole, (0, fine, fine)) - gaussian_filter(whole, (0, coarse, coarse)))
 
 
-def agreement(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def agreement(gray: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of pairs (P, 2) of images (N, 64, 64) uint8: the correlation as they are, and after alignment; each (P,).
 
     As they are, a coarser band is compared: an image of half the size has lost its finest detail.
@@ -39,16 +39,16 @@ def agreement(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
     def some(i: int) -> None:
         rows = order[i : i + BLOCK]
-        plain[rows], aligned[rows] = _block(grey, pairs[rows])
+        plain[rows], aligned[rows] = _block(gray, pairs[rows])
 
     on_all_cores(some, range(0, len(order), BLOCK))
     return plain, aligned
 
 
-def _block(grey: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _block(gray: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, place = np.unique(pairs, return_inverse=True)
     one, other = place.reshape(pairs.shape).T
-    images, coarse = band(grey[rows], *FINE), band(grey[rows], *COARSE)
+    images, coarse = band(gray[rows], *FINE), band(gray[rows], *COARSE)
     moved, at_moved = np.unique(other, return_inverse=True)
     warped = warps(images[moved])
     best, at = _places(images[one], warped, at_moved)

@@ -63,7 +63,7 @@ def _by_margins(inventory: Inventory, rows: np.ndarray, seed: int) -> list[Findi
     if len(present) < 2:
         return []
     changed, planted = flipped(known, len(present), seed)
-    margin = margins(inventory.only(rows).column("grey"), changed, seed)
+    margin = margins(inventory.only(rows).column("gray"), changed, seed)
     own = np.ones(len(rows), bool)
     own[planted] = False
     strict = float((margin[planted] < np.quantile(margin[own], ACCUSED)).mean())

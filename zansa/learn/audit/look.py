@@ -11,7 +11,7 @@ from PIL import Image
 
 from ...inputs.images import digest, read_told
 
-SIDE = 64  # pixels of the small grey image that images are compared by
+SIDE = 64  # pixels of the small gray image that images are compared by
 SEEN = 512  # pixels a side, about, that levels are measured on
 DATE = 36867, 306  # EXIF tags DateTimeOriginal and DateTime
 _EXIF = 0x8769
@@ -21,7 +21,7 @@ _EXIF = 0x8769
 class Look:
     """What is known of an image.
 
-    grey: (64, 64) uint8, the whole image made small, 16-bit levels by their high byte.
+    gray: (64, 64) uint8, the whole image made small, 16-bit levels by their high byte.
     of_file, of_pixels: SHA-256 of the file's bytes and of the upright decoded pixels with their shape and type.
     size: height and width in pixels; channels, depth: as decoded; depth in bits.
     low, high: the 1 % and 99 % quantiles of levels; spread: their standard deviation; all as shares of the range.
@@ -32,7 +32,7 @@ class Look:
     lost: what was lost in reading ("": nothing). problem: why it could not be read; all else is empty then.
     """
 
-    grey: np.ndarray
+    gray: np.ndarray
     of_file: str = ""
     of_pixels: str = ""
     size: tuple[int, int] = (0, 0)
@@ -76,13 +76,13 @@ def look_at_array(levels: np.ndarray, of_pixels: str) -> Look:
 
 
 def _look(levels: np.ndarray, of_pixels: str, of_file: str, known: dict) -> Look:
-    grey = grey_of(levels)
-    few = grey[:: max(1, grey.shape[0] // SEEN), :: max(1, grey.shape[1] // SEEN)]
+    gray = gray_of(levels)
+    few = gray[:: max(1, gray.shape[0] // SEEN), :: max(1, gray.shape[1] // SEEN)]
     below, seen = np.cumsum(np.bincount(few.ravel(), minlength=256)), few.astype(np.float32)
     low, high = (int(np.searchsorted(below, round(q * (seen.size - 1)), "right")) / 255 for q in (0.01, 0.99))
     bend = np.abs(seen[:, 2:] - 2 * seen[:, 1:-1] + seen[:, :-2])
     return Look(
-        grey=small(grey),
+        gray=small(gray),
         of_file=of_file,
         of_pixels=of_pixels,
         size=(levels.shape[0], levels.shape[1]),
@@ -96,7 +96,7 @@ def _look(levels: np.ndarray, of_pixels: str, of_file: str, known: dict) -> Look
     )
 
 
-def grey_of(levels: np.ndarray) -> np.ndarray:
+def gray_of(levels: np.ndarray) -> np.ndarray:
     """(H, W) uint8 of an image (H, W, C)."""
     if levels.dtype == np.uint16:
         levels = (levels >> 8).astype(np.uint8)
@@ -107,9 +107,9 @@ def grey_of(levels: np.ndarray) -> np.ndarray:
     return levels.mean(axis=2).astype(np.uint8)
 
 
-def small(grey: np.ndarray) -> np.ndarray:
+def small(gray: np.ndarray) -> np.ndarray:
     """(64, 64) uint8 of (H, W) uint8; proportions are not kept."""
-    return np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(gray).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def _header(content: bytes) -> dict:

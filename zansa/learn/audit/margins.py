@@ -16,12 +16,12 @@ BATCH = 32
 RATE = 0.005
 
 
-def margins(grey: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
+def margins(gray: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """(N,) of images (N, 64, 64) uint8 with labels (N,) from 0 up; negative where others were likelier on average."""
     import torch
 
     torch.manual_seed(seed)
-    images = torch.from_numpy(grey.reshape(-1, SIDE, 2, SIDE, 2).mean(axis=(2, 4), dtype=np.float32))[:, None]
+    images = torch.from_numpy(gray.reshape(-1, SIDE, 2, SIDE, 2).mean(axis=(2, 4), dtype=np.float32))[:, None]
     images = (images - images.mean()) / images.std().clamp_min(1.0)
     target = torch.from_numpy(labels.astype(np.int64))
     counts = torch.bincount(target).float()

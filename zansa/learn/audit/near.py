@@ -64,7 +64,7 @@ class Near:
 
 
 def compare(
-    grey: np.ndarray,
+    gray: np.ndarray,
     features: tuple[np.ndarray, ...],
     apart: Kin | None,
     siblings: np.ndarray,
@@ -78,27 +78,27 @@ def compare(
     to be laid on each other all the same.
     """
     pairs, rank = _candidates(features, apart)
-    pairs, least = _limited(pairs, rank, siblings, _sample(len(grey), seed), len(grey))
+    pairs, least = _limited(pairs, rank, siblings, _sample(len(gray), seed), len(gray))
     known = [each for each in (apart, beside) if each is not None]
-    return _judged(grey, features, pairs, agreement(grey, pairs), least, known, seed)
+    return _judged(gray, features, pairs, agreement(gray, pairs), least, known, seed)
 
 
-def compare_again(grey: np.ndarray, features: tuple[np.ndarray, ...], near: Near, apart: Kin, seed: int = 0) -> Near:
+def compare_again(gray: np.ndarray, features: tuple[np.ndarray, ...], near: Near, apart: Kin, seed: int = 0) -> Near:
     """The pairs of a comparison, judged anew now that `apart` tells which images may show one part.
 
     Candidates that are surely no kin are looked for and laid on each other for a sample of the images alone, since they
     only tell what wrong pairs reach; so very many images need no second search.
     """
-    more = _candidates(features, apart, _sample(len(grey), seed))[0]
-    more = more[~np.isin(_numbers(more, len(grey)), _numbers(near.pairs, len(grey)))]
-    scores = zip((near.plain, near.aligned), agreement(grey, more), strict=True)
+    more = _candidates(features, apart, _sample(len(gray), seed))[0]
+    more = more[~np.isin(_numbers(more, len(gray)), _numbers(near.pairs, len(gray)))]
+    scores = zip((near.plain, near.aligned), agreement(gray, more), strict=True)
     pairs = np.concatenate([near.pairs, more])
     plain, aligned = (np.concatenate(each) for each in scores)
-    return _judged(grey, features, pairs, (plain, aligned), near.least, [apart], seed)
+    return _judged(gray, features, pairs, (plain, aligned), near.least, [apart], seed)
 
 
 def _judged(
-    grey: np.ndarray,
+    gray: np.ndarray,
     features: tuple[np.ndarray, ...],
     pairs: np.ndarray,
     scores: tuple[np.ndarray, np.ndarray],
@@ -107,7 +107,7 @@ def _judged(
     seed: int,
 ) -> Near:
     """The lines of these pairs, found again without what is proven until they stay."""
-    sample, kin = _sample(len(grey), seed), _kin(known, pairs)
+    sample, kin = _sample(len(gray), seed), _kin(known, pairs)
     for _ in range(ROUNDS):
         bests = [_bests(pairs, score, ~kin, sample) for score in scores]
         lines = [_line(best) for best in bests]
@@ -117,7 +117,7 @@ def _judged(
             sure |= (score > line) & (wrong <= max(FALSE, above / SURE))
         kin |= _linked(pairs, sure, np.maximum(*scores), known)
     (one, wrong), (other, more) = lines
-    found = _reach(grey, features, (one, other), least, seed)
+    found = _reach(gray, features, (one, other), least, seed)
     return Near(pairs, *scores, (one, other), min(1.0, wrong + more), *found, least)
 
 
@@ -228,9 +228,9 @@ def _tail(z: np.ndarray, early: float, late: float) -> float:
 # --- copies made for a test -------------------------------------------------------------------------------------------
 
 
-def changed(grey: np.ndarray, how: str, away: float = 1.0) -> np.ndarray:
+def changed(gray: np.ndarray, how: str, away: float = 1.0) -> np.ndarray:
     """A near copy of an image (H, W) uint8; `away` is -1 or 1 for the direction of a shift or turn."""
-    image = Image.fromarray(grey)
+    image = Image.fromarray(gray)
     width, height = image.size
     if how == "saved anew":
         stored = BytesIO()
@@ -264,15 +264,15 @@ def _edged(image: Image.Image, turn: float, move: tuple[int, int]) -> np.ndarray
 
 
 def _reach(
-    grey: np.ndarray, features: tuple[np.ndarray, ...], lines: tuple[float, float], least: float, seed: int
+    gray: np.ndarray, features: tuple[np.ndarray, ...], lines: tuple[float, float], least: float, seed: int
 ) -> tuple[int, int]:
     """Of changed copies of some images, how many would be candidates, at least this good, and be proven; and how many
     there are."""
     rng = np.random.default_rng(seed)
-    source = np.repeat(rng.permutation(len(grey))[:PLANTED], len(CHANGES))
+    source = np.repeat(rng.permutation(len(gray))[:PLANTED], len(CHANGES))
     copies = np.stack(
         [
-            small(changed(grey[row], CHANGES[k % len(CHANGES)], (-1.0) ** (k // len(CHANGES))))
+            small(changed(gray[row], CHANGES[k % len(CHANGES)], (-1.0) ** (k // len(CHANGES))))
             for k, row in enumerate(source)
         ]
     )
@@ -284,7 +284,7 @@ def _reach(
         like = along(own, axes) @ along(known, axes).T
         candidate |= (like > like[rows, source][:, None] + 1e-6).sum(axis=1) < CANDIDATES
     candidate &= _alike(of_copies, features, np.column_stack([rows, source])) >= least
-    plain, aligned = agreement(np.concatenate([grey[source], copies]), np.column_stack([rows, rows + len(source)]))
+    plain, aligned = agreement(np.concatenate([gray[source], copies]), np.column_stack([rows, rows + len(source)]))
     proven = (plain > lines[0]) | (aligned > lines[1])
     return int((candidate & proven).sum()), len(source)
 

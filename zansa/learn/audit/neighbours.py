@@ -42,18 +42,18 @@ def on_all_cores(work: Callable[[int], T], starts: range) -> list[T]:
         return list(pool.map(work, starts))
 
 
-def thumbs(grey: np.ndarray) -> np.ndarray:
+def thumbs(gray: np.ndarray) -> np.ndarray:
     """(N, 256) float32 of length 1: 16x16 thumbnails without their mean."""
-    return thumbnails(grey[..., None])
+    return thumbnails(gray[..., None])
 
 
-def hashes(grey: np.ndarray) -> np.ndarray:
+def hashes(gray: np.ndarray) -> np.ndarray:
     """(N, 256) float32 of length 1: signs of the low frequencies about their median (pHash with 256 bits)."""
     step = 4096
     parts = [
-        dctn(grey[i : i + step].astype(np.float32), axes=(1, 2))[:, :BITS, :BITS] for i in range(0, len(grey), step)
+        dctn(gray[i : i + step].astype(np.float32), axes=(1, 2))[:, :BITS, :BITS] for i in range(0, len(gray), step)
     ]
-    low = np.concatenate(parts).reshape(len(grey), -1)
+    low = np.concatenate(parts).reshape(len(gray), -1)
     return np.where(low > np.median(low, axis=1, keepdims=True), 1, -1).astype(np.float32) / BITS
 
 

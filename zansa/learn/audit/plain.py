@@ -16,10 +16,10 @@ MOST = 4  # statistics
 FLAT = 0.25  # how much of the sphere the statistics span: little, so that angles are as distances
 
 
-def plain(inventory: Inventory, grey: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]] | None:
+def plain(inventory: Inventory, gray: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]] | None:
     """Features (N, at most 5) float32 of length 1 of images (N, 64, 64), and the statistics that they are made of;
     None where no statistic follows the order of names within folders and classes."""
-    names, values = _statistics(grey)
+    names, values = _statistics(gray)
     folder = folders(inventory.names)
     block = np.unique(inventory.labels * (folder.max(initial=0) + 1) + folder, return_inverse=True)[1]
     ranks = np.column_stack([_ranks(column, block) for column in values.T])
@@ -39,10 +39,10 @@ def plain(inventory: Inventory, grey: np.ndarray) -> tuple[np.ndarray, tuple[str
     return np.hstack([spread, rest]).astype(np.float32), tuple(names[k] for k in chosen)
 
 
-def _statistics(grey: np.ndarray) -> tuple[list[str], np.ndarray]:
+def _statistics(gray: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Their names and values (N, S): each trait, and each as a share of the mean, which the light's strength does not
     change; those that vary."""
-    known = traits(grey[..., None])
+    known = traits(gray[..., None])
     shares = known[:, 1:] / np.maximum(known[:, :1], 1.0)
     values = np.hstack([known, shares])
     vary = np.ptp(values, axis=0) > 1e-6

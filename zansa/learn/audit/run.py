@@ -89,9 +89,9 @@ def audit(
     if len(rows) >= FEWEST:
         seen = inventory.only(rows)
         say("comparing images")
-        grey = seen.column("grey")
-        features = thumbs(grey)
-        related = relate(seen, grey, features, None if known is None else known[rows], seed)
+        gray = seen.column("gray")
+        features = thumbs(gray)
+        related = relate(seen, gray, features, None if known is None else known[rows], seed)
         if by_chance(related, seen):
             related = replace(related, proven=NO_PAIRS, chance=True)
         more = [*_near_findings(related, seen), *_leaks(related, seen, rule)]
@@ -106,41 +106,41 @@ def audit(
     return Audit(inventory, tuple(found), None if groups is None else _called(inventory, groups))
 
 
-def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.ndarray | None, seed: int) -> Related:
+def relate(seen: Inventory, gray: np.ndarray, features: np.ndarray, known: np.ndarray | None, seed: int) -> Related:
     """Compare images (n, 64, 64) with thumbnails (n, 256) with each other, and look for what groups them."""
-    both, rows = (features, hashes(grey)), asked(len(seen), seed)
+    both, rows = (features, hashes(gray)), asked(len(seen), seed)
     first = nearest(features, 1, None, rows)[0][:, 0]
     order, places = order_of(seen, rows, first, seed)
     if known is not None:
-        near = compare(grey, both, Kin(known), NO_PAIRS, seed)
+        near = compare(gray, both, Kin(known), NO_PAIRS, seed)
         random, held_out = lookup(features, seen.labels, known, rows)
         return Related(len(seen), near, order, known, None, _proven(near), random - held_out)
     siblings = np.column_stack([rows, first])
     beside = Kin(places, APART) if order.alarm else None
-    near = compare(grey, both, beside, siblings, seed)
+    near = compare(gray, both, beside, siblings, seed)
     if near.lines[1] >= CAP and not order.alarm and len(seen.classes) > 1:
         # most images have a twin, and no order of names tells which: images of other classes are surely none
         classes = Kin(seen.labels)
         many = len(rows) < len(seen)
-        near = compare_again(grey, both, near, classes, seed) if many else compare(grey, both, classes, siblings, seed)
+        near = compare_again(gray, both, near, classes, seed) if many else compare(gray, both, classes, siblings, seed)
     proven = _proven(near)
     offered = best_rule(seen, features, rows, proven, _beside(order, places, proven))
     if offered is None and not order.alarm:
-        found = _by_statistics(seen, grey, rows, seed)
+        found = _by_statistics(seen, gray, rows, seed)
         if found is not None:
             return Related(len(seen), near, found[0], None, found[1], proven, 0.0, found[2])
     if offered is not None and len(seen) <= AGAIN:
         # siblings are explained now: those that were photographed again are found
-        near = compare(grey, both, Kin(offered.groups), siblings, seed, beside)
+        near = compare(gray, both, Kin(offered.groups), siblings, seed, beside)
         proven = _proven(near)
     return Related(len(seen), near, order, None, offered, proven, 0.0 if offered is None else offered.fall)
 
 
 def _by_statistics(
-    seen: Inventory, grey: np.ndarray, rows: np.ndarray, seed: int
+    seen: Inventory, gray: np.ndarray, rows: np.ndarray, seed: int
 ) -> tuple[Order, Grouping | None, tuple[str, ...]] | None:
     """The order of names, the rule and the statistics that show siblings where thumbnails do not; None without."""
-    known = plain(seen, grey)
+    known = plain(seen, gray)
     if known is None:
         return None
     features, statistics = known

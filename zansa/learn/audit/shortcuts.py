@@ -67,23 +67,23 @@ def properties(inventory: Inventory) -> dict[str, np.ndarray]:
         "hour": np.floor(taken / 3600) % 24,
         "changed": np.floor(inventory.column("changed") / 60),
         **{name: inventory.column(name) for name in ("low", "high", "spread", "grain")},
-        **_of_pixels(inventory.column("grey").astype(np.float32)),
+        **_of_pixels(inventory.column("gray").astype(np.float32)),
     }
     return {name: values for name, values in known.items() if np.isfinite(values).all()}
 
 
-def _of_pixels(grey: np.ndarray) -> dict[str, np.ndarray]:
-    border = np.ones(grey.shape[1:], bool)
+def _of_pixels(gray: np.ndarray) -> dict[str, np.ndarray]:
+    border = np.ones(gray.shape[1:], bool)
     border[EDGE:-EDGE, EDGE:-EDGE] = False
-    side = grey.shape[1] // 8
-    corners = grey[:, :side, :side], grey[:, :side, -side:], grey[:, -side:, :side], grey[:, -side:, -side:]
-    mean, edge = grey.mean(axis=(1, 2)), grey[:, border]
+    side = gray.shape[1] // 8
+    corners = gray[:, :side, :side], gray[:, :side, -side:], gray[:, -side:, :side], gray[:, -side:, -side:]
+    mean, edge = gray.mean(axis=(1, 2)), gray[:, border]
     return {
         "mean": mean,
-        "step": abs(np.diff(grey, axis=1)).mean(axis=(1, 2)) + abs(np.diff(grey, axis=2)).mean(axis=(1, 2)),
+        "step": abs(np.diff(gray, axis=1)).mean(axis=(1, 2)) + abs(np.diff(gray, axis=2)).mean(axis=(1, 2)),
         "border": edge.mean(axis=1),
         "border_spread": edge.std(axis=1),
-        "border_step": edge.mean(axis=1) - grey[:, ~border].mean(axis=1),
+        "border_step": edge.mean(axis=1) - gray[:, ~border].mean(axis=1),
         **{f"corner_{k}": corner.mean(axis=(1, 2)) - mean for k, corner in enumerate(corners)},
     }
 

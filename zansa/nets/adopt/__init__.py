@@ -37,7 +37,7 @@ def adopt(
     """build(net) with another author's weights, in evaluation mode.
 
     Layers are told by their names (ours, torchvision's, timm's), or else by order and shape. Weights for colour serve
-    images of one channel, and the reverse, so that a grey image gives the same answers as its three copies. A
+    images of one channel, and the reverse, so that a gray image gives the same answers as its three copies. A
     convolution's bias goes into the norm after it.
 
     state: the author's tensors by their names.
@@ -204,7 +204,7 @@ def _absorb(bias: Tensor, layer: Layer, mean: str, tensors: dict[str, Tensor]) -
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
-    """Their value in our shape: a 1-wide convolution as a matrix, colour as grey and the reverse."""
+    """Their value in our shape: a 1-wide convolution as a matrix, colour as gray and the reverse."""
     value = value.to(like.dtype)
     if value.ndim > 2 and value.ndim == like.ndim and value.shape[1] != like.shape[1]:
         channels = like.shape[1]

@@ -17,7 +17,7 @@ def net_from(
     """The network whose weights these are, told by their names and shapes, for images of `size` = (height, width).
 
     It knows torchvision's and timm's ResNet, Wide ResNet, ResNeXt, SE-ResNet and pre-activation ResNet, and nets that
-    go by their names. `classes` and `channels` may be others than the author's, for adopt(..., head="fresh") and grey
+    go by their names. `classes` and `channels` may be others than the author's, for adopt(..., head="fresh") and gray
     images. What shapes do not tell is as these authors have it: ReLU, and stride 2 from the second stage on; a deep or
     7-wide stem has stride 2 and a max pool. ValueError when the names are others, or the structure cannot be expressed.
     """

@@ -94,6 +94,12 @@ def _n(record: Record) -> dict[str, Any]:
     return {"units": record["units"], "calm": record["calm"]}
 
 
+def _calm(record: Record) -> str:
+    """How many lots of the calm time there are."""
+    here, whole = min(record["units"], record["calm"]), record["calm"]
+    return str(whole) if here == whole else say("{count} of {all}", count=here, all=whole)
+
+
 def _time(local: str) -> str:
     return local[:16].replace("T", " ")
 
@@ -230,7 +236,7 @@ def _promise(record: Record) -> dict[str, Any]:
     )
     pairs = [
         (say("parts"), str(record["parts"])),
-        (say("lots in the calm time, parts in them"), f"{record['calm']}, {record['calm_parts']}"),
+        (say("lots in the calm time, parts in them"), f"{_calm(record)}, {record['calm_parts']}"),
         (say("lots a year at this pace"), f"{record['units_a_year']:.0f}"),
         (say("parts in lots too small to count"), str(record["left_out"])),
         (say("version and file"), f"{record['version']}, {record['sha'][:12]}"),
