@@ -1,11 +1,13 @@
 """Here the data come in: they are read, split and normalised, and the caller is told what is wrong with them."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from ..arch.use import Preprocess
 from ..arch.zoo import READY
 from ..events import Event, event
 from ..inputs.images import read_image
@@ -20,7 +22,7 @@ from ..learn.recipe import Recipe
 from ..learn.repeats import more_often
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from ..words import counted, plain_percent, typed
-from .request import Request, Tell, folds_of, learned_weights
+from .request import Request, Tell, folds_of, learned_weights, silent
 
 DIGEST_OF = "pixels"  # by what images are known again when a run goes on
 PARITY_IMAGES = 64  # validation samples that the exported file must answer as the network does
@@ -38,7 +40,14 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
     hears what is wrong with them."""
     ready = READY.get(learned_weights(request) or "")
     if request.source in BUILTIN:
-        data = builtin(request.seed, name=request.source)
+        data = builtin(
+            request.seed,
+            name=request.source,
+            size=request.size or (ready.size if ready else None),
+            fit=request.fit,
+            channels=request.channels,
+            kind=request.kind,
+        )
     else:
         data = load(
             request.source,
@@ -59,6 +68,45 @@ def door(request: Request, tell: Tell) -> tuple[Dataset, Parts]:
             more = f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
             tell(event("warning", text=f"the same {data.preprocess.noun} {fault}: {shown}{more}"))
     return normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train), parts
+
+
+def read_for(
+    model: str,
+    pre: Preprocess,
+    source: str,
+    root: str | None = None,
+    download: bool = False,
+    tell: Tell = silent,
+) -> Dataset:
+    """Labelled data in the form that a trained model takes, whose file or run is named; a built-in set is drawn with
+    the seed of its run. ValueError for data of another form."""
+    if source in BUILTIN:
+        absolute(source)  # refuses what could be a folder too
+        if pre.series:
+            raise ValueError(f"the model takes {pre.noun}s, and {source} holds images")
+        return builtin(
+            seed_of(model),
+            name=source,
+            size=(pre.size[0], pre.size[1]),
+            fit=pre.fit,
+            channels=pre.channels,
+            depth=pre.depth,
+        )
+    return load(
+        source,
+        like=pre,
+        kind=None if pre.series else "natural",  # what is safe in training does not matter here
+        root=Path(root) if root else None,
+        download=download,
+        progress=lambda done, total: tell(event("read", done=done, total=total)),
+    )
+
+
+def seed_of(model: str) -> int:
+    """The seed of the run that was named, or that a model file lies in; 0 without one."""
+    path = Path(model)
+    request = (path if path.is_dir() else path.parent) / "request.json"
+    return int(json.loads(request.read_bytes()).get("seed", 0)) if request.is_file() else 0
 
 
 def all_parts(data: Dataset, request: Request) -> Parts:

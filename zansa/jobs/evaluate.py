@@ -13,7 +13,6 @@ from ..arch.use import OperatingPoint
 from ..deploy.bench import latency
 from ..deploy.runtime import predictor
 from ..events import event
-from ..learn.data import load
 from ..learn.data.spelling import known_as
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
@@ -25,7 +24,7 @@ from ..proof.figures import figures
 from ..proof.points import held, operating_point
 from ..runs import beside_another, int8_file, model_file
 from ..words import counted, typed
-from .door import apart, originals
+from .door import apart, originals, read_for
 from .making.folder import known_of
 from .making.point import asked, cost_on_test, groups_of, parts_of
 from .request import EvaluateRequest, Tell, silent
@@ -42,14 +41,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     path = int8_file(request.model) or model_file(request.model)
     wanted, given = asked(request), None if request.point is None else lines(request.point)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
-    data = load(
-        request.source,
-        like=answer.preprocess,
-        kind=None if answer.preprocess.series else "natural",  # what is safe in training does not matter here
-        root=Path(request.root) if request.root else None,
-        download=request.download,
-        progress=lambda done, total: tell(event("read", done=done, total=total)),
-    )
+    data = read_for(request.model, answer.preprocess, request.source, request.root, request.download, tell)
     data = replace(data, classes=known_as(data.classes, answer.classes), preprocess=answer.preprocess)
     unknown = [name for name in data.classes if name not in answer.classes]
     if unknown:

@@ -19,7 +19,6 @@ from ..inputs import heat
 from ..inputs.files import refuse_missing, survey_all
 from ..inputs.heat import full_colour
 from ..inputs.images import digest, fit_image, image_header
-from ..learn.data import load
 from ..learn.data.dataset import Dataset
 from ..learn.data.spelling import known_as
 from ..learn.data.splits import Parts, all_but_validation
@@ -40,7 +39,7 @@ from ..report.explain_pictures import SIDE, curve, letters_of
 from ..runs import in_float32, model_file
 from ..words import counted, typed
 from .depth import learned_from_all, own_request
-from .door import door, evenly
+from .door import door, evenly, read_for
 from .request import Tell, silent
 from .trained_request import DepthRequest, ExplainRequest
 
@@ -131,7 +130,7 @@ def bank_of(source: str, model: Model, path: Path, tell: Tell) -> Bank:
     """The labelled data, prepared as the model's, with their labels in the model's order. What the model in the file
     `path` reads of them is kept beside it."""
     pre = model.preprocess
-    data = load(source, like=pre, kind=None if pre.series else "natural")
+    data = read_for(str(path), pre, source)
     data = replace(data, classes=known_as(data.classes, model.classes), preprocess=pre)
     if unknown := [name for name in data.classes if name not in model.classes]:
         raise ValueError(f"the data have classes that the model does not know: {', '.join(unknown)}")

@@ -4,7 +4,7 @@ phrases/japanese/check.py.
 {images} is the number of images concerned with its noun; the other names in braces are facts of the finding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..phrases import phrase, say
@@ -203,7 +203,7 @@ FINDINGS: dict[str, Told] = {
         phrase("A class can be told from {property} alone"),
         phrase(
             "Of the {m} images with the {tail} {property}, {n} are {label}, where {chance} would be usual (p "
-            "{p}). If this is set by camera or cutting, the network may learn it in place of the defect."
+            "{p}).{also} If this is set by camera or cutting, the network may learn it in place of the defect."
         ),
         phrase("Is it so? If yes, take or cut all images alike; if no, nothing need be done."),
     ),
@@ -244,6 +244,8 @@ FINDINGS: dict[str, Told] = {
         phrase("Nothing need be done."),
     ),
 }
+FEW = 3  # other properties that are named
+ALSO = phrase(" Much the same images stand out by {names}.")
 ORDER_TOLD = phrase(
     "Of the images {share} have their nearest neighbour within six places of {order}, {shuffled} when shuffled."
 )
@@ -337,6 +339,7 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     for name, form in (("line", ".2f"), ("expected", ".1f" if facts.get("expected", 0) < 10 else ".0f")):
         if name in facts:
             words[name] = format(facts[name], form)
+    words["also"] = _also(facts.get("also", ()))
     if isinstance(facts.get("order"), Mapping):
         told = facts["order"]
         order = say(ORDERS[told["field"] > 0], k=told["field"])
@@ -344,6 +347,14 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
         text = ORDER_BY_STATISTICS if statistics else ORDER_TOLD
         words["order"] = say(text, **{**told, "order": order, "statistics": statistics})
     return words
+
+
+def _also(properties: Sequence[str]) -> str:
+    """By which other properties the same images stand out; "" where by none."""
+    named = say(", ").join(say(PROPERTIES[each]) for each in properties[:FEW])
+    if len(properties) > FEW:
+        named = say("{names} and {count} more", names=named, count=len(properties) - FEW)
+    return say(ALSO, names=named) if properties else ""
 
 
 def _statistic(name: str) -> str:

@@ -308,8 +308,9 @@ def examples(facts: Facts) -> Content:
         else:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
+    in_int8 = bool(have(facts, "metrics", "export", "int8"))
     filled: list[Content] = [
-        {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each, "maps": _maps(each, why)}
+        {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each, "maps": _maps(each, why, in_int8)}
         for why, each in groups.items()
         if each
     ]
@@ -318,8 +319,9 @@ def examples(facts: Facts) -> Content:
     return {"groups": filled, "left_out": counted(left_out, IMAGE) if left_out else ""}
 
 
-def _maps(images: list[Content], why: str) -> dict[str, Any] | None:
-    """What the maps over the pictures of a group are, with what their colours mean; None where there are none."""
+def _maps(images: list[Content], why: str, in_int8: bool) -> dict[str, Any] | None:
+    """What the maps over the pictures of a group are, with what their colours mean; None where there are none. Layers
+    are followed back in the network alone, which is in float32 also where the exported file is not."""
     mapped = [each for each in images if each["map"]]
     if not mapped:
         return None
@@ -335,6 +337,8 @@ def _maps(images: list[Content], why: str) -> dict[str, Any] | None:
             cells=cells[0],
             full=full,
         )
+        if in_int8:
+            text += say(" The relevance is that of the network in float32, the class map that of the file in int8.")
         return {"text": text, "against": say("against {what}", what=what), "speaks": say("for {what}", what=what)}
     rows, columns = cells
     text = say(

@@ -4,11 +4,11 @@ Of each property the lowest and the highest images are counted by class; the sta
 The null keeps groups whole: blocks of labels change places. Shuffling single images finds shortcuts in clean data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .findings import Finding, single
+from .findings import SEVERITIES, Finding, single
 from .inventory import Inventory
 
 DRAWS = 500
@@ -21,6 +21,9 @@ MOST = 4000  # images
 EDGE = 2  # pixels of the small image that are its border
 MOST_TOLD = 5
 CONTENT = ("mean", "spread", "low", "high", "grain", "step", "border_spread")  # may as well be what is inspected
+# of properties of pixels: one stain shows in several of them
+PIXELS = (*CONTENT, "border", "border_step", "corner_0", "corner_1", "corner_2", "corner_3")
+SAME = 0.5  # of the images of the smaller of two signs; with so many in both they are one
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,8 @@ class Tails:
 
 
 def shortcuts(inventory: Inventory, groups: np.ndarray, seed: int = 0) -> list[Finding]:
-    """The properties that tell a class, strongest first, each property once; groups are (N,) int64."""
+    """The properties that tell a class, strongest first, each property once; those of pixels that show the same images
+    are one finding. Groups are (N,) int64."""
     rng = np.random.default_rng(seed)
     seen = np.sort(rng.permutation(len(inventory))[:MOST])
     few = inventory.only(seen)
@@ -148,22 +152,45 @@ def _told(
     values, counts = _strengths(tails, labels, len(inventory.classes))
     best = values.max(axis=1)
     share = np.bincount(labels, minlength=best.shape[1]) / len(labels)
-    found: dict[str, Finding] = {}
+    signs: list[list[Finding]] = []
+    known: set[str] = set()
     for place in np.argsort(-best, axis=None, kind="stable"):
         k, label = divmod(int(place), best.shape[1])
         name, tail = tails.names[k]
         value, cut = best[k, label], int(values[k, :, label].argmax())
         p = 1.0 if null is None else float((1 + (null >= value).sum()) / (1 + len(null)))
-        if value <= 0 or (null is not None and p > ALARM) or len(found) == (MOST_TOLD if null is not None else 1):
+        if value <= 0 or (null is not None and p > ALARM) or len(signs) == (MOST_TOLD if null is not None else 1):
             break
         m, hits = int(tails.sizes[k, cut]), int(counts[k, cut, label])
         weak = hits * (1 - share[label]) < LIFT * share[label] * (m - hits) or hits < LEAST / 2
-        if name in found or weak:
+        if name in known or weak:
             continue
         rows = seen[np.flatnonzero((tails.bins[k] <= cut) & (labels == label))]
         facts = {"property": name, "tail": tail, "m": m, "n": hits, "label": inventory.classes[label]}
         facts |= {"chance": round(float(share[label] * m)), "p": round(p, 3), "groups": groups, "least": GROUPS}
         severity = "note" if null is None or name in CONTENT else "warning"
         kind = "shortcut" if null is not None else "shortcut_effect"
-        found[name] = Finding(kind, severity, single(rows), facts)
-    return list(found.values())
+        found = Finding(kind, severity, single(rows), facts)
+        known.add(name)
+        kin = next((each for each in signs if _one_sign(each[0], found)), None)
+        if kin is None:
+            signs.append([found])
+        else:
+            kin.append(found)
+    return [_as_one(each) for each in signs]
+
+
+def _one_sign(one: Finding, other: Finding) -> bool:
+    """Whether two properties of pixels show much the same images of a class."""
+    shared = len({*one.items} & {*other.items})
+    of_pixels = one.facts["property"] in PIXELS and other.facts["property"] in PIXELS
+    same = one.facts["label"] == other.facts["label"]
+    return of_pixels and same and shared >= SAME * min(len(one.items), len(other.items))
+
+
+def _as_one(signs: list[Finding]) -> Finding:
+    """Signs of the same images, the strongest first, as one finding of the strongest, as grave as any of them; the
+    others are named in it."""
+    grave = min((each.severity for each in signs), key=SEVERITIES.index)
+    also = [each.facts["property"] for each in signs[1:]]
+    return replace(signs[0], severity=grave, facts=signs[0].facts | {"also": also})

@@ -118,6 +118,7 @@ TABLE = {
     "relevance in {name}": "{name} の各位置の寄与",
     "against {what}": "{what}でない根拠",
     "for {what}": "{what}の根拠",
+    " The relevance is that of the network in float32, the class map that of the file in int8.": "層別の寄与は float32 のネットワークのもの、クラスマップは int8 のファイルのものです。",
     "On the left the class map of the exported file: what each of {cells} stretches of a {image} added to the log-odds, "
     "exactly, and coarsely; full colour is {full}. On the right layer-wise relevance: what each place added, followed back "
     "through every layer of the network; its colours have one scale. A map says what counted for the network, and not "

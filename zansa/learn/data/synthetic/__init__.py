@@ -15,18 +15,37 @@ COUNT = 2000  # of its pictures
 NAMES = (FIRST, *(f"{FIRST}:{name}" for name in SCENES))
 
 
-def builtin(seed: int = 0, count: int | None = None, name: str = FIRST, size: int | None = None) -> Dataset:
+def builtin(
+    seed: int = 0,
+    count: int | None = None,
+    name: str = FIRST,
+    *,
+    size: int | tuple[int, int] | None = None,
+    fit: str = "stretch",
+    channels: int | None = None,
+    kind: str | None = None,
+    depth: int | None = None,
+) -> Dataset:
     """A built-in synthetic set by its name, groups included: one of NAMES; ValueError for another.
 
     "synthetic" is the inspection set of 64 x 64 pixels; the others are sets that break a rule of thumb each
-    (scenes.SCENES). `count` None takes the set's own; `size` is that of the Dataset as `from_arrays` takes it.
+    (scenes.SCENES). `count` and `kind` None take the set's own; the rest is as `from_arrays` takes it.
     """
     made = _made(name, seed, count)
     folder = name.replace(":", "-")
     names = [f"{folder}/{made.classes[label]}/{i:05d}.png" for i, label in enumerate(made.labels)]
-    kind = "surface" if name == FIRST else SCENES[name.removeprefix(f"{FIRST}:")].kind
+    own = "surface" if name == FIRST else SCENES[name.removeprefix(f"{FIRST}:")].kind
     return from_arrays(
-        made.images, made.labels, classes=made.classes, groups=made.groups, names=names, kind=kind, size=size
+        made.images,
+        made.labels,
+        classes=made.classes,
+        groups=made.groups,
+        names=names,
+        size=size,
+        fit=fit,
+        channels=channels,
+        kind=kind or own,
+        depth=depth,
     )
 
 
