@@ -1222,6 +1222,7 @@ def test_arrays_as_other_programs_save_them(tmp_path):
     forms = {
         "keras": (keras, {"train": 12, "test": 6}),
         "medmnist": (named, {"train": 12, "val": 6}),
+        "eval": ({name.replace("test", "eval"): array for name, array in keras.items()}, {"train": 12, "test": 6}),
         "x and y": ({"x": pictures, "y": truth}, {}),
         "one-hot": ({"images": pictures, "labels": np.eye(3)[truth]}, {}),
     }
@@ -1229,6 +1230,7 @@ def test_arrays_as_other_programs_save_them(tmp_path):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         data = load(tmp_path / f"{name}.npz")
         assert data.labels.tolist() == truth.tolist(), name
+        assert ("eval.npz: x_eval, y_eval were taken for the test part" in data.remarks) == (name == "eval")
         assert [digest(picture) for picture in pictures] == list(data.digests), name
         assert counts(data) == parts, name
         assert data.remarks[0].startswith(f"{name}.npz: "), name

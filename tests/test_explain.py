@@ -13,6 +13,7 @@ from laws import images_for, mobile_net, small_net, trained
 from PIL import Image
 
 from zansa.arch.use import OperatingPoint, Preprocess
+from zansa.jobs.door import read_for
 from zansa.jobs.explain import bank_of, strongest
 from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.explain.answers import answers, judged, likeness
@@ -113,6 +114,15 @@ def test_answers_are_explained_on_a_page(model, images, tmp_path, kind):
         for each in record["images"]:
             assert len(each["neighbours"]) >= 5
             assert each["name"].split("/")[-1] not in {one["name"].split("/")[-1] for one in each["neighbours"]}
+
+
+def test_a_built_in_set_is_read_as_the_model_takes_it(model):
+    pre = load(model).preprocess
+    data = read_for(str(model), pre, "synthetic")
+    assert len(data) == 2000
+    assert data.images.shape[1:] == (*pre.size, pre.channels)
+    with pytest.raises(ValueError, match="the model takes signals, and synthetic holds images"):
+        read_for(str(model), Preprocess(channels=1, size=(24,), mean=(0.0,), std=(1.0,), depth=32), "synthetic")
 
 
 def test_what_the_network_reads_of_known_samples_is_kept_and_belongs_to_model_and_sample(model, images, tmp_path):

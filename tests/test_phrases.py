@@ -253,3 +253,12 @@ def test_an_operator_is_told_in_japanese_why_the_server_does_not_answer():
             "カラーを白黒に変換しました; 複数 ページのうち最初の 1 ページだけを読み込みました"
         )
     assert not {where: text for where, text in left.items() if re.search(r"[A-Za-z]{4}", TERMS.sub("", text))}
+
+
+def test_every_counted_word_of_the_dictionary_has_its_singular():
+    counts = "all|bits|cells|count|few|images|larger|lots|many|most|moments|n|params|parts|planned|size|units|width"
+    other = {"as", "has", "its", "keeps", "others", "series"}  # no plurals, or none that changes
+    behind = re.compile(rf"(?<![\w.])\{{(?:{counts})\}} ((?:mirrored |turned |upside-down )?[a-z]+s)\b")
+    found = {words for english in JAPANESE for words in behind.findall(english)} - other
+    assert len(found) > 20
+    assert not {words for words in found if singular(f"1 {words}") == f"1 {words}"}, "add them to phrases/singular.py"

@@ -160,6 +160,8 @@ def test_a_proof_asks_for_what_only_people_know(tmp_path):
     said = refused("poc", "synthetic", "--out", tmp_path / "runs")
     assert "--claim: What is to be shown?" in said
     assert "--budget: What may the network cost?" in said
+    words = ("--claim", CLAIM, "--budget", "macs=300k", "--below-learned")
+    assert "--below-learned would have no effect" in refused("poc", "synthetic", *words, "--out", tmp_path / "runs")
     for name in ("left", "right"):
         (tmp_path / "data" / name).mkdir(parents=True)
     for i, file in enumerate(sorted(fill(tmp_path / "made", 60).rglob("*.png"))):

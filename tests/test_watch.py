@@ -219,11 +219,26 @@ def test_disagreements_with_a_shadow_are_a_statistic(dirty):
     assert "disagrees" not in watching.answers(dirty).names
 
 
+def test_a_calm_time_that_is_not_over_says_how_far_it_is(tmp_path):
+    store = a_store(tmp_path / "store", lots=6)
+    assert zansa("watch", store).returncode == 0
+    assert "<dd>6 of 40, 48</dd>" in (store / "watch.html").read_text()
+
+
+def test_a_damaged_store_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "answers.sqlite").write_text("no database")
+    for verb in ("watch", "review", "retrain", "store"):
+        assert "its answers.sqlite is damaged" in refused(verb, tmp_path)
+
+
 def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     store = a_store(tmp_path / "store", lots=40)
     (tmp_path / "none.csv").write_text("a,b\n1,2\n")
     assert "needed: answer, verdict" in refused("review", store, "--read", tmp_path / "none.csv")
-    chosen = json.loads(zansa("review", store, "--plan", 150, "--out", tmp_path / "q.csv", "--json").stdout)["chosen"]
+    planned = json.loads(zansa("review", store, "--plan", 150, "--out", tmp_path / "q.csv", "--json").stdout)
+    chosen = planned["chosen"]
+    assert f"{sum(chosen.values())} of 150 parts" in planned["fewer"]
+    assert "judged otherwise by a shadow 0 of 15" in planned["fewer"]
     assert chosen["audit"] > 50
     assert chosen["rejected"] > 5
     with (tmp_path / "q.csv").open() as file:

@@ -301,6 +301,16 @@ class PocRequest(ProofRequest):
         False
     )
 
+    @model_validator(mode="after")
+    def _line_is_by_the_claim(self) -> "PocRequest":
+        lines = ("recall_at_least", "false_alarms_at_most", "on_average", "below_learned")
+        if named := [f"--{name.replace('_', '-')}" for name in lines if getattr(self, name) not in (None, False)]:
+            raise ValueError(
+                f"{', '.join(named)} would have no effect: the line of a proof is drawn where --claim has the best "
+                "chance to be shown; leave it out"
+            )
+        return self
+
 
 Request = TrainRequest | FinetuneRequest | GrowRequest  # of the verbs that train
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])

@@ -3,16 +3,17 @@
 import re
 
 NOUNS = (
-    "alarms|answers|arrays|bands|blocks|branches|bytes|candidates|cells|channels|classes|columns|"
-    "copies|days|decisions|defects|edits|elements|entries|epochs|errors|escapes|features|fields|"
-    "files|findings|folds|groups|hours|images|kinds|labels|layers|letters|levels|lines|looks|lots|"
-    "masks|mistakes|networks|numbers|ones|pages|pairs|parts|pictures|places|points|processes|records|"
-    "readings|rows|samples|scores|seconds|sequences|signals|sizes|stages|steps|symbols|things|times|"
-    "trainings|units|values|verdicts|warnings|ways|weights|years|\ue004s"
+    "alarms|answers|arrays|bands|bits|blocks|branches|bytes|candidates|cells|channels|classes|clients|columns|"
+    "conditions|connections|copies|days|decisions|defects|dimensions|edits|elements|entries|epochs|errors|"
+    "escapes|features|fields|files|findings|folds|groups|hours|images|kinds|labels|layers|letters|levels|lines|"
+    "looks|lots|masks|mistakes|moments|networks|nodes|numbers|ones|outcomes|pages|pairs|parameters|parts|"
+    "pictures|pixels|places|points|processes|readings|records|rows|runs|samples|scores|seconds|sequences|signals|"
+    "sizes|stages|steps|stretches|symbols|things|times|trainings|units|values|verdicts|warnings|ways|weights|"
+    "words|years|\ue004s"
 )
 BEFORE = (
     "accepted|calm|chosen|confirmed|defective|differing|different|false|golden|good|held-out|known|large|"
-    "living|more|other|planned|rejected|separate|shared|small|such|test|training|validation|whole"
+    "living|mirrored|more|other|planned|rejected|separate|shared|small|such|test|training|turned|upside-down|validation|whole"
 )
 VERBS = {"are": "is", "were": "was", "have": "has", "do": "does"} | {
     f"{verb}": f"{verb}s" for verb in ("agree", "count", "cost", "hold", "remain", "show", "stand", "wait", "belong")

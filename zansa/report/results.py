@@ -8,6 +8,7 @@ import binascii
 import struct
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import east_asian_width
 
 from ..phrases import phrase, retold, say
 from ..words import (
@@ -229,10 +230,17 @@ def confusion(facts: Facts) -> Content:
     return {
         "split": split,
         "classes": classes,
+        "upright": [name for name in classes if upright(name)],
         "rows": [] if many else rows,
         "map": _map(matrix) if many else None,
         "pairs": confused_pairs(told)[:12],
     }
+
+
+def upright(name: str) -> bool:
+    """Whether a name has letters that stand upright where a line runs downwards, as Chinese and Japanese ones do:
+    turned half round, as Latin ones are there, they would stand on their heads."""
+    return any(east_asian_width(letter) in "WF" for letter in name)
 
 
 def _matrix_row(i: int, name: str, row: list[int]) -> Content:

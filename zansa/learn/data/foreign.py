@@ -10,7 +10,7 @@ import numpy as np
 
 from ...inputs.files import Found, printable, walk
 from ...inputs.tables import is_missing
-from .sources import SPLIT_WORDS, shortened
+from .sources import DOUBTFUL, SPLIT_WORDS, shortened
 
 FILES = 5000  # that are looked at in a folder
 EACH = 20  # of an ending
@@ -24,6 +24,7 @@ _SAMPLES = {
     "labels": "labels", "label": "labels", "y": "labels", "targets": "labels", "target": "labels",
 }  # fmt: skip
 _PARTED = re.compile(rf"(?P<a>[a-z]+)_?(?P<b>{'|'.join(w for w in SPLIT_WORDS if w.isascii())})")
+_PARTED_BY_DOUBT = re.compile("|".join(sorted(DOUBTFUL)))
 _PARTED_BEFORE = re.compile(rf"(?P<b>{'|'.join(w for w in SPLIT_WORDS if w.isascii())})_?(?P<a>[a-z]+)")
 
 
@@ -199,7 +200,9 @@ def _joined(arrays: dict[str, np.ndarray], called: str) -> tuple[dict[str, np.nd
     if len(whole) > 1:
         counts = {part: len(arrays[names["labels"]]) for part, names in whole.items()}
         found["split"] = np.repeat(list(counts), list(counts.values()))
-    return found, (f"{called}: {samples} and labels from the arrays {', '.join(roles)}",)
+    told = f"{called}: {samples} and labels from the arrays {', '.join(roles)}"
+    doubtful = [name for name in roles if _PARTED_BY_DOUBT.search(name.lower())]
+    return found, (told, *([f"{called}: {', '.join(doubtful)} were taken for the test part"] if doubtful else []))
 
 
 def _refuse_torn(arrays: Mapping[str, np.ndarray], whole: Mapping[str, Mapping[str, str]], called: str) -> None:

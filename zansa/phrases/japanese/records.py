@@ -87,6 +87,7 @@ TABLE = {
     "the folder {name} is for validation, because there is a test part too": "評価用のフォルダが別にあるため、フォルダ {name} は検証用とみなしました",
     "{file}: images from column {path}, labels from the marks {names}": "{file}: 画像は列 {path}、ラベルは印の列 {names}",
     "{file}: images and labels from the arrays {names}": "{file}: 画像とラベルは配列 {names}",
+    "{file}: {names} were taken for the test part": "{file}: {names} は評価用とみなしました",
     "{file}: signals and labels from the arrays {names}": "{file}: 信号とラベルは配列 {names}",
     "{file}: labels of the shape {shape} are read as marks of one class among {count}": "{file}: 形 {shape} のラベルは {count} クラスのうち一つを示す印として読みました",
     "{count} images in {where} stand in no class folder, left out": "{where} の画像 {count} 枚はクラスのフォルダになく、除外しました",
