@@ -159,7 +159,7 @@ def few_to_decide(data: Dataset, parts: Parts) -> str:
         return f"class {data.classes[rarest]} has no validation {data.preprocess.noun}: nothing about it can be decided"
     named = counted(int(counts[rarest]), f"validation {data.preprocess.noun}")
     return typed(
-        f"class {data.classes[rarest]} has {named}: that is enough to tell what was learned from chance, but not which "
+        f"class {data.classes[rarest]} has {named}: that is enough to tell learning from chance, but not which "
         f"of two good epochs or networks is better, nor a share of mistakes below 1 in {int(counts[rarest]) + 1}"
         + ("; `zansa train --folds 5` holds every sample out once" if len(parts.test) else "")
     )

@@ -13,7 +13,8 @@ NOUNS = (
 )
 BEFORE = (
     "accepted|calm|chosen|confirmed|defective|differing|different|false|golden|good|held-out|known|large|"
-    "living|mirrored|more|other|planned|rejected|separate|shared|small|such|test|training|turned|upside-down|validation|whole"
+    "living|mirrored|more|other|planned|rejected|separate|shared|small|such|test|training|turned|upside-down|"
+    "validation|whole"
 )
 VERBS = {"are": "is", "were": "was", "have": "has", "do": "does"} | {
     f"{verb}": f"{verb}s" for verb in ("agree", "count", "cost", "hold", "remain", "show", "stand", "wait", "belong")

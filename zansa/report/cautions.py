@@ -57,8 +57,8 @@ IMPROVING = phrase(
     "longer training may do better: name a larger --epochs."
 )
 DECIDES = phrase(
-    "They tell what was learned from chance. They cannot tell which of two good epochs, thresholds or networks is "
-    "better: one {image} more or less is worth ten points and more of its class."
+    "They are enough to tell learning from chance, and too few to tell which of two good epochs, thresholds or "
+    "networks is better: one {image} more or less changes the share of its class by ten points or more."
 )
 FOLDS_HELP = phrase("--folds 5 holds every {image} out once.")
 BY_FOLDS = phrase(
@@ -148,7 +148,8 @@ def _about_data(facts: Facts) -> Iterable[Caution]:
         yield _warning(phrase("Remarks from reading the {image}s"), _left_out(data), map(retold, problems))
     if thin := _thin(data, "train", FEW_TRAINING):
         text = say("Fewer than {few} {image}s to learn from in {classes}.", few=FEW_TRAINING, classes=_classes(thin))
-        yield _warning(phrase("Few training {image}s"), text, thin)
+        more = say("`zansa plan` tells what more {image}s would bring.")
+        yield _warning(phrase("Few training {image}s"), f"{text} {more}", thin)
     if thin := _thin(data, "val", FEW_VALIDATION):
         text = "Fewer than {few} validation {image}s in {classes}."
         text = say(text, few=FEW_VALIDATION, classes=_classes(thin))

@@ -1,6 +1,6 @@
 """The result in sentences for people who have never seen a confusion matrix, and a dot for every image."""
 
-from ..phrases import language, say
+from ..phrases import language, phrase, say
 from ..words import (
     IMAGE,
     count,
@@ -35,7 +35,11 @@ def summary(facts: Facts) -> Content:
     rows = max(4, round((dots / 7) ** 0.5))
     return {
         "sentences": told,
-        "outlook": [*(_outlook(inspection, noun(facts)) if _speaks_for_parts(facts, split) else []), *_speed(facts)],
+        "outlook": [
+            *_of_groups(inspection, figures),
+            *(_outlook(inspection, noun(facts)) if _speaks_for_parts(facts, split) else []),
+            *_speed(facts),
+        ],
         "panels": [panel | _dots(panel, rows) for panel in panels],
         "bars": dots > MANY_DOTS,
     }
@@ -104,6 +108,17 @@ def _named(figures: Content, where: str) -> list[str]:
 
 def _speaks_for_parts(facts: Facts, split: str) -> bool:
     return split == "test" and not have(facts, "data", "synthetic") and not have(facts, "data", "leaks")
+
+
+def _of_groups(inspection: Content, figures: Content) -> list[str]:
+    """What a part is, where several samples are one; [] where each is its own part."""
+    rates = [inspection.get(key) for key in ("detection", "false_alarms")]
+    parts, images = sum(rate["count"] for rate in rates if rate), figures["accuracy"]["count"]
+    text = phrase(
+        "A part is a group of {image}s: {images} {image}s show {parts} parts. A part is defective where one of its "
+        "{image}s is, and thrown away where one of them is."
+    )
+    return [say(text, images=images, parts=parts)] if all(rates) and parts < images else []
 
 
 def _outlook(inspection: Content, what: str) -> list[str]:

@@ -87,7 +87,8 @@ def with_heads(job: Job) -> Job:
 def told_of(race: Sequence[Candidate]) -> str:
     """The race in one sentence, the winner first."""
     shown = "; ".join(f"{_called(each.name)} {percent(each.right)} ({_price(each)})" for each in race)
-    return f"frozen weights and a linear head name so many of {race[0].count} held-out images: {shown}"
+    named = f"names so many of {race[0].count} held-out images rightly"
+    return f"before the training a linear head on frozen weights {named}: {shown}"
 
 
 def advised(race: Sequence[Candidate], right: float, count: int) -> str:
