@@ -47,10 +47,10 @@ from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.distil import Lessons
 from zansa.learn.linear import probe
-from zansa.learn.lookers import images_for
+from zansa.learn.plain_rules import RULES
 from zansa.learn.predict import normalised, probabilities
+from zansa.learn.pretrained import images_for
 from zansa.learn.recipe import Recipe
-from zansa.learn.rivals import RULES
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
 from zansa.nets.donor import read_donor

@@ -16,6 +16,7 @@ import pytest
 import torch
 from command import STEADY, fill, refused, zansa
 from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationMethod
 from PIL import Image
 from samples import NET, ready
 
@@ -29,9 +30,9 @@ from zansa.inputs.images import fitted
 from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
 from zansa.jobs.trained_request import CompressRequest
-from zansa.learn.aware import add_integers
 from zansa.learn.defaults import default_net
 from zansa.learn.distil import decoupled, distance, mixed
+from zansa.learn.quantisation_aware import add_integers
 from zansa.nets.build import build
 from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
@@ -133,7 +134,7 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     file = to_onnx(load(run.path / "model.safetensors"))
     images = [np.asarray(Image.open(path))[..., None] for path in sorted((run.path.parents[1] / "data").rglob("*.png"))]
     made, again = (quantised(file, images[:40]) for _ in range(2))
-    quantised(file, images[:8], "entropy")
+    quantised(file, images[:8], method=CalibrationMethod.Entropy)
     assert capfd.readouterr() == ("", "")
     assert made.file == again.file
     after = onnx.load_from_string(made.file)

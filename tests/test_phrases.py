@@ -23,7 +23,7 @@ from zansa.learn.data.manifests import Columns, _told
 from zansa.learn.data.spelling import one_spelling
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
-from zansa.learn.rivals import RULES
+from zansa.learn.plain_rules import RULES
 from zansa.learn.train import NOTHING
 from zansa.phrases import JAPANESE, language, retold, say, singular, speaking
 from zansa.phrases.japanese import TABLES, reasons, records

@@ -12,11 +12,11 @@ from command import KILLED
 from samples import NET, RECIPE, ready
 from torch.nn import functional
 
+from zansa.learn.class_sampling import drawn
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.loss import Criterion, tempered
 from zansa.learn.predict import probabilities, to_tensor
 from zansa.learn.recipe import Recipe
-from zansa.learn.repeats import drawn
 from zansa.learn.state import State, make_optimizer
 from zansa.learn.train import fit, training, warmup_cosine
 from zansa.nets.build import Subsampling, build

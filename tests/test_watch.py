@@ -16,17 +16,17 @@ from watched import a_store, picture
 from zansa.deploy.runtime import predictor
 from zansa.deploy.watch import chain, queue
 from zansa.deploy.watch.components import _axes, _left, components
-from zansa.deploy.watch.rivals import Part
+from zansa.deploy.watch.contest import Part
 from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
 from zansa.jobs.request import TrainRequest
-from zansa.learn.repeats import more_often
+from zansa.learn.class_sampling import more_often
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
-from zansa.proof.gauges import accuracy, defect_share
 from zansa.proof.renewal import Accepted, Price, Seen, decide
+from zansa.proof.without_labels import accuracy, defect_share
 from zansa.record import Run
 from zansa.runs import exported_file
 

@@ -160,12 +160,17 @@ def _head(net: Net, streams: Streams) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Place:
-    """A block, with what its rows need to know of the network around it: block j of stage i."""
+    """A block, with what its rows need to know of the network around it.
+
+    net: the whole network.
+    i, j: it is block j of stage i.
+    axis: of the streams after it.
+    """
 
     net: Net
     i: int
     j: int
-    axis: str  # of the streams after it
+    axis: str
 
     @property
     def stage(self) -> Stage:

@@ -11,7 +11,7 @@ from ..proof.rates import rate
 from ..record import Run
 from ..runs import branches_of, finished
 from .making.candidates import Candidate, candidates, smaller_would_do, weights
-from .making.judged import Judged
+from .making.predictions import Judged
 from .request import GrowRequest, read_request
 from .trained_request import CompareRequest
 

@@ -24,7 +24,6 @@ from ..deploy.quantise import with_point
 from ..deploy.runtime import predictor
 from ..events import event
 from ..inputs.pictures import picture
-from ..learn.aware import SHARE, add_integers
 from ..learn.data.cache import default_folder
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
@@ -35,6 +34,7 @@ from ..learn.grow.growth import Growth
 from ..learn.grow.run import growing, growth_of
 from ..learn.grow.start import refuse_too_dear
 from ..learn.predict import probabilities
+from ..learn.quantisation_aware import SHARE, add_integers
 from ..learn.recipe import Recipe
 from ..learn.train import training
 from ..nets.build import Network
@@ -44,7 +44,7 @@ from ..proof.calibration import apply
 from ..proof.decide import lines_of, logits_of
 from ..proof.gate import Answered, gate
 from ..proof.points import counted_anew
-from ..record import Run, held, new_name, write_atomic
+from ..record import Run, locked, new_name, write_atomic
 from ..report.compress import html, sentences
 from ..runs import model_file
 from .adapt import unlabelled
@@ -53,7 +53,7 @@ from .door import PARITY_IMAGES, door, evenly, good_of, originals
 from .making.conclude import answered as of_file
 from .making.conclude import conclude, told_by_file
 from .making.folder import begin, facts_of, note
-from .making.integers import GATED, Tried, asked_file, in_turns, to_int8
+from .making.integers import GATED, Tried, in_turns, reference, to_int8
 from .making.job import Job, with_speed
 from .making.point import chosen, groups_of, parts_of
 from .request import FinetuneRequest, Tell, silent
@@ -121,7 +121,7 @@ def carried_out(
     request: CompressRequest, base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell
 ) -> dict[str, Any]:
     """Make what was planned, and judge it."""
-    with held(run):
+    with locked(run):
         made(base, job, teachers, run, tell)
         return finished(request, base, run, tell)
 
@@ -289,7 +289,7 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
 def int8_on_test(base: Base, run: Run, tried: Tried, margin: float) -> dict[str, Any]:
     """The kept file in int8 beside its file in float32, on test samples."""
     held = evenly(base.parts.test, GATED)
-    return asked_file((run.path / FLOAT).read_bytes(), base.data, held, margin).judged(tried.made).gate
+    return reference((run.path / FLOAT).read_bytes(), base.data, held, margin).judged(tried.made).gate
 
 
 def between(base: Base, small: Model, index: np.ndarray, margin: float) -> dict[str, Any]:

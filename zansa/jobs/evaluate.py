@@ -18,16 +18,16 @@ from ..learn.data.spelling import known_as
 from ..learn.predict import eager_latency, probabilities
 from ..nets.files import Model
 from ..nets.files import load as load_model
-from ..proof.asked import Asked, choose
 from ..proof.calibration import apply
 from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
-from ..proof.points import held, operating_point
+from ..proof.points import operating_point, scored_parts
+from ..proof.requirement import Requirement, choose
 from ..runs import beside_another, int8_file, model_file
 from ..words import counted, typed
 from .door import apart, originals
 from .making.folder import known_of
-from .making.point import asked, cost_on_test, groups_of, parts_of
+from .making.point import cost_on_test, groups_of, parts_of, requirement
 from .request import EvaluateRequest, Tell, silent
 
 
@@ -40,7 +40,7 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     A line by a promise or by costs is chosen on the validation samples of the run, never on these data.
     """
     path = int8_file(request.model) or model_file(request.model)
-    wanted, given = asked(request), None if request.point is None else lines(request.point)
+    wanted, given = requirement(request), None if request.point is None else lines(request.point)
     answer = predictor(path) if path.suffix == ".onnx" else load_model(path)
     data = load(
         request.source,
@@ -114,7 +114,7 @@ def by_hand(good: str, ask: float, reject: float) -> OperatingPoint:
     return OperatingPoint(good=good, threshold=reject, ask=band, rule="given by hand, promises nothing")
 
 
-def another(run: Path, good: str, wanted: Asked) -> OperatingPoint:
+def another(run: Path, good: str, wanted: Requirement) -> OperatingPoint:
     """A point chosen anew on the validation samples of a run, which its predictions.csv holds; ValueError where that is
     not there."""
     try:
@@ -132,4 +132,4 @@ def another(run: Path, good: str, wanted: Asked) -> OperatingPoint:
         )
     metrics = run / "metrics.json"
     fitted = metrics.exists() and bool((json.loads(metrics.read_bytes()).get("calibration") or {}).get("fitted"))
-    return operating_point(choose(held(odds, defect, groups), wanted, fitted), good)
+    return operating_point(choose(scored_parts(odds, defect, groups), wanted, fitted), good)

@@ -14,16 +14,16 @@ from PIL import Image
 
 from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
-from ..deploy.watch.rivals import Part
+from ..deploy.watch.contest import Part
 from ..events import event
+from ..learn.class_sampling import more_often
 from ..learn.data.dataset import Dataset
-from ..learn.repeats import more_often
 from ..proof.points import least_parts
 from ..record import Run, write_atomic
 from ..report.watching.words import LINE_BY
 from ..runs import all_finished
 from .door import FEW_TO_DECIDE, door, good_of
-from .making.point import asked
+from .making.point import requirement
 from .request import FinetuneRequest, GrowRequest, Request, Tell, folds_of, read_request, silent
 from .train import resume, train
 
@@ -105,7 +105,7 @@ def _as_asked(run: Run) -> tuple[Request, int]:
 def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:
     """The request with the line of what is accepted, and by what the line is drawn. What a run asked for stays; so many
     good validation parts must be enough for the share."""
-    if asked(request).anything or request.on_average:
+    if requirement(request).anything or request.on_average:
         return request, "run"
     if most is None:
         return request, "usual"
@@ -146,7 +146,7 @@ def _first_rare(request: Request, shown: dict[str, float]) -> bool:
     return bool(shown) and "repeat" not in request.recipe
 
 
-def held(store: Path) -> list[Part]:
+def held_out_parts(store: Path) -> list[Part]:
     """The parts that no network of the store has learned from: the test samples of the last learning, and the judged
     parts of lots that are held out."""
     last = max((store / "learn").glob("*/data.csv"), key=lambda path: int(path.parent.name), default=None)

@@ -27,8 +27,8 @@ from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
-from ..nets.ready import origin
-from ..record import Run, held, new_name
+from ..nets.installed_weights import origin
+from ..record import Run, locked, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
 from .making.beginnings import judged, raced, told_of, with_heads
@@ -148,7 +148,7 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
     if (run.path / "start.safetensors").exists():
         module.load_state_dict(read(run.path / "start.safetensors")[1])
     facts = facts_of(run.lines("events.jsonl"))
-    with held(run), closing(learning(module, job, run, tell)) as events:
+    with locked(run), closing(learning(module, job, run, tell)) as events:
         try:
             for each in events:
                 note(run, each, facts)

@@ -36,7 +36,9 @@ COPIES = 4  # varied copies of each training sample, beside itself
 class Head(NamedTuple):
     """A linear classifier on features.
 
-    weight: (K, F). bias: (K,). loss: the tempered loss of the samples by which it was chosen (see `loss.tempered`).
+    weight: (K, F).
+    bias: (K,).
+    loss: the tempered loss of the samples by which it was chosen (see `loss.tempered`).
     """
 
     weight: np.ndarray

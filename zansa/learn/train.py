@@ -23,6 +23,7 @@ from ..nets.files import Model
 from ..nets.memory import passing, refuse_memory, refuse_wrong
 from ..nets.noise import add_noise
 from . import seeds, several
+from .class_sampling import drawn
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
@@ -31,7 +32,6 @@ from .distil import Lessons, Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
-from .repeats import drawn
 from .speed import autocast, choose_device, choose_speed, memory_format
 from .state import Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of

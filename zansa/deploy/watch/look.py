@@ -9,8 +9,8 @@ import numpy as np
 
 from ...proof.audit import plan as audit_plan
 from ...proof.drift import LEAST, Alarm, chart, evidence, limit, paths, window
-from ...proof.gauges import accuracy, defect_share
 from ...proof.rates import rate
+from ...proof.without_labels import accuracy, defect_share
 from . import chain, queue
 from .components import NAMES, featured
 from .pictures import differences, levels_png, medians, typical

@@ -20,8 +20,8 @@ from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.defaults import default_net
 from ...learn.linear import probe
-from ...learn.lookers import batches_for, ready_looker
 from ...learn.loss import validate
+from ...learn.pretrained import batches_for, ready_looker
 from ...learn.train import FEW
 from ...nets.build import Network, build
 from ...nets.files import Model

@@ -10,7 +10,7 @@ import numpy as np
 from ...proof.expected import expected_mistakes
 from ...record import Run
 from ...runs import branches_of, finished
-from .judged import Judged, judged
+from .predictions import Judged, judged
 
 
 @dataclass(frozen=True, eq=False)

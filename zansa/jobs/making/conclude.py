@@ -21,8 +21,8 @@ from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts, folds
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.folds import held_out, to_one_line
+from ...learn.plain_rules import Choose, Rival, lead, rivals, rivals_by_folds
 from ...learn.predict import eager_latency, probabilities
-from ...learn.rivals import Choose, Rival, lead, rivals, rivals_by_folds
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model

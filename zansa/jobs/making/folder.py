@@ -20,7 +20,7 @@ from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
 from ...nets.files import read
-from ...nets.ready import origin
+from ...nets.installed_weights import origin
 from ...record import Run
 from ...runs import KNOWN_BY, branches_of, made_with
 from ...words import shape

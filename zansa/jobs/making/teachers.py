@@ -16,8 +16,8 @@ from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.distil import Lessons
 from ...learn.linear import best_head, sharpened
-from ...learn.lookers import as_taken, batches_for, features_for, ready_looker, with_head
 from ...learn.predict import normalised
+from ...learn.pretrained import as_taken, batches_for, features_for, ready_looker, with_head
 from ...nets.files import Model
 from ...nets.files import load as load_model
 from ...record import Run, write_atomic
@@ -43,7 +43,7 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
                 run.append("events.jsonl", line)
             tell(line)
 
-        said, out = asked(job, told_and_kept), BytesIO()
+        said, out = teacher_answers(job, told_and_kept), BytesIO()
         np.savez(out, **said)  # type: ignore[arg-type]
         write_atomic(file, out.getvalue())
     with np.load(file, allow_pickle=False) as kept:
@@ -54,7 +54,7 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
     return Lessons(torch.from_numpy(told), unlabelled, torch.from_numpy(more), job.recipe.augment)
 
 
-def asked(job: Job, tell: Tell) -> Said:
+def teacher_answers(job: Job, tell: Tell) -> Said:
     """What the teacher says: "told" (samples, K) and "more" (n, K) are log probabilities, of the training samples by
     their place and of the "images" (n, *size, C) without labels."""
     data, parts, name = job.data, job.parts, teacher_named(job.request)

@@ -19,7 +19,7 @@ from .morphnet import exact_widths, limit, published_widths, worths
 from .values import DRAWS, GAIN, KILL, Best, Length, Mark, Place, Rank, Search, Switches, Task
 
 
-def _free(net: Net) -> list[str]:
+def free_widths(net: Net) -> list[str]:
     """The axes whose widths are learned."""
     return [axis for axis in lower(net).width if axis not in ("input", "classes")]
 
@@ -34,7 +34,7 @@ def prepare(task: Task, search: Search) -> Iterator[Event]:
     elif cycle:
         yield from morph(task, search, task.switches.exact_budget)
     if not inserted and not task.switches.kept_weights:
-        _start_anew(task, search)
+        start_anew(task, search)
     search.used.append(signature(task.module.net))
 
 
@@ -63,14 +63,14 @@ def draw_insertion(net: Net, switches: Switches, rng: np.random.Generator) -> In
     """A new block: its stage is drawn evenly, then its index in the stage. It is as wide inside as the stream is."""
     i = int(rng.integers(len(net.stages)))
     stage = net.stages[i]
-    return _insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
+    return insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
 
 
-def _insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
-    return Insert(stage=stage, at=at, block=Block(kind=_kind(switches), hidden=(net.stages[stage].width,)))
+def insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
+    return Insert(stage=stage, at=at, block=Block(kind=kind_of(switches), hidden=(net.stages[stage].width,)))
 
 
-def _kind(switches: Switches) -> str:
+def kind_of(switches: Switches) -> str:
     return "preact_basic" if switches.preactivation else "resbuilder"
 
 
@@ -131,10 +131,10 @@ def _ranks(net: Net, search: Search) -> dict[str, Rank]:
         for j, mark in enumerate(stage)
         for k, rank in enumerate(mark.ranks)
     }
-    return {axis: (search.streams | inner)[axis] for axis in _free(net)}
+    return {axis: (search.streams | inner)[axis] for axis in free_widths(net)}
 
 
-def _start_anew(task: Task, search: Search) -> None:
+def start_anew(task: Task, search: Search) -> None:
     generator = _generator(task, search)
     task.module.become(build(task.module.net, generator))
     glorot(task.module, generator)
@@ -171,7 +171,7 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
         search.marks[edit.stage].insert(edit.at, Mark())
     elif isinstance(edit, Delete):
         search.marks[edit.stage].pop(edit.at)
-    after = _costs(module.net)
+    after = costs_of(module.net)
     line = event(
         "edit",
         {
@@ -201,7 +201,7 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
     return line
 
 
-def _costs(net: Net) -> Event:
+def costs_of(net: Net) -> Event:
     price = cost(net)
     return {"macs": price.macs, "params": price.params}
 
@@ -243,7 +243,7 @@ def measure(task: Task, search: Search) -> None:
         axis: Rank(
             order=by_axis[axis].argsort(descending=True, stable=True).tolist(), alive=int((by_axis[axis] > 1).sum())
         )
-        for axis in _free(net)
+        for axis in free_widths(net)
     }
     search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
     for i, stage in enumerate(net.stages):

@@ -74,7 +74,12 @@ MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
 class Length(BaseModel):
-    """How long to search: so many cycles of 1 + `inserts` trainings ("runs"), each of so many epochs."""
+    """How long to search.
+
+    cycles: of an insertion of blocks and their pruning.
+    inserts: a cycle has 1 + `inserts` trainings ("runs").
+    epochs: of each training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...proof.decide import log_odds
-from ...proof.points import Held, held
+from ...proof.points import ScoredParts, scored_parts
 from ...record import Run
 
 
@@ -30,11 +30,11 @@ class Judged:
     score: np.ndarray | None
 
     @property
-    def held(self) -> Held:
+    def scored_parts(self) -> ScoredParts:
         """The parts, each with its worst sample; ValueError where no class is the good one."""
         if self.score is None:
             raise ValueError("no class is known as the good one; name it with --good and train again")
-        return held(self.score, self.side == 1, self.groups)
+        return scored_parts(self.score, self.side == 1, self.groups)
 
 
 def judged(run: Run, part: str = "validation") -> Judged:

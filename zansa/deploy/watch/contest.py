@@ -24,7 +24,12 @@ PICTURES = 40  # of parts that were right before and are wrong now
 
 @dataclass(frozen=True)
 class Part:
-    """A part that neither network has learned from. path: of its image. label: its class. lot: its lot or group."""
+    """A part that neither network has learned from.
+
+    path: of its image.
+    label: its class.
+    lot: its lot or group.
+    """
 
     path: Path
     label: str
