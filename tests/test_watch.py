@@ -518,16 +518,18 @@ def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     rows = [row("good", k, "train") for k in range(96)] + [row("burr", k, "train") for k in range(4)]
     rows += [row("good", k, "val") for k in range(30)] + [row("burr", k % 3, "val") for k in range(12)]  # three parts
     asked = TrainRequest(source="parts", recipe={"batch": 16})
-    taught, shown, few = relearn._taught(asked, rows, 40)
+    taught, shown, few = relearn._for_rare_classes(asked, rows, 40)
     assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
     assert (shown, few) == ({"burr": 1.58}, "burr")
-    assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
+    assert (
+        relearn._for_rare_classes(taught, rows, 80)[0].recipe == taught.recipe
+    )  # once, and not again at the next time
     nearly = rows + [row("burr", k, "train") for k in range(4, 10)]  # 9.4 %: once an epoch, as all others
-    assert relearn._taught(asked, nearly, 40)[1] == {}
+    assert relearn._for_rare_classes(asked, nearly, 40)[1] == {}
     alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
-    assert relearn._taught(alone, rows, 40) == (alone, {}, "")
+    assert relearn._for_rare_classes(alone, rows, 40) == (alone, {}, "")
     even = [row(str(k % 12), k, part) for part in ("train", "val") for k in range(12 * 40 + 3)]
-    assert relearn._taught(asked, even, 40) == (asked, {}, "")  # of twelve even classes none is rare
+    assert relearn._for_rare_classes(asked, even, 40) == (asked, {}, "")  # of twelve even classes none is rare
     assert more_often(np.arange(100) % 20, [str(k) for k in range(20)], 0.1) == {}
 
 

@@ -15,7 +15,7 @@ from ..proof.renewal import Accepted, Price, Seen, decide
 from ..proof.sizes import parse_claim
 from ..record import write_atomic
 from ..report.watching import change as page
-from ..runs import exported_file, made_with
+from ..runs import data_beside, exported_file, known_samples
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
@@ -23,8 +23,8 @@ KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
     *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "again", "negative_flips"),
 )
-# how it learned (the fields of `relearn.How`), of a network that was not learned just now
-LEARNED: dict[str, Any] = {"line_by": "", "shown": {}, "longer": 1, "last": ""}
+# `relearn.Choices.record` of a network that did not learn just now
+NO_CHOICES: dict[str, Any] = {"line_by": "", "shown": {}, "longer": 1, "last": ""}
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
@@ -88,20 +88,20 @@ def compared(
     margin: float = 0.02,
     costs: tuple[float, float, float] | None = None,
     accept: str | None = None,
-    how: Mapping[str, Any] | None = None,
+    choices: Mapping[str, Any] | None = None,
     who: str = "zansa",
 ) -> dict[str, Any]:
-    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `how`: how it
-    was learned, where that was just now (the fields of `relearn.How`)."""
+    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `choices`:
+    `relearn.Choices.record` where the challenger learned just now."""
     name, file = contest.acting(store, model)
     offered = exported_file(challenger)
     network = contest.load(offered)
     shas = {"champion": contest.sha_of(file), "challenger": contest.sha_of(offered)}
     most, spared = most_false_alarms(accept), contest.waived(store, shas["challenger"])
-    known = made_with(offered, network.notes)
+    known = known_samples(data_beside(offered, network.notes))
     told = contest.compare(store, contest.load(file), network, parts, margin, costs, most, spared, known)
-    told |= LEARNED | dict(how or {}) | {"again": queue.again(store, contest.contradicted(store, network))}
-    short = {key: told[key] for key in (*KEPT, *LEARNED)}
+    told |= NO_CHOICES | dict(choices or {}) | {"again": queue.again(store, contest.contradicted(store, network))}
+    short = {key: told[key] for key in (*KEPT, *NO_CHOICES)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
     return told | shas | {"model": name, "record": record["number"]}
@@ -237,5 +237,5 @@ def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, 
     old = [row for row in told["records"] if row["kind"] == "compared" and row.keys() >= set(KEPT)]
     shown = comparison or (old[-1] if old else None)
     record = {"store": str(store), "decision": decision, "chain": told}
-    record["comparison"] = None if shown is None else contest.pictured(LEARNED | shown)
+    record["comparison"] = None if shown is None else contest.pictured(NO_CHOICES | shown)
     return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())
