@@ -23,10 +23,10 @@ from ..proof.decide import log_odds, logits_of
 from ..proof.figures import figures
 from ..proof.points import operating_point, scored_parts
 from ..proof.requirement import Requirement, choose
-from ..runs import beside_another, int8_file, model_file
+from ..runs import data_beside, int8_file, model_file
 from ..words import counted, typed
 from .door import apart, originals
-from .making.folder import known_of
+from .making.folder import count_known
 from .making.point import cost_on_test, groups_of, parts_of, requirement
 from .request import EvaluateRequest, Tell, silent
 
@@ -60,10 +60,11 @@ def evaluate(request: EvaluateRequest, tell: Tell = silent) -> dict[str, Any]:
     for kind, texts in (("warning", data.problems), ("note", [*data.remarks, *filter(None, [apart(data)])])):
         for text in texts:
             tell(event(kind, text=text))
-    if beside_another(path, answer.notes):
+    record = data_beside(path, answer.notes)
+    if record is None:
         text = f"the data.json beside {path.name} belongs to another model, so nobody knows what this one was made with"
         tell(event("note", text=text))
-    if count := known_of(path, answer.notes, data):
+    if count := count_known(record, data):
         of_all = f"{count} of {counted(len(data), data.preprocess.noun)}"
         text = f"the model was made with {of_all} (to learn or to decide), so the figures on them prove nothing"
         tell(event("warning", text=typed(text)))

@@ -22,7 +22,7 @@ from ...nets.donor import weights_file
 from ...nets.files import read
 from ...nets.installed_weights import origin
 from ...record import Run
-from ...runs import KNOWN_BY, branches_of, made_with
+from ...runs import KNOWN_BY, branches_of, known_samples
 from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights, teacher_named
@@ -183,10 +183,10 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
-def known_of(file: Path, notes: str, data: Dataset) -> int:
-    """How many of these samples a model file with these notes had learned from or decided by, by their pixels or
-    values, whatever they are called now; 0 where no run of it stands around it."""
-    known = made_with(file, notes) or ()
+def count_known(record: Mapping[str, Any] | None, data: Dataset) -> int:
+    """How many of these samples the model of a data.json (see `data_beside`) had learned from or decided by, by their
+    pixels or values, whatever they are called now; 0 where that is not known."""
+    known = known_samples(record) or ()
     return sum(digest[:KNOWN_BY] in known for digest in data.digests)
 
 
