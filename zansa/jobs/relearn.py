@@ -65,12 +65,18 @@ class Choices(NamedTuple):
 def learn(
     store: Path, reference: Path, finetune: bool = False, most: float | None = None, tell: Tell = silent
 ) -> tuple[Run, list[Part], Choices]:
-    """A run that has learned from the old data and the judged parts, in STORE/learn; the parts to compare on; and what
-    was chosen for it. Old data keep their parts; new ones go by whole lots; parts that were selected, and not drawn,
-    are for training only. `most`: the share of false alarms that is accepted, which the line takes where the run asked for
-    none. Rare classes are shown more often, and the last weights are kept where validation has too few of a class to
+    """Learn again in STORE/learn, from the old data and the judged parts. Returns the run, the parts to compare on, and
+    what was chosen for it.
+
+    Old data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are for training
+    only. Rare classes are shown more often, and the last weights are kept where validation has too few of a class to
     find the best: unless the run asked for something else. A run that has begun on the same rows, and was killed, is
-    gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
+    gone on with. ValueError where the run's data cannot be read or nobody has judged a part.
+
+    reference: the run whose data and recipe are used again.
+    finetune: go on from its weights.
+    most: the share of false alarms that is accepted, which the line takes where the run asked for none.
+    """
     run = Run.open(reference)
     request, epochs = _as_asked(run)
     new = judged(store)
