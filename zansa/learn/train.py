@@ -28,7 +28,7 @@ from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .depth.fuse import refuse_alone
-from .distil import Lessons, Teaching
+from .distil import Batch, Lessons, Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
@@ -351,7 +351,7 @@ def passed(
 
     logits = student(samples)
     loss = criterion(logits, labels)
-    return (loss if teaching is None else teaching(student, samples, logits, labels, loss, seed, index)), loss
+    return (loss if teaching is None else teaching(student, Batch(samples, logits, labels, loss, seed, index))), loss
 
 
 def helping(data: Dataset, parts: Parts) -> None:
