@@ -29,9 +29,8 @@ COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error"
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
 PROBED = 64  # levels a side, by which an image is compared with those that were learned from
-FAR = (
-    6  # deviations of the training set, on average over an image or a series; those that were learned from have about 1
-)
+# deviations of the training set, on average over an image or a series; those that were learned from have about 1
+FAR = 6
 OUTSIDE = "its numbers are far from all that were learned from (another camera setting, unit or scale?)"
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
 Draw = Callable[[str, np.ndarray, np.ndarray], str]
@@ -230,6 +229,8 @@ def _cores() -> int:
 
 
 def session_of(file: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+    """The content of a file, opened by onnxruntime on so many threads; ValueError, which calls it `name`, where that
+    cannot be."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters comes as an exception
@@ -259,6 +260,7 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
 
 
 def input_of(preprocess: Preprocess) -> str:
+    """What an exported file calls its input."""
     return "series" if preprocess.series else "image"
 
 

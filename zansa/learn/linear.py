@@ -62,11 +62,16 @@ def probe(
     held = features(network, batches_of(to_tensor(data, parts.val, cpu, layout)))
     labels = np.tile(data.labels[parts.train], COPIES + 1)
     best = best_head(seen, labels, held, data.labels[parts.val], len(data.classes), recipe.balance != "none")
+    set_head(network, best.weight, best.bias)
+    return network, best.loss
+
+
+def set_head(network: Network, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Give a network another classifier in place: weight (K, F) and bias (K,)."""
     linear = network.head.get_submodule("linear")
     with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(best.weight))  # type: ignore[operator]
-        linear.bias.copy_(torch.from_numpy(best.bias))  # type: ignore[operator]
-    return network, best.loss
+        linear.weight.copy_(torch.from_numpy(weight))  # type: ignore[operator]
+        linear.bias.copy_(torch.from_numpy(bias))  # type: ignore[operator]
 
 
 def best_head(

@@ -15,9 +15,9 @@ from ...inputs.images import fitted
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.distil import Lessons
-from ...learn.linear import best_head, sharpened
+from ...learn.linear import best_head, set_head, sharpened
 from ...learn.predict import normalised
-from ...learn.pretrained import as_taken, batches_for, features_for, ready_looker, with_head
+from ...learn.pretrained import as_taken, batches_for, features_for, ready_looker
 from ...nets.files import Model
 from ...nets.files import load as load_model
 from ...record import Run, write_atomic
@@ -81,7 +81,8 @@ def ready_teacher(name: str, data: Dataset, parts: Parts, even: bool) -> tuple[M
     learned, truth = data.labels[parts.train], data.labels[parts.val]
     head = sharpened(best_head(seen, learned, held, truth, len(data.classes), even), held, truth)
     logits = torch.from_numpy(seen @ head.weight.T + head.bias)
-    return with_head(model, head.weight, head.bias), logits.log_softmax(1).float().numpy()
+    set_head(model.module, head.weight, head.bias)
+    return model, logits.log_softmax(1).float().numpy()
 
 
 def of_run(name: str, job: Job) -> tuple[Model, np.ndarray]:
@@ -89,7 +90,7 @@ def of_run(name: str, job: Job) -> tuple[Model, np.ndarray]:
     model = load_model(model_file(name))
     if found := model.calibration:
         weight, bias = (each.detach().numpy() for each in model.module.head.get_submodule("linear").parameters())
-        model = with_head(model, found.scale * weight, found.scale * bias + np.asarray(found.shift))
+        set_head(model.module, found.scale * weight, found.scale * bias + np.asarray(found.shift))
     with torch.inference_mode():
         logits = torch.cat([model.module(x).float() for x in batches_for(model, job.data, job.parts.train)])
     return model, logits.log_softmax(1).numpy()
