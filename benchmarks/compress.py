@@ -63,7 +63,7 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.synthetic import builtin
 from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities
-from zansa.learn.train import passed, steps_per_epoch, training, warmup_cosine
+from zansa.learn.train import loss_of, steps_per_epoch, training, warmup_cosine
 from zansa.nets.build import build
 from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
@@ -171,7 +171,7 @@ def tuned(module: torch.nn.Module, base: Base, recipe: Any, pruner: Any = None) 
         for group in best.param_groups:
             group["lr"] = recipe.rate * warmup_cosine(step / (recipe.epochs * per_epoch), recipe.warmup, recipe.hold)
         best.zero_grad()
-        passed(module, base.data, index, step, recipe, loss, chance)[0].backward()
+        loss_of(module, base.data, index, step, recipe, loss, chance)[0].backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         if pruner is not None:
             pruner.regularize(module)

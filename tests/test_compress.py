@@ -31,7 +31,7 @@ from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
 from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.defaults import default_net
-from zansa.learn.distil import decoupled, distance, mixed
+from zansa.learn.distil import decoupled, distance, student_loss
 from zansa.learn.quantisation_aware import add_integers
 from zansa.nets.build import build
 from zansa.nets.files import Model, load
@@ -273,7 +273,7 @@ def test_laws_of_distillation():
     assert max(sizes) < 3 * min(sizes)
     # DKD with both weights as KD weighs them is KD: TCKD + (1 - p_target) NCKD (Zhao et al. 2022, eq. 7)
     two, truth = torch.randn(8, 2), torch.zeros(8, dtype=torch.long)
-    plain = mixed(two, teacher[:8, :2], truth, torch.tensor(0.5))
+    plain = student_loss(two, teacher[:8, :2], truth, torch.tensor(0.5))
     torch.testing.assert_close(plain, 0.05 + 0.9 * distance(two, teacher[:8, :2]))
 
 

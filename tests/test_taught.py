@@ -9,7 +9,7 @@ from command import STEADY, refused, zansa
 from PIL import Image
 from safetensors.torch import load_file
 
-from zansa.jobs.making.beginnings import advised, told_of
+from zansa.jobs.making.beginnings import advised, race_text
 from zansa.learn.beginnings import Candidate
 from zansa.learn.distil import TRUTH, Batch, Lessons
 from zansa.learn.linear import Head, sharpened
@@ -129,7 +129,7 @@ def test_the_beginnings_are_compared_and_the_head_stays_where_the_training_has_l
     assert {each.name: each.macs for each in race}["drawn"] < {each.name: each.macs for each in race}[
         "efficientnet_lite0"
     ]
-    assert told_of(race) in told.stdout + told.stderr
+    assert race_text(race) in told.stdout + told.stderr
     assert "a linear head on the weights as they began takes the place of the network" in told.stdout + told.stderr
     assert run.read_json("metrics.json")["test"]["accuracy"]["value"] > 0.9
     start, end = (load_file(run.path / f"{name}.safetensors") for name in ("start", "model"))

@@ -244,7 +244,7 @@ def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     assert misses["of"] == sum(r["decision"] == "accept" for r in parts)
     assert told["waiting"] == 0
     assert told["people"][0]["undecided"] == 1
-    learned = relearn.judged(store)
+    learned = relearn.judged_rows(store)
     lots = {split: {row["group"] for row in learned if row["split"] == split} for split in ("train", "val", "test")}
     assert all(lots.values())
     assert not lots["train"] & (lots["val"] | lots["test"])

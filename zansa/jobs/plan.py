@@ -28,7 +28,7 @@ from .door import absolute, stem_of
 from .making.energy import joules, kwh, power
 from .making.job import Job, resolve
 from .making.point import groups_of
-from .making.predictions import judged
+from .making.predictions import read_predictions
 from .making.prices import Sheet, money_of, read_costs
 from .making.probe import foretold, probe
 from .request import GrowRequest, PlanRequest, Tell, TrainingRequest, TrainRequest, silent
@@ -191,7 +191,7 @@ def expected_of(
 ) -> dict[str, tuple[int, int]]:
     """(mistakes, parts) on validation of a run on these data, else of the small trainings; {} where there are none."""
     if request.like is not None:
-        whole = [judged(Run.open(request.like)).scored_parts]
+        whole = [read_predictions(Run.open(request.like)).scored_parts]
     every = [crossed(parts, claim, sum(defective.values()), good, seed=k) for k, parts in enumerate(whole)]
     found = [counts for counts in every if counts]
     if not found:

@@ -79,7 +79,7 @@ def learn(
     """
     run = Run.open(reference)
     request, epochs = _as_asked(run)
-    new = judged(store)
+    new = judged_rows(store)
     if not new:
         raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
     data, parts = door(request, tell)
@@ -171,7 +171,7 @@ def held_out_parts(store: Path) -> list[Part]:
     parts of lots that are held out."""
     last = max((store / "learn").glob("*/data.csv"), key=lambda path: int(path.parent.name), default=None)
     rows = [] if last is None else list(csv.DictReader(io.StringIO(last.read_text(encoding="utf-8"))))
-    return _parts([*{row["path"]: row for row in [*rows, *judged(store)]}.values()])
+    return _parts([*{row["path"]: row for row in [*rows, *judged_rows(store)]}.values()])
 
 
 def _parts(rows: list[dict[str, str]]) -> list[Part]:
@@ -235,7 +235,7 @@ def _with_a_test_part(request: Request) -> Request:
     return request.model_copy(update={"folds": None}) if folds_of(request) else request
 
 
-def judged(store: Path) -> list[dict[str, str]]:
+def judged_rows(store: Path) -> list[dict[str, str]]:
     """The judged parts of a store as rows of a manifest; undecided ones and those without an image are left out."""
     why = {row["answer"]: row["why"] for row in queue.items(store) if row["truth"] is None}
     found = []

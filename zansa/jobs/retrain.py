@@ -148,7 +148,7 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
     sha, before = contest.sha_of(offered), contest.sha_of(file)
     if sha == before:
         return _closed(store, name, "promoting", "promoted", who, f"{offered} acts already")
-    told = contest.judged(store, sha)
+    told = contest.last_comparison(store, sha)
     if told is None or told["champion"] != before:
         raise ValueError(
             f"{offered} was not compared with the model that acts; zansa retrain {store} --challenger does"

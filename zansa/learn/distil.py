@@ -57,9 +57,9 @@ class Teaching:
     def __call__(self, student: Student, batch: Batch) -> Tensor:
         """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples."""
         samples = batch.samples
-        total = mixed(batch.logits, self.answers(samples), batch.labels, batch.loss)
+        total = student_loss(batch.logits, self.answers(samples), batch.labels, batch.loss)
         if self.unlabelled is not None:
-            more = self.unlabelled[some(self.unlabelled, len(samples), batch.seed)].to(samples.device)
+            more = self.unlabelled[drawn_rows(self.unlabelled, len(samples), batch.seed)].to(samples.device)
             total = total + distance(student(more), self.answers(more))
         return total
 
@@ -91,16 +91,16 @@ class Lessons:
         """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
         device = batch.logits.device
         told = self.told[torch.from_numpy(batch.index)].to(device)
-        total = mixed(batch.logits, told, batch.labels, batch.loss, CALIBRATED)
+        total = student_loss(batch.logits, told, batch.labels, batch.loss, CALIBRATED)
         if self.unlabelled is not None and self.more is not None:
-            at = some(self.unlabelled, SHOWN * len(batch.samples), batch.seed)
+            at = drawn_rows(self.unlabelled, SHOWN * len(batch.samples), batch.seed)
             generator = torch.Generator().manual_seed(batch.seed)
             changed = augment(self.unlabelled[at].to(batch.samples.device), self.augment, generator)
             total = total + distance(student(changed), self.more[at].to(device), CALIBRATED)
         return total
 
 
-def some(samples: Tensor, count: int, seed: int) -> Tensor:
+def drawn_rows(samples: Tensor, count: int, seed: int) -> Tensor:
     """Which samples a step looks at: so many, drawn with replacement."""
     return torch.randint(len(samples), (count,), generator=torch.Generator().manual_seed(seed))
 
@@ -110,7 +110,9 @@ def teaching(teachers: Sequence[nn.Module], unlabelled: Tensor | None = None) ->
     return Teaching([copy.deepcopy(each).eval().requires_grad_(False) for each in teachers], unlabelled)
 
 
-def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def student_loss(
+    logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE
+) -> Tensor:
     """The loss of a student with logits (N, K) whose teachers answer with logits or log probabilities (N, K). With two
     classes the second term of DKD is zero, so plain distillation is taken."""
     if logits.shape[1] == 2:

@@ -19,7 +19,7 @@ ENLARGED = 5  # times; 32 pixels shown as 160 tell as much as 224 do (docs/decis
 BATCH = 32  # samples that are looked at together
 
 
-def ready_looker(name: str, data: Dataset) -> Model:
+def pretrained_model(name: str, data: Dataset) -> Model:
     """The network of an installed package, which looks at the images at the size that it learned at, or at ENLARGED
     times theirs; its classifier is fresh. ValueError where it is not installed, or cannot take images of these
     channels."""

@@ -117,7 +117,7 @@ def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> d
         "file": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "same_source": same,
-        "seen": seen(file.parent / "data.json", set(tested)) if same else None,
+        "seen": count_seen(file.parent / "data.json", set(tested)) if same else None,
         "told": origin(weights, *use),
         "began": began_as(file),
     }
@@ -133,7 +133,7 @@ def of_another_size(weights: str | None, pre: Preprocess) -> str:
     return f"the weights were learned at {shape(theirs)} and are used at {shape(pre.size)}; --size {kept} keeps theirs"
 
 
-def seen(record: Path, tested: Set[str]) -> int | None:
+def count_seen(record: Path, tested: Set[str]) -> int | None:
     """How many of these samples the run of this data.json had learned from or chosen by; None where that is not known,
     because the run is old, or because its own weights came from a run on the same source that was split otherwise."""
     told = json.loads(record.read_bytes()) if record.exists() else {}

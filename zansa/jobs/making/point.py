@@ -101,7 +101,7 @@ def chosen(
     if learned is not None:
         parts = replace(parts, learned=log_odds(apply(logits_of(learned), calibration)[:, data.classes.index(good)]))
     point = choose(parts, wanted, calibration.fitted)
-    told = told_of(parts, point, request, calibration.fitted)
+    told = point_record(parts, point, request, calibration.fitted)
     return Chosen(calibration, operating_point(point, good), told), p
 
 
@@ -137,7 +137,7 @@ def holds_the_line(request: Pointed, choice: Chosen, data: Dataset, index: np.nd
     )
 
 
-def told_of(parts: ScoredParts, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
+def point_record(parts: ScoredParts, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
     """What metrics.json says of the choice of a point, by the validation parts."""
     wanted = requirement(request)
     return {

@@ -12,7 +12,7 @@ from ...record import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Predictions:
     """The samples of one part of a run; all columns have one length N.
 
     names, labels: as in the data.
@@ -37,7 +37,7 @@ class Judged:
         return scored_parts(self.score, self.side == 1, self.groups)
 
 
-def judged(run: Run, part: str = "validation") -> Judged:
+def read_predictions(run: Run, part: str = "validation") -> Predictions:
     """What predictions.csv of a run says of a part. ValueError where the run has no such figures yet."""
     path, metrics = run.path / "predictions.csv", run.read_json("metrics.json")
     if not path.is_file():
@@ -55,9 +55,9 @@ def judged(run: Run, part: str = "validation") -> Judged:
     columns = (names, labels, None if groups is None else np.array(groups))
     if point is None:
         right = np.array([row["label"] == row["predicted"] for row in rows])
-        return Judged(*columns, right, np.unique(labels, return_inverse=True)[1], None)
+        return Predictions(*columns, right, np.unique(labels, return_inverse=True)[1], None)
     score = log_odds([1 - float(row["score"]) for row in rows])
     ask = point["threshold"] if point.get("ask") is None else point["ask"]
     shown, rejected = (np.array([float(row["score"]) >= line for row in rows]) for line in (ask, point["threshold"]))
     side = np.array([label != point["good"] for label in labels]).astype(int)
-    return Judged(*columns, np.where(side == 1, shown, ~rejected), side, score)
+    return Predictions(*columns, np.where(side == 1, shown, ~rejected), side, score)

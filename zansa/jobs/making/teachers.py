@@ -17,7 +17,7 @@ from ...learn.data.splits import Parts
 from ...learn.distil import Lessons
 from ...learn.linear import best_head, set_head, sharpened
 from ...learn.predict import normalised
-from ...learn.pretrained import as_taken, batches_for, features_for, ready_looker
+from ...learn.pretrained import as_taken, batches_for, features_for, pretrained_model
 from ...nets.files import Model
 from ...nets.files import load as load_model
 from ...record import Run, write_atomic
@@ -76,7 +76,7 @@ def teacher_answers(job: Job, tell: Tell) -> Said:
 
 def ready_teacher(name: str, data: Dataset, parts: Parts, even: bool) -> tuple[Model, np.ndarray]:
     """An installed network with the best linear head on its features, and what it says of the training samples."""
-    model = ready_looker(name, data)
+    model = pretrained_model(name, data)
     seen, held = (features_for(model, data, index) for index in (parts.train, parts.val))
     learned, truth = data.labels[parts.train], data.labels[parts.val]
     head = sharpened(best_head(seen, learned, held, truth, len(data.classes), even), held, truth)
