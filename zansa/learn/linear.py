@@ -79,8 +79,9 @@ def best_head(
 ) -> Head:
     """The linear head that tells held-out samples best, of those with every strength of the penalty.
 
-    seen, labels: features (N, F) of samples and their classes, to learn from. held, truth: those to choose by. even:
-    whether every class counts the same, however many samples it has.
+    seen, labels: features (N, F) of samples and their classes, to learn from.
+    held, truth: those to choose by.
+    even: whether every class counts the same, however many samples it has.
     """
     middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
     right = torch.from_numpy(truth)
