@@ -217,7 +217,7 @@ def test_a_growth_that_ends_above_its_milliseconds_says_so(in_time, tmp_path):
     events = [json.loads(line) for line in (out / "above" / "events.jsonl").read_text().splitlines()]
     assert any("as thin as it can be" in event.get("text", "") for event in events)
     page = (out / "above" / "report.html").read_text()
-    assert "Sentences while it learned" in page
+    assert "Told while it learned" in page
     assert "as thin as it can be" in page
     last = json.loads((out / "above" / "edits.jsonl").read_text().splitlines()[-1])
     # it is timed anew at its last change, and may be within the limit by that after all

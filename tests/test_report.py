@@ -757,7 +757,7 @@ def test_each_thing_told_while_it_learned_is_a_warning_of_its_own(tmp_path):
     run = Run.create(tmp_path, "told")
     for text in ("the first", "the second", "the first"):
         run.append("events.jsonl", {"event": "warning", "text": text})
-    told = [each["text"] for each in cautions.warnings(read(run)) if each["title"] == "Sentences while it learned"]
+    told = [each["text"] for each in cautions.warnings(read(run)) if each["title"] == "Told while it learned"]
     assert told == ["the first", "the second"]
 
 

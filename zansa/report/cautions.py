@@ -105,7 +105,7 @@ def _about_run(facts: Facts) -> Iterable[Caution]:
         if each.get("nothing"):
             yield _warning(phrase("Nothing was learned"), f"{retold(str(each['text'])).capitalize()}.", grave=True)
     for text in dict.fromkeys(str(each.get("text")) for each in told if not each.get("nothing")):
-        yield _warning(phrase("Sentences while it learned"), retold(text))
+        yield _warning(phrase("Told while it learned"), retold(text))
     for name, reason in facts["unreadable"].items():
         yield _warning(say("{name} cannot be read", name=name), reason)
 

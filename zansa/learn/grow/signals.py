@@ -30,7 +30,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class WeightedSamples:
-    """WeightedSamples-out samples.
+    """Held-out samples, each with its weight.
 
     data: where they are from.
     index: which they are.

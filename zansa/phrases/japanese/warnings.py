@@ -40,7 +40,7 @@ TABLE = {
     "This run is not finished": "この実行は終わっていません",
     "No test figures": "評価用データの数値がありません",
     "Still improving at the end": "終了時にもまだ改善していました",
-    "Sentences while it learned": "学習中の注意",
+    "Told while it learned": "学習中の注意",
     "{name} cannot be read": "{name} を読めません",
     "Identical {image}s in two parts of the data": "同一の{image}の混在（データ漏洩）",
     "Remarks from reading the {image}s": "{image}の読み込み時の指摘",
