@@ -321,7 +321,7 @@ class Net(Value):
 
     @classmethod
     def from_dict(cls, value: Any) -> "Net":
-        """As `from_json`, from the parsed value."""
+        """The network of a parsed JSON value; ValueError where that is none (see `from_json`)."""
         if not isinstance(value, dict) or "format" not in value:
             raise ValueError("this is no network description: a JSON object with a 'format' is expected")
         if value["format"] != FORMAT:

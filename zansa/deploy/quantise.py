@@ -96,7 +96,7 @@ def quantised(
 
 
 def with_point(file: bytes, point: OperatingPoint) -> bytes:
-    """The same file with other lines for its decisions, or another rule for them."""
+    """An exported file with another operating point in its header."""
     model = onnx.load_from_string(file)
     for each in model.metadata_props:
         if each.key == "operating":

@@ -112,7 +112,7 @@ def debiased(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def debiased_square(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Its square before it is cut at 0: its mean is 0 for perfect probabilities."""
+    """The square of the debiased l2 error before it is cut at 0, (R,): its mean is 0 for perfect probabilities."""
     count = len(sure)
     bins = max(1, min(BINS, count // 2))
     member = np.eye(bins)[(np.argsort(np.argsort(sure, kind="stable"), kind="stable") * bins) // count]

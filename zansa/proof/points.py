@@ -307,6 +307,8 @@ def counted_anew(rule: str, parts: ScoredParts, reject: float, ask: float) -> st
 
 
 def counts_text(parts: ScoredParts, reject: float, ask: float) -> str:
+    """What lines, as log odds, do to validation parts, in words: counts of good and defective parts that are rejected
+    and of those that a person is asked about."""
     good, faulty = parts.good, parts.faulty
     false_alarms, found = int((good >= reject).sum()), int((faulty >= reject).sum())
     asked = int(((parts.score >= ask) & (parts.score < reject)).sum())

@@ -112,7 +112,7 @@ class Desk:
         return done
 
     def answer(self, served: Served, samples: Sequence[bytes | np.ndarray], asked: Query, began: float) -> Future:
-        """The same, in this thread."""
+        """Answer as `ask` does, in this thread and now: a Future that is done once all answers are in the store."""
         read = [self._read(sample, served, asked) for sample in samples]
         worked = time.monotonic()
         of_all = [levels for _, levels, _ in read]

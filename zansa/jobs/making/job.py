@@ -210,7 +210,7 @@ def with_speed(job: Job) -> Job:
 
 
 def smaller(job: Job) -> list[Job]:
-    """The same job for each budget but the largest."""
+    """The jobs of the smaller budgets of a growth, the smallest first; [] for other jobs."""
     if job.growth is None or not isinstance(job.request, GrowRequest):
         return []
     return [

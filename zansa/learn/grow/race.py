@@ -101,6 +101,7 @@ class Rival:
 
     @property
     def name(self) -> str:
+        """Its variants in words."""
         return " + ".join(self.variants)
 
 

@@ -28,6 +28,8 @@ def free_widths(net: Net) -> list[str]:
 
 
 def prepare(task: Task, search: Search) -> Iterator[Event]:
+    """Change the network before the next run: the first run of a cycle prunes it and begins with fresh weights, each
+    further one inserts a block."""
     cycle, inserted = divmod(search.run, 1 + task.length.inserts)
     if inserted:
         yield insert(task, search)
@@ -67,10 +69,12 @@ def draw_insertion(net: Net, switches: Switches, rng: np.random.Generator) -> In
 
 
 def insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
+    """The insertion of a block that is as wide inside as the stream is."""
     return Insert(stage=stage, at=at, block=Block(kind=kind_of(switches), hidden=(net.stages[stage].width,)))
 
 
 def kind_of(switches: Switches) -> str:
+    """The kind of the blocks of a search, a key of `arch.branches.BRANCHES`."""
     return "preact_basic" if switches.preactivation else "resbuilder"
 
 
@@ -135,6 +139,7 @@ def _ranks(net: Net, search: Search) -> dict[str, Rank]:
 
 
 def start_anew(task: Task, search: Search) -> None:
+    """Give the network fresh weights."""
     generator = _generator(task, search)
     task.module.become(build(task.module.net, generator))
     glorot(task.module, generator)
@@ -202,6 +207,7 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
 
 
 def costs_of(net: Net) -> Event:
+    """What the events of a search say of the cost of a network."""
     price = cost(net)
     return {"macs": price.macs, "params": price.params}
 

@@ -166,6 +166,7 @@ def task_of(
     length: Length,
     checkpoint: Path | None,
 ) -> Task:
+    """What a search is about; ValueError where test samples were given, and for networks and budgets that cannot be."""
     if len(parts.test):
         raise ValueError(
             f"the search was given {len(parts.test)} test samples; it must not see them: pass Parts with an empty test"
