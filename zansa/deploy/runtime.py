@@ -74,9 +74,9 @@ class Predictor:
         return self.outputs(self._fitted(images), ["probability"])[0]
 
     def with_maps(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities as `probabilities` gives them, and the maps of the decision, (N, *cells): what each place of the
-        network's input adds to the log odds of a defect, or where no class is the good one, of the class that is named.
-        ValueError for an older file, which has no maps."""
+        """Probabilities as `probabilities` gives them, and the maps of the decision, (N, *cells): what each place of
+        the network's input adds to the log odds of a defect, or where no class is the good one, of the class that is
+        named. ValueError for an older file, which has no maps."""
         p, maps = self.with_class_maps(images)
         good = self.classes.index(self.operating.good) if self.operating else None
         return p, decision_maps(p, maps, good, self.calibration)
