@@ -6,7 +6,7 @@
 Sets: magnetic tiles (seed k tests on fold k, whole tiles held out), circuit boards, CIFAR-10, the built-in surfaces and
 digits; 64 x 64, CIFAR-10 and digits as they are. Validation has a quarter as many images as training, at least 5 a
 class; the test part at most 150 a class; groups are kept whole, and classes with too few images for a count are left
-out.
+out. A count of 0 means the whole set, at most 600 images a class, in the parts that `zansa train` makes.
 
 Columns: "none" has fresh weights and the default recipe; "drawn" has weights learned from drawn pictures and their
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
@@ -47,7 +47,7 @@ from zansa.jobs.making.teachers import answers, ready_teacher
 from zansa.learn.adapt import batches_of, features
 from zansa.learn.data import load as load_data
 from zansa.learn.data.dataset import Dataset, from_arrays, normalised_for
-from zansa.learn.data.splits import PARTS, Parts
+from zansa.learn.data.splits import PARTS, Parts, split
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.distil import Lessons
@@ -63,6 +63,7 @@ from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 TESTED = 150  # images of a class
+MANY = 600  # images of a class to learn from and to decide by, where the count is 0
 SIZE = 64
 READY_SIZE = 224
 UNLABELLED = 2000  # images that a teacher looks at
@@ -169,6 +170,21 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
+def whole_set(data: Dataset, seed: int) -> tuple[Dataset, Parts]:
+    """The parts of `zansa train`: at most MANY images a class to learn from and to decide by, and TESTED to test."""
+    chance = np.random.default_rng(seed).permutation(len(data))
+    tested = np.zeros(len(data), bool) if data.split is None else data.split == "test"
+    chosen = []
+    for label in range(len(data.classes)):
+        mine = chance[data.labels[chance] == label]
+        chosen += [mine[~tested[mine]][:MANY], mine[tested[mine]][:TESTED]]
+    rows = np.sort(np.concatenate(chosen))
+    names = [data.classes[k] for k in data.labels[rows]]
+    given, groups = (None if values is None else values[rows] for values in (data.split, data.groups))
+    found = from_arrays(data.images[rows], names, split=given, groups=groups, kind=data.kind)
+    return found, split(found, seed)
+
+
 def few_and_held(full: Dataset, count: int, seed: int) -> tuple[Dataset, Parts, np.ndarray]:
     """The same, normalised, and at most TESTED further images a class: not of the test part where the set says which,
     and of no group that is in a part."""
@@ -238,7 +254,8 @@ def price(name: str, folder: Path) -> str:
 
 def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train once and measure."""
-    data, parts = few(whole(name, seed, given.out), count, seed)
+    full = whole(name, seed, given.out)
+    data, parts = few(full, count, seed) if count else whole_set(full, seed)
     data = enlarged(data) if column == "ready-made, linear head" else data
     ready = READY["efficientnet_lite0"] if column.startswith("ready-made") else None
     data = normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train)
@@ -251,7 +268,7 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         with half_precision(ready is not None):
             module, _ = probe(module, data, parts, recipe, statistics=ready is None)
     elif column != PLAIN:
-        full, more = whole(name, seed, given.out), UNLABELLED if column == "taught, unlabelled" else 0
+        more = UNLABELLED if column == "taught, unlabelled" else 0
         teaching = lessons(full, data, parts, recipe, more) if column.startswith("taught") else None
         for event in training(module, data, parts, recipe, teaching=teaching):
             again += event["event"] == "again"
@@ -280,6 +297,8 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
         "epoch": best,
         "epochs": len(epochs),
+        "learned_from": len(parts.train),
+        "curve": [round(event["val_tempered"], 4) for event in epochs],
         "batch": recipe.batch,
         "began_again": again,
         "cpu_seconds": round(time.process_time() - began, 1),
@@ -326,7 +345,7 @@ def main() -> None:
                         continue
                     found = cell(name, count, seed, column, given)
                     record.append("cells.jsonl", found | {"weights": given.weights.name, "environment": environment()})
-                    print({k: v for k, v in found.items() if k != "environment"}, flush=True)
+                    print({k: v for k, v in found.items() if k != "curve"}, flush=True)
     print(table([c for c in record.lines("cells.jsonl") if c["part"] == part], given.columns))
 
 
