@@ -59,13 +59,23 @@ WAY_OUT = {
     "measurement",
 }  # a column that is doubtful as an input
 PART = re.compile(r"(is|in|for)?[ _.-]?(train|training|val|valid|validation|test|testing|holdout)([ _.-]?(set|flag))?")
+PIXELS = 16  # columns from which on they are an image
+_PIXEL = re.compile(r"(pixel|px)[ _-]?\d+")
 COUNTED = 8  # rows from which on numbers that rise throughout are no measurement
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where in a table's rows the sample and what is known of it stand; either `sequence` or `numbers` is given. Where
-    `step` is given, a row is one moment of the series that `name` names, and `numbers` are its channels."""
+    """The places of columns in a table's rows; None where there is no such column.
+
+    label, group, split: what is known of the sample.
+    name: what it is called; where `step` is given, the series that a row belongs to.
+    sequence: its letters; either this or `numbers` is given.
+    numbers: its numbers; where `step` is given, those of the channels.
+    step: a row is one moment of a series, and this orders them.
+    more: columns that the model does not know, and that are passed over.
+    note: what is otherwise than in the table that was learned from.
+    """
 
     label: int | None
     group: int | None
@@ -74,8 +84,8 @@ class Columns:
     sequence: int | None
     numbers: tuple[int, ...] = ()
     step: int | None = None
-    more: tuple[int, ...] = ()  # columns that the model does not know, and that are passed over
-    note: str = ""  # what is otherwise than in the table that was learned from
+    more: tuple[int, ...] = ()
+    note: str = ""
 
 
 def holds_series(table: Table) -> bool:
@@ -189,8 +199,15 @@ def _ending(cell: str) -> str:
 
 
 def _refuse_names(table: Table) -> None:
-    """ValueError where two columns have one meaning, or a column of values has no name."""
+    """ValueError where two columns have one meaning, a column of values has no name, or columns are pixels."""
     header = table.header or ()
+    pixels = [name for name in header if _PIXEL.fullmatch(name)]
+    if len(pixels) >= PIXELS:
+        raise ValueError(
+            f"{table.called} has {len(pixels)} columns {pixels[0]} to {pixels[-1]}: rows of pixels are images and no "
+            "series; save them as such: np.savez('set.npz', images=pixels.reshape(-1, height, width).astype('uint8'), "
+            "labels=labels), and name that file"
+        )
     for name, count in Counter(header).items():
         if count > 1 and (is_label(name) or name in {"group", "split", *SEQUENCES, *NAMES} - {""}):
             raise ValueError(f"{table.called} has {count} columns {name}; rename or remove all but one")

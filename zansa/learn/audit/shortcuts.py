@@ -30,7 +30,8 @@ SAME = 0.5  # of the images of the smaller of two signs; with so many in both th
 class Tails:
     """Both ends of each property, each cut at several places; T ends, at most C cuts.
 
-    names: the property and "low" or "high". bins: (T, N) which cut is the first to hold an image; C where none does.
+    names: the property and "low" or "high".
+    bins: (T, N) which cut is the first to hold an image; C where none does.
     sizes: (T, C) images that each cut holds; infinite where an end has fewer cuts.
     """
 
