@@ -1,6 +1,7 @@
 """A run's files as one value, `facts`, and the ways into it: what is absent is said and never guessed."""
 
 import csv
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -134,6 +135,13 @@ def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] 
         (name, have(facts, "metrics", "validation", *path), have(facts, "metrics", "test", *path), sign)
         for name, path, sign in names
     ]
+
+
+def parts_of(figures: Mapping[str, Any]) -> int:
+    """How many parts were judged: fewer than samples where several of them are one part."""
+    inspection = figures.get("inspection") or {}
+    rates = [inspection.get(key) for key in ("detection", "false_alarms")]
+    return sum(rate["count"] for rate in rates if rate) if all(rates) else figures["accuracy"]["count"]
 
 
 def confused_pairs(all_figures: dict[str, Any]) -> list[dict[str, Any]]:

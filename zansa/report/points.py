@@ -38,7 +38,7 @@ def _promise(row: Content) -> Content:
     if row["reject"] is not None:
         cells |= {key: rate_text(row[key]) for key in ("detection", "false_alarms")}
         cells["line"] = f"{as_probability(row['reject']):.4g}"
-    now = say("with these: {share}", share=percent(row["now"]))
+    now = say("so many can promise {share}", share=percent(row["now"]))
     return cells | {
         "what": say(WHAT[row["what"]], share=plain_percent(row["share"], 4)),
         "basis": basis,

@@ -32,7 +32,7 @@ from ..words import (
     sure,
 )
 from . import plots, points
-from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, have, judged, need, time_for_one, trained
+from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, have, judged, need, parts_of, time_for_one, trained
 from .page import Content
 
 PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares, rows: a page stays below 3 MB
@@ -301,6 +301,8 @@ WHY = {
     "doubtful": (phrase("Doubtful"), phrase("on the right side, but only just")),
 }
 
+OF_A_PART = phrase("{image}s of defects that would pass, if no other {image} of their part is rejected")
+
 
 def examples(facts: Facts) -> Content:
     """The worst and the doubtful images in groups, each with the reason why it is shown."""
@@ -316,6 +318,8 @@ def examples(facts: Facts) -> Content:
         else:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
+    if (figures := have(facts, "metrics", "test")) and parts_of(figures) < figures["accuracy"]["count"]:
+        titles["missed"] = (WHY["missed"][0], OF_A_PART)
     in_int8 = bool(have(facts, "metrics", "export", "int8"))
     filled: list[Content] = [
         {"title": say(titles[why][0]), "text": say(titles[why][1]), "images": each, "maps": _maps(each, why, in_int8)}

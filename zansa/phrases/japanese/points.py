@@ -13,7 +13,7 @@ TABLE = {
     "on average": "平均として",
     "with {share} confidence": "信頼水準 {share}で",
     "cannot be promised": "保証できない",
-    "with these: {share}": "この個体数では {share}",
+    "so many can promise {share}": "この個数で保証できるのは {share}",
     "All {split} {image}s": "すべての{split}{image}",
     "right side of the line": "正しい側",
     "wrong side": "誤った側",

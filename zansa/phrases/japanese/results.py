@@ -119,6 +119,7 @@ TABLE = {
     "against {what}": "{what}でない根拠",
     "for {what}": "{what}の根拠",
     "A part is a group of {image}s: {images} {image}s show {parts} parts. A part is defective where one of its {image}s is, and thrown away where one of them is.": "個体は{image}のグループです: {image} {images} 件が {parts} 個の個体を示します。一件でも不良なら不良品、一件でも不良と判定すれば個体全体を不良と判定します。",
+    "{image}s of defects that would pass, if no other {image} of their part is rejected": "同じ個体の他の{image}が不良と判定されなければ、合格になってしまう不良の{image}",
     " The relevance is that of the network in float32, the class map that of the file in int8.": "層別の寄与は float32 のネットワークのもの、クラスマップは int8 のファイルのものです。",
     "On the left the class map of the exported file: what each of {cells} stretches of a {image} added to the log-odds, "
     "exactly, and coarsely; full colour is {full}. On the right layer-wise relevance: what each place added, followed back "
