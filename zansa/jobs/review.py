@@ -43,7 +43,7 @@ def fewer(chosen: Mapping[str, int], looks: int) -> dict[str, str]:
     """Why fewer parts were chosen than asked for, as a sentence; {} where they were not."""
     if sum(chosen.values()) >= looks:
         return {}
-    kinds = ", ".join(f"{KINDS[why]} {chosen.get(why, 0)} of {share * looks:.2g}" for why, share in SHARES.items())
+    kinds = ", ".join(f"{KINDS[why]} {chosen.get(why, 0)} of {share * looks:.0f}" for why, share in SHARES.items())
     told = f"{sum(chosen.values())} of {looks} parts, since each kind has its share, is drawn by lot, and may be rare"
     return {"fewer": f"{told}: {kinds}"}
 
