@@ -1,7 +1,6 @@
 """A run's files as one value, `facts`, and the ways into it: what is absent is said and never guessed."""
 
 import csv
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -137,11 +136,14 @@ def both(facts: Facts) -> list[tuple[str, dict[str, Any] | None, dict[str, Any] 
     ]
 
 
-def parts_of(figures: Mapping[str, Any]) -> int:
-    """How many parts were judged: fewer than samples where several of them are one part."""
-    inspection = figures.get("inspection") or {}
-    rates = [inspection.get(key) for key in ("detection", "false_alarms")]
-    return sum(rate["count"] for rate in rates if rate) if all(rates) else figures["accuracy"]["count"]
+def samples_of_parts(facts: Facts) -> tuple[int, int] | None:
+    """How many samples were judged, and of how many parts, where several samples are one part; None elsewhere."""
+    split = "test" if have(facts, "metrics", "test") else "validation"
+    samples = have(facts, "metrics", split, "accuracy", "count")
+    counts = [have(facts, "metrics", split, "inspection", rate, "count") for rate in ("detection", "false_alarms")]
+    if not all(isinstance(each, int) for each in (samples, *counts)) or sum(counts) >= samples:
+        return None
+    return samples, sum(counts)
 
 
 def confused_pairs(all_figures: dict[str, Any]) -> list[dict[str, Any]]:

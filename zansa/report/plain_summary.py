@@ -15,7 +15,7 @@ from ..words import (
     sure,
     time_text,
 )
-from .facts import Facts, confused_pairs, epochs, have, judged, noun, parts_of, time_for_one
+from .facts import Facts, confused_pairs, epochs, have, judged, noun, samples_of_parts, time_for_one
 from .page import Content, statement
 
 MANY_DOTS = 1200  # more images than this become a bar
@@ -36,7 +36,7 @@ def summary(facts: Facts) -> Content:
     return {
         "sentences": told,
         "outlook": [
-            *_of_groups(figures),
+            *_of_groups(facts),
             *(_outlook(inspection, noun(facts)) if _speaks_for_parts(facts, split) else []),
             *_speed(facts),
         ],
@@ -110,14 +110,14 @@ def _speaks_for_parts(facts: Facts, split: str) -> bool:
     return split == "test" and not have(facts, "data", "synthetic") and not have(facts, "data", "leaks")
 
 
-def _of_groups(figures: Content) -> list[str]:
+def _of_groups(facts: Facts) -> list[str]:
     """What a part is, where several samples are one; [] where each is its own part."""
-    parts, images = parts_of(figures), figures["accuracy"]["count"]
     text = phrase(
         "A part is a group of {image}s: {images} {image}s show {parts} parts. A part is defective where one of its "
         "{image}s is, and thrown away where one of them is."
     )
-    return [say(text, images=images, parts=parts)] if parts < images else []
+    counts = samples_of_parts(facts)
+    return [say(text, images=counts[0], parts=counts[1])] if counts else []
 
 
 def _outlook(inspection: Content, what: str) -> list[str]:

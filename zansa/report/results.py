@@ -32,7 +32,18 @@ from ..words import (
     sure,
 )
 from . import plots, points
-from .facts import MANY_CLASSES, Facts, confused_pairs, epochs, have, judged, need, parts_of, time_for_one, trained
+from .facts import (
+    MANY_CLASSES,
+    Facts,
+    confused_pairs,
+    epochs,
+    have,
+    judged,
+    need,
+    samples_of_parts,
+    time_for_one,
+    trained,
+)
 from .page import Content
 
 PICTURES, MANY_CELLS, MANY_ROWS = 1_000_000, 40_000, 200  # characters, squares, rows: a page stays below 3 MB
@@ -318,7 +329,7 @@ def examples(facts: Facts) -> Content:
         else:
             groups.setdefault(each["why"], []).append(_example(each))
     titles = {why: WHY.get(why, (why, "")) for why in groups}
-    if (figures := have(facts, "metrics", "test")) and parts_of(figures) < figures["accuracy"]["count"]:
+    if samples_of_parts(facts):
         titles["missed"] = (WHY["missed"][0], OF_A_PART)
     in_int8 = bool(have(facts, "metrics", "export", "int8"))
     filled: list[Content] = [
