@@ -21,8 +21,8 @@ MOST = 4000  # images
 EDGE = 2  # pixels of the small image that are its border
 MOST_TOLD = 5
 CONTENT = ("mean", "spread", "low", "high", "grain", "step", "border_spread")  # may as well be what is inspected
-# of properties of pixels: one stain shows in several of them
-PIXELS = (*CONTENT, "border", "border_step", "corner_0", "corner_1", "corner_2", "corner_3")
+# properties that follow from the pixels: one stain shows in several of them
+PIXELS = (*CONTENT, "weight", "border", "border_step", "corner_0", "corner_1", "corner_2", "corner_3")
 SAME = 0.5  # of the images of the smaller of two signs; with so many in both they are one
 
 
