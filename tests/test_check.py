@@ -91,7 +91,8 @@ def test_planted_faults_are_found_by_name(found):
     assert files(kinds["blurred"]) == [{"blurred.png"}]
     signs = [[facts["property"], *facts["also"]] for facts in kinds["shortcuts"]]
     (bright,) = [each for each in signs if any(name.startswith("border") for name in each)]  # one border, one finding
-    assert {"high", "border"} < {*bright}
+    assert bright[0].startswith("border")
+    assert "high" in bright
     assert {facts["label"] for facts in kinds["shortcuts"]} == {"scratch"}
     assert kinds["unchecked"]["severity"] == "warning"  # labels of noise teach nothing
     assert not {"leak", "leak_unnamed", "suspects", "odd_size", "tiny", "blank"} & kinds.keys()

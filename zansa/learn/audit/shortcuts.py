@@ -190,8 +190,8 @@ def _one_sign(one: Finding, other: Finding) -> bool:
 
 
 def _as_one(signs: list[Finding]) -> Finding:
-    """Signs of the same images, the strongest first, as one finding of the strongest, as grave as any of them; the
-    others are named in it."""
-    grave = min((each.severity for each in signs), key=SEVERITIES.index)
-    also = [each.facts["property"] for each in signs[1:]]
-    return replace(signs[0], severity=grave, facts=signs[0].facts | {"also": also})
+    """Signs of the same images, the strongest first, as one finding of the strongest of the gravest; the others are
+    named in it."""
+    first = min(signs, key=lambda each: SEVERITIES.index(each.severity))
+    also = [each.facts["property"] for each in signs if each is not first]
+    return replace(first, facts=first.facts | {"also": also})
