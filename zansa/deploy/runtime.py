@@ -19,7 +19,7 @@ from ..arch.use import Calibration, OperatingPoint, Preprocess
 from ..inputs.columns import Columns, columns, is_label, listed
 from ..inputs.images import fitted, printable, read_like, taken
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
-from ..inputs.tables import TABLES, Table, open_npz, open_table
+from ..inputs.tables import ARCHIVED, TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decision_maps, decisions, named
 from .last_features import last_reads, with_output
 
@@ -340,7 +340,7 @@ def _as_image(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, st
 def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
     """The samples of a table or an .npz; its labels, if it has any, are passed over."""
     suffix, name = path.suffix.lower(), printable(str(path))
-    if not path.is_file() or suffix not in (*TABLES, ".npz"):
+    if not path.is_file() or suffix not in (*TABLES, *ARCHIVED, ".npz"):
         reason = "a file of another kind" if path.is_file() else "a folder" if path.is_dir() else "not there"
         raise ValueError(f"{name} is {reason}; a model of {preprocess.noun}s takes {', '.join(TABLES)} and .npz files")
     if suffix == ".npz":

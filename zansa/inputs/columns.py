@@ -59,6 +59,8 @@ WAY_OUT = {
     "measurement",
 }  # a column that is doubtful as an input
 PART = re.compile(r"(is|in|for)?[ _.-]?(train|training|val|valid|validation|test|testing|holdout)([ _.-]?(set|flag))?")
+PIXELS = 16  # columns from which on they are an image
+_PIXEL = re.compile(r"(pixel|px)[ _-]?\d+")
 COUNTED = 8  # rows from which on numbers that rise throughout are no measurement
 
 
@@ -197,8 +199,15 @@ def _ending(cell: str) -> str:
 
 
 def _refuse_names(table: Table) -> None:
-    """ValueError where two columns have one meaning, or a column of values has no name."""
+    """ValueError where two columns have one meaning, a column of values has no name, or columns are pixels."""
     header = table.header or ()
+    pixels = [name for name in header if _PIXEL.fullmatch(name)]
+    if len(pixels) >= PIXELS:
+        raise ValueError(
+            f"{table.called} has {len(pixels)} columns {pixels[0]} to {pixels[-1]}: rows of pixels are images and no "
+            "series; save them as such: np.savez('set.npz', images=pixels.reshape(-1, height, width).astype('uint8'), "
+            "labels=labels), and name that file"
+        )
     for name, count in Counter(header).items():
         if count > 1 and (is_label(name) or name in {"group", "split", *SEQUENCES, *NAMES} - {""}):
             raise ValueError(f"{table.called} has {count} columns {name}; rename or remove all but one")

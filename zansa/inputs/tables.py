@@ -6,16 +6,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
+from .archives import archived_rows, is_archived
 from .encodings import CALLED, UNKNOWN, WIDE, encoding_of
 from .images import printable
 
 TABLES = (".csv", ".tsv")
+ARCHIVED = (".ts", ".arff")  # tables of series in the archives UCR and UEA
 DELIMITERS = ",;\t|"  # spreadsheets of half the world write semicolons
 TOP = 1 << 16  # signs by which the delimiter is chosen
 SEVERAL = 20  # rows by which delimiter and header are told
@@ -79,17 +81,27 @@ class Table:
 def open_table(path: Path) -> Table:
     """The table of a .csv or .tsv file; ValueError when it is no table of text, or its first row is of another width
     than its header."""
+    if path.suffix.lower() in ARCHIVED:
+        names = tuple(cell.lower() for cell in next(archived_rows(path)))
+        return replace(table := Table(path, ",", names, []), first=next(table.rows(), (0, []))[1])
     encoding = encoding_of(path)
     delimiter = _delimiter(path, encoding)
     top = [cells for _, cells in islice(_rows(path, delimiter, encoding), 1 + SEVERAL)]
     if top and all(len(cells) == 1 and len(cells[0].split()) > 2 for cells in top):
         raise ValueError(
-            f"{printable(path.name)} has one column only; needed: commas, semicolons or tabulators between the cells"
+            f"{printable(path.name)} has one column only; needed: commas, semicolons or tabulators between the "
+            "cells, and names above them. Where blanks stand between: (echo path,label,more; sed -E 's/ +/,/g' "
+            f"{printable(path.name)}) > table.csv, with the names of its columns"
         )
     header = tuple(map(_name, top[0])) if top and _is_header(top[0], top[1:]) else None
     table = Table(path, delimiter, header, [], encoding)
     first = next(table.rows(), (0, []))[1] if header else top[0] if top else []
     return Table(path, delimiter, header, first, encoding)
+
+
+def is_text_table(path: Path) -> bool:
+    """Whether a file of a table's ending is one: .ts is an ending of videos and of programs too."""
+    return path.suffix.lower() not in ARCHIVED or is_archived(path)
 
 
 def _name(cell: str) -> str:
@@ -224,6 +236,9 @@ def _short(number: float) -> str:
 
 def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their places and without the blanks around their cells."""
+    if path.suffix.lower() in ARCHIVED:
+        yield from enumerate([cell.strip() for cell in cells] for cells in archived_rows(path))
+        return
     wide = encoding.startswith(WIDE)
     # bytes that are no UTF-8 survive: file names are bytes, and may be anything
     known = wide or encoding == "utf-8"

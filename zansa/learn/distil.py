@@ -32,7 +32,7 @@ class Batch:
     labels: (N,).
     loss: that of the labels.
     seed: of the step.
-    index: (N,) which samples of the data set they are.
+    rows: (N,) which samples of the data set they are.
     """
 
     samples: Tensor
@@ -40,7 +40,7 @@ class Batch:
     labels: Tensor
     loss: Tensor
     seed: int
-    index: np.ndarray
+    rows: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Lessons:
     def __call__(self, student: Student, batch: Batch) -> Tensor:
         """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
         device = batch.logits.device
-        told = self.told[torch.from_numpy(batch.index)].to(device)
+        told = self.told[torch.from_numpy(batch.rows)].to(device)
         total = student_loss(batch.logits, told, batch.labels, batch.loss, CALIBRATED)
         if self.unlabelled is not None and self.more is not None:
             at = drawn_rows(self.unlabelled, SHOWN * len(batch.samples), batch.seed)

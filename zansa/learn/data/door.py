@@ -6,14 +6,16 @@ from pathlib import Path
 
 from ...arch.use import Preprocess
 from ...inputs.images import printable
-from ...inputs.tables import TABLES, open_npz
+from ...inputs.tables import ARCHIVED, TABLES, open_npz
+from .cells import LISTS
 from .dataset import Dataset, from_arrays, from_listing
 from .folders import list_folder
 from .foreign import refuse_boxes, usual
+from .hub import list_pictures, picture_tables
 from .manifests import is_manifest, list_manifest, list_manifests, manifests_in, manifests_of_parts
 from .public import SETS, read_public
 from .series import from_series, list_arrays, list_tables, series_tables
-from .sources import MANIFESTS, Listing, image_arrays, shortened, unused_arrays
+from .sources import MANIFESTS, Listing, image_arrays, shortened, unused_arrays, way_out
 
 Tables = list[tuple[Path, str | None]]  # of series, with the part that each is for
 Size = int | tuple[int, ...] | None
@@ -39,6 +41,8 @@ def load(
     - A .csv, .tsv or .parquet manifest has the columns path, label and, optionally, group and split; other names of
       them (filename, class), cells that are image names, and in place of a label one column of marks for each class are
       understood, and told in `remarks`. Each of train/ val/ test/ folders may hold one.
+    - A Parquet table may hold the pictures themselves (a column of {bytes, path}), as those of Hugging Face; a list has
+      a line an image (.txt: path and label; .jsonl: file_name and label).
     - An .npz holds images, labels and, optionally, classes, groups, split, names; x_train, y_train, x_test, y_test and
       one-hot labels are understood, and told.
     - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
@@ -47,7 +51,8 @@ def load(
     Series:
     - A .csv or .tsv has one row per sample: a column `sequence` of letters, or columns of numbers
       (inputs.series.columns says which of them is the label); optionally group, split and id. A folder may hold one
-      such table per part, their names ending in train, val or test, as in the UCR archive (GunPoint_TRAIN.tsv).
+      such table per part, their names ending in train, val or test, as in the UCR archive (GunPoint_TRAIN.tsv, .ts or
+      .arff).
     - An .npz holds signals (N, length) or (N, channels, length), labels and, optionally, the same as for images.
 
     `size` is (height, width), or one number for both, and of series the length; None takes default_size or
@@ -69,6 +74,12 @@ def load(
     path = Path(source)
     found = open_npz(path) if path.suffix.lower() == ".npz" and path.is_file() else {}
     arrays, renamed = usual(found, printable(path.name))
+    if pictures := picture_tables(path):
+        sides = _sides(size, like)
+        _refuse_channels(channels, like)
+        shown, told = list_pictures(pictures)
+        data = from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
+        return replace(data, remarks=(told, *data.remarks))
     tables, listing = ([], None) if arrays else _read(path)
     if tables or "signals" in arrays:
         if like is not None and not like.series:
@@ -76,6 +87,7 @@ def load(
         rows = list_tables(tables, like) if tables else list_arrays(path, arrays)
         data = from_series(**rows, size=size, fit=fit, channels=channels, kind=kind, alphabet=alphabet)
         unread = (_unread(tables, listing),) if listing else unused_arrays(path, arrays, "signals")
+        unread += _other_tables(path, [file for file, _ in tables])
         return replace(data, problems=(*data.problems, *unread), remarks=(*renamed, *data.remarks))
     sides = _sides(size, like)
     _refuse_channels(channels, like)
@@ -88,8 +100,8 @@ def load(
 
 
 def listed(path: Path) -> Listing | None:
-    """The image files of a folder or a manifest, unread; None where the source is an .npz or holds series."""
-    if path.suffix.lower() == ".npz" and path.is_file():
+    """The image files of a folder or a manifest, unread; None where the source holds arrays, pictures or series."""
+    if (path.suffix.lower() == ".npz" and path.is_file()) or picture_tables(path):
         return None
     return _read(path)[1]
 
@@ -112,6 +124,10 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
     """Tables of series, or a listing of images; where there are both in a folder, the tables are meant."""
     if path.is_dir():
         return _read_folder(path)
+    if path.is_file() and path.suffix.lower() in ARCHIVED:
+        return series_tables(path), None
+    if path.is_file() and path.suffix.lower() in LISTS and is_manifest(path):
+        return [], list_manifest(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS:
         tables = [] if is_manifest(path) else series_tables(path)
         return tables, None if tables else list_manifest(path)
@@ -121,6 +137,7 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
     raise ValueError(
         f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
         f"manifest, a {' or '.join(TABLES)} table of series, an .npz, or one of {', '.join(sorted(SETS))}"
+        f"{way_out([path.suffix.lower()])}"
     )
 
 
@@ -130,15 +147,20 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
     tables = [table for table in series_tables(path) if table[0] not in manifests]
     try:
         listing = list_folder(path)
-    except ValueError:
+    except ValueError as error:
         if not tables and not manifests and (of_parts := manifests_of_parts(path)):
             return [], list_manifests(of_parts)
         if not tables and not manifests:
-            raise
+            raise ValueError(f"{error}{_texts_beside(path, str(error))}") from None
         return tables, None if tables else list_manifests(manifests)
+    classes = sorted(set(listing.labels))
+    lists = [printable(file.name) for file in manifests if file.suffix.lower() == ".txt"]
+    if len(classes) > 1 and lists:  # their labels are numbers, as often as not
+        manifests = [file for file in manifests if file.suffix.lower() != ".txt"]
+        told = f"{shortened(lists)} name images and labels too, and were passed over: the folders say the classes"
+        listing = replace(listing, problems=(*listing.problems, told))
     if not tables and not manifests:
         return [], listing
-    classes = sorted(set(listing.labels))
     if len(classes) < 2:
         return tables, listing if tables else list_manifests(manifests)
     names = [printable(file.name) for file in ([file for file, _ in tables] or manifests)]
@@ -152,6 +174,17 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
     return [], replace(listing, remarks=(*listing.remarks, told))
 
 
+def _texts_beside(path: Path, error: str) -> str:
+    """What to say of texts in a folder without classes that may hold the labels."""
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (*TABLES, *LISTS, ".json"))
+    if not files or "folder" not in error or "begin with one of" in error or "boxes" in error:
+        return ""
+    return (
+        f". Where {shortened([*map(printable, files)])} say what the images show: write a .csv with the columns path "
+        "(the image's file, from the folder of the .csv) and label, and optionally group and split (train, val, test)"
+    )
+
+
 def _agree(listing: Listing, manifests: Sequence[Path]) -> bool:
     """Whether a manifest says of each of its images what its folder says."""
     try:
@@ -160,6 +193,13 @@ def _agree(listing: Listing, manifests: Sequence[Path]) -> bool:
         return False
     of_folder = dict(zip(listing.files, listing.labels, strict=True))
     return all(of_folder.get(file) == label for file, label in zip(other.files, other.labels, strict=True))
+
+
+def _other_tables(folder: Path, used: Sequence[Path]) -> tuple[str, ...]:
+    """A sentence on the tables of a folder beside those that were read."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    others = [printable(file.name) for file in files if file.suffix.lower() in TABLES and file not in used]
+    return (f"tables beside {printable(used[0].name)} were passed over: {shortened(others)}",) if others else ()
 
 
 def _unread(tables: Tables, listing: Listing) -> str:

@@ -17,7 +17,7 @@ EACH = 20  # of an ending
 HEAD = 1 << 16  # bytes of a file that tell what it is
 _YOLO = re.compile(rb"\d+(?: +[01]?\.?\d+){4,}+\s*")  # a line; possessive, so that no text takes long
 _MARKS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
-_BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes")
+_BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes", "encodedpixels", "rle", "rle_mask")
 _SAMPLES = {
     "images": "images", "image": "images", "imgs": "images", "img": "images", "x": "images", "data": "images",
     "signals": "signals", "series": "signals",

@@ -12,6 +12,7 @@ from unicodedata import normalize
 from ...inputs.columns import PART, THINGS, is_id, is_label
 from ...inputs.files import is_hidden, is_image_name, printable
 from ...inputs.tables import TABLES, is_missing, is_number, open_table, refuse_dashes
+from .cells import LISTS, Cells, is_list, read_cells
 from .foreign import one_hot, refuse_boxed, refuse_gaps
 from .sources import MANIFESTS, NEEDED, SPLIT_WORDS, Listing, part_of, shortened, split_word
 
@@ -28,6 +29,10 @@ PATHS = (
     "imagename",
     "image_file",
     "image_id",
+    "imageid",
+    "id_code",
+    "image_filename",
+    "fname",
     "img",
     "img_path",
     "img_name",
@@ -45,6 +50,7 @@ LABELS = (
 )
 SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
+_TO_FILL_IN = re.compile(r"sub(mission)?|.*[_. -]?submission|submission.*", re.IGNORECASE)  # of a competition
 LOOKED_AT = 50  # rows that tell what a column holds
 
 
@@ -59,12 +65,11 @@ class Columns:
     marks: tuple[str, ...] = ()  # one column for each class, in place of a label
 
 
-Cells = Mapping[str, Sequence[str]]
-
-
 def is_manifest(path: Path) -> bool:
     """Whether a table names image files, and is none of series: one of its columns is called path, or a cell of its
     first rows has the ending of an image, or is the name of one beside it without the ending."""
+    if path.suffix.lower() in LISTS:
+        return is_list(path)
     if path.suffix.lower() not in TABLES:
         return path.suffix.lower() in MANIFESTS
     table = open_table(path)
@@ -76,13 +81,15 @@ def is_manifest(path: Path) -> bool:
         return True
     head = [cells for _, cells in islice(table.rows(), LOOKED_AT)]
     named = [[cells[i] for cells in head] for i, name in enumerate(table.header) if _plain(name) in PATHS]
-    return any(_folder_of(path.absolute().parent, cells) for cells in named if cells and all(cells))
+    return any(_beside(path.absolute().parent, cells) for cells in named if cells and all(cells))
 
 
 def manifests_in(folder: Path) -> list[Path]:
-    """The manifests that stand in a folder itself."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and not is_hidden(path.name))
-    return [path for path in files if path.is_file() and is_manifest(path)]
+    """The manifests that stand in a folder itself; none where all are forms of a competition, to be filled in."""
+    kinds = (*TABLES, *LISTS)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in kinds and not is_hidden(path.name))
+    found = [path for path in files if path.is_file() and is_manifest(path)]
+    return [] if all(_TO_FILL_IN.fullmatch(path.stem) for path in found) else found
 
 
 def manifests_of_parts(folder: Path) -> list[Path]:
@@ -104,7 +111,7 @@ def _listed(path: Path) -> Listing:
     others are passed over, which `remarks` tell. Relative paths start at the manifest's folder, or at the one folder
     beside it that holds all of the files. ValueError names the row and what is wrong."""
     called = printable(path.name)
-    cells, guessed = (_parquet_cells(path), "") if path.suffix.lower() == ".parquet" else _csv_cells(path)
+    cells, guessed = read_cells(path)
     found = columns(called, cells)
     cells = {**cells, **_marked(cells, found, called)}
     used = {role: list(cells[name]) for role, name in _roles(found).items()}
@@ -149,12 +156,21 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
     without labels, and those that are called after no part (sample_submission.csv), are left out."""
     if len(paths) == 1:
         return list_manifest(paths[0])
+    problems = [
+        f"{printable(path.name)} was left out: its name says that answers are to be written into it"
+        for path in paths
+        if _TO_FILL_IN.fullmatch(path.stem)
+    ]
+    paths = [path for path in paths if not _TO_FILL_IN.fullmatch(path.stem)]
+    if len(paths) == 1:
+        listing = list_manifest(paths[0])
+        return replace(listing, problems=(*problems, *listing.problems))
     parts = {path: part for path in paths if (part := part_of(path.stem) or part_of(path.parent.name))}
     names = shortened([printable(path.name) for path in paths])
     if "train" not in parts.values() or len(set(parts.values())) < len(parts):
         raise ValueError(f"{printable(str(paths[0].parent))} holds several manifests: {names}; name one of them")
     listings = []
-    problems = [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
+    problems += [f"{printable(path.name)} was left out: its name says no part" for path in paths if path not in parts]
     for path, part in parts.items():
         try:
             listing = _listed(path)
@@ -240,36 +256,7 @@ def _holds_images(values: Sequence[str]) -> bool:
     return bool(head) and all(map(is_image_name, head))
 
 
-# --- cells ---------------------------------------------------------------------------------------------------------
-
-
-def _csv_cells(path: Path) -> tuple[Cells, str]:
-    """The cells of each column, and what was guessed to read the file."""
-    table = open_table(path)
-    rows = [cells for _, cells in table.rows()]
-    return {name: [row[i] for row in rows] for i, name in enumerate(table.header or ())}, table.remark
-
-
-def _parquet_cells(path: Path) -> Cells:
-    import pyarrow.parquet  # a quarter of a second, for those who bring such a table
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            wanted = [name for name in file.schema_arrow.names if not _is_nested(file.schema_arrow.field(name).type)]
-            table = file.read(columns=wanted)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"cannot read {printable(path.name)} as a Parquet table: {error}") from error
-    return {name.strip().lower(): [_cell(v) for v in table.column(name).to_pylist()] for name in wanted}
-
-
-def _is_nested(kind: object) -> bool:
-    import pyarrow.types
-
-    return bool(pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind))
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value).strip()
+# --- rows -------------------------------------------------------------------------------------------------------------
 
 
 def _row(called: str, index: int) -> str:
@@ -292,9 +279,11 @@ def _found_files(manifest: Path, called: str, names: Sequence[str]) -> tuple[tup
     folder = manifest.absolute().parent
     files = [_at(folder, name) for name in names]
     remarks = []
-    if not any(files) and (beside := _folder_of(folder, names, part_of(manifest.stem))):
-        files = [_at(beside, name) for name in names]
-        remarks.append(f"the images of {called} were found in the folder {printable(beside.name)}")
+    if not any(files) and (beside := _beside(folder, names, part_of(manifest.stem))):
+        files = [_at(place, name) for place, name in zip(beside, names, strict=True)]
+        found_in = [printable(place.name) for place in dict.fromkeys(beside)]
+        some = "folders" if len(found_in) > 1 else "folder"
+        remarks.append(f"the images of {called} were found in the {some} {shortened(found_in)}")
     absent = [name for name, file in zip(names, files, strict=True) if file is None]
     if absent:
         raise ValueError(
@@ -325,14 +314,19 @@ def _at(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _folder_of(folder: Path, names: Sequence[str], part: str | None = None) -> Path | None:
-    """The folder with all of these files: this one, or one in it, where only one has them or is called after `part`."""
+def _beside(folder: Path, names: Sequence[str], part: str | None = None) -> list[Path] | None:
+    """For each of these files the folder in which it is: all in this one, the one around it, or one in it, where only
+    one has them or is called after `part`; or each in another of those in it, where no two have it."""
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)]
-    if all(_at(folder, name) for name in names):
-        return folder
-    whole = [path for path in folders if all(_at(path, name) for name in names)]
+    for path in (folder, folder.parent):
+        if all(_at(path, name) for name in names):
+            return [path] * len(names)
+    having = [[path for path in folders if _at(path, name)] for name in names]
+    whole = [path for path in folders if all(path in each for each in having)]
     alike = [path for path in whole if part_of(path.name) == part] if len(whole) > 1 and part else whole
-    return alike[0] if len(alike) == 1 else None
+    if len(alike) == 1:
+        return alike * len(names)
+    return [path for (path,) in having] if all(len(each) == 1 for each in having) else None
 
 
 def _is_file(path: Path) -> bool:
@@ -413,13 +407,13 @@ def _names_things(name: str, cells: Sequence[str]) -> bool:
 def _joined(listings: Sequence[tuple[Listing, str | None]], problems: list[str]) -> Listing:
     grouped = all(listing.groups is not None for listing, _ in listings)
     if len(listings) == 1:
-        return replace(listings[0][0], problems=tuple(problems))
+        return replace(listings[0][0], problems=(*problems, *listings[0][0].problems))
     return Listing(
         files=tuple(file for listing, _ in listings for file in listing.files),
         names=tuple(name for listing, _ in listings for name in listing.names),
         labels=tuple(label for listing, _ in listings for label in listing.labels),
         groups=tuple(group for listing, _ in listings for group in listing.groups or ()) if grouped else None,
         split=tuple(part or "" for listing, part in listings for _ in listing.files),
-        problems=tuple(problems),
+        problems=(*problems, *(problem for listing, _ in listings for problem in listing.problems)),
         remarks=tuple(remark for listing, _ in listings for remark in listing.remarks),
     )

@@ -22,7 +22,17 @@ from ...inputs.series import (
     samples_of,
     signals_of,
 )
-from ...inputs.tables import TABLES, Table, has_unit, is_missing, like_number, open_table, refuse_dashes
+from ...inputs.tables import (
+    ARCHIVED,
+    TABLES,
+    Table,
+    has_unit,
+    is_missing,
+    is_text_table,
+    like_number,
+    open_table,
+    refuse_dashes,
+)
 from .dataset import Dataset, label_names, number, one_group
 from .sources import BESIDE, SPLIT_WORDS, shortened, split_word
 from .spelling import one_spelling
@@ -39,13 +49,24 @@ Values = Sequence[str] | Sequence[np.ndarray] | np.ndarray
 def series_tables(path: Path) -> list[tuple[Path, str | None]]:
     """The tables of series that a source is: itself, or a folder's tables with the parts their names say; [] when it
     is a source of images."""
-    if path.is_file() and path.suffix.lower() in TABLES:
+    if path.is_file() and path.suffix.lower() in (*TABLES, *ARCHIVED):
         return [(path, None)] if holds_series(open_table(path)) else []
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in TABLES) if path.is_dir() else []
+    files = (
+        sorted(file for file in path.iterdir() if file.suffix.lower() in (*TABLES, *ARCHIVED)) if path.is_dir() else []
+    )
+    for kinds in (TABLES, *((kind,) for kind in ARCHIVED)):  # an archive has the same series in several forms
+        if found := _of_parts(path, [file for file in files if file.suffix.lower() in kinds]):
+            return found
+    return []
+
+
+def _of_parts(path: Path, files: Sequence[Path]) -> list[tuple[Path, str | None]]:
     parts = [(file, _part(file)) for file in files]
     found: list[tuple[Path, str | None]] = [
-        (file, part) for file, part in parts if part and holds_series(open_table(file))
+        (file, part) for file, part in parts if part and is_text_table(file) and holds_series(open_table(file))
     ]
+    if files and files[0].suffix.lower() in ARCHIVED:  # of several lengths: the longest names the columns
+        found.sort(key=lambda each: -len(open_table(each[0]).first))
     if len(found) > len({part for _, part in found}):
         names = shortened([printable(file.name) for file, _ in found])
         raise ValueError(f"{printable(str(path))} holds several tables for one part: {names}; keep one for each part")

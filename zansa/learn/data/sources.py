@@ -1,7 +1,7 @@
 """Where labelled images come from: the plain value that folders and manifests are read into, and array files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,16 @@ _BESIDE = re.compile(
     r"(new folder|untitled folder|neuer ordner|新しいフォルダー?|新建文件夹|새 폴더)( \(?\d+\)?)?|"
     r"未分類|未ラベル|ラベルなし|未标注|미분류"
 )
+# how to go on with files that are read otherwise, or that people have to turn into others
+_ARCHIVE = ". Archives are not looked into: unpack them first"
+_WAYS = {
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), _ARCHIVE),
+    ".npz": ". An .npz is not looked for in a folder: name the file itself",
+    ".npy": ". Save arrays as one .npz: np.savez('set.npz', images=..., labels=...), and name that file",
+    ".mat": ". MATLAB files are not read: np.savez('set.npz', signals=..., labels=...), or images=, and name that file",
+    ".wav": ". Sound is learned as signals: np.savez('set.npz', signals=..., labels=...), and name that file",
+    ".tfrecord": ". TFRecords are not read: save their pictures as files, in one folder per class",
+}
 _PART = re.compile(rf"(?:(?:{_FILLING})[\W_]*)*({'|'.join(SPLIT_WORDS)})(?:[\W_]*(?:{_FILLING}))*")
 MANIFESTS = (".csv", ".tsv", ".parquet")
 NEEDED = (
@@ -112,6 +122,12 @@ def stands_beside(name: str) -> bool:
 def shortened(items: Sequence[str], most: int = 5) -> str:
     """The first few of a list, for a message."""
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def way_out(endings: Iterable[str]) -> str:
+    """How to go on with files of these endings; "" where nothing is known."""
+    kinds = (ending.partition("-")[0] for ending in endings)  # .tfrecord-00000-of-00002
+    return "".join({_WAYS[kind]: "" for kind in kinds if kind in _WAYS})
 
 
 # --- array files ---------------------------------------------------------------------------------------------------
