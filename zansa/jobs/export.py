@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arch.use import Preprocess
 from ..deploy.export import export
 from ..deploy.handover import refuse_target, write_bundle, write_hash, write_target
 from ..deploy.runtime import predictor, read_all
@@ -50,18 +51,7 @@ def export_model(
         refuse_target(loaded, target, batch)
     if page is not None:
         refuse_page(loaded.preprocess, runtime)
-    files, told = named, list[str]()
-    if not loaded.preprocess.series:
-        refuse_missing(named)
-        surveyed = survey_all(named)
-        told = surveyed.told()
-        files = [surveyed.images[i] for i in evenly(np.arange(len(surveyed.images)), PARITY_IMAGES)]
-    values, more = read_all(files, loaded.preprocess)
-    told += more
-    if not values:
-        why = "".join(f"; {sentence}" for sentence in told)
-        raise ValueError(f"none of the {loaded.preprocess.noun}s could be read to check the exported file by{why}")
-    chosen = [values[i] for i in evenly(np.arange(len(values)), PARITY_IMAGES)]
+    files, chosen, told = proof_samples(named, loaded.preprocess)
     parity = export(loaded, out, chosen) | {"left_out": told}
     write_hash(Path(out))
     if target is not None:
@@ -75,6 +65,23 @@ def export_model(
         write_bundle(bundle, bundled(Path(model), Path(out), parity, page), parity, sorted(map(str, files)))
         parity["bundle"] = str(bundle)
     return parity
+
+
+def proof_samples(named: list[Path], pre: Preprocess) -> tuple[list[Path], list[np.ndarray], list[str]]:
+    """The files, the samples in them that prove an export, PARITY_IMAGES at most, and sentences on what was left out;
+    ValueError where none can be read."""
+    files, told = named, list[str]()
+    if not pre.series:
+        refuse_missing(named)
+        surveyed = survey_all(named)
+        told = surveyed.told()
+        files = [surveyed.images[i] for i in evenly(np.arange(len(surveyed.images)), PARITY_IMAGES)]
+    values, more = read_all(files, pre)
+    told += more
+    if not values:
+        why = "".join(f"; {sentence}" for sentence in told)
+        raise ValueError(f"none of the {pre.noun}s could be read to check the exported file by{why}")
+    return files, [values[i] for i in evenly(np.arange(len(values)), PARITY_IMAGES)], told
 
 
 def refuse_lost(model: str | Path, out: Path) -> None:

@@ -4,7 +4,6 @@ for more than two classes (Zhao et al. 2022, decoupled knowledge distillation, 2
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +23,8 @@ TARGET, OTHERS = 1.0, 2.0  # weights of the two terms of DKD, those of the paper
 Student = Callable[[Tensor], Tensor]
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Batch:
     """The labelled samples of a step, and what the student makes of them.
 
     samples: augmented, (N, C, *size).
