@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch_pruning
+from onnxruntime.quantization import CalibrationMethod
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,11 +47,11 @@ from zansa.jobs.making.integers import (
     GATED,
     LEFT_OUT,
     PROBED,
-    Asked,
+    Reference,
     Tried,
-    asked_file,
     calibrating,
     in_turns,
+    reference,
     sensitive,
 )
 from zansa.jobs.making.point import chosen
@@ -62,7 +63,7 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.synthetic import builtin
 from zansa.learn.loss import Criterion
 from zansa.learn.predict import probabilities
-from zansa.learn.train import passed, steps_per_epoch, training, warmup_cosine
+from zansa.learn.train import loss_of, steps_per_epoch, training, warmup_cosine
 from zansa.nets.build import build
 from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
@@ -170,7 +171,7 @@ def tuned(module: torch.nn.Module, base: Base, recipe: Any, pruner: Any = None) 
         for group in best.param_groups:
             group["lr"] = recipe.rate * warmup_cosine(step / (recipe.epochs * per_epoch), recipe.warmup, recipe.hold)
         best.zero_grad()
-        passed(module, base.data, index, step, recipe, loss, chance)[0].backward()
+        loss_of(module, base.data, index, step, recipe, loss, chance)[0].backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         if pruner is not None:
             pruner.regularize(module)
@@ -232,8 +233,8 @@ def calibrations(name: str, given: argparse.Namespace) -> list[Row]:
     its own, on validation images and on images that no network has learned from."""
     base = opened(CompressRequest(model=str(based(name, given)), int8=True), lambda event: None)
     file, more = to_onnx(base.model), unseen(name, base, given.out)
-    val = asked_file(file, base.data, evenly(base.parts.val, GATED), given.margin)
-    new = asked_file(file, more, np.flatnonzero(more.split == "train")[:UNSEEN], given.margin)
+    val = reference(file, base.data, evenly(base.parts.val, GATED), given.margin)
+    new = reference(file, more, np.flatnonzero(more.split == "train")[:UNSEEN], given.margin)
     rows, files = [], {"float32": file}
     for way, made in ways_to_int8(base, file, val):
         plain, own = val.judged(made), val.judge(made)
@@ -249,7 +250,7 @@ def calibrations(name: str, given: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def ways_to_int8(base: Base, file: bytes, asked: Asked) -> Iterator[tuple[str, Quantised]]:
+def ways_to_int8(base: Base, file: bytes, asked: Reference) -> Iterator[tuple[str, Quantised]]:
     """The ways to find the ranges, and what came of them."""
     data, train = base.data, base.parts.train
     drawn = np.random.default_rng(0).permutation(train)[:CALIBRATED]
@@ -259,14 +260,15 @@ def ways_to_int8(base: Base, file: bytes, asked: Asked) -> Iterator[tuple[str, Q
         yield "min-max, good ones alone", quantised(file, originals(data, good))
     ranges = originals(data, calibrating(data, base.parts, base.good))
     yield "min-max, by kind (zansa)", quantised(file, ranges)
-    for method in ("entropy", "percentile"):
-        yield f"{method}, by kind", quantised(file, ranges, method)
+    # entropy as onnxruntime has it, 128 bins for 128 levels, is min-max to the byte
+    for method in (CalibrationMethod.Entropy, CalibrationMethod.Percentile):
+        yield f"{method.name.lower()}, by kind", quantised(file, ranges, method=method)
     with many_bins():
-        yield "entropy of 2,048 bins, by kind", quantised(file, ranges, "entropy")
+        yield "entropy of 2,048 bins, by kind", quantised(file, ranges, method=CalibrationMethod.Entropy)
     worst = sensitive(file, ranges[:: max(1, len(ranges) // PROBED)], asked.answers, asked.samples)
     for count in LEFT_OUT:
         left = tuple(worst[:count])
-        yield f"min-max, by kind, {count} most sensitive in float32", quantised(file, ranges, "min-max", left)
+        yield f"min-max, by kind, {count} most sensitive in float32", quantised(file, ranges, left)
     learned, _ = rounding(None, base, base.model, lambda event: None)
     yield "a short training that rounds, min-max, by kind", quantised(to_onnx(learned), ranges)
 

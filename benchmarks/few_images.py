@@ -1,11 +1,12 @@
 """Few images: what each beginning is worth with 10 or 50 training images of a class.
 
     python benchmarks/few_images.py OUT [--sets tiles boards ...] [--columns none drawn ...] [--counts 10 50]
+    python benchmarks/few_images.py OUT --sets tiles boards ... --price        (multiply-adds and milliseconds an image)
 
 Sets: magnetic tiles (seed k tests on fold k, whole tiles held out), circuit boards, CIFAR-10, the built-in surfaces and
 digits; 64 x 64, CIFAR-10 and digits as they are. Validation has a quarter as many images as training, at least 5 a
 class; the test part at most 150 a class; groups are kept whole, and classes with too few images for a count are left
-out.
+out. A count of 0 means the whole set, at most 600 images a class, in the parts that `zansa train` makes.
 
 Columns: "none" has fresh weights and the default recipe; "drawn" has weights learned from drawn pictures and their
 recipe; "none, drawn's recipe" tells what the recipe does alone; "drawn, linear head" fits the classifier alone, by
@@ -35,22 +36,26 @@ import packs
 import torch
 from PIL import Image
 from real_images import spread
+from scipy.special import softmax
 
+from zansa.arch.cost import cost
 from zansa.arch.spec import Net
 from zansa.arch.zoo import READY
 from zansa.beginnings.weights import DRAWN, begun, load
+from zansa.deploy.clock.timing import timer
 from zansa.jobs.making.teachers import answers, ready_teacher
+from zansa.learn.adapt import batches_of, features
 from zansa.learn.data import load as load_data
 from zansa.learn.data.dataset import Dataset, from_arrays, normalised_for
-from zansa.learn.data.splits import PARTS, Parts
+from zansa.learn.data.splits import PARTS, Parts, split
 from zansa.learn.data.synthetic import surfaces
 from zansa.learn.defaults import default_net, default_recipe
 from zansa.learn.distil import Lessons
 from zansa.learn.linear import probe
-from zansa.learn.lookers import images_for
-from zansa.learn.predict import normalised, probabilities
+from zansa.learn.plain_rules import RULES
+from zansa.learn.predict import normalised, probabilities, to_tensor
+from zansa.learn.pretrained import images_for
 from zansa.learn.recipe import Recipe
-from zansa.learn.rivals import RULES
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
 from zansa.nets.donor import read_donor
@@ -58,6 +63,7 @@ from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 TESTED = 150  # images of a class
+MANY = 600  # images of a class to learn from and to decide by, where the count is 0
 SIZE = 64
 READY_SIZE = 224
 UNLABELLED = 2000  # images that a teacher looks at
@@ -164,6 +170,21 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
     return fewer, Parts(*(np.flatnonzero(split == part) for part in PARTS))
 
 
+def whole_set(data: Dataset, seed: int) -> tuple[Dataset, Parts]:
+    """The parts of `zansa train`: at most MANY images a class to learn from and to decide by, and TESTED to test."""
+    chance = np.random.default_rng(seed).permutation(len(data))
+    tested = np.zeros(len(data), bool) if data.split is None else data.split == "test"
+    chosen = []
+    for label in range(len(data.classes)):
+        mine = chance[data.labels[chance] == label]
+        chosen += [mine[~tested[mine]][:MANY], mine[tested[mine]][:TESTED]]
+    rows = np.sort(np.concatenate(chosen))
+    names = [data.classes[k] for k in data.labels[rows]]
+    given, groups = (None if values is None else values[rows] for values in (data.split, data.groups))
+    found = from_arrays(data.images[rows], names, split=given, groups=groups, kind=data.kind)
+    return found, split(found, seed)
+
+
 def few_and_held(full: Dataset, count: int, seed: int) -> tuple[Dataset, Parts, np.ndarray]:
     """The same, normalised, and at most TESTED further images a class: not of the test part where the set says which,
     and of no group that is in a part."""
@@ -205,20 +226,49 @@ def _enlarged(image: np.ndarray) -> np.ndarray:
     return np.asarray(shown.resize((READY_SIZE, READY_SIZE), Image.Resampling.BICUBIC)).reshape(*[READY_SIZE] * 2, -1)
 
 
+def half_precision(wanted: bool) -> torch.autocast:
+    """bfloat16 where wanted: less than half the time for the features of large images."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=wanted)
+
+
+def told_by_head(module: Network, data: Dataset, index: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, K) by a linear head on features in bfloat16; the head itself computes in float64."""
+    with torch.inference_mode(), half_precision(True):
+        seen = features(module, batches_of(to_tensor(data, index, torch.device("cpu"), torch.channels_last)))
+    linear = module.head.get_submodule("linear")
+    weight, bias = (getattr(linear, name).detach().double().numpy() for name in ("weight", "bias"))
+    return softmax(seen @ weight.T + bias, axis=1)
+
+
+def price(name: str, folder: Path) -> str:
+    """Multiply-adds and milliseconds an image of a set's networks, exported: one row of a table."""
+    data, _ = few(whole(name, 0, folder), 10, 0)
+    size, channels, classes = data.preprocess.size, data.preprocess.channels, len(data.classes)
+    donor, large = read_donor("efficientnet_lite0"), (READY_SIZE, READY_SIZE)
+    nets = [default_net(size, channels, classes, data.kind)]
+    nets += [donor.network(side, channels, classes).net for side in (size, large)]
+    clock = timer(folder / "clock")
+    priced = [f"{cost(net).macs / 1e6:.1f} M | {clock.whole(net):.2f} ms" for net in nets]
+    return f"| {name} | {' | '.join(priced)} |"
+
+
 def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train once and measure."""
-    data, parts = few(whole(name, seed, given.out), count, seed)
+    full = whole(name, seed, given.out)
+    data, parts = few(full, count, seed) if count else whole_set(full, seed)
     data = enlarged(data) if column == "ready-made, linear head" else data
     ready = READY["efficientnet_lite0"] if column.startswith("ready-made") else None
     data = normalised_for(data, ready.mean, ready.std) if ready else data.normalised(parts.train)
     recipe = default_recipe(data, parts, seed)
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
     module, recipe = COLUMNS[column](net, recipe, given.weights)
+    module = module.to(memory_format=torch.channels_last) if ready else module
     began, epochs, best, again = time.process_time(), [], 0, 0
     if column.endswith("linear head"):
-        module, _ = probe(module, data, parts, recipe, statistics=ready is None)
+        with half_precision(ready is not None):
+            module, _ = probe(module, data, parts, recipe, statistics=ready is None)
     elif column != PLAIN:
-        full, more = whole(name, seed, given.out), UNLABELLED if column == "taught, unlabelled" else 0
+        more = UNLABELLED if column == "taught, unlabelled" else 0
         teaching = lessons(full, data, parts, recipe, more) if column.startswith("taught") else None
         for event in training(module, data, parts, recipe, teaching=teaching):
             again += event["event"] == "again"
@@ -229,6 +279,8 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     judged = {"asked": parts.val if given.validation else parts.test, "val": parts.val}
     if column == PLAIN:
         said = RULES[PLAIN](data, parts.train, judged, recipe.balance != "none")
+    elif column == "ready-made, linear head":
+        said = {part: told_by_head(module, data, index) for part, index in judged.items()}
     else:
         said = {part: probabilities(module, data, index) for part, index in judged.items()}
     found, decided = (figures(said[part], data.labels[index], data.classes) for part, index in judged.items())
@@ -245,6 +297,8 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
         "val_balanced_accuracy": decided["balanced_accuracy"]["value"],
         "epoch": best,
         "epochs": len(epochs),
+        "learned_from": len(parts.train),
+        "curve": [round(event["val_tempered"], 4) for event in epochs],
         "batch": recipe.batch,
         "began_again": again,
         "cpu_seconds": round(time.process_time() - began, 1),
@@ -272,8 +326,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weights", type=Path, default=DRAWN, help="a file made by python -m zansa.beginnings")
     parser.add_argument("--validation", action="store_true", help="leave the test parts untouched")
+    parser.add_argument("--price", action="store_true", help="what the networks cost; nothing is trained")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.price:
+        print("| set | default network | | EfficientNet-Lite0 at that size | | at 224 x 224 | |\n" + "|---" * 7 + "|")
+        print("\n".join(price(name, given.out) for name in given.sets))
+        return
     record = Run(given.out)
     part = "val" if given.validation else "test"
     keys = ("set", "count", "seed", "column", "part")
@@ -286,7 +345,7 @@ def main() -> None:
                         continue
                     found = cell(name, count, seed, column, given)
                     record.append("cells.jsonl", found | {"weights": given.weights.name, "environment": environment()})
-                    print({k: v for k, v in found.items() if k != "environment"}, flush=True)
+                    print({k: v for k, v in found.items() if k != "curve"}, flush=True)
     print(table([c for c in record.lines("cells.jsonl") if c["part"] == part], given.columns))
 
 

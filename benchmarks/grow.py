@@ -47,6 +47,7 @@ from zansa.arch.zoo import cifar_resnet, suited
 from zansa.beginnings.weights import begun, with_drawn
 from zansa.events import Event
 from zansa.jobs.door import door, good_of
+from zansa.jobs.making.point import rival_point
 from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.seal import sealed
@@ -61,7 +62,7 @@ from zansa.learn.grow.race import JUDGED, Rival
 from zansa.learn.grow.resbuilder.search import empty_net, resbuilder
 from zansa.learn.grow.resbuilder.values import MENDED, PUBLISHED, Length, Switches
 from zansa.learn.grow.run import growing, growth_of
-from zansa.learn.grow.signals import Gates, Held
+from zansa.learn.grow.signals import Gates, WeightedSamples
 from zansa.learn.grow.start import seed_net
 from zansa.learn.predict import probabilities
 from zansa.learn.recipe import Recipe
@@ -69,7 +70,7 @@ from zansa.learn.speed import choose_device, choose_speed
 from zansa.learn.state import Change, State
 from zansa.learn.train import training
 from zansa.nets.build import Network, build
-from zansa.proof.figures import choose_threshold, figures
+from zansa.proof.figures import figures
 from zansa.record import Run, environment
 
 METHODS = (
@@ -125,7 +126,7 @@ def macs(net: Net) -> float:
 class ByLot(Policy):
     """The control: what goes and what comes is drawn by lot, evenly over what it costs."""
 
-    def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def removals(self, module: Network, slopes: Gates, held: WeightedSamples, allowed: float, k: int) -> list[Move]:
         random = np.random.default_rng([self.recipe.seed, k])
         return lighten(module.net, slopes, self.price, allowed, self.growth.quantum, random)
 
@@ -301,7 +302,7 @@ def answers(module: Network, data: Dataset, parts: Parts, request: TrainRequest)
     good, point = good_of(request.good, data), None
     if good is not None:
         p = probabilities(module, data, parts.val)
-        point = choose_threshold(p, data.labels[parts.val], data.classes, good)
+        point = rival_point(request, good, data.classes, p, data.labels[parts.val], None)
     metrics = figures(probabilities(module, data, parts.test), data.labels[parts.test], data.classes, point)
     seen = metrics["inspection"]
     return {

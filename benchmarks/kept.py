@@ -1,6 +1,6 @@
 """Which epoch to keep: each training is made once, and every rule is judged on images that decided nothing.
 
-    python benchmarks/kept.py OUT [--sets tiles boards ...] [--counts 10 50] [--seeds 2] [--epochs N]
+    python benchmarks/kept.py OUT [--sets tiles boards ...] [--counts 10 50] [--seeds 2] [--epochs N] [--weights FILE]
 
 Images are those of the training splits alone (the built-in set is another drawing of it): the network learns from one
 part, the rules choose by the validation part, and a third part of other groups tells what they chose. A count of 0
@@ -157,7 +157,7 @@ def course(name: str, count: int, seed: int, given: argparse.Namespace) -> dict[
     data, parts = developed(name, count, seed, given.out)
     data = data.normalised(parts.train)
     net = default_net(data.preprocess.size, data.preprocess.channels, len(data.classes), data.kind)
-    module, recipe = few_images.from_drawn(net, default_recipe(data, parts, seed), DRAWN)
+    module, recipe = few_images.from_drawn(net, default_recipe(data, parts, seed), given.weights)
     recipe = recipe.model_copy(update={"epochs": given.epochs or recipe.epochs})
     answers, states = observed(module, data, parts, recipe)
     picked = chosen(answers, data.labels[parts.val], len(data.classes))
@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=[10, 50])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, help="in place of the default's, for a short look")
+    parser.add_argument("--weights", type=Path, default=DRAWN, help="a file made by python -m zansa.beginnings")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     few_images.TESTED = JUDGED

@@ -29,11 +29,13 @@ import torch
 from baselines import Answers, commonest_class, nearest_neighbour, resnet18
 
 from zansa.jobs.door import door
-from zansa.jobs.request import TrainRequest, silent
+from zansa.jobs.making.point import rival_point
+from zansa.jobs.request import Pointed, TrainRequest, silent
 from zansa.jobs.train import resume, train
 from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
-from zansa.proof.figures import choose_threshold, figures, good_class
+from zansa.proof.figures import figures
+from zansa.proof.good import good_class
 from zansa.record import Run, environment
 
 SPLITS = {"magnetic_tile": "whole tiles held out", "deeppcb": "authors' split", "mnist": "official split"}
@@ -123,7 +125,7 @@ def _has_test(path: Path) -> bool:
 def rival(answers: Answers, data: Dataset, parts: Parts) -> Figures:
     """The figures of a rival, by the same functions and with the line drawn in the same way."""
     good = good_class(data.classes)
-    operating = good and choose_threshold(answers.val, data.labels[parts.val], data.classes, good)
+    operating = good and rival_point(Pointed(), good, data.classes, answers.val, data.labels[parts.val], None)
     found = figures(answers.test, data.labels[parts.test], data.classes, operating or None)
     return row(found) | {"seconds": answers.seconds, "macs": answers.macs}
 

@@ -26,7 +26,7 @@ from zansa.learn.predict import probabilities, to_tensor
 from zansa.nets.build import build
 from zansa.nets.files import Model, save
 from zansa.nets.transfer import edited
-from zansa.options import asked_for
+from zansa.options import request_values
 from zansa.proof.figures import figures
 
 SHORT = {"epochs": 6, "batch": 16, "precision": "float32", "layout": "channels_first", "checkpoint": 0.0}
@@ -84,9 +84,9 @@ def test_what_is_not_there_is_refused_and_a_name_is_looked_for_among_the_runs(fo
     with pytest.raises(ValueError, match="allowed: one of them"):
         learned_weights(FinetuneRequest(source=source, weights="a.pth", begin="drawn"))
     given = dict.fromkeys([*TrainRequest.model_fields, "epochs"]) | {"source": source, "out": folder}
-    found = asked_for(TrainRequest, given | {"begin": "model.safetensors"})["begin"]
+    found = request_values(TrainRequest, given | {"begin": "model.safetensors"})["begin"]
     assert found == str(folder / "model.safetensors")
-    assert asked_for(TrainRequest, given | {"begin": "none"})["begin"] == "none"
+    assert request_values(TrainRequest, given | {"begin": "none"})["begin"] == "none"
 
 
 def test_finetuning_without_weights_begins_with_drawn_pictures(folder):

@@ -14,10 +14,11 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 from torchvision import models
 
+from zansa.arch.use import OperatingPoint
 from zansa.learn.data import load
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import Parts
-from zansa.proof.figures import choose_threshold, figures
+from zansa.proof.figures import figures
 from zansa.record import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -264,7 +265,7 @@ def test_finished_cells_are_not_measured_again(tmp_path, capsys):
 
 def test_a_row_takes_the_figures_of_inspection_where_there_is_a_good_class():
     p, labels = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]]), np.array([0, 0, 1, 1])
-    line = choose_threshold(p, labels, ("ok", "crack"), "ok")
+    line = OperatingPoint(good="ok", threshold=0.5)
     row = real_images.row(figures(p, labels, ("ok", "crack"), line))
     assert row["roc_auc"] == 0.75
     assert row["detection_at_2"] == 0.5  # over the higher of two good images

@@ -14,7 +14,7 @@ from zansa.beginnings.weights import DRAWN
 from zansa.jobs.request import TrainRequest
 from zansa.jobs.train import train
 from zansa.learn.data.cache import default_folder
-from zansa.learn.rivals import RULES
+from zansa.learn.plain_rules import RULES
 from zansa.nets.files import read
 from zansa.report import write
 from zansa.report.cautions import still_improving

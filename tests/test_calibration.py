@@ -12,9 +12,7 @@ from zansa.proof.calibration import (
     calibration_error,
     debiased_square,
     fit,
-    for_shares,
     logits_of,
-    production_shares,
     reliability,
 )
 from zansa.proof.figures import figures
@@ -96,20 +94,6 @@ def test_few_parts_fit_no_scale():
     assert fit(f[:50], truth[:50]).fitted
     joined = fit(f, truth, groups=np.arange(300) // 7)
     assert (joined.scale, joined.fitted, joined.count) == (1.0, False, 43)
-
-
-def test_other_shares_in_production():
-    exact, f, truth = answers(20_000, np.random.default_rng(5))
-    found = fit(f, truth)
-    shares = production_shares(found.prior, 0, 0.02)
-    assert shares[0] == pytest.approx(0.98)
-    assert shares[1] / shares[3] == pytest.approx(found.prior[1] / found.prior[3])
-    moved = for_shares(found, shares)
-    assert apply(f, moved) == pytest.approx(softmax(exact + np.log(shares), axis=1), abs=0.03)
-    assert for_shares(moved, found.prior).shift == pytest.approx(found.shift)
-    for bad in ([0.5, 0.5], [1.0, 0, 0, 0, 0, 0], [0.3] * 6):
-        with pytest.raises(ValueError, match="6 above 0 that add up to 1"):
-            for_shares(found, bad)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from zansa.learn.audit.names import groups_by
 from zansa.learn.audit.near import CAP, CHANGES, Near, _line, changed, compare, sets_of
 from zansa.learn.audit.neighbours import Kin, hashes, nearest, thumbs
 from zansa.learn.audit.plain import plain
-from zansa.learn.audit.run import Related, by_chance, relate
+from zansa.learn.audit.run import Related, _leaks, by_chance, relate
 from zansa.learn.data.door import listed
 from zansa.learn.data.synthetic import surfaces
 from zansa.phrases import speaking
@@ -321,3 +321,18 @@ def test_nobody_is_accused_where_chance_alone_gives_as_many_near_copies():
     related = Related(40, near, Order(0, 0.1, 0.1), None, None, pairs[:2], 0.0)
     assert by_chance(related, seen)  # 8 images are expected, 4 were found
     assert not by_chance(replace(related, near=replace(near, wrong=0.02)), seen)
+
+
+def test_where_pictures_cannot_tell_siblings_apart_their_order_is_told_and_no_pair_is_accused():
+    seen = bare([f"{i}.png" for i in range(40)])
+    none = np.zeros((0, 2), int)
+    near = Near(none, np.zeros(0), np.zeros(0), (0.97, 0.97), wrong=0.2, found=12, planted=12, least=-np.inf)
+    related = Related(40, near, Order(0, 0.5, 0.05), None, None, none, 0.0, chance=True)
+    (leak,) = _leaks(related, seen, None)
+    assert (leak.kind, leak.severity, leak.items, leak.count) == ("leak_order", "warning", (), 0)
+    told = worded(leak.kind, leak.count, leak.facts)
+    assert "50.0 %" in told["why"]
+    assert "pictures cannot tell" in told["do"]
+    calm = replace(related, order=Order(0, 0.05, 0.05))  # siblings do not lie beside each other: nothing is told
+    assert [each.kind for each in _leaks(calm, seen, None)] == ["no_leak"]
+    assert _leaks(replace(related, known=np.arange(40)), seen, None) == []  # groups are given

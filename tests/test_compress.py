@@ -16,6 +16,7 @@ import pytest
 import torch
 from command import STEADY, fill, refused, zansa
 from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationMethod
 from PIL import Image
 from samples import NET, ready
 
@@ -29,9 +30,9 @@ from zansa.inputs.images import fitted
 from zansa.jobs.compress import asked_of
 from zansa.jobs.making.integers import calibrating
 from zansa.jobs.trained_request import CompressRequest
-from zansa.learn.aware import add_integers
 from zansa.learn.defaults import default_net
-from zansa.learn.distil import decoupled, distance, mixed
+from zansa.learn.distil import decoupled, distance, student_loss
+from zansa.learn.quantisation_aware import add_integers
 from zansa.nets.build import build
 from zansa.nets.files import Model, load
 from zansa.proof.calibration import apply
@@ -133,7 +134,7 @@ def test_int8_keeps_stem_and_header_and_is_the_same_twice(run, capfd):
     file = to_onnx(load(run.path / "model.safetensors"))
     images = [np.asarray(Image.open(path))[..., None] for path in sorted((run.path.parents[1] / "data").rglob("*.png"))]
     made, again = (quantised(file, images[:40]) for _ in range(2))
-    quantised(file, images[:8], "entropy")
+    quantised(file, images[:8], method=CalibrationMethod.Entropy)
     assert capfd.readouterr() == ("", "")
     assert made.file == again.file
     after = onnx.load_from_string(made.file)
@@ -272,7 +273,7 @@ def test_laws_of_distillation():
     assert max(sizes) < 3 * min(sizes)
     # DKD with both weights as KD weighs them is KD: TCKD + (1 - p_target) NCKD (Zhao et al. 2022, eq. 7)
     two, truth = torch.randn(8, 2), torch.zeros(8, dtype=torch.long)
-    plain = mixed(two, teacher[:8, :2], truth, torch.tensor(0.5))
+    plain = student_loss(two, teacher[:8, :2], truth, torch.tensor(0.5))
     torch.testing.assert_close(plain, 0.05 + 0.9 * distance(two, teacher[:8, :2]))
 
 

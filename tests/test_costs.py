@@ -16,7 +16,7 @@ from zansa.proof.costs import (
     parse_costs,
     platt,
 )
-from zansa.proof.points import Point, held
+from zansa.proof.points import Point, scored_parts
 
 DRAWS = 2000
 
@@ -38,7 +38,9 @@ def test_a_calibrated_line_is_elkans_in_production():
     score, defect = gaussian(300, 700, np.random.default_rng(8))
     shown = score + logit(301 / 1002)  # at the shares of the data
     best = logit(8 / 508) - logit(0.005)
-    assert by_cost(held(shown, defect), COSTS, 0.005, calibrated=True).reject - logit(301 / 1002) == pytest.approx(best)
+    assert by_cost(scored_parts(shown, defect), COSTS, 0.005, calibrated=True).reject - logit(
+        301 / 1002
+    ) == pytest.approx(best)
     every = np.linspace(-8, 12, 2001)
     assert every[true_cost(every, 0.005).argmin()] == pytest.approx(best, abs=0.02)
 
@@ -48,8 +50,8 @@ def test_a_fitted_line_costs_less_than_the_line_of_least_cost_on_the_parts():
     best = true_cost(logit(8 / 508) - logit(rate), rate)
     fitted, searched = [], []
     for _ in range(100):
-        parts = held(*gaussian(50, 500, rng))
-        scaled = held(0.3 * parts.score + 1, parts.defect)  # no probability at all
+        parts = scored_parts(*gaussian(50, 500, rng))
+        scaled = scored_parts(0.3 * parts.score + 1, parts.defect)  # no probability at all
         fitted.append(true_cost((by_cost(scaled, COSTS, rate).reject - 1) / 0.3, rate))
         curve = cost_curve(parts, COSTS, rate, most=10_000)
         searched.append(true_cost(min(curve, key=lambda row: row["cost"])["line"], rate))
@@ -59,17 +61,17 @@ def test_a_fitted_line_costs_less_than_the_line_of_least_cost_on_the_parts():
 
 def test_the_production_rate_counts_and_not_that_of_the_folder():
     rng = np.random.default_rng(10)
-    parts = held(*gaussian(300, 700, rng))
+    parts = scored_parts(*gaussian(300, 700, rng))
     line = by_cost(parts, COSTS, 0.005).reject
     assert true_cost(by_cost(parts, COSTS, 0.3).reject, 0.005) > 3 * true_cost(line, 0.005)
     few = np.append(np.flatnonzero(parts.defect)[:70], np.flatnonzero(~parts.defect))  # the shares do not move the line
-    thinned = held(parts.score[few], parts.defect[few])
+    thinned = scored_parts(parts.score[few], parts.defect[few])
     assert by_cost(thinned, COSTS, 0.005).reject == pytest.approx(line, abs=0.7)
 
 
 def test_each_decision_is_the_cheapest_one():
     costs = parse_costs("miss=500,false_alarm=8,ask=2")
-    parts = held(*gaussian(500, 500, np.random.default_rng(11)))
+    parts = scored_parts(*gaussian(500, 500, np.random.default_rng(11)))
     point = by_cost(parts, costs, 0.5, calibrated=True)
     p = np.linspace(0.0005, 0.9995, 5000)
     prices = np.stack([p * costs.miss, np.full_like(p, costs.ask), (1 - p) * costs.false_alarm])
@@ -80,7 +82,7 @@ def test_each_decision_is_the_cheapest_one():
 
 def test_asking_pays_below_a_price():
     assert Costs(500, 8).dearest_ask == pytest.approx(7.874, abs=0.001)
-    parts = held(*gaussian(500, 500, np.random.default_rng(12)))
+    parts = scored_parts(*gaussian(500, 500, np.random.default_rng(12)))
     dear = by_cost(parts, Costs(500, 8, 7.9), 0.01)
     assert not dear.asks
     assert "pays below a price of 7.87 only" in dear.rule
@@ -111,7 +113,7 @@ def test_the_interval_of_a_cost_covers_it(point, defects, good):
     for _ in range(DRAWS):
         defect = np.arange(defects + good) < defects
         found = expected_cost(
-            held(rng.normal(size=len(defect)) + np.where(defect, 1.5, -1), defect), point, costs, rate
+            scored_parts(rng.normal(size=len(defect)) + np.where(defect, 1.5, -1), defect), point, costs, rate
         )
         covered += found["low"] <= truth <= found["high"]
         values.append(found["cost"])
@@ -120,7 +122,7 @@ def test_the_interval_of_a_cost_covers_it(point, defects, good):
 
 
 def test_what_doing_without_a_model_costs_is_said():
-    parts = held(*gaussian(50, 500, np.random.default_rng(14)))
+    parts = scored_parts(*gaussian(50, 500, np.random.default_rng(14)))
     costs = Costs(500, 8, 2)
     found = expected_cost(parts, by_cost(parts, costs, 0.005), costs, 0.005)
     assert found["blind"] == {"accept every part": 2500, "reject every part": 7960, "ask about every part": 2000}
@@ -132,7 +134,7 @@ def test_what_doing_without_a_model_costs_is_said():
 
 
 def test_the_curve_goes_from_all_rejected_to_none():
-    parts = held(*gaussian(50, 500, np.random.default_rng(15)))
+    parts = scored_parts(*gaussian(50, 500, np.random.default_rng(15)))
     rows = cost_curve(parts, COSTS, 0.005)
     assert len(rows) == 200
     assert (rows[0]["cost"], rows[-1]["cost"]) == pytest.approx((7960, 2500))
@@ -144,9 +146,9 @@ def test_the_curve_goes_from_all_rejected_to_none():
 def test_few_parts_and_joined_parts_are_no_calibrated_probabilities():
     rng = np.random.default_rng(16)
     score, defect = gaussian(10, 30, rng)
-    assert "not calibrated" in by_cost(held(score, defect), COSTS, 0.01).rule
+    assert "not calibrated" in by_cost(scored_parts(score, defect), COSTS, 0.01).rule
     score, defect = gaussian(200, 400, rng)
-    joined = held(score, defect, np.arange(600) // 2)
+    joined = scored_parts(score, defect, np.arange(600) // 2)
     assert by_cost(joined, COSTS, 0.01, calibrated=True) == by_cost(joined, COSTS, 0.01)
 
 
@@ -175,13 +177,13 @@ def test_costs_are_read():
     [
         (lambda p: by_cost(p, COSTS, 2), r"defect rate is 2;.*\(for 2 % type 0.02\)"),
         (lambda p: by_cost(p, COSTS, 0), "defect rate is 0"),
-        (lambda p: by_cost(held([1.0], [True]), COSTS, 0.1), r"none of the 1 parts is good; add good parts"),
-        (lambda p: by_cost(held([1.0], [False]), COSTS, 0.1), "none of the 1 parts is defective"),
-        (lambda p: by_cost(held(-p.score, p.defect), COSTS, 0.001), r"not mean more.*is to accept every part"),
+        (lambda p: by_cost(scored_parts([1.0], [True]), COSTS, 0.1), r"none of the 1 parts is good; add good parts"),
+        (lambda p: by_cost(scored_parts([1.0], [False]), COSTS, 0.1), "none of the 1 parts is defective"),
+        (lambda p: by_cost(scored_parts(-p.score, p.defect), COSTS, 0.001), r"not mean more.*is to accept every part"),
         (lambda p: expected_cost(p, Point(1, 0, "", ""), COSTS, 0.1), "no price of it"),
     ],
 )
 def test_costs_without_an_answer(call, said):
-    parts = held(*gaussian(50, 500, np.random.default_rng(17)))
+    parts = scored_parts(*gaussian(50, 500, np.random.default_rng(17)))
     with pytest.raises(ValueError, match=said):
         call(parts)

@@ -25,8 +25,8 @@ from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.bench import latency
 from zansa.deploy.export import compare, export, to_onnx
+from zansa.deploy.last_features import last_reads
 from zansa.deploy.prepare import preparation
-from zansa.deploy.reads import last_reads
 from zansa.inputs.images import fit_image
 from zansa.nets.build import build
 from zansa.nets.files import Model
@@ -180,7 +180,7 @@ def test_exported_file_answers_as_the_network(preprocess: Preprocess, tolerance:
     assert told["images"] == told["same_class"] == len(pictures)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
     found, expected = (
-        runtime.predictor(tmp_path / "model.onnx").by_graph(pictures),
+        runtime.predictor(tmp_path / "model.onnx").outputs(pictures, ["probability"])[0],
         eager(model, pictures),
     )
     assert np.abs(found - expected).max() == pytest.approx(told["largest_difference"], abs=1e-6)
@@ -191,13 +191,15 @@ def test_exported_file_answers_as_the_network(preprocess: Preprocess, tolerance:
 def test_any_number_of_images_of_any_size_gives_the_same_answers(model: Model, file: bytes) -> None:
     predictor = runtime.predictor(file)
     pictures = images(LETTERBOX, *SIZES * 9, seed=3)
-    together = predictor.by_graph(pictures)
-    one_by_one = np.concatenate([predictor.by_graph([picture]) for picture in pictures])
+    together = predictor.outputs(pictures, ["probability"])[0]
+    one_by_one = np.concatenate([predictor.outputs([picture], ["probability"])[0] for picture in pictures])
     np.testing.assert_allclose(together, one_by_one, atol=1e-6)
     np.testing.assert_allclose(together, predictor.probabilities(pictures), atol=1e-6)  # fitted before, and together
     larger = [np.repeat(np.repeat(picture, 9, axis=0), 7, axis=1) for picture in pictures[:4]]
     for picture in larger:
-        assert (predictor.by_graph([picture]) == predictor.probabilities([picture])).all()  # the very same levels
+        assert (
+            predictor.outputs([picture], ["probability"])[0] == predictor.probabilities([picture])
+        ).all()  # the very same levels
     np.testing.assert_allclose(together, eager(model, pictures), atol=TOLERANCE)
     assert predictor.probabilities([]).shape == (0, 3)
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from continuous import continuous
 from laws import images_for, one_stage, small_net, trained
 
 from zansa.arch.spec import Step
 from zansa.nets.build import build
-from zansa.nets.continuous import continuous
 from zansa.nets.noise import add_noise
 from zansa.nets.reverse import invert
 
@@ -100,27 +100,6 @@ def test_steps_come_near_the_flow_along_one_branch():
                 errors[kind, steps] = float((module.features(x)[-1] - expected).norm() / expected.norm())
     assert errors["plain", 16] / errors["plain", 32] == pytest.approx(2, rel=0.15)
     assert errors["heun", 32] < 0.1 * errors["plain", 32]
-
-
-@pytest.mark.parametrize("adjoint", [False, True])
-def test_a_flow_learns(adjoint):
-    net = one_stage("plain", Step(h=0.25), 4)
-    module = continuous(build(net), 0, adjoint=adjoint)
-    x, before = images_for(net).float(), None
-    optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
-    for _ in range(8):
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(module(x), torch.tensor([0, 1, 2]))
-        before = before or loss.item()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.8 * before
-    assert module.stages[0][0].evaluations > 6
-
-
-def test_no_flow_along_two_streams():
-    with pytest.raises(ValueError, match="stage 0 has merge_and_run steps of basic blocks; a flow needs plain or heun"):
-        continuous(build(small_net("basic", "merge_and_run")), 0)
 
 
 def test_stochastic_depth_leaves_blocks_alone_that_nothing_leads_around():

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn, scipy.stats and closed forms; the threshold against all thresholds."""
+"""Figures against scikit-learn, scipy.stats and closed forms."""
 
 import json
 import math
@@ -10,7 +10,10 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from zansa.arch.use import OperatingPoint
-from zansa.proof.figures import choose_threshold, doubtful, figures, good_class, scores
+from zansa.proof.decide import log_odds
+from zansa.proof.figures import doubtful, figures, scores
+from zansa.proof.good import good_class
+from zansa.proof.points import operating_point, scored_parts, usual
 from zansa.proof.rates import rate
 
 CLASSES = ("crack", "good", "hole", "stain")
@@ -309,7 +312,6 @@ def test_what_are_no_probabilities_or_labels_is_refused(p, labels, classes, mess
     point = OperatingPoint(good="good", threshold=0.5)
     for ask in (
         lambda: figures(p, labels, classes),
-        lambda: choose_threshold(p, labels, classes, "good"),
         lambda: doubtful(p, labels, classes, point, 3),
     ):
         with pytest.raises(ValueError, match=message):
@@ -320,7 +322,6 @@ def test_an_unknown_good_class_is_answered_with_the_classes():
     point = OperatingPoint(good="ok", threshold=0.5)
     for ask in (
         lambda: figures([[0.5, 0.5]], [0], PAIR, point),
-        lambda: choose_threshold([[0.5, 0.5]], [0], PAIR, "ok"),
         lambda: doubtful([[0.5, 0.5]], [0], PAIR, point, 3),
         lambda: scores([[0.5, 0.5]], PAIR, "ok"),
     ):
@@ -354,134 +355,6 @@ def test_an_unknown_good_class_is_answered_with_the_classes():
 )
 def test_the_good_class_is_found_by_its_name(classes, good):
     assert good_class(classes) == good
-
-
-# ---- the threshold -----------------------------------------------------------------------------------------
-
-
-def best_by_trial(good, defect, allowed):
-    """(Most defects that a line finds with at most `allowed` false alarms, minus its fewest false alarms)."""
-    reached = [
-        (int((defect >= line).sum()), -int((good >= line).sum())) for line in np.append(np.append(good, defect), 1.1)
-    ]
-    return max((hits, alarms) for hits, alarms in reached if -alarms <= allowed)
-
-
-@pytest.mark.parametrize("decimals", [1, 2, 6])
-@pytest.mark.parametrize("share", [0, 0.02, 0.05, 0.29])
-@pytest.mark.parametrize("images", [1, 10, 49, 99, 400])
-def test_the_line_is_the_best_of_all_lines(images, share, decimals):
-    generator = np.random.default_rng(images)
-    good = generator.beta(1, 6, images).round(decimals).clip(0, 0.9)
-    defect = generator.beta(3, 2, 40).round(decimals).clip(0, 1)
-    p, labels = by_score(good, defect)
-    good, defect = scores(p, PAIR, "good")[labels == 1], scores(p, PAIR, "good")[labels == 0]
-    alarms, hits = rejected(p, labels, choose_threshold(p, labels, PAIR, "good", share))
-    allowed = max(0, math.floor(round(share * (images + 1), 6)) - 1)
-    assert (hits, -alarms) == best_by_trial(good, defect, allowed)
-    assert alarms <= share * images
-
-
-def test_ten_good_images_allow_no_false_alarm_and_the_rule_says_what_that_is_worth():
-    p, labels = by_score(good=np.linspace(0, 0.18, 10), defect=[0.1, 0.5, 0.9])
-    point = choose_threshold(p, labels, PAIR, "good")
-    assert point.threshold == pytest.approx((0.18 + 0.5) / 2)
-    assert rejected(p, labels, point) == (0, 2)
-    assert point.rule == (
-        "highest detection with at most 2 % of good ones rejected; chosen on validation data, where 0 of "
-        "10 good ones and 2 of 3 defects are rejected; 10 good ones cannot promise this for new ones (49 "
-        "are needed): expect up to 9.1 % of new good ones rejected on average"
-    )
-
-
-def test_a_share_of_whole_images_is_not_lost_to_rounding():
-    p, labels = by_score(good=np.linspace(0, 0.98, 99), defect=[0.705])
-    assert rejected(p, labels, choose_threshold(p, labels, PAIR, "good", 0.29)) == (28, 1)  # 0.29 * 100 < 29
-
-
-def test_enough_good_images_promise():
-    p, labels = by_score(good=np.linspace(0, 0.5, 49), defect=[0.9])
-    assert choose_threshold(p, labels, PAIR, "good").rule.endswith("0 of 49 good ones and 1 of 1 defects are rejected")
-    p, labels = by_score(good=np.linspace(0, 0.5, 48), defect=[0.9])
-    assert "(49 are needed)" in choose_threshold(p, labels, PAIR, "good").rule
-    assert "no number is enough" in choose_threshold(p, labels, PAIR, "good", 0).rule
-
-
-@pytest.mark.parametrize(("images", "share"), [(10, 0.02), (49, 0.02), (99, 0.02), (60, 0.05)])
-def test_on_new_good_images_the_share_holds_on_average(images, share):
-    generator, shares = np.random.default_rng(1), []
-    for _ in range(300):
-        p, labels = by_score(generator.random(images), generator.random(200))
-        shares.append(1 - choose_threshold(p, labels, PAIR, "good", share).threshold)  # of uniform scores
-    promised = max(share, 1 / (images + 1))
-    assert np.mean(shares) <= promised + 3 * np.std(shares) / math.sqrt(300)
-    assert np.mean(shares) >= 0.6 * promised  # and is not bought with needless caution
-
-
-def test_ties_with_a_defect_on_the_line_go_to_the_good_images():
-    p, labels = by_score(good=[0.1] * 8 + [0.5] * 2, defect=[0.5, 0.5, 0.75])
-    assert rejected(p, labels, choose_threshold(p, labels, PAIR, "good")) == (0, 1)
-
-
-def test_a_false_alarm_that_detects_nothing_is_not_taken():
-    p, labels = by_score(good=[0.0] * 97 + [0.5, 0.6, 0.7], defect=[0.65, 0.8, 0.9])
-    point = choose_threshold(p, labels, PAIR, "good", 0.03)
-    assert rejected(p, labels, point) == (
-        1,
-        3,
-    )  # 0.7 must go to catch 0.65; 0.6 need not, though two are allowed
-    assert point.threshold == pytest.approx(0.625)
-
-
-def test_the_line_leaves_room_between_neighbouring_floats():
-    low = 0.5
-    p, labels = by_score(good=[low] * 10, defect=[np.nextafter(low, 1)] * 5)
-    assert rejected(p, labels, choose_threshold(p, labels, PAIR, "good")) == (0, 5)
-
-
-def test_perfect_answers_get_the_line_in_the_middle():
-    p, labels = by_score(good=[0.0] * 60, defect=[1.0] * 10)
-    assert choose_threshold(p, labels, PAIR, "good").threshold == 0.5
-
-
-def test_answers_the_wrong_way_round_detect_nothing_and_the_rule_says_so():
-    p, labels = by_score(good=[0.75] * 10, defect=[0.25] * 5)
-    point = choose_threshold(p, labels, PAIR, "good")
-    assert point.threshold == 0.875
-    assert "0 of 5 defects are rejected" in point.rule
-
-
-def test_good_images_with_no_probability_left_break_the_share_and_the_rule_says_so():
-    p, labels = by_score(good=[0.1] * 8 + [1.0] * 2, defect=[0.9, 1.0])
-    point = choose_threshold(p, labels, PAIR, "good")
-    assert point.threshold == 1
-    assert rejected(p, labels, point) == (2, 1)
-    assert point.rule.endswith("the share cannot be kept, because p(good) is 0 for 2 good ones")
-
-
-def test_without_defects_the_line_keeps_to_the_good_images():
-    p, labels = by_score(good=[0.1, 0.2, 0.4], defect=[])
-    point = choose_threshold(p, labels, PAIR, "good")
-    assert point.threshold == pytest.approx(0.7)
-    assert "0 of 0 defects" in point.rule
-
-
-def test_without_good_images_there_is_no_line():
-    with pytest.raises(ValueError, match="none of the 2 samples is 'good'; add good samples"):
-        choose_threshold([[0.5, 0.5]] * 2, [0, 0], PAIR, "good")
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, 2, math.nan])
-def test_an_odd_share_is_refused(share):
-    with pytest.raises(ValueError, match="allowed: a share, 0 <= share < 1"):
-        choose_threshold([[0.5, 0.5]] * 2, [0, 1], PAIR, "good", share)
-
-
-def test_single_precision_gives_the_same_line_as_double():
-    p, labels = random_answers(11)
-    single, double = (choose_threshold(p.astype(kind), labels, CLASSES, "good") for kind in ("f4", "f8"))
-    assert single.threshold == pytest.approx(double.threshold, abs=1e-6)
-    assert single.rule == double.rule
 
 
 # ---- images to look at -------------------------------------------------------------------------------------
@@ -542,7 +415,8 @@ def test_without_a_line_confused_and_close_answers_are_shown():
 
 def test_reasons_agree_with_the_figures():
     p, labels = random_answers(12)
-    point = choose_threshold(p, labels, CLASSES, "good")
+    good = CLASSES.index("good")
+    point = operating_point(usual(scored_parts(log_odds(p[:, good]), labels != good)), "good")
     rows, found = (
         doubtful(p, labels, CLASSES, point, 10_000),
         figures(p, labels, CLASSES, point)["inspection"],

@@ -14,10 +14,10 @@ from PIL import Image
 
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.jobs.explain import bank_of, strongest
+from zansa.jobs.making.known_features import features_file, read_features, write_features
 from zansa.jobs.request import TrainRequest, silent
 from zansa.learn.explain.answers import answers, judged, likeness
 from zansa.learn.explain.blocks import gates
-from zansa.learn.explain.kept import beside, keep, kept
 from zansa.learn.explain.maps import MAPS, class_maps, occlusion_map, stage_map
 from zansa.learn.explain.near import Known, neighbours
 from zansa.learn.explain.relevance import relevance
@@ -119,25 +119,25 @@ def test_what_the_network_reads_of_known_samples_is_kept_and_belongs_to_model_an
     path = tmp_path / "m.safetensors"
     path.write_bytes(model.read_bytes())
     bank = bank_of(str(images), load(path), path, silent).known
-    assert kept(path).keys() == set(bank.digests)
-    keep(path, bank.digests[1:], np.full_like(bank.features[1:], 7))  # these are taken as they are
+    assert read_features(path).keys() == set(bank.digests)
+    write_features(path, bank.digests[1:], np.full_like(bank.features[1:], 7))  # these are taken as they are
     again = bank_of(str(images), load(path), path, silent).known
     assert (again.features[1:] == 7).all()
     np.testing.assert_allclose(again.features[0], bank.features[0], atol=1e-5)  # and this one is new
-    assert kept(path).keys() == set(bank.digests)
-    whole = beside(path).read_bytes()
+    assert read_features(path).keys() == set(bank.digests)
+    whole = features_file(path).read_bytes()
     packed, head = io.BytesIO(), io.BytesIO()
     np.savez_compressed(packed, features=bank.features)
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**6)})
     torn = packed.getvalue()[:300] + b"xxxx" + packed.getvalue()[304:]  # what is packed cannot be unpacked
     huge = whole.replace(whole[whole.index(b"\x93NUMPY") :][: len(head.getvalue())], head.getvalue(), 1)
     for broken in (whole[:-40], whole[:200] + b"x" + whole[201:], b"", torn, huge, head.getvalue()):
-        beside(path).write_bytes(broken)
-        assert kept(path) == {}
-    beside(path).write_bytes(whole)
+        features_file(path).write_bytes(broken)
+        assert read_features(path) == {}
+    features_file(path).write_bytes(whole)
     changed = load(path)
     save(path, replace(changed, operating=None))
-    assert kept(path) == {}
+    assert read_features(path) == {}
     fresh = bank_of(str(images), load(path), path, silent).known
     np.testing.assert_allclose(fresh.features, bank.features, atol=1e-5)
 

@@ -13,8 +13,8 @@ from zansa.jobs.trained_request import CompressRequest
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.splits import folds
 from zansa.learn.folds import HeldOut, held_out, holding_out, to_one_line
+from zansa.learn.plain_rules import RULES
 from zansa.learn.recipe import Recipe
-from zansa.learn.rivals import RULES
 from zansa.nets.build import build
 from zansa.proof.calibration import fit
 from zansa.proof.decide import logits_of

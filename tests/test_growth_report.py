@@ -22,7 +22,7 @@ from zansa.report import write
 from zansa.report.facts import read
 from zansa.report.growth.explain import explain
 from zansa.report.growth.history import replayed
-from zansa.report.growth.told import told
+from zansa.report.growth.sentences import told
 from zansa.report.run import SECTIONS
 
 STEPS, LIMIT = 3000, 10e6

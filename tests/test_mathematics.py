@@ -14,7 +14,7 @@ from zansa.arch.edits import Insert, Mix
 from zansa.arch.lower import lower
 from zansa.arch.spec import Block, Head, Net, Stage, Step
 from zansa.nets.build import build
-from zansa.nets.start import initialise
+from zansa.nets.initial_weights import initialise
 from zansa.nets.transfer import transfer
 
 # ---- merge-and-run (Zhao et al. 2017) --------------------------------------------------------------------

@@ -13,7 +13,7 @@ import zansa
 from zansa.arch.use import Calibration
 from zansa.beginnings.weights import load as load_drawn
 from zansa.jobs.door import NO_GROUPS, few_to_decide, few_units, remarks
-from zansa.jobs.making.beginnings import _kept, told_of
+from zansa.jobs.making.beginnings import _kept, race_text
 from zansa.jobs.making.conclude import not_ahead
 from zansa.jobs.making.point import not_calibrated
 from zansa.learn.beginnings import Candidate
@@ -23,7 +23,7 @@ from zansa.learn.data.manifests import Columns, _told
 from zansa.learn.data.spelling import one_spelling
 from zansa.learn.data.splits import Parts
 from zansa.learn.defaults import default_net, default_recipe
-from zansa.learn.rivals import RULES
+from zansa.learn.plain_rules import RULES
 from zansa.learn.train import NOTHING
 from zansa.phrases import JAPANESE, language, retold, say, singular, speaking
 from zansa.phrases.japanese import TABLES, reasons, records
@@ -162,7 +162,7 @@ def recorded():
     panels = from_arrays(images, labels, groups=["a", "b"] * 15)
     yield next(text for text in remarks(panels, some, default_recipe(panels, some)) if "of several classes" in text)
     drawn = {"drawn": (0.98, 16.9e6), "none": (0.9, 16.9e6), "efficientnet_lite0": (1.0, 3.77e8)}
-    yield told_of([Candidate(name, right, 0.01, 51, int(macs), 8.03) for name, (right, macs) in drawn.items()])
+    yield race_text([Candidate(name, right, 0.01, 51, int(macs), 8.03) for name, (right, macs) in drawn.items()])
     yield load_drawn(default_net((64, 64), 1, 2, "surface")).told
     cells = {"file": [], "kind": [], "note": []}
     yield _told("parts.csv", cells, Columns(path="file", label="kind", group=None, split=None))

@@ -21,7 +21,7 @@ from zansa.jobs.poc import QUESTIONS, answered
 from zansa.jobs.request import PlanRequest, PocRequest, TrainRequest, silent
 from zansa.learn.data import from_arrays
 from zansa.proof.expected import balanced_error, crossed
-from zansa.proof.points import Held
+from zansa.proof.points import ScoredParts
 from zansa.proof.sizes import need, parse_claim
 from zansa.record import Run
 from zansa.report import proving
@@ -225,13 +225,13 @@ def test_a_learning_curve_comes_from_nested_trainings_of_equal_length(proof):
 def test_what_is_expected_is_judged_on_other_parts_than_the_line_was_chosen_on():
     rng, claim = np.random.default_rng(0), parse_claim("recall>=0.8 at false_alarms<=0.2")
     defect = np.arange(4000) < 1000
-    counts = crossed(Held(rng.normal(defect * 2.0, 1), defect), claim, 100, 300)
+    counts = crossed(ScoredParts(rng.normal(defect * 2.0, 1), defect), claim, 100, 300)
     assert (counts["recall"][1], counts["false_alarms"][1]) == (1000, 3000)
     # the best line for these claims is near 1, where a sixth of each kind is mistaken
     assert counts["recall"][0] / 1000 == pytest.approx(0.159, abs=0.03)
-    noise = crossed(Held(rng.normal(size=40), np.arange(40) < 8), claim, 100, 300)
+    noise = crossed(ScoredParts(rng.normal(size=40), np.arange(40) < 8), claim, 100, 300)
     assert sum(mistakes for mistakes, _ in noise.values()) > 8  # lines that fit noise are not believed
-    assert crossed(Held(np.arange(5.0), np.arange(5) == 4), claim, 9, 9) == {}
+    assert crossed(ScoredParts(np.arange(5.0), np.arange(5) == 4), claim, 9, 9) == {}
 
 
 def test_a_growth_that_was_as_good_at_less_is_offered_at_less(tmp_path):

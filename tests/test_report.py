@@ -18,7 +18,10 @@ from PIL import Image
 from zansa.arch import zoo
 from zansa.arch.cost import cost
 from zansa.arch.spec import Block, Head, Input, Net, Stage, Stem, Step
-from zansa.proof.figures import choose_threshold, doubtful, figures, good_class
+from zansa.jobs.making.point import rival_point
+from zansa.jobs.request import Pointed
+from zansa.proof.figures import doubtful, figures
+from zansa.proof.good import good_class
 from zansa.proof.rates import rate
 from zansa.record import Run
 from zansa.report import cautions, model_card, plots, results, write
@@ -96,7 +99,7 @@ def evaluated(classes, seed=0, test=420, validation=410, sharpness=4.0):
     """metrics.json and examples.json of a set of classes."""
     good = good_class(classes)
     labels, p = answers(classes, validation, seed, sharpness, good)
-    operating = choose_threshold(p, labels, classes, good) if good else None
+    operating = rival_point(Pointed(), good, classes, p, labels, None) if good else None
     before = figures(p, labels, classes, operating)
     labels, p = answers(classes, test, seed + 1, sharpness, good)
     after = figures(p, labels, classes, operating)

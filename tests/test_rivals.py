@@ -5,13 +5,15 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from zansa.arch.use import Calibration
+from zansa.jobs.making.point import rival_point
+from zansa.jobs.request import Pointed
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.data.series import from_series
 from zansa.learn.data.splits import Parts, folds, split
 from zansa.learn.data.synthetic import builtin
-from zansa.learn.rivals import lead, rivals, rivals_by_folds
+from zansa.learn.plain_rules import lead, rivals, rivals_by_folds
 from zansa.proof.decide import logits_of
-from zansa.proof.figures import choose_threshold, figures
+from zansa.proof.figures import figures
 from zansa.proof.traits import TRAITS, thumbnails, traits
 
 # --- traits -----------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ def built():
     parts = split(data, 0)
 
     def choose(p, labels):
-        return choose_threshold(p, labels, data.classes, "good", 0.02)
+        return rival_point(Pointed(), "good", data.classes, p, labels, None)
 
     judged = {"validation": parts.val, "test": parts.test}
     return data, parts, {rival.name: rival for rival in rivals(data, parts.train, judged, choose)}
@@ -208,7 +210,7 @@ def test_by_folds_every_sample_is_judged_by_rules_that_have_not_seen_it():
 
     def choose_on(parts: Parts):
         def choose(p, labels):
-            return choose_threshold(p, labels, data.classes, good="good")
+            return rival_point(Pointed(), "good", data.classes, p, labels, None)
 
         return choose
 

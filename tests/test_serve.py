@@ -35,7 +35,7 @@ import zansa as package
 from zansa.arch.use import OperatingPoint, Preprocess
 from zansa.deploy import runtime
 from zansa.deploy.serve import protocol, stored
-from zansa.deploy.serve.desk import Asked, Desk
+from zansa.deploy.serve.desk import Desk, Query
 from zansa.deploy.serve.engine import Engine
 from zansa.deploy.serve.folder import Watching
 from zansa.deploy.serve.keys import Keys, may, new_key
@@ -49,7 +49,7 @@ from zansa.deploy.serve.result import Result
 from zansa.deploy.serve.schema import insert
 from zansa.deploy.serve.serve_words import LANGUAGES, words
 from zansa.deploy.serve.store import Keeping, Store, now
-from zansa.deploy.serve.wire import Wire
+from zansa.deploy.serve.uvicorn_http import Wire
 
 CLASSES = ("good", "hole", "scratch")
 
@@ -428,7 +428,7 @@ def test_a_decision_to_ask_is_a_decision_of_its_own(desk, files):
     """It is kept as it is, waits for a person, and is no acceptance for the line."""
     served = desk.models.activate("m", exported(threshold=0.99, slope=12, ask=0.01), "test")
     page = Page(desk, "06:00")
-    answers = [desk.ask(served, [(files / f"{i:02}.png").read_bytes()], Asked("http")).result(5)[0] for i in range(12)]
+    answers = [desk.ask(served, [(files / f"{i:02}.png").read_bytes()], Query("http")).result(5)[0] for i in range(12)]
     asked = [answer for answer in answers if answer["decision"] == "ask"]
     assert asked
     assert {answer["doubtful"] for answer in asked} == {"the decision is ask"}
@@ -443,12 +443,12 @@ def test_where_the_disk_refuses_nothing_is_answered_and_then_all_goes_on(desk, f
     new.rmdir()
     new.write_bytes(b"")  # a file where the folder was
     with pytest.raises(Refused, match="could not be stored"):
-        desk.ask(served, data, Asked("http")).result(5)
+        desk.ask(served, data, Query("http")).result(5)
     assert "could not be stored" in desk.ready()
     assert list(stored.rows(desk.store.folder, {})) == []
     new.unlink()
     new.mkdir()
-    assert desk.ask(served, data, Asked("http")).result(5)[0]["id"] == 1
+    assert desk.ask(served, data, Query("http")).result(5)[0]["id"] == 1
     assert desk.ready() == ""
 
 
@@ -458,7 +458,7 @@ def test_what_cannot_be_answered_in_time_is_refused_at_once(files, tmp_path):
     models.start("m", (files / "m1.onnx").read_bytes())
     desk = Desk(store, models, Limits(deadline=0.05, queue=8))
     data = [(files / "00.png").read_bytes()]
-    waiting = [desk.ask(models.get(), data, Asked("http")) for _ in range(200)]
+    waiting = [desk.ask(models.get(), data, Query("http")) for _ in range(200)]
     refusals = [done.exception(5) for done in waiting]
     statuses = {error.status for error in refusals if error}
     assert 429 in statuses <= {429, 503}
@@ -619,7 +619,7 @@ def test_room_is_made_of_the_oldest_accepted_images(files, tmp_path):
     series = store.put({"time": now(), "decision": "accept"}).result(10)  # an answer without a picture
     first = None
     for path in sorted(files.glob("*.png")):
-        (answer,) = desk.ask(models.get(), [path.read_bytes()], Asked("http")).result(10)
+        (answer,) = desk.ask(models.get(), [path.read_bytes()], Query("http")).result(10)
         for each in (series, answer["id"]) if first is None else ():
             marked = {"answer": each, "time": now(), "who": "kato", "verdict": "good"}
             store.write(*insert("limit_samples", marked)).result(10)
@@ -648,7 +648,7 @@ def test_a_store_that_cannot_make_room_goes_on_answering(files, tmp_path):
         other.execute("CREATE TRIGGER stop BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'no'); END")
     desk = Desk(store, models, Limits(deadline=20))
     for path in sorted(files.glob("*.png"))[:3]:
-        desk.ask(models.get(), [path.read_bytes()], Asked("http")).result(10)
+        desk.ask(models.get(), [path.read_bytes()], Query("http")).result(10)
     desk.end()
     assert [row["kept"] for row in stored.rows(tmp_path / "store", {})] == [1, 1, 1]
 
@@ -661,7 +661,7 @@ def test_a_folder_is_judged_once_and_broken_files_go_aside(desk, files, tmp_path
     (source / "broken.png").write_bytes((files / "00.png").read_bytes()[:80])
     (source / "half.png.part").write_bytes(b"")
     # a server that was killed after its answer and before the move
-    desk.ask(desk.models.get(), [(files / "02.png").read_bytes()], Asked("folder", "02.png")).result(5)
+    desk.ask(desk.models.get(), [(files / "02.png").read_bytes()], Query("folder", "02.png")).result(5)
     watching = Watching(desk, source, done)
     watching.start()
     end = time.monotonic() + 20
@@ -729,14 +729,14 @@ def test_a_plc_gets_each_part_its_own_result_by_modbus(desk, files):
 
     plc.write_register(0, 41, device_id=1)
     assert until(lambda: state() == (41, [True, True, False, False, False, False]))
-    answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http")).result(5)[0]
+    answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Query("http")).result(5)[0]
     accept = answer["decision"] == "accept"
     assert answer["counter"] == 41
     assert until(lambda: state() == (41, [True, False, True, accept, not accept, False]))
     assert plc.read_coils(0, count=6, device_id=1).bits[:6] == state()[1]
     plc.write_register(0, 42, device_id=1)  # nobody asks for this part
     assert until(lambda: state() == (42, [True, False, True, False, True, False]))
-    late = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http", fields={"counter": 42}))
+    late = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Query("http", fields={"counter": 42}))
     assert late.result(5)
     assert state() == (42, [True, False, True, False, True, False])
     assert line.parts.late == 1
@@ -766,7 +766,7 @@ def test_a_line_is_told_by_mqtt(desk, files):
         until(lambda: came.get("plant/cell/state") == ["online"])
         listener.publish("plant/cell/trigger", "7", 1)
         until(lambda: line.parts.waiting)
-        answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Asked("http")).result(5)[0]
+        answer = desk.ask(desk.models.get(), [(files / "00.png").read_bytes()], Query("http")).result(5)[0]
         told = json.loads(until(lambda: came.get("plant/cell/result"))[0])
         assert (told["part"], told["decision"], told["sha"]) == (7, answer["decision"], answer["sha"])
         listener.publish("plant/cell/trigger", "8", 1)

@@ -21,7 +21,7 @@ from zansa.learn import several
 from zansa.learn.data.augment import Augment
 from zansa.learn.loss import Criterion
 from zansa.learn.recipe import Recipe
-from zansa.learn.train import passed
+from zansa.learn.train import loss_of
 from zansa.nets.build import build
 
 SHORT = ["--epochs", "7", "--batch", "16", "--device", "cpu", *STEADY]
@@ -112,7 +112,7 @@ def test_each_process_varies_its_images_in_its_own_way(monkeypatch):
     losses = []
     for rank in (0, 1, 1):
         monkeypatch.setattr(several, "rank", lambda rank=rank: rank)
-        losses.append(passed(module.eval(), data, parts.train[:8], 3, recipe, criterion, chance)[0].item())
+        losses.append(loss_of(module.eval(), data, parts.train[:8], 3, recipe, criterion, chance)[0].item())
     assert losses[0] != losses[1] == losses[2]
 
 

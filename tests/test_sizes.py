@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from zansa.proof import exact
-from zansa.proof.curve import band, extrapolate, nested, shares
+from zansa.proof.learning_curve import band, extrapolate, nested, shares
 from zansa.proof.sizes import (
     Claim,
     Need,

@@ -9,9 +9,9 @@ from command import STEADY, refused, zansa
 from PIL import Image
 from safetensors.torch import load_file
 
-from zansa.jobs.making.beginnings import advised, told_of
+from zansa.jobs.making.beginnings import advised, race_text
 from zansa.learn.beginnings import Candidate
-from zansa.learn.distil import TRUTH, Lessons
+from zansa.learn.distil import TRUTH, Batch, Lessons
 from zansa.learn.linear import Head, sharpened
 from zansa.record import Run
 
@@ -100,9 +100,10 @@ def test_a_student_that_answers_as_its_teacher_does_has_the_loss_of_the_labels_a
     told = torch.zeros(8, 2)
     told[torch.from_numpy(index)] = said  # by the place in the data set, whatever the order of a batch
     loss = torch.tensor(0.7)
-    same = Lessons(told, samples, said)(student, samples, student(samples), labels, loss, 0, index)
+    batch = Batch(samples, student(samples), labels, loss, 0, index)
+    same = Lessons(told, samples, said)(student, batch)
     assert same.item() == pytest.approx(TRUTH * 0.7, abs=1e-5)
-    other = Lessons(told, samples, said.flip(1))(student, samples, student(samples), labels, loss, 0, index)
+    other = Lessons(told, samples, said.flip(1))(student, batch)
     assert other > same + 0.1
 
 
@@ -128,7 +129,7 @@ def test_the_beginnings_are_compared_and_the_head_stays_where_the_training_has_l
     assert {each.name: each.macs for each in race}["drawn"] < {each.name: each.macs for each in race}[
         "efficientnet_lite0"
     ]
-    assert told_of(race) in told.stdout + told.stderr
+    assert race_text(race) in told.stdout + told.stderr
     assert "a linear head on the weights as they began takes the place of the network" in told.stdout + told.stderr
     assert run.read_json("metrics.json")["test"]["accuracy"]["value"] > 0.9
     start, end = (load_file(run.path / f"{name}.safetensors") for name in ("start", "model"))

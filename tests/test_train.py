@@ -12,11 +12,11 @@ from command import KILLED
 from samples import NET, RECIPE, ready
 from torch.nn import functional
 
+from zansa.learn.class_sampling import epoch_order
 from zansa.learn.data.dataset import from_arrays
 from zansa.learn.loss import Criterion, tempered
 from zansa.learn.predict import probabilities, to_tensor
 from zansa.learn.recipe import Recipe
-from zansa.learn.repeats import drawn
 from zansa.learn.state import State, make_optimizer
 from zansa.learn.train import fit, training, warmup_cosine
 from zansa.nets.build import Subsampling, build
@@ -142,13 +142,13 @@ def test_rare_classes_are_shown_by_the_square_root_of_their_rarity_and_leave_the
     labels, index = np.array([0] * 84 + [1] * 12 + [2] * 4).repeat(2), np.arange(200)
     recipe, factors = Recipe(repeat=0.16, smoothing=0), np.array([1, math.sqrt(0.16 / 0.12), 2])
     shown = np.array([0.84, 0.12, 0.04]) * factors / (np.array([0.84, 0.12, 0.04]) * factors).sum()
-    epochs = [drawn(index, labels, 3, recipe, epoch) for epoch in range(200)]
+    epochs = [epoch_order(index, labels, 3, recipe, epoch) for epoch in range(200)]
     assert {len(epoch) for epoch in epochs} == {200}
     assert np.bincount(labels[np.concatenate(epochs)]) / 40_000 == pytest.approx(shown, rel=0.03)
     every = np.bincount(np.concatenate(epochs), minlength=200)
     assert every[labels == 2].mean() / every[labels == 0].mean() == pytest.approx(2, rel=0.03)
     assert every[labels == 2].std() < 0.1 * every[labels == 2].mean()  # within a class all as often
-    assert np.array_equal(drawn(index, labels, 3, recipe, 7), epochs[7])
+    assert np.array_equal(epoch_order(index, labels, 3, recipe, 7), epochs[7])
     criterion = Criterion(labels, 3, recipe, torch.device("cpu"))
     assert criterion.shift.exp().numpy() == pytest.approx(shown, rel=1e-5)  # of what is shown: else it counts twice
     entropy = -float((shown * np.log(shown)).sum())

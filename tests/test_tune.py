@@ -13,7 +13,7 @@ from samples import NET, RECIPE, ready
 
 from zansa.jobs.adapt import adapt
 from zansa.jobs.evaluate import evaluate
-from zansa.jobs.making.folder import of_another_size, provenance, seen
+from zansa.jobs.making.folder import count_seen, of_another_size, provenance
 from zansa.jobs.request import EvaluateRequest, FinetuneRequest, TrainRequest
 from zansa.jobs.train import resume, train
 from zansa.learn.adapt import align, batches_of, features, renormalise
@@ -250,9 +250,9 @@ def test_weights_that_have_not_seen_the_test_part_are_no_reason_to_doubt(donor, 
     assert (told["same_source"], told["seen"]) == (True, 0)
     record = tmp_path / "data.json"
     record.write_text(json.dumps(donor.read_json("data.json") | {"weights": told}))
-    assert seen(record, set(mine)) == 0
+    assert count_seen(record, set(mine)) == 0
     record.write_text(json.dumps(donor.read_json("data.json") | {"weights": told | {"seen": None}}))
-    assert seen(record, set(mine)) is None
+    assert count_seen(record, set(mine)) is None
     assert provenance(str(donor.path), "elsewhere.npz", mine)["seen"] is None
 
 

@@ -16,17 +16,17 @@ from watched import a_store, picture
 from zansa.deploy.runtime import predictor
 from zansa.deploy.watch import chain, queue
 from zansa.deploy.watch.components import _axes, _left, components
-from zansa.deploy.watch.rivals import Part
+from zansa.deploy.watch.contest import Part
 from zansa.deploy.watch.units import statistics
 from zansa.jobs import relearn, retrain, review
 from zansa.jobs import watch as watching
 from zansa.jobs.request import TrainRequest
-from zansa.learn.repeats import more_often
+from zansa.learn.class_sampling import more_often
 from zansa.proof.audit import chances, kappa, reviewed, total
 from zansa.proof.challenge import challenge
 from zansa.proof.drift import chart, correlation, evidence, limit, window
-from zansa.proof.gauges import accuracy, defect_share
 from zansa.proof.renewal import Accepted, Price, Seen, decide
+from zansa.proof.without_labels import accuracy, defect_share
 from zansa.record import Run
 from zansa.runs import exported_file
 
@@ -244,7 +244,7 @@ def test_a_queue_is_judged_blind_and_estimates_all_parts(tmp_path):
     assert misses["of"] == sum(r["decision"] == "accept" for r in parts)
     assert told["waiting"] == 0
     assert told["people"][0]["undecided"] == 1
-    learned = relearn.judged(store)
+    learned = relearn.judged_rows(store)
     lots = {split: {row["group"] for row in learned if row["split"] == split} for split in ("train", "val", "test")}
     assert all(lots.values())
     assert not lots["train"] & (lots["val"] | lots["test"])
@@ -518,16 +518,18 @@ def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     rows = [row("good", k, "train") for k in range(96)] + [row("burr", k, "train") for k in range(4)]
     rows += [row("good", k, "val") for k in range(30)] + [row("burr", k % 3, "val") for k in range(12)]  # three parts
     asked = TrainRequest(source="parts", recipe={"batch": 16})
-    taught, shown, few = relearn._taught(asked, rows, 40)
+    taught, shown, few = relearn._for_rare_classes(asked, rows, 40)
     assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
     assert (shown, few) == ({"burr": 1.58}, "burr")
-    assert relearn._taught(taught, rows, 80)[0].recipe == taught.recipe  # once, and not again at the next time
+    assert (
+        relearn._for_rare_classes(taught, rows, 80)[0].recipe == taught.recipe
+    )  # once, and not again at the next time
     nearly = rows + [row("burr", k, "train") for k in range(4, 10)]  # 9.4 %: once an epoch, as all others
-    assert relearn._taught(asked, nearly, 40)[1] == {}
+    assert relearn._for_rare_classes(asked, nearly, 40)[1] == {}
     alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})
-    assert relearn._taught(alone, rows, 40) == (alone, {}, "")
+    assert relearn._for_rare_classes(alone, rows, 40) == (alone, {}, "")
     even = [row(str(k % 12), k, part) for part in ("train", "val") for k in range(12 * 40 + 3)]
-    assert relearn._taught(asked, even, 40) == (asked, {}, "")  # of twelve even classes none is rare
+    assert relearn._for_rare_classes(asked, even, 40) == (asked, {}, "")  # of twelve even classes none is rare
     assert more_often(np.arange(100) % 20, [str(k) for k in range(20)], 0.1) == {}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zansa.proof.rates import _mean_rate, rate
+from zansa.proof.rates import mean_rate, rate
 from zansa.report.model_card import plain as escaped
 from zansa.report.page import plain as content
 from zansa.screen import Screen, epoch_text, figure_rows, growth_text, inspection_rows, run_text, start_text
@@ -51,7 +51,7 @@ def test_a_rate_reads_the_same_on_screen_page_and_card():
 def test_figures_on_the_screen():
     time = {"ms": 0.4123, "what": "ONNX Runtime", "device": "cpu", "threads": 2, "precision": "float32", "batch": 1}
     each = [{"class": "good", "recall": rate(3, 4)}, {"class": "never", "recall": None}]
-    balanced = _mean_rate(*map(np.array, ([3, 1], [4, 2])), 0.95)
+    balanced = mean_rate(*map(np.array, ([3, 1], [4, 2])), 0.95)
     told = {
         "accuracy": rate(3, 4),
         "balanced_accuracy": balanced,

@@ -11,7 +11,7 @@ import pytest
 from zansa.arch.use import Calibration, OperatingPoint
 from zansa.deploy.runtime import predictor
 from zansa.jobs.evaluate import evaluate, lines
-from zansa.jobs.making.point import asked, chosen, holds_the_line
+from zansa.jobs.making.point import chosen, holds_the_line, requirement
 from zansa.jobs.request import EvaluateRequest, TrainRequest, read_request
 from zansa.jobs.train import train
 from zansa.learn.data.dataset import from_arrays
@@ -157,7 +157,7 @@ def test_f1_and_its_interval():
 )
 def test_what_cannot_be_asked_is_told_with_what_to_type(given, message):
     with pytest.raises(ValueError, match=message):
-        asked(TrainRequest(source="parts", **given))
+        requirement(TrainRequest(source="parts", **given))
 
 
 def test_what_the_data_cannot_promise_is_told_before_the_training(tmp_path):

@@ -109,7 +109,7 @@ def training_command(app: typer.Typer, request: type[TrainingRequest]) -> Callab
         def command(**given: Any) -> None:
             output = Output(given["out"], given.pop("name"), given.pop("as_json"))
             del given["config"]
-            work(request.model_validate(asked_for(request, given)), output)
+            work(request.model_validate(request_values(request, given)), output)
 
         _sign(command, work, parameters)
         app.command(cls=Grouped)(command)
@@ -234,7 +234,7 @@ def _kind(annotation: Any) -> Any:
     return annotation if annotation in (bool, int, float) else str
 
 
-def asked_for(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[str, Any]:
+def request_values(request: type[TrainingRequest], given: Mapping[str, Any]) -> dict[str, Any]:
     """What was typed, as a request has it. Options that were left out are left to zansa; ValueError where one is
     missing."""
     missing = [name for name, field in request.model_fields.items() if field.is_required() and given[name] is None]

@@ -136,7 +136,7 @@ def write_atomic(path: Path, data: bytes) -> Path:
 
 
 @contextmanager
-def held(run: Run) -> Iterator[None]:
+def locked(run: Run) -> Iterator[None]:
     """While it lasts no other process may work on the run; ValueError when one does already."""
     with (run.path / ".lock").open("w") as lock:
         try:

@@ -83,27 +83,19 @@ def exported_file(model: str | Path) -> Path:
     raise ValueError(f"{path} has no model.onnx; where it is a run, `zansa resume {path}` goes on with it")
 
 
-def made_with(file: Path, notes: str) -> frozenset[str] | None:
-    """The first signs of the digests of all samples that a model file has learned from or decided by, out of the
-    data.json beside it; None where there is none with them, or where it belongs to another model. `notes` are those of
-    the model, which name its data; older files name none, and what stands beside them is believed."""
-    told = _object(_beside(file))
-    return None if "known" not in told or _differ(told, notes) else frozenset(told["known"])
-
-
-def beside_another(file: Path, notes: str) -> bool:
-    """Whether the data.json beside a model file with these notes belongs to another model."""
-    return _differ(_object(_beside(file)), notes)
-
-
-def _differ(told: Mapping[str, Any], notes: str) -> bool:
+def data_beside(file: Path, notes: str) -> Mapping[str, Any] | None:
+    """The data.json beside a model file, {} where there is none; None where it belongs to another model. `notes` are
+    those of the model, which name its data; older files name none, and what stands beside them is believed."""
+    path = file.parent / "data.json"
+    record = _object(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
     own = _object(notes).get("data")
-    return "digest" in told and own not in (None, told["digest"])
+    return None if "digest" in record and own not in (None, record["digest"]) else record
 
 
-def _beside(file: Path) -> str:
-    record = file.parent / "data.json"
-    return record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+def known_samples(record: Mapping[str, Any] | None) -> frozenset[str] | None:
+    """The first signs of the digests of all samples that a model has learned from or decided by, out of its data.json
+    (see `data_beside`); None where they are not known."""
+    return frozenset(record["known"]) if record and "known" in record else None
 
 
 def _object(text: str) -> Mapping[str, Any]:

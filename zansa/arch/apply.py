@@ -1,6 +1,6 @@
 """What an edit makes of a description."""
 
-from .axes import _branches_beside, _fixed, group_of, groups_of, unit_of
+from .axes import branches_beside, fixed_axes, group_of, groups_of, unit_of
 from .branches import BRANCHES
 from .edits import GATED, AnyEdit, Delete, Insert, Merge, Mix, Regrid, Rekind, Remap, Split, Tie, Widen
 from .lower import Table, joins, lower, stream_axes
@@ -241,7 +241,7 @@ def _resized(net: Net, axis: str, width: int) -> Net:
 
 
 def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
-    branches = _branches_beside(net, axis)
+    branches = branches_beside(net, axis)
     if branches > 1 and old != new:
         raise ValueError(
             f"cannot go from {old} to {new} groups in {axis}: the {branches} branches of "
@@ -250,7 +250,7 @@ def _refuse_other_branch(net: Net, axis: str, old: int, new: int) -> None:
 
 
 def _refuse_fixed(axis: str, table: Table, verb: str) -> None:
-    fixed = _fixed(table)
+    fixed = fixed_axes(table)
     free = ", ".join(name for name in table.width if name not in fixed)
     if axis in fixed - {"input", "classes"}:
         raise ValueError(

@@ -11,7 +11,7 @@ def remappable(net: Net) -> dict[str, int]:
     """The axes that a Remap or a Widen may make wider or thinner, with their widths."""
     table = lower(net)
     grouped = {axis for row in table.rows if row.op == "conv" and row.groups > 1 for axis in (row.x, row.y)}
-    fixed = _fixed(table) | {axis for axis in grouped if _branches_beside(net, axis) > 1}  # they share the number
+    fixed = fixed_axes(table) | {axis for axis in grouped if branches_beside(net, axis) > 1}  # they share the number
     return {axis: width for axis, width in table.width.items() if axis not in fixed}
 
 
@@ -33,7 +33,7 @@ def group_of(table: Table, axis: str) -> tuple[int, tuple[str, ...]]:
     return 1, (axis,)
 
 
-def _branches_beside(net: Net, axis: str) -> int:
+def branches_beside(net: Net, axis: str) -> int:
     """How many branches run side by side in the block that has this inner axis; 1 for an axis of the stem."""
     if axis.startswith("stem"):
         return 1
@@ -51,7 +51,7 @@ def groups_of(index: tuple[int, ...], size: int, axis: str) -> tuple[int, ...]:
     return tuple(first // size for first in kept)
 
 
-def _fixed(table: Table) -> set[str]:
+def fixed_axes(table: Table) -> set[str]:
     """Axes that no edit may change: the input, the classes, and streams that a padded shortcut ties together."""
     tied = {axis for row in table.rows if row.op == "pad" for axis in (row.x, row.y)}
     return {"input", "classes"} | tied

@@ -14,7 +14,9 @@ class Conv(NamedTuple):
     """A convolution from axis x to axis y, padded so that it keeps the size at stride 1.
 
     name: what it is called within its branch.
+    x, y: the axes that it reads and writes.
     kernel: how wide it is in every direction.
+    stride, groups: as torch understands them.
     zero: whether its weights are zero where a block must start as the identity.
     """
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from .spec import Block, Part
+from .spec import Block, Value
 
 Index = Annotated[int, Field(ge=0)]
 
 
-class Insert(Part):
+class Insert(Value):
     """A new block comes before block `at` of a stage, with branches that start at zero. The function is preserved where
     the step, the branch and the stream let such a block be the identity; `inexact` says where they do not, and why."""
 
@@ -22,7 +22,7 @@ class Insert(Part):
     block: Block
 
 
-class Delete(Part):
+class Delete(Value):
     """Block `at` of a stage goes. The function changes, unless the block's branch is zero."""
 
     kind: Literal["delete"] = "delete"
@@ -30,7 +30,7 @@ class Delete(Part):
     at: Index
 
 
-class Remap(Part):
+class Remap(Value):
     """New channel k of an axis is a copy of old channel index[k]. So an axis is narrowed, widened or permuted.
 
     Layers that read the axis divide each old channel's weight among its copies: equally, or by `shares`. There is one
@@ -58,7 +58,7 @@ class Remap(Part):
         return self
 
 
-class Mix(Part):
+class Mix(Value):
     """Block `at` of a stage gets another mix: how much merge-and-run averages, or how much momentum keeps. A small
     change of the mix changes the function a little, so a block that was inserted at 0 can be led to 1."""
 
@@ -68,7 +68,7 @@ class Mix(Part):
     mix: Annotated[float, Field(ge=0, le=1)]
 
 
-class Widen(Part):
+class Widen(Value):
     """`count` fresh channels come at the end of an axis. They are written by fresh weights and read with zeros, so the
     function is preserved (as in Net2Net of Chen et al. 2016, 1511.05641, with zeros in place of copies)."""
 
@@ -77,7 +77,7 @@ class Widen(Part):
     count: Annotated[int, Field(ge=1)]
 
 
-class Split(Part):
+class Split(Value):
     """Block `at` of a stage of plain steps becomes two equal copies in a row, each of half the step: the output of its
     branch is halved. The function changes by a term of second order in the branch, because the step of a flow is
     refined (Chang et al. 2018, 1710.10348)."""
@@ -87,7 +87,7 @@ class Split(Part):
     at: Index
 
 
-class Merge(Part):
+class Merge(Value):
     """Blocks `at` and `at` + 1 of a stage of plain steps become one, in which their branches f and g run side by side:
     x + f(x) + g(x), with the inner widths added. In evaluation mode the new block computes exactly that. It is possible
     for branches that read the stream itself and end in a batch norm, or have no norms."""
@@ -97,7 +97,7 @@ class Merge(Part):
     at: Index
 
 
-class Regrid(Part):
+class Regrid(Value):
     """Blocks `at` to `at` + `count` - 1 of a stage of plain steps, which are alike, become `blocks` others. Their
     weights are read as functions of depth and taken anew, and every step is count / blocks times as long, so that all
     steps together are as long as before. The function changes, and little where the weights are smooth in depth.
@@ -115,7 +115,7 @@ class Regrid(Part):
     basis: Literal["constant", "linear"] = "constant"
 
 
-class Tie(Part):
+class Tie(Value):
     """Blocks `at` and `at` + 1 of a stage of plain steps, which are alike, become one that is applied as often as both
     were: fewer parameters, the same multiply-adds.
 
@@ -128,7 +128,7 @@ class Tie(Part):
     keep: Literal["mean", "first", "second"] = "mean"
 
 
-class Rekind(Part):
+class Rekind(Value):
     """Block `at` of a stage becomes `block`: the same block with a squeeze-and-excitation gate, or without its gate. A
     new gate is one half everywhere and the layer before it becomes twice as large, so the function is preserved. A gate
     that goes leaves the value that it has for the mean sample."""

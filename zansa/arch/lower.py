@@ -160,27 +160,36 @@ def _head(net: Net, streams: Streams) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Place:
-    """A block, with what its rows need to know of the network around it: block j of stage i."""
+    """A block, with what its rows need to know of the network around it.
+
+    net: the whole network.
+    i, j: it is block j of stage i.
+    axis: of the streams after it.
+    """
 
     net: Net
     i: int
     j: int
-    axis: str  # of the streams after it
+    axis: str
 
     @property
     def stage(self) -> Stage:
+        """Its stage."""
         return self.net.stages[self.i]
 
     @property
     def block(self) -> Block:
+        """The block."""
         return self.stage.blocks[self.j]
 
     @property
     def path(self) -> str:
+        """What the names of its modules begin with."""
         return f"stages.{self.i}.{self.j}"
 
     @property
     def enters(self) -> bool:
+        """Whether it is the block that changes the shape of the stream."""
         return self.j == 0 and self.stage.shortcut != "identity"
 
     @property
@@ -190,6 +199,7 @@ class _Place:
 
     @property
     def leaves(self) -> bool:
+        """Whether several streams become one after it."""
         return self.j == len(self.stage.blocks) - 1 and joins(self.net, self.i)
 
     def layers(self, branch: int, x: str, stride: int) -> Layers:

@@ -14,8 +14,8 @@ Positive = Annotated[int, Field(ge=1)]
 Shortcut = Literal["identity", "pad", "project", "conv", "average", "none"]
 
 
-class Part(BaseModel):
-    """A frozen, hashable part of a network; unknown fields are refused."""
+class Value(BaseModel):
+    """A frozen, hashable value: a part of a network, or an edit; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,14 +24,14 @@ class Part(BaseModel):
         return type(self)(**(dict(self) | changes))
 
 
-class Input(Part):
+class Input(Value):
     """What comes in: `channels` planes of `size` (length,) or (height, width) or (depth, height, width)."""
 
     channels: Positive
     size: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=3)]
 
 
-class Stem(Part):
+class Stem(Value):
     """The first convolution of a network.
 
     width: channels that it writes.
@@ -66,7 +66,7 @@ class Stem(Part):
         return self
 
 
-class Step(Part):
+class Step(Value):
     """How a block's output joins the stream.
 
     kind: a key of steps.STEPS.
@@ -97,7 +97,7 @@ class Step(Part):
         return self
 
 
-class Block(Part):
+class Block(Value):
     """One residual block.
 
     kind: the kind of its branches, a key of branches.BRANCHES.
@@ -150,7 +150,7 @@ class Block(Part):
         return branch.gated and k % branch.hidden == branch.hidden - 1
 
 
-class Stage(Part):
+class Stage(Value):
     """Blocks of one stream width.
 
     width: channels of the stream.
@@ -209,7 +209,7 @@ class Stage(Part):
         return self
 
 
-class Head(Part):
+class Head(Value):
     """Global pooling and a linear layer.
 
     classes: outputs of the linear layer.
@@ -228,7 +228,7 @@ class Head(Part):
     join: Literal["sum", "concat"] = "sum"
 
 
-class Net(Part):
+class Net(Value):
     """A whole network. Equal values are equal networks; `str(net)` shows it stage by stage.
 
     input: what comes in.
@@ -321,7 +321,7 @@ class Net(Part):
 
     @classmethod
     def from_dict(cls, value: Any) -> "Net":
-        """As `from_json`, from the parsed value."""
+        """The network of a parsed JSON value; ValueError where that is none (see `from_json`)."""
         if not isinstance(value, dict) or "format" not in value:
             raise ValueError("this is no network description: a JSON object with a 'format' is expected")
         if value["format"] != FORMAT:

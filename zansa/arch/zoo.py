@@ -160,16 +160,6 @@ def merge_and_run_imagenet(counts: tuple[int, ...], kind: str = "merge_and_run",
     )
 
 
-def ode_net(blocks: int = 256) -> Net:
-    """A network like the one for CIFAR-10 of Marion et al. 2024 (2309.01213), section 5: one resolution after a stem of
-    stride 3, 16 channels, GELU, steps of length 1/L, and blocks that begin alike. Theirs has biases and no activation
-    after the sum; ours has no biases and is pre-activated, so no published count is held against it."""
-    stage = Stage(width=16, step=Step(h=1 / blocks, start="tied"),
-                  blocks=(Block(kind="preact_basic", hidden=(16,)),) * blocks)  # fmt: skip
-    return Net(input=Input(channels=3, size=(32, 32)), stem=Stem(width=16, stride=3), stages=(stage,),
-               head=Head(classes=10, act=True), act="gelu")  # fmt: skip
-
-
 def inverted_net(rows: tuple[tuple[str, int, int, int], ...], padding: Literal["even", "same"],
                  classes: int = 1000, channels: int = 3, size: tuple[int, ...] = (224, 224)) -> Net:  # fmt: skip
     """Stages of inverted residual blocks that are six times as wide inside: each row has their kind, the stream's

@@ -21,7 +21,7 @@ from ..learn.data.splits import Parts
 from ..learn.recipe import Recipe, Tuning
 from ..nets.build import Network, build
 from ..nets.files import read
-from ..nets.start import start_as_identity
+from ..nets.initial_weights import start_as_identity
 from .making import Course, network_for
 
 DRAWN = Path(__file__).with_name("drawn.safetensors")

@@ -233,10 +233,10 @@ def _compared(
         return None
     if reference is None:
         assert challenger is not None
-        return work.compared(store, challenger, relearn.held(store), model, margin, accept=accept, who=who)
+        return work.compared(store, challenger, relearn.held_out_parts(store), model, margin, accept=accept, who=who)
     with screen.Screen(quiet=quiet) as view:
-        run, parts, how = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
-    told = work.compared(store, run.path, parts, model, margin, accept=accept, how=how._asdict(), who=who)
+        run, parts, choices = relearn.learn(store, reference, finetune, work.most_false_alarms(accept), view.tell)
+    told = work.compared(store, run.path, parts, model, margin, accept=accept, choices=choices.record(), who=who)
     return told | {"run": str(run.path)}
 
 

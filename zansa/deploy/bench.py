@@ -9,7 +9,7 @@ import numpy as np
 
 from ..inputs.images import fitted
 from .engines import Run, openvino_whole
-from .runtime import Predictor, _input, _session
+from .runtime import Predictor, input_of, session_of
 
 WARM_UP = 5
 ENGINES = ("ort", "openvino")
@@ -66,10 +66,10 @@ def measured(
 
 
 def _running(predictor: Predictor, threads: int, engine: str) -> tuple[Run, str]:
-    name = _input(predictor.preprocess)
+    name = input_of(predictor.preprocess)
     if engine == "openvino":
         return openvino_whole(predictor.file, threads), "OpenVINO"
-    session = _session(predictor.file, threads, "the model")
+    session = session_of(predictor.file, threads, "the model")
 
     def run(levels: np.ndarray) -> np.ndarray:
         if not predictor.preprocess.series:

@@ -13,7 +13,7 @@ import onnx.compose
 import torch
 
 from ..inputs.heat import full_colour
-from ..inputs.images import fit_image
+from ..inputs.images import fitted
 from ..nets.build import Network
 from ..nets.class_maps import with_class_maps
 from ..nets.files import Model
@@ -177,12 +177,8 @@ def own_answers(model: Model, samples: Sequence[np.ndarray]) -> Own:
     found = []
     for start in range(0, len(samples), CHUNK):
         chunk = samples[start : start + CHUNK]
-        fitted = (
-            chunk
-            if preprocess.series
-            else [fit_image(image, preprocess.size, preprocess.fit, preprocess.fill) for image in chunk]
-        )
-        pixels = torch.from_numpy(np.stack(fitted).astype(np.float32)).movedim(-1, 1)
+        levels = chunk if preprocess.series else [fitted(image, preprocess) for image in chunk]
+        pixels = torch.from_numpy(np.stack(levels).astype(np.float32)).movedim(-1, 1)
         logits, maps = with_class_maps(module, (pixels - mean) / std)
         found.append(((logits * scale + shift).softmax(1).numpy(), (maps * scale).numpy()))
     return Own(*(np.concatenate(each) for each in zip(*found, strict=True)))

@@ -17,7 +17,7 @@ class Target(NamedTuple):
 
     opset, ir: the versions of ONNX that it certainly knows.
     logits: the file ends before the softmax, which small integers compute poorly.
-    folder: OpenVINO's own files are written beside the ONNX file.
+    native: OpenVINO's own files are written beside the ONNX file.
     """
 
     opset: int

@@ -26,13 +26,6 @@ from .runtime import Predictor, predictor
 from .slim import slim
 
 FLOAT = ("network/stem", "network/head", "network/calibration", "network/map/")  # what is never quantised
-# ways to find ranges, for comparison (benchmarks/README.md): entropy as onnxruntime has it, 128 bins for 128 levels, is
-# min-max to the byte, and percentiles turn more decisions on unseen images
-METHODS = {
-    "min-max": CalibrationMethod.MinMax,
-    "entropy": CalibrationMethod.Entropy,
-    "percentile": CalibrationMethod.Percentile,
-}
 
 
 @dataclass(frozen=True)
@@ -72,9 +65,13 @@ class _Samples(CalibrationDataReader):
 
 
 def quantised(
-    file: bytes, samples: Sequence[np.ndarray], method: str = "min-max", left: tuple[str, ...] = ()
+    file: bytes,
+    samples: Sequence[np.ndarray],
+    left: tuple[str, ...] = (),
+    method: CalibrationMethod = CalibrationMethod.MinMax,
 ) -> Quantised:
-    """The exported file in int8, calibrated on decoded samples (H, W, C); the nodes `left` stay in float32."""
+    """The exported file in int8, with ranges found by `method` on decoded samples (H, W, C); the nodes `left` stay in
+    float32."""
     source = prepared(file)
     nodes = [name for name in quantisable(source) if name not in left]
     with TemporaryDirectory() as folder, _silence():
@@ -89,16 +86,17 @@ def quantised(
             reduce_range=True,  # AVX2 adds pairs of products in 16 bits, which saturate with full 8-bit weights
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            calibrate_method=METHODS[method],
+            calibrate_method=method,
             nodes_to_quantize=nodes,
         )
         made = slim(onnx.load(after))
-    way = method if not left else f"{method}, {len(left)} node{'s' * (len(left) > 1)} in float32"
+    way = {CalibrationMethod.MinMax: "min-max"}.get(method, method.name.lower())
+    way += f", {len(left)} node{'s' * (len(left) > 1)} in float32" if left else ""
     return Quantised(way, made.SerializeToString(), left)
 
 
 def with_point(file: bytes, point: OperatingPoint) -> bytes:
-    """The same file with other lines for its decisions, or another rule for them."""
+    """An exported file with another operating point in its header."""
     model = onnx.load_from_string(file)
     for each in model.metadata_props:
         if each.key == "operating":

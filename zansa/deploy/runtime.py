@@ -21,7 +21,7 @@ from ..inputs.images import fitted, printable, read_like, taken
 from ..inputs.series import as_signal, fit_note, prepare_series, samples_of, signals_of
 from ..inputs.tables import ARCHIVED, TABLES, Table, open_npz, open_table
 from ..proof.decide import DECISIONS, decision_maps, decisions, named
-from .reads import last_reads, with_output
+from .last_features import last_reads, with_output
 
 FORMAT = "2"
 READ = ("1", FORMAT)  # format 1 has no class maps
@@ -29,9 +29,8 @@ COLUMNS = ("image", "class", "probability", "decision", "score", "note", "error"
 SERIES_COLUMNS = ("sample", *COLUMNS[1:])
 BATCH = 32  # images in one run, at most
 PROBED = 64  # levels a side, by which an image is compared with those that were learned from
-FAR = (
-    6  # deviations of the training set, on average over an image or a series; those that were learned from have about 1
-)
+# deviations of the training set, on average over an image or a series; those that were learned from have about 1
+FAR = 6
 OUTSIDE = "its numbers are far from all that were learned from (another camera setting, unit or scale?)"
 PIXELS = 2**24  # pixels in one run, at most (unless one image has more): large photographs are not to fill the memory
 Draw = Callable[[str, np.ndarray, np.ndarray], str]
@@ -40,20 +39,30 @@ Read = tuple[str, np.ndarray | None, str, str | None]  # name, image or series, 
 
 @dataclass(frozen=True)
 class Predictor:
-    """An exported network, ready to run on the CPU. `file` is the file's content, `cells` the size of its class maps
-    (None: an older file, which has none), and `strongest` the value in a map of the decision that has the full
-    colour."""
+    """An exported network, ready to run on the CPU.
+
+    classes: their names, in the order of its answers.
+    preprocess: how an image file or a row becomes its input.
+    operating: where its lines are; None where no class is the good one.
+    file: the file's content.
+    session: the file, opened by onnxruntime.
+    calibration: is in the graph already; None: the probabilities are not calibrated.
+    cells: the size of its class maps; None: an older file, which has none.
+    strongest: the value in a map of the decision that has the full colour.
+    notes: facts of its making, as text.
+    reads: the output that says what the last layer reads; None: it was not asked for.
+    """
 
     classes: tuple[str, ...]
     preprocess: Preprocess
     operating: OperatingPoint | None
     file: bytes
     session: onnxruntime.InferenceSession
-    calibration: Calibration | None = None  # is in the graph already; None: the probabilities are not calibrated
+    calibration: Calibration | None = None
     cells: tuple[int, ...] | None = None
     strongest: float = 1.0
-    notes: str = ""  # facts of its making, as text
-    reads: str | None = None  # the output that says what the last layer reads; None: it was not asked for
+    notes: str = ""
+    reads: str | None = None
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Decoded images (H, W, C) of any sizes, or series as inputs.series.prepare_series gives them, -> (N, classes)
@@ -65,23 +74,20 @@ class Predictor:
         return self.outputs(self._fitted(images), ["probability"])[0]
 
     def with_maps(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and the maps of the decision, (N, *cells): what each place of the network's input adds to the log
-        odds of a defect, or where no class is the good one, of the class that is named. ValueError for an older file,
-        which has no maps."""
+        """Probabilities as `probabilities` gives them, and the maps of the decision, (N, *cells): what each place of
+        the network's input adds to the log odds of a defect, or where no class is the good one, of the class that is
+        named. ValueError for an older file, which has no maps."""
         p, maps = self.with_class_maps(images)
         good = self.classes.index(self.operating.good) if self.operating else None
         return p, decision_maps(p, maps, good, self.calibration)
 
     def with_class_maps(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and what each place adds to each class's calibrated logit, (N, classes, *cells)."""
+        """Probabilities as `probabilities` gives them, and what each place adds to each class's calibrated logit,
+        (N, classes, *cells)."""
         if self.cells is None:
             raise ValueError("this exported file has no class maps, as older ones have none; export its model again")
         p, maps = self.outputs(self._fitted(images), ["probability", "map"])
         return p, maps
-
-    def by_graph(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """As `probabilities`, with all work in the graph, as other programs run it."""
-        return self.outputs(images, ["probability"])[0]
 
     def outputs(self, images: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
         """What the file itself gives under these names, with all work in the graph: `probability` (N, classes) and
@@ -94,7 +100,7 @@ class Predictor:
             return [np.empty((0, len(self.classes), *shapes.get(name, ())), np.float32) for name in names]
         batches = list(_batches(images))
         stacks = (np.stack([images[i] for i in batch]) for batch in batches)
-        found = [self.session.run(list(names), {_input(self.preprocess): stack}) for stack in stacks]
+        found = [self.session.run(list(names), {input_of(self.preprocess): stack}) for stack in stacks]
         order = np.argsort(np.concatenate(batches))
         return [np.concatenate(each)[order] for each in zip(*found, strict=True)]
 
@@ -118,7 +124,7 @@ def predictor(source: str | Path | bytes, threads: int | None = None, reads: boo
     """
     name = "this content" if isinstance(source, bytes) else str(source)
     file = source if isinstance(source, bytes) else _content(Path(source))
-    session = _session(file, threads or _cores(), name)
+    session = session_of(file, threads or _cores(), name)
     header = session.get_modelmeta().custom_metadata_map
     if "zansa" not in header:
         raise ValueError(f"{name} is an ONNX file, but not one of zansa: export a trained model with 'zansa export'")
@@ -134,7 +140,7 @@ def predictor(source: str | Path | bytes, threads: int | None = None, reads: boo
     last = last_reads(file) if reads else None
     if last is None:
         return made
-    return replace(made, session=_session(with_output(file, last), threads or _cores(), name), reads=last)
+    return replace(made, session=session_of(with_output(file, last), threads or _cores(), name), reads=last)
 
 
 def predict(predictor: Predictor, files: Iterable[str | Path], draw: Draw | None = None) -> Iterator[dict[str, Any]]:
@@ -223,7 +229,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _session(file: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+def session_of(file: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+    """The content of a file, opened by onnxruntime on so many threads; ValueError, which calls it `name`, where that
+    cannot be."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters comes as an exception
@@ -252,7 +260,8 @@ def _predictor(header: dict[str, str], file: bytes, session: onnxruntime.Inferen
     return Predictor(classes, preprocess, operating, file, session, calibration, places, strongest, notes)
 
 
-def _input(preprocess: Preprocess) -> str:
+def input_of(preprocess: Preprocess) -> str:
+    """What an exported file calls its input."""
     return "series" if preprocess.series else "image"
 
 

@@ -66,8 +66,16 @@ COUNTED = 8  # rows from which on numbers that rise throughout are no measuremen
 
 @dataclass(frozen=True)
 class Columns:
-    """Where in a table's rows the sample and what is known of it stand; either `sequence` or `numbers` is given. Where
-    `step` is given, a row is one moment of the series that `name` names, and `numbers` are its channels."""
+    """The places of columns in a table's rows; None where there is no such column.
+
+    label, group, split: what is known of the sample.
+    name: what it is called; where `step` is given, the series that a row belongs to.
+    sequence: its letters; either this or `numbers` is given.
+    numbers: its numbers; where `step` is given, those of the channels.
+    step: a row is one moment of a series, and this orders them.
+    more: columns that the model does not know, and that are passed over.
+    note: what is otherwise than in the table that was learned from.
+    """
 
     label: int | None
     group: int | None
@@ -76,8 +84,8 @@ class Columns:
     sequence: int | None
     numbers: tuple[int, ...] = ()
     step: int | None = None
-    more: tuple[int, ...] = ()  # columns that the model does not know, and that are passed over
-    note: str = ""  # what is otherwise than in the table that was learned from
+    more: tuple[int, ...] = ()
+    note: str = ""
 
 
 def holds_series(table: Table) -> bool:

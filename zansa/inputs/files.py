@@ -61,9 +61,9 @@ NO_DATA = frozenset({"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "des
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in folders: the images, in a fixed order, and what was passed over."""
+    """What lies in folders: the images, and what was passed over."""
 
-    images: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()  # paths, in a fixed order
     others: tuple[str, ...] = ()  # of each file that is no image: its ending, or what else it is
     system: tuple[str, ...] = ()  # of each folder of the system, and of each hidden one with images: its name
     locked: tuple[str, ...] = ()  # of each folder that cannot be read: its path and the reason

@@ -228,6 +228,8 @@ def _has_colours(levels: np.ndarray) -> bool:
 
 
 def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
+    """Levels (H, W, C) with 1 or 3 channels (luma 0.299 R + 0.587 G + 0.114 B), None as they are; ValueError for what
+    is neither gray nor colour."""
     if channels is None or channels == image.shape[2]:
         return image
     if channels == 3 and image.shape[2] == 1:
@@ -243,6 +245,7 @@ def to_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
 
 
 def to_depth(image: np.ndarray, depth: int | None) -> np.ndarray:
+    """Levels with 8 or 16 bits (times 257, or divided by 257 and rounded), None as they are."""
     if depth is None or depth == image.dtype.itemsize * 8:
         return image
     if depth == 16:

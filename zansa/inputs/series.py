@@ -48,11 +48,19 @@ AMBIGUOUS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One sample of a table: where it stands, what it is called, its values or why there are none."""
+    """One sample of a table.
 
-    where: str  # for a message: the table and the row, or the series
+    where: it stands, for a message: the table and the row, or the series.
+    name: what it is called.
+    cells: of its first row.
+    value: numbers (L, C), or letters; None where it cannot be read.
+    note: what was changed in reading; "": nothing.
+    error: why it cannot be read; "" where it can.
+    """
+
+    where: str
     name: str
-    cells: list[str]  # of its first row
+    cells: list[str]
     value: np.ndarray | str | None
     note: str = ""
     error: str = ""

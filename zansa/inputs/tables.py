@@ -35,8 +35,11 @@ csv.field_size_limit(2**31 - 1)  # Python's own limit of 131,072 signs a cell is
 class Table:
     """A file of comma, semicolon or tabulator separated values; its rows are read when they are asked for.
 
-    `header` is in lower case, and None where the first row is one of data; a column that pandas or R left without a
-    name is called "". `first` is the first row below the header ([] in an empty table).
+    delimiter: what stands between the values of a row.
+    header: the names of the columns in lower case, None where the first row is one of data; a column that pandas or R
+        left without a name is called "".
+    first: the first row below the header; [] in an empty table.
+    encoding: of its text, as Python calls it.
     """
 
     path: Path

@@ -11,7 +11,7 @@ from ..proof.rates import rate
 from ..record import Run
 from ..runs import branches_of, finished
 from .making.candidates import Candidate, candidates, smaller_would_do, weights
-from .making.judged import Judged
+from .making.predictions import Predictions
 from .request import GrowRequest, read_request
 from .trained_request import CompareRequest
 
@@ -55,7 +55,7 @@ def compare(request: CompareRequest) -> dict[str, Any]:
     }
 
 
-def prices_of(request: CompareRequest, seen: Judged) -> tuple[float, float] | None:
+def prices_of(request: CompareRequest, seen: Predictions) -> tuple[float, float] | None:
     """Costs of a miss and of a false alarm, where they were given. ValueError where half of what they need is there."""
     if request.cost is None:
         return None
@@ -67,14 +67,14 @@ def prices_of(request: CompareRequest, seen: Judged) -> tuple[float, float] | No
     return costs.miss, costs.false_alarm
 
 
-def beside(one: Judged, best: Judged, request: CompareRequest) -> dict[str, Any]:
+def beside(one: Predictions, best: Predictions, request: CompareRequest) -> dict[str, Any]:
     """Whether one is right on at most the margin fewer parts; a part is right when all its samples are."""
     mine, theirs = by_part(one), by_part(best)
     worse, better = int((theirs & ~mine).sum()), int((mine & ~theirs).sum())
     return not_worse(worse, better, len(mine), request.margin, request.confidence)
 
 
-def by_part(seen: Judged) -> np.ndarray:
+def by_part(seen: Predictions) -> np.ndarray:
     """Whether every sample of a part is decided rightly, for each part."""
     if seen.groups is None:
         return seen.right

@@ -24,7 +24,6 @@ from ..deploy.quantise import with_point
 from ..deploy.runtime import predictor
 from ..events import event
 from ..inputs.pictures import picture
-from ..learn.aware import SHARE, add_integers
 from ..learn.data.cache import default_folder
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
@@ -35,6 +34,7 @@ from ..learn.grow.growth import Growth
 from ..learn.grow.run import growing, growth_of
 from ..learn.grow.start import refuse_too_dear
 from ..learn.predict import probabilities
+from ..learn.quantisation_aware import SHARE, add_integers
 from ..learn.recipe import Recipe
 from ..learn.train import training
 from ..nets.build import Network
@@ -44,16 +44,15 @@ from ..proof.calibration import apply
 from ..proof.decide import lines_of, logits_of
 from ..proof.gate import Answered, gate
 from ..proof.points import counted_anew
-from ..record import Run, held, new_name, write_atomic
+from ..record import Run, locked, new_name, write_atomic
 from ..report.compress import html, sentences
 from ..runs import model_file
 from .adapt import unlabelled
 from .depth import own_request
 from .door import PARITY_IMAGES, door, evenly, good_of, originals
-from .making.conclude import answered as of_file
-from .making.conclude import conclude, told_by_file
+from .making.conclude import conclude, file_answers, told_by_file
 from .making.folder import begin, facts_of, note
-from .making.integers import GATED, Tried, asked_file, in_turns, to_int8
+from .making.integers import GATED, Tried, in_turns, reference, to_int8
 from .making.job import Job, with_speed
 from .making.point import chosen, groups_of, parts_of
 from .request import FinetuneRequest, Tell, silent
@@ -121,7 +120,7 @@ def carried_out(
     request: CompressRequest, base: Base, job: Job, teachers: Teaching | None, run: Run, tell: Tell
 ) -> dict[str, Any]:
     """Make what was planned, and judge it."""
-    with held(run):
+    with locked(run):
         made(base, job, teachers, run, tell)
         return finished(request, base, run, tell)
 
@@ -255,16 +254,16 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
     files = {"before": to_onnx(base.model)}
     tries = integers(request, base, run, tell) if request.int8 else []
     if tries and not tries[-1].gate["passed"]:
-        more = aware(request, base, small, run, tell)
+        more = trained_for_int8(request, base, small, run, tell)
         tries += more
         if more[-1].gate["passed"]:
             small, changed = load_model(run.path / "model.safetensors"), True
     if changed:
-        record["gates"]["network"] = between(base, small, base.parts.val, request.margin)
+        record["gates"]["network"] = gate_between(base, small, base.parts.val, request.margin)
         files["small"] = to_onnx(small)
     passed = tries and tries[-1].gate["passed"]
     if passed:
-        tries[-1] = ruled(base, tries[-1])
+        tries[-1] = with_counted_rule(base, tries[-1])
     if tries:
         record["gates"]["int8"] = tries[-1].gate
         record["tries"] = [{"way": each.made.way, "passed": each.gate["passed"], "turned": each.gate["turned"],
@@ -272,10 +271,10 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
         files["int8"] = tries[-1].made.file
     if passed:
         keep_int8(run, base, small.net, tries[-1])
-    record["stages"] = stages(files, base, small, in_turns(files), tries)
+    record["stages"] = stage_rows(files, base, small, in_turns(files), tries)
     record["int8_kept"] = bool(passed)
     tested = len(base.parts.test) > 0
-    record["test"] = between(base, small, base.parts.test, request.margin) if changed and tested else None
+    record["test"] = gate_between(base, small, base.parts.test, request.margin) if changed and tested else None
     record["test_int8"] = int8_on_test(base, run, tries[-1], request.margin) if passed and tested else None
     record["passed"] = all(each["passed"] for each in record["gates"].values())
     record["pictures"] = pictures(base, record)
@@ -289,10 +288,10 @@ def finished(request: CompressRequest, base: Base, run: Run, tell: Tell) -> dict
 def int8_on_test(base: Base, run: Run, tried: Tried, margin: float) -> dict[str, Any]:
     """The kept file in int8 beside its file in float32, on test samples."""
     held = evenly(base.parts.test, GATED)
-    return asked_file((run.path / FLOAT).read_bytes(), base.data, held, margin).judged(tried.made).gate
+    return reference((run.path / FLOAT).read_bytes(), base.data, held, margin).judged(tried.made).gate
 
 
-def between(base: Base, small: Model, index: np.ndarray, margin: float) -> dict[str, Any]:
+def gate_between(base: Base, small: Model, index: np.ndarray, margin: float) -> dict[str, Any]:
     """The gate between the network as it was and as it is, on these samples."""
     before, after = (answered(each, base.data, index) for each in (base.model, small))
     labels, groups = base.data.labels[index], groups_of(base.data, index)
@@ -317,7 +316,7 @@ def integers(request: CompressRequest, base: Base, run: Run, tell: Tell) -> list
     return to_int8(file, base.data, base.parts, base.good, request.margin, tell)
 
 
-def aware(request: CompressRequest, base: Base, small: Model, run: Run, tell: Tell) -> list[Tried]:
+def trained_for_int8(request: CompressRequest, base: Base, small: Model, run: Run, tell: Tell) -> list[Tried]:
     """Train the network shortly with the rounding of int8, and try again. Where that passes the gate it becomes the
     run's network; else the run stays as it is."""
     tell(event("stage", text="training shortly with the rounding of int8, because the gate failed"))
@@ -355,13 +354,13 @@ def rounding(epochs: int | None, base: Base, small: Model, tell: Tell) -> tuple[
     return replace(small, module=module, operating=choice.operating, calibration=choice.calibration), recipe
 
 
-def ruled(base: Base, tried: Tried) -> Tried:
+def with_counted_rule(base: Base, tried: Tried) -> Tried:
     """The try with a file whose rule counts what that file itself does to the validation parts."""
     file = predictor(tried.made.file)
     if (point := file.operating) is None:
         return tried
     data, index = base.data, base.parts.val
-    p = of_file(file, data, index)
+    p = file_answers(file, data, index)
     parts = parts_of(p, data.labels[index], data.classes, point.good, groups_of(data, index))
     ask, reject = lines_of(point)
     point = point.model_copy(update={"rule": counted_anew(point.rule, parts, reject, ask)})
@@ -389,7 +388,7 @@ def keep_int8(run: Run, base: Base, net: Net, tried: Tried) -> None:
     told_by_file(run, job, predictor(file), {"export": export, "latency": times})
 
 
-def stages(
+def stage_rows(
     files: dict[str, bytes], base: Base, small: Model, times: dict[str, list[dict[str, Any]]], tries: list[Tried]
 ) -> list[dict[str, Any]]:
     """What each file costs and what it answers on validation samples: before, after, int8."""

@@ -30,7 +30,7 @@ from ..nets.build import Network
 from ..nets.donor import Donor, read_donor
 from ..nets.files import load as load_model
 from ..nets.transfer import edited
-from ..record import Run, held, new_name, write_atomic
+from ..record import Run, locked, new_name, write_atomic
 from ..report.depth import html, sentences
 from ..runs import in_float32, model_file
 from .door import absolute, door, evenly, good_of
@@ -355,7 +355,7 @@ def made_run(request: DepthRequest, opened: Opened, module: Network, tell: Tell)
     out = Path(request.out)
     run = begin(job, out, request.name or new_name(out, f"{opened.name}-depth"))
     facts: dict[str, Any] = {}
-    with held(run):
+    with locked(run):
         for each in healing(job, module, run) if request.heal else ():
             note(run, each, facts)
             tell(each)

@@ -9,6 +9,7 @@ import numpy as np
 from ..arch.zoo import READY
 from ..events import Event, event
 from ..inputs.images import read_image
+from ..learn.class_sampling import more_often
 from ..learn.data import load
 from ..learn.data.audit import contradictions, leaks
 from ..learn.data.dataset import Dataset, normalised_for
@@ -17,7 +18,6 @@ from ..learn.data.splits import Parts, all_but_validation, folds, split
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
 from ..learn.recipe import Recipe
-from ..learn.repeats import more_often
 from ..proof.good import good_class, speaks_of_inspection, unknown_good
 from ..words import counted, plain_percent, typed
 from .request import Request, Tell, folds_of, learned_weights

@@ -26,7 +26,6 @@ from ..learn.data.splits import Parts, all_but_validation
 from ..learn.explain import verdict
 from ..learn.explain.answers import Answers, answers, gated, inside, judged, likeness, rejected
 from ..learn.explain.blocks import MISSED, blocks
-from ..learn.explain.kept import keep, kept
 from ..learn.explain.maps import sums
 from ..learn.explain.masks import masks_of, worth
 from ..learn.explain.near import Known, features, known, neighbours
@@ -41,6 +40,7 @@ from ..runs import in_float32, model_file
 from ..words import counted, typed
 from .depth import learned_from_all, own_request
 from .door import door, evenly
+from .making.known_features import read_features, write_features
 from .request import Tell, silent
 from .trained_request import DepthRequest, ExplainRequest
 
@@ -138,11 +138,11 @@ def bank_of(source: str, model: Model, path: Path, tell: Tell) -> Bank:
     for text in data.problems:
         tell(event("warning", text=text))
     labels = np.array([model.classes.index(data.classes[k]) for k in data.labels])
-    before = kept(path)
+    before = read_features(path)
     made = known(model.module, data, labels, before)
     if before.keys() != {*made.digests}:
         try:
-            keep(path, made.digests, made.features)
+            write_features(path, made.digests, made.features)
         except ValueError as error:
             tell(event("note", text=f"what the network reads of known samples is not kept for the next time: {error}"))
     return Bank(data, made)

@@ -11,14 +11,14 @@ import numpy as np
 from ..events import event
 from ..learn.data.dataset import Dataset
 from ..learn.data.seal import sealed
-from ..learn.shares import rarest_parts, small_trainings
+from ..learn.learning_curve import rarest_parts, small_trainings
 from ..phrases import speaking
-from ..proof.curve import extrapolate, nested, shares
 from ..proof.decide import log_odds
 from ..proof.expected import balanced_error, crossed, planned
 from ..proof.good import unknown_good
+from ..proof.learning_curve import extrapolate, nested, shares
 from ..proof.money import table
-from ..proof.points import Held, held
+from ..proof.points import ScoredParts, scored_parts
 from ..proof.rates import rate
 from ..proof.sizes import Claim, parse_claim
 from ..proof.sizes import plan as sizes_of
@@ -27,8 +27,8 @@ from ..report.proving.plan import page
 from .door import absolute, stem_of
 from .making.energy import joules, kwh, power
 from .making.job import Job, resolve
-from .making.judged import judged
 from .making.point import groups_of
+from .making.predictions import read_predictions
 from .making.prices import Sheet, money_of, read_costs
 from .making.probe import foretold, probe
 from .request import GrowRequest, PlanRequest, Tell, TrainingRequest, TrainRequest, silent
@@ -104,7 +104,7 @@ def counted_parts(data: Dataset, index: np.ndarray, good: str) -> tuple[dict[str
 def mixed_parts(data: Dataset, index: np.ndarray, good: str) -> int:
     """How many groups have good and defective samples among these."""
     fine = data.labels[index] == data.classes.index(good)
-    return held(np.zeros(len(index)), ~fine, None if data.groups is None else data.groups[index]).mixed
+    return scored_parts(np.zeros(len(index)), ~fine, None if data.groups is None else data.groups[index]).mixed
 
 
 def _without(seen: Mapping[str, int], good: str) -> dict[str, int]:
@@ -142,7 +142,7 @@ def foreseen(request: PlanRequest, tell: Tell) -> tuple[list[dict[str, Any]], di
     return rows, running
 
 
-def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any], list[Held]]:
+def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any], list[ScoredParts]]:
     """The learning curve of small trainings, and what those with all samples said of validation parts."""
     data, parts, good = job.data, job.parts, job.good
     assert good is not None
@@ -167,7 +167,7 @@ def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any],
         counts += [len(index) / times for index in chosen]
         index = [parts.train[each] for each in chosen]
         for k, p in enumerate(small_trainings(job.net, job.start, *sealed(data, parts), recipe, index, shorter)):
-            judged_parts = held(log_odds(p[:, data.classes.index(good)]), truth, among)
+            judged_parts = scored_parts(log_odds(p[:, data.classes.index(good)]), truth, among)
             errors[seed, k] = balanced_error(judged_parts)
             whole += [judged_parts] if k == len(sizes) - 1 else []
     if not np.isfinite(errors).all():
@@ -187,11 +187,11 @@ def learned(request: PlanRequest, job: Job, tell: Tell) -> tuple[dict[str, Any],
 
 
 def expected_of(
-    request: PlanRequest, whole: list[Held], claim: Claim, defective: Mapping[str, int], good: int
+    request: PlanRequest, whole: list[ScoredParts], claim: Claim, defective: Mapping[str, int], good: int
 ) -> dict[str, tuple[int, int]]:
     """(mistakes, parts) on validation of a run on these data, else of the small trainings; {} where there are none."""
     if request.like is not None:
-        whole = [judged(Run.open(request.like)).held]
+        whole = [read_predictions(Run.open(request.like)).scored_parts]
     every = [crossed(parts, claim, sum(defective.values()), good, seed=k) for k, parts in enumerate(whole)]
     found = [counts for counts in every if counts]
     if not found:

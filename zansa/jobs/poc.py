@@ -19,7 +19,7 @@ from ..proof.decide import as_probability
 from ..proof.exact import needed
 from ..proof.figures import figures
 from ..proof.good import unknown_good
-from ..proof.points import Held, by_claim, look
+from ..proof.points import ScoredParts, by_claim, look
 from ..proof.sizes import Claim, parse_claim, verdict
 from ..record import Run
 from ..report.check_words import worded
@@ -301,7 +301,7 @@ def compared(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
 
 def pointed(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     """The line with the best chance to pass the acceptance test, by validation parts."""
-    seen = candidate(Run.open(proof.folder.path / records["compare"]["chosen"]), "chosen").seen.held
+    seen = candidate(Run.open(proof.folder.path / records["compare"]["chosen"]), "chosen").seen.scored_parts
     defective, good = counted_parts(proof.data, proof.parts.test, proof.good)
     test = {"recall": sum(defective.values()), "false_alarms": good}
     least = {name: int(needed(share, proof.claim.confidence)) for name, share in proof.claim.mistakes.items()}
@@ -365,7 +365,7 @@ def accepted(proof: Proof, records: dict[str, Record]) -> tuple[Record, Gate]:
     return facts, Gate(told["shown"], ("poc.why.shown" if told["shown"] else "poc.why.not_shown",), tuple(do))
 
 
-def tested(proof: Proof, path: Path) -> Held:
+def tested(proof: Proof, path: Path) -> ScoredParts:
     """The test parts with the scores of the exported file; its figures, its mistakes with their pictures and its
     answers are written into the folder, as those of a run are."""
     data, index, answer = proof.data, proof.parts.test, predictor(path)

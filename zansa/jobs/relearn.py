@@ -14,16 +14,16 @@ from PIL import Image
 
 from ..deploy.serve.pictures import place
 from ..deploy.watch import queue
-from ..deploy.watch.rivals import Part
+from ..deploy.watch.contest import Part
 from ..events import event
+from ..learn.class_sampling import more_often
 from ..learn.data.dataset import Dataset
-from ..learn.repeats import more_often
 from ..proof.points import least_parts
 from ..record import Run, write_atomic
 from ..report.watching.words import LINE_BY
 from ..runs import all_finished
 from .door import FEW_TO_DECIDE, door, good_of
-from .making.point import asked
+from .making.point import requirement
 from .request import FinetuneRequest, GrowRequest, Request, Tell, folds_of, read_request, silent
 from .train import resume, train
 
@@ -32,39 +32,54 @@ COLUMNS = ("path", "label", "group", "split", "lot")
 RARE = 0.1  # share of the training samples below which a class is shown more often (docs/decisions/0025)
 OF_EVEN = 0.5  # and of the share that each of many classes has where they are even: these are no rare ones
 CHOSEN = ("recipe", "false_alarms_at_most", "on_average", "below_learned")  # of a request, what learning again chooses
-ASKED = (
-    "first_asked.json"  # beside a run that learned again: these as people asked for them, and the first run's epochs
-)
-LONGER = 2  # times as many epochs where there is such a class: what it needs is steps
+# beside a run that learned again: these as people asked for them, and the first run's epochs
+ASKED = "first_asked.json"
+EPOCH_FACTOR = 2  # times as many epochs where there is such a class: what it needs is steps
 
 
-class How(NamedTuple):
-    """How a network learned again.
+class Choices(NamedTuple):
+    """What was chosen for a network that learned again.
 
     line_by: by what its line is drawn, a key of `report.watching.words.LINE_BY`.
-    shown: the rare classes that were shown more often than once an epoch, and how many times as often.
-    longer: times as many epochs as the run has.
-    last: the class which has so few validation parts that the last weights are kept; "" where the best ones are.
+    repeated: the rare classes that were shown more often than once an epoch, and how many times as often.
+    epoch_factor: times as many epochs as the run has.
+    last_weights_for: the class which has so few validation parts that the last weights are kept; "" where the best
+        ones are.
     """
 
     line_by: str
-    shown: dict[str, float]
-    longer: int
-    last: str
+    repeated: dict[str, float]
+    epoch_factor: int
+    last_weights_for: str
+
+    def record(self) -> dict[str, Any]:
+        """These as the store's records of changes keep them."""
+        return {
+            "line_by": self.line_by,
+            "shown": self.repeated,
+            "longer": self.epoch_factor,
+            "last": self.last_weights_for,
+        }
 
 
 def learn(
     store: Path, reference: Path, finetune: bool = False, most: float | None = None, tell: Tell = silent
-) -> tuple[Run, list[Part], How]:
-    """A run that has learned from the old data and the judged parts, in STORE/learn; the parts to compare on; and how
-    it has learned. Old data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are
-    for training only. `most`: the share of false alarms that is accepted, which the line takes where the run asked for
-    none. Rare classes are shown more often, and the last weights are kept where validation has too few of a class to
+) -> tuple[Run, list[Part], Choices]:
+    """Learn again in STORE/learn, from the old data and the judged parts. Returns the run, the parts to compare on, and
+    what was chosen for it.
+
+    Old data keep their parts; new ones go by whole lots; parts that were selected, and not drawn, are for training
+    only. Rare classes are shown more often, and the last weights are kept where validation has too few of a class to
     find the best: unless the run asked for something else. A run that has begun on the same rows, and was killed, is
-    gone on with. ValueError where the run's data cannot be read or nobody has judged a part."""
+    gone on with. ValueError where the run's data cannot be read or nobody has judged a part.
+
+    reference: the run whose data and recipe are used again.
+    finetune: go on from its weights.
+    most: the share of false alarms that is accepted, which the line takes where the run asked for none.
+    """
     run = Run.open(reference)
     request, epochs = _as_asked(run)
-    new = judged(store)
+    new = judged_rows(store)
     if not new:
         raise ValueError(f"nobody has judged a part of {store} yet; `zansa review {store} --plan 50` begins it")
     data, parts = door(request, tell)
@@ -74,20 +89,23 @@ def learn(
         folder.mkdir(parents=True, exist_ok=True)
         rows = [*_old(folder, data, parts), *new]
         pointed, line_by = _pointed(request, most, _good_parts(rows, good_of(request.good, data)))
-        taught, shown, few = _taught(pointed, rows, epochs)
-        wanted = _request(taught, folder / "data.csv", run, finetune)
+        request_now, repeated, last_weights_for = _for_rare_classes(pointed, rows, epochs)
+        wanted = _request(request_now, folder / "data.csv", run, finetune)
         if number > last or _same(folder, rows, wanted):
             break
     write_atomic(folder / "data.csv", _text(rows).encode())
     own = request.model_dump(include={*CHOSEN}) | {"epochs": epochs}
     write_atomic(folder / ASKED, json.dumps(own, ensure_ascii=False).encode())
     tell(event("note", text=f"the line of the new network: {LINE_BY[line_by]}"))
-    if few:
-        tell(event("note", text=f"the last weights are kept: too few validation parts of {few} to find the best"))
-    longer = LONGER if _first_rare(request, shown) else 1
-    if longer > 1:
-        tell(event("note", text=f"{longer} times as many epochs as the run has, because of {', '.join(shown)}"))
-    return _learned(wanted, folder, tell), _parts(rows), How(line_by, shown, longer, few)
+    if last_weights_for:
+        text = f"the last weights are kept: too few validation parts of {last_weights_for} to find the best"
+        tell(event("note", text=text))
+    epoch_factor = EPOCH_FACTOR if _first_rare(request, repeated) else 1
+    if epoch_factor > 1:
+        text = f"{epoch_factor} times as many epochs as the run has, because of {', '.join(repeated)}"
+        tell(event("note", text=text))
+    choices = Choices(line_by, repeated, epoch_factor, last_weights_for)
+    return _learned(wanted, folder, tell), _parts(rows), choices
 
 
 def _as_asked(run: Run) -> tuple[Request, int]:
@@ -105,7 +123,7 @@ def _as_asked(run: Run) -> tuple[Request, int]:
 def _pointed(request: Request, most: float | None, good: int) -> tuple[Request, str]:
     """The request with the line of what is accepted, and by what the line is drawn. What a run asked for stays; so many
     good validation parts must be enough for the share."""
-    if asked(request).anything or request.on_average:
+    if requirement(request).anything or request.on_average:
         return request, "run"
     if most is None:
         return request, "usual"
@@ -119,7 +137,9 @@ def _good_parts(rows: list[dict[str, str]], good: str | None) -> int:
     return len({row["group"] for row in rows if row["split"] == "val" and row["label"] == good})
 
 
-def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[Request, dict[str, float], str]:
+def _for_rare_classes(
+    request: Request, rows: list[dict[str, str]], epochs: int
+) -> tuple[Request, dict[str, float], str]:
     """The request with what a new kind of defect needs; the rare classes and how many times as often they are shown;
     and the class for which the last weights are kept. Where a class is rare it is learned for longer than the `epochs`
     of the run, once: a network that learned so is the next run. What the run asked for stays, and a growth or a
@@ -131,27 +151,27 @@ def _taught(request: Request, rows: list[dict[str, str]], epochs: int) -> tuple[
     labels = np.array([names.index(row["label"]) for row in rows if row["split"] == "train"])
     rare = min(RARE, OF_EVEN / len(names))
     repeat = asked.get("repeat", rare if asked.get("balance", "logit") == "logit" else 0.0)
-    shown = more_often(labels, names, repeat)
+    repeated = more_often(labels, names, repeat)
     parts = Counter(label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "val"})
     rarest = min(names, key=lambda name: parts[name])
-    few = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
-    more: dict[str, Any] = {"keep": "last"} if few else {}
-    if _first_rare(request, shown):
-        more |= {"repeat": repeat, "epochs": LONGER * epochs}
-    return request.model_copy(update={"recipe": asked | more}), shown, few
+    last_weights_for = rarest if "keep" not in asked and parts[rarest] < FEW_TO_DECIDE else ""
+    more: dict[str, Any] = {"keep": "last"} if last_weights_for else {}
+    if _first_rare(request, repeated):
+        more |= {"repeat": repeat, "epochs": EPOCH_FACTOR * epochs}
+    return request.model_copy(update={"recipe": asked | more}), repeated, last_weights_for
 
 
-def _first_rare(request: Request, shown: dict[str, float]) -> bool:
+def _first_rare(request: Request, repeated: dict[str, float]) -> bool:
     """Whether a class is rare and the run's recipe does not know of it yet."""
-    return bool(shown) and "repeat" not in request.recipe
+    return bool(repeated) and "repeat" not in request.recipe
 
 
-def held(store: Path) -> list[Part]:
+def held_out_parts(store: Path) -> list[Part]:
     """The parts that no network of the store has learned from: the test samples of the last learning, and the judged
     parts of lots that are held out."""
     last = max((store / "learn").glob("*/data.csv"), key=lambda path: int(path.parent.name), default=None)
     rows = [] if last is None else list(csv.DictReader(io.StringIO(last.read_text(encoding="utf-8"))))
-    return _parts([*{row["path"]: row for row in [*rows, *judged(store)]}.values()])
+    return _parts([*{row["path"]: row for row in [*rows, *judged_rows(store)]}.values()])
 
 
 def _parts(rows: list[dict[str, str]]) -> list[Part]:
@@ -215,7 +235,7 @@ def _with_a_test_part(request: Request) -> Request:
     return request.model_copy(update={"folds": None}) if folds_of(request) else request
 
 
-def judged(store: Path) -> list[dict[str, str]]:
+def judged_rows(store: Path) -> list[dict[str, str]]:
     """The judged parts of a store as rows of a manifest; undecided ones and those without an image are left out."""
     why = {row["answer"]: row["why"] for row in queue.items(store) if row["truth"] is None}
     found = []

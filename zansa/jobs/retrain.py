@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..deploy.serve import stored
-from ..deploy.watch import chain, look, queue, rivals
+from ..deploy.watch import chain, contest, look, queue
 from ..deploy.watch.units import Answers, answers
 from ..proof.costs import parse_costs
 from ..proof.renewal import Accepted, Price, Seen, decide
 from ..proof.sizes import parse_claim
 from ..record import write_atomic
 from ..report.watching import change as page
-from ..runs import exported_file, made_with
+from ..runs import data_beside, exported_file, known_samples
 from . import store as serving
 
 USUAL = Accepted(misses=0.05, false_alarms=0.05)
@@ -23,8 +23,8 @@ KEPT = (  # of a comparison, in the chain
     *("passed", "reasons", "margin", "misses", "false_alarms", "mcnemar", "gain", "parts", "escapes"),
     *("escapes_missed", "escapes_waived", "escapes_learned", "counts", "lines", "rule", "again", "negative_flips"),
 )
-# how it learned (the fields of `relearn.How`), of a network that was not learned just now
-LEARNED: dict[str, Any] = {"line_by": "", "shown": {}, "longer": 1, "last": ""}
+# `relearn.Choices.record` of a network that did not learn just now
+NO_CHOICES: dict[str, Any] = {"line_by": "", "shown": {}, "longer": 1, "last": ""}
 BEGUN = ("promoting", "rolling back")
 NEXT = 100_000  # parts until the next decision
 
@@ -83,25 +83,25 @@ def _days(seen: Answers) -> float:
 def compared(
     store: Path,
     challenger: Path,
-    parts: list[rivals.Part],
+    parts: list[contest.Part],
     model: str | None = None,
     margin: float = 0.02,
     costs: tuple[float, float, float] | None = None,
     accept: str | None = None,
-    how: Mapping[str, Any] | None = None,
+    choices: Mapping[str, Any] | None = None,
     who: str = "zansa",
 ) -> dict[str, Any]:
-    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `how`: how it
-    was learned, where that was just now (the fields of `relearn.How`)."""
-    name, file = rivals.acting(store, model)
+    """The acting model against a challenger on parts that neither has learned from; kept in the chain. `choices`:
+    `relearn.Choices.record` where the challenger learned just now."""
+    name, file = contest.acting(store, model)
     offered = exported_file(challenger)
-    network = rivals.load(offered)
-    shas = {"champion": rivals.sha_of(file), "challenger": rivals.sha_of(offered)}
-    most, spared = most_false_alarms(accept), rivals.waived(store, shas["challenger"])
-    known = made_with(offered, network.notes)
-    told = rivals.compare(store, rivals.load(file), network, parts, margin, costs, most, spared, known)
-    told |= LEARNED | dict(how or {}) | {"again": queue.again(store, rivals.contradicted(store, network))}
-    short = {key: told[key] for key in (*KEPT, *LEARNED)}
+    network = contest.load(offered)
+    shas = {"champion": contest.sha_of(file), "challenger": contest.sha_of(offered)}
+    most, spared = most_false_alarms(accept), contest.waived(store, shas["challenger"])
+    known = known_samples(data_beside(offered, network.notes))
+    told = contest.compare(store, contest.load(file), network, parts, margin, costs, most, spared, known)
+    told |= NO_CHOICES | dict(choices or {}) | {"again": queue.again(store, contest.contradicted(store, network))}
+    short = {key: told[key] for key in (*KEPT, *NO_CHOICES)}
     why = "passed" if told["passed"] else ", ".join(told["reasons"])
     record = chain.append(store, "compared", who, why, model=name, **shas, **short)
     return told | shas | {"model": name, "record": record["number"]}
@@ -116,15 +116,15 @@ def waive(store: Path, challenger: Path, names: list[str], who: str, why: str) -
     """Let a challenger miss confirmed escapes, by the names of their parts, and a sentence on it. It is kept in the
     chain, for this file alone. ValueError for a part that is no escape that it misses."""
     offered = exported_file(challenger)
-    again = rivals.missed(store, rivals.load(offered))
+    again = contest.missed(store, contest.load(offered))
     known = {str(row["part"] or row["id"]): row for row in again}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
             f"{offered} misses no confirmed escape {', '.join(unknown)}; it misses: {', '.join(known) or 'none'}"
         )
     rows = [known[name] for name in names]
-    told = {"answers": [row["id"] for row in rows], "parts": [rivals.named(row) for row in rows]}
-    record = chain.append(store, "waived", who, why, challenger=rivals.sha_of(offered), **told)
+    told = {"answers": [row["id"] for row in rows], "parts": [contest.named(row) for row in rows]}
+    record = chain.append(store, "waived", who, why, challenger=contest.sha_of(offered), **told)
     return f"record {record['number']}: it may miss {', '.join(told['parts'])} ({who}: {why})"
 
 
@@ -143,12 +143,12 @@ def changed(
 def promote(store: Path, challenger: Path, model: str | None, who: str, why: str, waive: bool = False) -> str:
     """Let a challenger act that has passed its comparison, and a sentence on it. ValueError where it has not: then
     `waive` lets it act all the same, and the record says so."""
-    name, file = rivals.acting(store, model)
+    name, file = contest.acting(store, model)
     offered = exported_file(challenger)
-    sha, before = rivals.sha_of(offered), rivals.sha_of(file)
+    sha, before = contest.sha_of(offered), contest.sha_of(file)
     if sha == before:
         return _closed(store, name, "promoting", "promoted", who, f"{offered} acts already")
-    told = rivals.judged(store, sha)
+    told = contest.last_comparison(store, sha)
     if told is None or told["champion"] != before:
         raise ValueError(
             f"{offered} was not compared with the model that acts; zansa retrain {store} --challenger does"
@@ -158,8 +158,8 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
             f"{offered} did not pass (record {told['number']}: {', '.join(told['reasons'])}); --waive lets it act all "
             "the same, with a reason that stays in the records"
         )
-    spared = rivals.waived(store, sha)
-    missed = [rivals.named(row) for row in rivals.missed(store, rivals.load(offered)) if row["id"] not in spared]
+    spared = contest.waived(store, sha)
+    missed = [contest.named(row) for row in contest.missed(store, contest.load(offered)) if row["id"] not in spared]
     if missed and not waive:
         raise ValueError(
             f"{offered} misses {len(missed)} confirmed escapes, found after it was compared: {', '.join(missed[:5])}; "
@@ -172,8 +172,8 @@ def promote(store: Path, challenger: Path, model: str | None, who: str, why: str
 
 def rollback(store: Path, model: str | None, who: str, why: str) -> str:
     """Let the version before act again, and a sentence on it. ValueError where there is none."""
-    name, file = rivals.acting(store, model)
-    detail = {"model": name, "before": rivals.sha_of(file)}
+    name, file = contest.acting(store, model)
+    detail = {"model": name, "before": contest.sha_of(file)}
     begun = _open(store, name)
     if begun and begun["kind"] == "rolling back" and begun["before"] != detail["before"]:
         return _closed(store, name, "rolling back", "rolled back", who, "")
@@ -193,8 +193,8 @@ def _closed(store: Path, model: str, begun: str, done: str, who: str, otherwise:
     first = _open(store, model)
     if first is None or first["kind"] != begun:
         raise ValueError(otherwise)
-    _, file = rivals.acting(store, model)
-    acting, version = rivals.sha_of(file), int(file.parent.name)
+    _, file = contest.acting(store, model)
+    acting, version = contest.sha_of(file), int(file.parent.name)
     why = "the change was made; its command ended before it could record that"
     last = chain.append(store, done, who, why, of=first["number"], acting=acting, version=version)
     return f"version {version} ({acting[:8]}) acts already; record {last['number']}, hash {last['hash'][:16]}"
@@ -217,9 +217,9 @@ def _changed(
     except ValueError as error:
         chain.append(store, "refused", who, str(error), of=first["number"])
         raise
-    _, file = rivals.acting(store, detail["model"])
+    _, file = contest.acting(store, detail["model"])
     last = chain.append(
-        store, done, who, why, of=first["number"], acting=rivals.sha_of(file), version=int(file.parent.name)
+        store, done, who, why, of=first["number"], acting=contest.sha_of(file), version=int(file.parent.name)
     )
     return f"{text}; record {last['number']}, hash {last['hash'][:16]}"
 
@@ -237,5 +237,5 @@ def written(store: Path, decision: dict[str, Any] | None, comparison: dict[str, 
     old = [row for row in told["records"] if row["kind"] == "compared" and row.keys() >= set(KEPT)]
     shown = comparison or (old[-1] if old else None)
     record = {"store": str(store), "decision": decision, "chain": told}
-    record["comparison"] = None if shown is None else rivals.pictured(LEARNED | shown)
+    record["comparison"] = None if shown is None else contest.pictured(NO_CHOICES | shown)
     return write_atomic(store / f"change-{language}.html", page.html(record, language).encode())

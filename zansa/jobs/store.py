@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..deploy.serve import stored
-from ..deploy.serve.wish import wish
+from ..deploy.serve.model_changes import wish
 from ..record import write_atomic
 from ..runs import exported_file
 

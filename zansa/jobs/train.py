@@ -27,11 +27,11 @@ from ..learn.recipe import Recipe
 from ..learn.train import helping, training
 from ..nets.build import Network, build
 from ..nets.files import read
-from ..nets.ready import origin
-from ..record import Run, held, new_name
+from ..nets.installed_weights import origin
+from ..record import Run, locked, new_name
 from ..runs import all_finished, branch_names, branches_of, finished
 from .door import absolute, data_digest, door, good_of, no_line, remarks, stem_of
-from .making.beginnings import judged, raced, told_of, with_heads
+from .making.beginnings import compare_beginnings, keep_better, race_text, with_heads
 from .making.conclude import conclude, costs, of_fold
 from .making.folder import TAUGHT, begin, facts_of, note, of_another_size
 from .making.job import Job, check, resolve, smaller, structure, usual_net
@@ -47,7 +47,7 @@ def train(request: Request, out: str | Path = "runs", name: str | None = None, t
         help_with(request)
     check(request, Path(out), name)
     job = resolve(request, tell)
-    job = with_heads(replace(job, race=raced(job)))
+    job = with_heads(replace(job, race=compare_beginnings(job)))
     several.broadcast_order("the data are there")
     run = begun(job, Path(out), new_name(out, stem_of(request.source)) if name is None else name, tell)
     try:
@@ -76,7 +76,7 @@ def begun(job: Job, out: Path, name: str, tell: Tell) -> Run:
     if job.beginning is not None:
         told.append(event("note", text=job.beginning.told))
     if job.race:
-        told.append(event("note", text=told_of(job.race)))
+        told.append(event("note", text=race_text(job.race)))
     if job.good is None and (unknown := no_line(job.data)):
         told.append(unknown)
     if text := of_another_size(learned_weights(job.request), job.data.preprocess):
@@ -148,7 +148,7 @@ def finish(run: Run, job: Job, tell: Tell) -> Run:
     if (run.path / "start.safetensors").exists():
         module.load_state_dict(read(run.path / "start.safetensors")[1])
     facts = facts_of(run.lines("events.jsonl"))
-    with held(run), closing(learning(module, job, run, tell)) as events:
+    with locked(run), closing(learning(module, job, run, tell)) as events:
         try:
             for each in events:
                 note(run, each, facts)
@@ -185,7 +185,7 @@ def learning(module: Network, job: Job, run: Run, tell: Tell) -> Generator[dict[
         return fitting(module, data, parts, job.recipe, learned_weights(job.request) not in READY)
     if job.growth is None:
         last = training(module, data, parts, job.recipe, checkpoint, teaching=lessons_for(job, run, tell))
-        return judged(by_folds(module, job, run, last), module, job, run, data, parts)
+        return keep_better(by_folds(module, job, run, last), module, job, run, data, parts)
     forks = [branch.path / "checkpoint.pt" for branch in branches_of(run)]
     return growing(module, data, parts, job.recipe, job.growth, run.path, forks)
 

@@ -177,7 +177,17 @@ class ServeRequest(BaseModel):
 
 
 class ExplainRequest(BaseModel):
-    """Images or series whose answers are to be explained."""
+    """Images or series whose answers are to be explained.
+
+    model: a run's folder or a .safetensors file.
+    images: files and folders, or tables of series.
+    data: labelled data that the model learned from; the nearest of them are shown. None: without.
+    masks: a folder of masks of defects, named like the run's images, which calibrate the verdict. None: without.
+    map: which kind of map is drawn.
+    most: how many samples are explained.
+    page: the page to write.
+    lang: its language.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

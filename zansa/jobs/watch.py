@@ -9,7 +9,7 @@ import numpy as np
 from ..deploy.runtime import predictor
 from ..deploy.serve.models import names_in
 from ..deploy.watch import look as looking
-from ..deploy.watch.rivals import acting, sha_of
+from ..deploy.watch.contest import acting, sha_of
 from ..deploy.watch.units import Answers, answers
 from ..proof.drift import LEAST
 from ..record import Run, write_atomic

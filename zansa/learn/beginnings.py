@@ -17,8 +17,8 @@ from ..nets.files import Model
 from .adapt import batches_of, features, renormalise
 from .data.dataset import Dataset
 from .doubts import FOLDS, fitted_rule, held_out_folds, some_of
-from .lookers import as_taken, features_for, images_for
 from .predict import latency, to_tensor
+from .pretrained import as_taken, features_for, images_for
 
 LOOKED_AT = 200  # images at most
 STRENGTH = 0.03  # inverse strength of the penalty: near the best for 128 and for 1,280 features of 100 images

@@ -4,6 +4,7 @@ for more than two classes (Zhao et al. 2022, decoupled knowledge distillation, 2
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,25 @@ TARGET, OTHERS = 1.0, 2.0  # weights of the two terms of DKD, those of the paper
 Student = Callable[[Tensor], Tensor]
 
 
+class Batch(NamedTuple):
+    """The labelled samples of a step, and what the student makes of them.
+
+    samples: augmented, (N, C, *size).
+    logits: of the student, (N, K).
+    labels: (N,).
+    loss: that of the labels.
+    seed: of the step.
+    rows: (N,) which samples of the data set they are.
+    """
+
+    samples: Tensor
+    logits: Tensor
+    labels: Tensor
+    loss: Tensor
+    seed: int
+    rows: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class Teaching:
     """What a training learns from teachers.
@@ -34,21 +54,12 @@ class Teaching:
     teachers: Sequence[nn.Module]
     unlabelled: Tensor | None = None
 
-    def __call__(
-        self,
-        student: Student,
-        samples: Tensor,
-        logits: Tensor,
-        labels: Tensor,
-        loss: Tensor,
-        seed: int,
-        index: np.ndarray,
-    ) -> Tensor:
-        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples.
-        `index` says which samples of the data set they are."""
-        total = mixed(logits, self.answers(samples), labels, loss)
+    def __call__(self, student: Student, batch: Batch) -> Tensor:
+        """The loss of a batch: that of the labels, and the distance to the teachers on these same augmented samples."""
+        samples = batch.samples
+        total = student_loss(batch.logits, self.answers(samples), batch.labels, batch.loss)
         if self.unlabelled is not None:
-            more = self.unlabelled[some(self.unlabelled, len(samples), seed)].to(samples.device)
+            more = self.unlabelled[drawn_rows(self.unlabelled, len(samples), batch.seed)].to(samples.device)
             total = total + distance(student(more), self.answers(more))
         return total
 
@@ -76,26 +87,20 @@ class Lessons:
     more: Tensor | None = None
     augment: Augment = AS_THEY_ARE
 
-    def __call__(
-        self,
-        student: Student,
-        samples: Tensor,
-        logits: Tensor,
-        labels: Tensor,
-        loss: Tensor,
-        seed: int,
-        index: np.ndarray,
-    ) -> Tensor:
+    def __call__(self, student: Student, batch: Batch) -> Tensor:
         """The loss of a batch: that of the labels, and the distance to what the teacher has said of these samples."""
-        total = mixed(logits, self.told[torch.from_numpy(index)].to(logits.device), labels, loss, CALIBRATED)
+        device = batch.logits.device
+        told = self.told[torch.from_numpy(batch.rows)].to(device)
+        total = student_loss(batch.logits, told, batch.labels, batch.loss, CALIBRATED)
         if self.unlabelled is not None and self.more is not None:
-            at = some(self.unlabelled, SHOWN * len(samples), seed)
-            changed = augment(self.unlabelled[at].to(samples.device), self.augment, torch.Generator().manual_seed(seed))
-            total = total + distance(student(changed), self.more[at].to(logits.device), CALIBRATED)
+            at = drawn_rows(self.unlabelled, SHOWN * len(batch.samples), batch.seed)
+            generator = torch.Generator().manual_seed(batch.seed)
+            changed = augment(self.unlabelled[at].to(batch.samples.device), self.augment, generator)
+            total = total + distance(student(changed), self.more[at].to(device), CALIBRATED)
         return total
 
 
-def some(samples: Tensor, count: int, seed: int) -> Tensor:
+def drawn_rows(samples: Tensor, count: int, seed: int) -> Tensor:
     """Which samples a step looks at: so many, drawn with replacement."""
     return torch.randint(len(samples), (count,), generator=torch.Generator().manual_seed(seed))
 
@@ -105,7 +110,9 @@ def teaching(teachers: Sequence[nn.Module], unlabelled: Tensor | None = None) ->
     return Teaching([copy.deepcopy(each).eval().requires_grad_(False) for each in teachers], unlabelled)
 
 
-def mixed(logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def student_loss(
+    logits: Tensor, taught: Tensor, labels: Tensor, loss: Tensor, temperature: float = TEMPERATURE
+) -> Tensor:
     """The loss of a student with logits (N, K) whose teachers answer with logits or log probabilities (N, K). With two
     classes the second term of DKD is zero, so plain distillation is taken."""
     if logits.shape[1] == 2:

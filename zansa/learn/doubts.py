@@ -107,9 +107,11 @@ def doubts(
 ) -> list[Doubt]:
     """The defaults that the training images speak against; [] for series.
 
-    data: the data set. train: indices of its training part. augment: what training would do. contrast: the window of
-    the contrast stem in pixels that the network would have, 0 for none or where it was named. asked: the switches of
-    the augmentation that were asked for.
+    data: the data set.
+    train: indices of its training part.
+    augment: what training would do.
+    contrast: the window of the contrast stem in pixels that the network would have, 0 for none or where it was named.
+    asked: the switches of the augmentation that were asked for.
     """
     if data.preprocess.series:
         return []

@@ -36,7 +36,9 @@ COPIES = 4  # varied copies of each training sample, beside itself
 class Head(NamedTuple):
     """A linear classifier on features.
 
-    weight: (K, F). bias: (K,). loss: the tempered loss of the samples by which it was chosen (see `loss.tempered`).
+    weight: (K, F).
+    bias: (K,).
+    loss: the tempered loss of the samples by which it was chosen (see `loss.tempered`).
     """
 
     weight: np.ndarray
@@ -60,11 +62,16 @@ def probe(
     held = features(network, batches_of(to_tensor(data, parts.val, cpu, layout)))
     labels = np.tile(data.labels[parts.train], COPIES + 1)
     best = best_head(seen, labels, held, data.labels[parts.val], len(data.classes), recipe.balance != "none")
+    set_head(network, best.weight, best.bias)
+    return network, best.loss
+
+
+def set_head(network: Network, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Give a network another classifier in place: weight (K, F) and bias (K,)."""
     linear = network.head.get_submodule("linear")
     with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(best.weight))  # type: ignore[operator]
-        linear.bias.copy_(torch.from_numpy(best.bias))  # type: ignore[operator]
-    return network, best.loss
+        linear.weight.copy_(torch.from_numpy(weight))  # type: ignore[operator]
+        linear.bias.copy_(torch.from_numpy(bias))  # type: ignore[operator]
 
 
 def best_head(
@@ -72,8 +79,9 @@ def best_head(
 ) -> Head:
     """The linear head that tells held-out samples best, of those with every strength of the penalty.
 
-    seen, labels: features (N, F) of samples and their classes, to learn from. held, truth: those to choose by. even:
-    whether every class counts the same, however many samples it has.
+    seen, labels: features (N, F) of samples and their classes, to learn from.
+    held, truth: those to choose by.
+    even: whether every class counts the same, however many samples it has.
     """
     middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
     right = torch.from_numpy(truth)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import several
+from .class_sampling import shares_shown
 from .data.dataset import Dataset
 from .predict import logits
 from .recipe import Recipe
-from .repeats import shares_shown
 from .state import Event
 
 STEEPEST = 4.6  # log of the largest factor of logits, about 100; its inverse is the smallest

@@ -23,15 +23,15 @@ from ..nets.files import Model
 from ..nets.memory import passing, refuse_memory, refuse_wrong
 from ..nets.noise import add_noise
 from . import seeds, several
+from .class_sampling import epoch_order
 from .data.augment import augment
 from .data.dataset import Dataset
 from .data.splits import Parts
 from .depth.fuse import refuse_alone
-from .distil import Lessons, Teaching
+from .distil import Batch, Lessons, Teaching
 from .loss import Criterion, validate
 from .predict import to_tensor
 from .recipe import Recipe
-from .repeats import drawn
 from .speed import autocast, choose_device, choose_speed, memory_format
 from .state import Penalty, Policy, Saved, State, floats
 from .tune import first_to_learn, let_learn, parts_of
@@ -120,19 +120,19 @@ def training(
     state.follow(course.layout)
     noise = add_noise(module, recipe.dropout, recipe.stochastic_depth, chance)
     pace, order, first = Pace(state.step), None, None
-    yield begun(state, course, resumed)
+    yield start_event(state, course, resumed)
     try:
         while state.step < steps and not (policy is None and out_of_patience(state, state.step // per_epoch, recipe)):
-            if policy is None and to_begin_again(state, course):
+            if policy is None and must_begin_again(state, course):
                 pace.first_step -= state.step
-                yield begun_again(state, course, fresh)
+                yield begin_again(state, course, fresh)
             for change in () if policy is None else policy(state, steps):
                 line = state.edit(change, course.device, course.layout)
                 noise, first = renewed(noise, module, recipe, chance), None
                 yield line
             epoch, batch = divmod(state.step, per_epoch)
             if batch == 0 or order is None:
-                order = drawn(parts.train, data.labels, len(data.classes), recipe, epoch)
+                order = epoch_order(parts.train, data.labels, len(data.classes), recipe, epoch)
             if batch == 0:
                 refuse_wrong_way_back(module, course, data, order, chance)
             if first != (first := first_to_learn(recipe.tuning, len(parts_of(module)), state.step / steps)):
@@ -140,18 +140,18 @@ def training(
             index = np.sort(order[batch * course.batch : (batch + 1) * course.batch])
             several.broadcast_order(Order(module.net, recipe, first, state.step, index))
             several.broadcast(state.fast)
-            losses = passed(answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching)
+            losses = loss_of(answer, data, several.share(index), state.step, recipe, course.criterion, chance, teaching)
             rate = rate_at(state, course)
             told = state.descend(losses[0], rate, course.criterion.share(data.labels, index), penalty)
             state.advance(told, recipe.average * steps, told if teaching is None else losses[1].item())
             refuse_divergence(state, course)
             yield event("step", step=state.step, steps=steps, loss=state.loss / state.counted)
             if state.step % per_epoch == 0:
-                yield judged(state, course, data, parts, rate, pace)
+                yield epoch_event(state, course, data, parts, rate, pace)
             if checkpoint is not None and (state.step % per_epoch == 0 or pace.since_saved() > recipe.checkpoint):
                 state.write(checkpoint)
                 pace.saved = time.monotonic()
-        yield from ended(state, course)
+        yield from end_events(state, course)
     finally:
         for handle in noise:
             handle.remove()
@@ -225,7 +225,7 @@ def prepared(module: Network, data: Dataset, parts: Parts, recipe: Recipe, polic
     return Course(recipe, device, layout, batch, per_epoch, per_epoch * recipe.epochs, criterion, chance)
 
 
-def ended(state: State, course: Course) -> Iterator[Event]:
+def end_events(state: State, course: Course) -> Iterator[Event]:
     """The last events: a warning where nothing was learned though the training began again, and the end."""
     if state.attempt and at_chance(state, course):
         yield event("warning", text=NOTHING, nothing=True)
@@ -249,7 +249,7 @@ def refuse_wrong_way_back(
     refuse_wrong(module, probe, course.recipe.memory, chance)
 
 
-def begun(state: State, course: Course, resumed: bool) -> Event:
+def start_event(state: State, course: Course, resumed: bool) -> Event:
     """The event of a training that begins or goes on."""
     return event(
         "resumed" if resumed else "start",
@@ -287,12 +287,12 @@ def at_chance(state: State, course: Course) -> bool:
     return state.level > LEFT * course.chance
 
 
-def to_begin_again(state: State, course: Course) -> bool:
+def must_begin_again(state: State, course: Course) -> bool:
     """Whether a third of the first attempt has passed, and nothing has been learned by then."""
     return state.attempt == 0 and state.step == max(TRIED, course.steps // 3) and at_chance(state, course)
 
 
-def begun_again(state: State, course: Course, fresh: dict[str, Tensor]) -> Event:
+def begin_again(state: State, course: Course, fresh: dict[str, Tensor]) -> Event:
     """Take the state back to the first weights; returns the event of it."""
     text = AGAIN.format(level=state.level, step=state.step, chance=course.chance, rate=course.recipe.rate * SAFER)
     told = event("again", text=text, step=state.step, level=state.level, chance=course.chance)
@@ -301,7 +301,7 @@ def begun_again(state: State, course: Course, fresh: dict[str, Tensor]) -> Event
     return told
 
 
-def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: float, pace: Pace) -> Event:
+def epoch_event(state: State, course: Course, data: Dataset, parts: Parts, rate: float, pace: Pace) -> Event:
     """The event of an epoch: validation figures of the average of the weights, which is kept when it is the best."""
     recipe, epoch = course.recipe, state.step // course.per_epoch
     measured = validate(state.average, data, parts.val, recipe, course.layout)
@@ -325,7 +325,7 @@ def judged(state: State, course: Course, data: Dataset, parts: Parts, rate: floa
     return told
 
 
-def passed(
+def loss_of(
     answer: Callable[[Tensor], Tensor],
     data: Dataset,
     index: np.ndarray,
@@ -351,7 +351,7 @@ def passed(
 
     logits = student(samples)
     loss = criterion(logits, labels)
-    return (loss if teaching is None else teaching(student, samples, logits, labels, loss, seed, index)), loss
+    return (loss if teaching is None else teaching(student, Batch(samples, logits, labels, loss, seed, index))), loss
 
 
 def helping(data: Dataset, parts: Parts) -> None:
@@ -370,7 +370,7 @@ def helping(data: Dataset, parts: Parts) -> None:
             criterion = Criterion(data.labels[parts.train], len(data.classes), recipe, device)
         several.broadcast(floats(module))
         module.zero_grad()
-        loss, _ = passed(answer, data, several.share(order.samples), order.step, recipe, criterion, chance)
+        loss, _ = loss_of(answer, data, several.share(order.samples), order.step, recipe, criterion, chance)
         loss.backward()
         several.reduce(module, loss, criterion.share(data.labels, order.samples))
 

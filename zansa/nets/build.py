@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
 from ..arch.steps import STEPS
-from .start import begin, initialise
+from .initial_weights import begin, initialise
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}

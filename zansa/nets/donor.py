@@ -11,7 +11,7 @@ from ..runs import model_file
 from .adopt import adopt, net_from, read_checkpoint
 from .build import Network
 from .files import load, read
-from .ready import ready_file, ready_net
+from .installed_weights import ready_file, ready_net
 
 
 @dataclass(frozen=True)

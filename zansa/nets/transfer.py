@@ -21,7 +21,7 @@ from ..arch.edits import AnyEdit, Delete, Insert, Merge, Regrid, Rekind, Remap, 
 from ..arch.lower import Row, Table, lower
 from ..arch.spec import Net
 from .build import CONV, Network, build, build_block
-from .start import initialise, start_as_identity
+from .initial_weights import initialise, start_as_identity
 
 State = dict[str, Tensor]
 EPS = nn.BatchNorm2d(1).eps  # of every batch norm that is built

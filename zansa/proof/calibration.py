@@ -59,28 +59,6 @@ def fit(logits: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None, b
     )
 
 
-def for_shares(calibration: Calibration, shares: ArrayLike) -> Calibration:
-    """The calibration for other shares of the classes, (K,), as production has them (label shift, Saerens, Latinne &
-    Decaestecker 2002); shares add up to 1 and none is 0."""
-    new = np.asarray(shares, dtype=float)
-    if new.shape != (len(calibration.prior),) or (new <= 0).any() or abs(new.sum() - 1) > 1e-6:
-        raise ValueError(
-            f"shares of the classes are {new.tolist()}; needed: {len(calibration.prior)} above 0 that add up to 1"
-        )
-    shift = np.asarray(calibration.shift) + np.log(new / np.asarray(calibration.prior))
-    return calibration.model_copy(update={"shift": tuple(map(float, shift)), "prior": tuple(map(float, new))})
-
-
-def production_shares(prior: ArrayLike, good: int, defect_rate: float) -> np.ndarray:
-    """Shares of the classes, (K,), when production has this share of defects, of which kinds are as common among each
-    other as in `prior`."""
-    shares = np.asarray(prior, dtype=float).copy()
-    defects = np.arange(len(shares)) != good
-    shares[defects] *= defect_rate / shares[defects].sum()
-    shares[good] = 1 - defect_rate
-    return shares
-
-
 def apply(logits: ArrayLike, calibration: Calibration) -> np.ndarray:
     """Calibrated probabilities of (N, K) logits."""
     f = calibration.scale * np.asarray(logits, dtype=np.float64) + np.asarray(calibration.shift)
@@ -134,7 +112,7 @@ def debiased(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def debiased_square(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Its square before it is cut at 0: its mean is 0 for perfect probabilities."""
+    """The square of the debiased l2 error before it is cut at 0, (R,): its mean is 0 for perfect probabilities."""
     count = len(sure)
     bins = max(1, min(BINS, count // 2))
     member = np.eye(bins)[(np.argsort(np.argsort(sure, kind="stable"), kind="stable") * bins) // count]

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 
 from ..words import plain_percent
 from .exact import lower_limit, upper_limit
-from .points import Held, Point, _seen
+from .points import Point, ScoredParts, counts_text
 
 EXAMPLE = "miss=500,false_alarm=8,ask=2"
 NAMES = ("miss", "false_alarm", "ask")
@@ -66,7 +66,7 @@ def _amount(name: str, word: str) -> float:
     return float(word)
 
 
-def by_cost(parts: Held, costs: Costs, defect_rate: float, calibrated: bool = False) -> Point:
+def by_cost(parts: ScoredParts, costs: Costs, defect_rate: float, calibrated: bool = False) -> Point:
     """The cheapest point by Elkan 2001 ("The foundations of cost-sensitive learning"): reject where the odds of a
     defect in production are at least false_alarm / miss; with `ask`, a person sees what is between two such lines.
 
@@ -89,11 +89,11 @@ def by_cost(parts: Held, costs: Costs, defect_rate: float, calibrated: bool = Fa
     said += "; not calibrated, for lack of validation parts" if few else ""
     if costs.ask is not None and not costs.asks:
         said += f"; nobody is asked, since that pays below a price of {costs.dearest_ask:.3g} only"
-    return Point(float(reject), float(ask), "by cost", f"{said}; {_seen(parts, reject, ask)}")
+    return Point(float(reject), float(ask), "by cost", f"{said}; {counts_text(parts, reject, ask)}")
 
 
 def expected_cost(
-    parts: Held, point: Point, costs: Costs, defect_rate: float, confidence: float = 0.95
+    parts: ScoredParts, point: Point, costs: Costs, defect_rate: float, confidence: float = 0.95
 ) -> dict[str, Any]:
     """Expected cost of 1,000 production parts at a point, with its interval, the shares behind it, and what rejecting,
     accepting and asking about every part would cost.
@@ -138,7 +138,7 @@ def expected_cost(
     }
 
 
-def cost_curve(parts: Held, costs: Costs, defect_rate: float, most: int = 200) -> list[dict[str, float]]:
+def cost_curve(parts: ScoredParts, costs: Costs, defect_rate: float, most: int = 200) -> list[dict[str, float]]:
     """Expected cost of 1,000 parts for lines without asking, from one that rejects all to one that rejects none: at
     most so many rows {"line", "cost", "detection", "false_alarms"}, evenly spaced in rank."""
     _refuse(parts, defect_rate)
@@ -154,7 +154,7 @@ def cost_curve(parts: Held, costs: Costs, defect_rate: float, most: int = 200) -
 
 
 def cost_by_rate(
-    parts: Held,
+    parts: ScoredParts,
     point: Point,
     costs: Costs,
     defect_rate: float,
@@ -203,7 +203,7 @@ def platt(score: np.ndarray, defect: np.ndarray) -> tuple[float, float]:
 # --- parts of the above ---------------------------------------------------------------------------------------------
 
 
-def _refuse(parts: Held, defect_rate: float) -> None:
+def _refuse(parts: ScoredParts, defect_rate: float) -> None:
     if not 0 < defect_rate < 1:
         hint = f" (for {defect_rate:g} % type {defect_rate / 100:g})" if 1 <= defect_rate < 100 else ""
         raise ValueError(
@@ -214,7 +214,7 @@ def _refuse(parts: Held, defect_rate: float) -> None:
         raise ValueError(f"no cost can be estimated: none of the {len(parts.score)} parts is {kind}; add {kind} parts")
 
 
-def _data_rate(parts: Held) -> float:
+def _data_rate(parts: ScoredParts) -> float:
     return float((parts.defect.sum() + 1) / (len(parts.defect) + 2))
 
 

@@ -5,7 +5,6 @@ of 0.05 thresholds for independent parts alarm 17 times as often as they promise
 such as its score; of a lot it is the mean.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,8 @@ class Alarm:
 
     at: index of the unit at which it alarms; None: it does not.
     since: index of the unit from which on the change is there, by the chart's own path.
-    log_evidence: the largest logarithm of the evidence so far. limit: what it alarms at.
+    log_evidence: the largest logarithm of the evidence so far.
+    limit: what it alarms at.
     way: "higher", "lower" or "wider"; "" where nothing speaks.
     """
 
@@ -40,8 +40,9 @@ class Alarm:
 class Windowed:
     """A statistic of a window against the reference.
 
-    p: of Kolmogorov and Smirnov, with the number of parts that correlated lots are worth. alarm: it is below the level
-    that is shared by all statistics. shift: effect size, the mean rank in the reference less 1/2: -0.5 to 0.5.
+    p: of Kolmogorov and Smirnov, with the number of parts that correlated lots are worth.
+    alarm: it is below the level that is shared by all statistics.
+    shift: effect size, the mean rank in the reference less 1/2: -0.5 to 0.5.
     parts: how many independent parts the window is worth.
     """
 
@@ -170,8 +171,3 @@ def window(
     p = float(kstwobign.sf(gap * (many * few / (many + few)) ** 0.5))
     rank = (np.searchsorted(old, new, "left") + np.searchsorted(old, new, "right")) / (2 * len(old))
     return Windowed(p, p < level, float(rank.mean() - 0.5), few)
-
-
-def culprits(shifts: Sequence[float], names: Sequence[str]) -> list[str]:
-    """The statistics that moved, those that moved most first."""
-    return [names[i] for i in np.argsort(-abs(np.asarray(shifts)), kind="stable")]

@@ -3,11 +3,11 @@
 import numpy as np
 
 from .exact import needed
-from .points import Held, by_claim
+from .points import ScoredParts, by_claim
 from .sizes import Claim, expected_mistakes
 
 
-def crossed(parts: Held, claim: Claim, defects: int, good: int, seed: int = 0) -> dict[str, tuple[int, int]]:
+def crossed(parts: ScoredParts, claim: Claim, defects: int, good: int, seed: int = 0) -> dict[str, tuple[int, int]]:
     """(mistakes, parts) of each number of the claim, with lines that were chosen on other parts than they are judged
     on: each half of the validation parts judges the line of the other half.
 
@@ -24,7 +24,10 @@ def crossed(parts: Held, claim: Claim, defects: int, good: int, seed: int = 0) -
         if not all(parts.defect[side].any() and not parts.defect[side].all() for side in (chosen, judged)):
             return {}
         point, _ = by_claim(
-            Held(parts.score[chosen], parts.defect[chosen]), claim, least.get("recall", 0), least.get("false_alarms", 0)
+            ScoredParts(parts.score[chosen], parts.defect[chosen]),
+            claim,
+            least.get("recall", 0),
+            least.get("false_alarms", 0),
         )
         score, defect = parts.score[judged], parts.defect[judged]
         for name, wrong, among in (
@@ -42,7 +45,7 @@ def planned(counts: dict[str, tuple[int, int]]) -> dict[str, float]:
     return {name: expected_mistakes(mistakes, count) for name, (mistakes, count) in counts.items() if count}
 
 
-def balanced_error(parts: Held) -> float:
+def balanced_error(parts: ScoredParts) -> float:
     """The mean of the shares of defective parts that are missed and of good parts that are rejected, where a part is
     rejected when it is more likely defective than not. NaN without parts of one kind."""
     wrong = (parts.score >= 0) != parts.defect

@@ -1,4 +1,4 @@
-"""How good a network is: counts first, then figures with intervals; and where inspection draws its line.
+"""How good a network is: counts first, then figures with intervals.
 
 These are pure functions of class probabilities (N, K), true labels (N,) and class names (K). They return plain Python
 values, ready for JSON. A figure that the samples cannot answer (recall of a class without a sample, ROC of samples that
@@ -16,12 +16,10 @@ from numpy.typing import ArrayLike
 from ..arch.use import Calibration, OperatingPoint
 from .calibration import calibration_error, reliability
 from .decide import decisions, lines_of, log_odds, named
-from .good import good_class as good_class  # figures speak of the good class, and readers look for it here
-from .points import held, look
-from .rates import _mean_or_none, _mean_rate, _rate_or_none, rate
+from .points import look, scored_parts
+from .rates import mean_or_none, mean_rate, rate, rate_or_none
 
 SUM_TOLERANCE = 0.01  # half precision adds up to 1 only so well
-CALIBRATION_BINS = 15
 ROC_POINTS = 200
 FALSE_ALARM_SHARES = (0.01, 0.02, 0.05)
 
@@ -49,27 +47,28 @@ def figures(
     present = counts > 0
     two_sided = np.flatnonzero(present & (counts < len(truth)))
     areas = [_areas(truth == i, p[:, i]) for i in two_sided]
+    calibrated = calibration_error(p, truth, groups)
     return {
         "count": len(truth),
         "classes": list(classes),
         "accuracy": rate(right.sum(), len(truth), confidence),
-        "balanced_accuracy": _mean_rate(right[present], counts[present], confidence),
+        "balanced_accuracy": mean_rate(right[present], counts[present], confidence),
         "per_class": [
             {
                 "class": name,
                 "count": int(counts[i]),
-                "precision": _rate_or_none(right[i], told[i], confidence),
-                "recall": _rate_or_none(right[i], counts[i], confidence),
+                "precision": rate_or_none(right[i], told[i], confidence),
+                "recall": rate_or_none(right[i], counts[i], confidence),
                 "f1": f1(int(right[i]), int(told[i]), int(counts[i]), confidence),
             }
             for i, name in enumerate(classes)
         ],
         "confusion": confusion.tolist(),
-        "roc_auc": _mean_or_none([area["roc_auc"] for area in areas]),
-        "pr_auc": _mean_or_none([area["pr_auc"] for area in areas]),
+        "roc_auc": mean_or_none([area["roc_auc"] for area in areas]),
+        "pr_auc": mean_or_none([area["pr_auc"] for area in areas]),
         "log_loss": _log_loss(p, truth),
-        "calibration_error": _calibration_error(p, truth),
-        "calibration": calibration_error(p, truth, groups),
+        "calibration_error": calibrated["binned"],
+        "calibration": calibrated,
         "inspection": operating and _inspection(p, truth, classes, operating, confidence, groups),
     }
 
@@ -77,34 +76,6 @@ def figures(
 def scores(probabilities: ArrayLike, classes: Sequence[str], good: str) -> np.ndarray:
     """1 - p(good) of (N, K) probabilities: (N,) float64, what inspection compares with its threshold."""
     return 1 - np.asarray(probabilities, dtype=np.float64)[:, _index(classes, good)]
-
-
-def choose_threshold(
-    probabilities: ArrayLike,
-    labels: ArrayLike,
-    classes: Sequence[str],
-    good: str,
-    max_false_alarms: float = 0.02,
-) -> OperatingPoint:
-    """The threshold of highest detection that rejects at most the share `max_false_alarms` of good samples.
-
-    It is for validation samples only. Of n good samples k = max(0, floor(share (n + 1)) - 1) may be rejected. So the
-    share holds on these samples and, on average, on new ones: (k + 1) / (n + 1) of these lie over the k + 1st highest
-    score (split conformal prediction; Vovk, Gammerman & Shafer 2005). Where many thresholds detect the same, the line
-    is in the middle between the lowest score that it detects and the next good one below. ValueError without good
-    samples, and for a share outside 0 <= share < 1.
-    """
-    p, truth = _checked(probabilities, labels, classes)
-    if not 0 <= max_false_alarms < 1:
-        raise ValueError(f"max_false_alarms is {max_false_alarms}; allowed: a share, 0 <= share < 1")
-    score, defect = scores(p, classes, good), truth != _index(classes, good)
-    if defect.all():
-        raise ValueError(f"no threshold: none of the {len(truth)} samples is {good!r}; add good samples")
-    calm, faulty = np.sort(score[~defect]), score[defect]
-    highest = float(calm[-1 - _allowed(len(calm), max_false_alarms)])
-    threshold = 1.0 if highest == 1 else _middle(calm, faulty, highest)
-    rule = _rule(calm, faulty, threshold, max_false_alarms)
-    return OperatingPoint(good=good, threshold=threshold, rule=rule)
 
 
 def doubtful(
@@ -199,13 +170,6 @@ def _log_loss(p: np.ndarray, truth: np.ndarray) -> float:
     return float(-np.log(np.maximum(true, np.finfo(np.float64).eps)).mean())
 
 
-def _calibration_error(p: np.ndarray, truth: np.ndarray) -> float:
-    # Guo et al. 2017, "On calibration of modern neural networks", eq. 3.
-    sure, right = p.max(axis=1), p.argmax(axis=1) == truth
-    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], sure)
-    return float(abs(np.bincount(bins, weights=right - sure)).sum() / len(truth))
-
-
 # ---- inspection --------------------------------------------------------------------------------------------
 
 
@@ -219,7 +183,7 @@ def _inspection(
 ) -> dict[str, Any]:
     good = _index(classes, operating.good)
     odds, (ask, reject) = log_odds(p[:, good]), lines_of(operating)
-    parts = held(odds, truth != good, groups)
+    parts = scored_parts(odds, truth != good, groups)
     seen = look(parts, reject, ask, confidence)
     rejected = parts.score >= reject
     hits, told, count = (int(each.sum()) for each in (rejected & parts.defect, rejected, parts.defect))
@@ -231,7 +195,7 @@ def _inspection(
         "rule": operating.rule,
         "unit": "part" if parts.joined else "sample",
         **seen,
-        "precision": _rate_or_none(hits, told, confidence),
+        "precision": rate_or_none(hits, told, confidence),
         "f1": f1(hits, told, count, confidence),
         **_free_of_threshold(parts.score, parts.defect),
         "per_defect": [
@@ -248,7 +212,7 @@ def _kind(
 ) -> dict[str, Any]:
     """How many parts of one kind of defect are found, and how many of them a person is asked about."""
     own = None if groups is None else np.asarray(groups)[among]
-    seen = look(held(odds[among], among[among], own), reject, ask, confidence)
+    seen = look(scored_parts(odds[among], among[among], own), reject, ask, confidence)
     return {"detection": seen["detection"], "asked": seen["asked"]}
 
 
@@ -271,7 +235,7 @@ def _areas(positive: np.ndarray, score: np.ndarray) -> dict[str, float]:
 
 def _detection_at(score: np.ndarray, defect: np.ndarray, share: float) -> float:
     calm = np.sort(score[~defect])
-    highest = calm[-1 - _whole(share * len(calm))]
+    highest = calm[-1 - math.floor(share * len(calm) + 1e-9)]  # 0.29 * 100 is 28.999999999999996
     return float((score[defect] > highest).mean())
 
 
@@ -282,43 +246,6 @@ def _roc(score: np.ndarray, defect: np.ndarray) -> list[list[float]]:
     if len(points) > ROC_POINTS:
         points = points[np.linspace(0, len(points) - 1, ROC_POINTS).round().astype(int)]
     return [[float(x), float(y)] for x, y in points]
-
-
-# ---- the line ----------------------------------------------------------------------------------------------
-
-
-def _whole(value: float) -> int:
-    return math.floor(value + 1e-9)  # 0.29 * 100 is 28.999999999999996
-
-
-def _allowed(good_images: int, share: float) -> int:
-    return max(0, _whole(share * (good_images + 1)) - 1)
-
-
-def _middle(calm: np.ndarray, faulty: np.ndarray, highest: float) -> float:
-    above = float(faulty[faulty > highest].min(initial=1.0))
-    below = float(calm[calm < above].max())
-    middle = (below + above) / 2
-    return middle if middle > below else above  # neighbours in float64 have no middle
-
-
-def _rule(calm: np.ndarray, faulty: np.ndarray, threshold: float, share: float) -> str:
-    rejected, detected = int((calm >= threshold).sum()), int((faulty >= threshold).sum())
-    said = (
-        f"highest detection with at most {100 * share:g} % of good ones rejected; chosen on validation "
-        f"data, where {rejected} of {len(calm)} good ones and {detected} of {len(faulty)} defects are rejected"
-    )
-    if rejected > share * len(calm) + 1e-9:
-        return f"{said}; the share cannot be kept, because p(good) is 0 for {rejected} good ones"
-    return said if _whole(share * (len(calm) + 1)) else f"{said}; {_too_few(len(calm), share)}"
-
-
-def _too_few(good_images: int, share: float) -> str:
-    needed = f"{math.ceil(1 / share - 1e-9) - 1} are needed" if share else "no number is enough"
-    return (
-        f"{good_images} good ones cannot promise this for new ones ({needed}): "
-        f"expect up to {100 / (good_images + 1):.2g} % of new good ones rejected on average"
-    )
 
 
 # ---- samples to look at ------------------------------------------------------------------------------------

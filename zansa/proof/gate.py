@@ -83,7 +83,14 @@ def gate(
 
 
 class _Judged(NamedTuple):
-    right: np.ndarray  # by part
+    """What one network does to the parts.
+
+    right: (P,) whether it decides rightly.
+    found: the rate of defective parts found; None where no class is the good one, or no part is defective.
+    told: what the record says of it.
+    """
+
+    right: np.ndarray
     found: dict[str, Any] | None
     told: dict[str, Any]
 

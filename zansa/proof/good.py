@@ -45,12 +45,25 @@ _UNMARKED = str.maketrans(_PLAIN | {"ä": "ae", "ö": "oe", "ü": "ue", "đ": "d
 
 
 class Item(NamedTuple):
+    """A word of a name.
+
+    word: in lower case and without marks.
+    denied: what stands before or behind it: "not", "absent" (without, free of), or "" for neither.
+    """
+
     word: str
-    denied: str  # "" | "not" | "absent"
+    denied: str
 
 
 class Reading(NamedTuple):
-    sign: int  # 1 good, -1 bad, 0 unknown
+    """What a name says of its class.
+
+    sign: 1 good, -1 bad, 0 unknown.
+    weight: how sure that is: CLEAR, MAYBE or SIGN; 0 where nothing is known.
+    items: its words.
+    """
+
+    sign: int
     weight: int
     items: tuple[Item, ...]
 

@@ -25,7 +25,7 @@ MOST_LINES = 4000  # of those that are tried for the best chance
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class ScoredParts:
     """What lines are chosen on: validation parts, each with one score."""
 
     score: np.ndarray  # (N,) float64, log odds of a defect
@@ -75,7 +75,7 @@ def operating_point(point: Point, good: str) -> OperatingPoint:
     )
 
 
-def held(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -> Held:
+def scored_parts(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -> ScoredParts:
     """Parts from images: (N,) scores, (N,) whether defective and, where parts have several images, (N,) part names.
 
     A part is as bad as its worst image. ValueError for scores that are no numbers, and for columns of unequal length.
@@ -88,17 +88,17 @@ def held(score: ArrayLike, defect: ArrayLike, groups: ArrayLike | None = None) -
     if not np.isfinite(s).all():
         raise ValueError(f"{(~np.isfinite(s)).sum()} of {len(s)} scores are NaN or infinite; log odds must be finite")
     if names is None:
-        return Held(s, d)
+        return ScoredParts(s, d)
     _, part = np.unique(names, return_inverse=True)
     worst, images, bad = np.full(part.max(initial=-1) + 1, -np.inf), np.bincount(part), np.bincount(part, d)
     np.maximum.at(worst, part, s)
-    return Held(worst, bad > 0, joined=True, mixed=int(((bad > 0) & (bad < images)).sum()))
+    return ScoredParts(worst, bad > 0, joined=True, mixed=int(((bad > 0) & (bad < images)).sum()))
 
 
 # --- rules ----------------------------------------------------------------------------------------------------------
 
 
-def by_false_alarms(parts: Held, most: float, confidence: float | None = None) -> Point:
+def by_false_alarms(parts: ScoredParts, most: float, confidence: float | None = None) -> Point:
     """The line of highest detection that rejects at most the share `most` of good parts.
 
     Without `confidence` the share holds on average over new parts and choices of validation parts: (k + 1) / (n + 1)
@@ -112,7 +112,7 @@ def by_false_alarms(parts: Held, most: float, confidence: float | None = None) -
     return _point(parts, line, line, confidence, f"at most {plain_percent(most)} of good parts are rejected")
 
 
-def by_recall(parts: Held, least: float, confidence: float | None = None) -> Point:
+def by_recall(parts: ScoredParts, least: float, confidence: float | None = None) -> Point:
     """The line of fewest false alarms that lets at most the share 1 - `least` of defective parts through.
 
     On average, or with `confidence`, as in `by_false_alarms`. On average it is conformal risk control (Angelopoulos
@@ -124,7 +124,7 @@ def by_recall(parts: Held, least: float, confidence: float | None = None) -> Poi
     return _point(parts, line, line, confidence, f"at least {plain_percent(least, 4)} of defective parts are found")
 
 
-def by_both(parts: Held, least: float, most: float, confidence: float | None = None) -> Point:
+def by_both(parts: ScoredParts, least: float, most: float, confidence: float | None = None) -> Point:
     """Two lines: misses are promised at the lower one and false alarms at the upper one; a person sees what is between.
 
     Each promise holds by itself. Where one line can keep both, it stands in the middle and nobody is asked.
@@ -135,7 +135,7 @@ def by_both(parts: Held, least: float, most: float, confidence: float | None = N
     return _point(parts, reject, ask, confidence, f"{said}at most {plain_percent(most)} of good parts are rejected")
 
 
-def by_claim(parts: Held, claim: Claim, defects: int, good: int) -> tuple[Point, float]:
+def by_claim(parts: ScoredParts, claim: Claim, defects: int, good: int) -> tuple[Point, float]:
     """The line with the best chance to pass an acceptance test on so many defective and good parts, and that chance.
 
     A line that just keeps a share fails the test of that share about half of the time. The chance is that of new
@@ -158,10 +158,10 @@ def by_claim(parts: Held, claim: Claim, defects: int, good: int) -> tuple[Point,
         f"the best chance to show {claim.text} on {defects} defective and {good} good parts, about {chance[best]:.0%}"
     )
     line = float(lines[best])
-    return Point(line, line, "by chance to pass", f"{said}; {_seen(parts, line, line)}"), float(chance[best])
+    return Point(line, line, "by chance to pass", f"{said}; {counts_text(parts, line, line)}"), float(chance[best])
 
 
-def usual(parts: Held, most: float = 0.02, confidence: float = 0.95) -> Point:
+def usual(parts: ScoredParts, most: float = 0.02, confidence: float = 0.95) -> Point:
     """The rule where nothing was asked: at most `most` false alarms, with confidence where there are parts enough for
     that, else on average; the rule says which, and what would be needed."""
     count, least = len(parts.good), int(needed(most, confidence))
@@ -173,7 +173,7 @@ def usual(parts: Held, most: float = 0.02, confidence: float = 0.95) -> Point:
     elif count:
         line = _above(parts.good, np.concatenate([parts.faulty, parts.learned]), parts.good[-1])
         said = f"no good validation part is rejected: expect up to {100 / (count + 1):.2g} % of new ones, on average"
-        found = Point(line, line, _basis(None), f"{said}; {_seen(parts, line, line)}")
+        found = Point(line, line, _basis(None), f"{said}; {counts_text(parts, line, line)}")
     else:
         raise ValueError("no line: none of the validation parts is good; add good parts, or choose a line by recall")
     return Point(found.reject, found.ask, found.basis, f"{found.rule}; {want}")
@@ -194,7 +194,7 @@ def promised_now(count: int, confidence: float | None = None) -> float:
 # --- what a point does ----------------------------------------------------------------------------------------------
 
 
-def look(parts: Held, reject: float, ask: float | None = None, confidence: float = 0.95) -> dict[str, Any]:
+def look(parts: ScoredParts, reject: float, ask: float | None = None, confidence: float = 0.95) -> dict[str, Any]:
     """What lines do to parts, as rates with exact intervals (None where there are no such parts).
 
     `detection` counts defective parts that are rejected or shown to a person, `missed` those let through,
@@ -274,7 +274,7 @@ def _middle(below: float, above: float) -> float:
     return middle if middle > below else above  # neighbours in float64 have no middle
 
 
-def _lines(parts: Held) -> np.ndarray:
+def _lines(parts: ScoredParts) -> np.ndarray:
     """Lines that tell the parts in other ways, from one that rejects all to one that rejects none."""
     score = np.unique(parts.score)
     lines = np.concatenate([score[:1], (score[1:] + score[:-1]) / 2, score[-1:] + 1])
@@ -296,17 +296,19 @@ def _basis(confidence: float | None) -> str:
     return "on average" if confidence is None else f"with {plain_percent(confidence, 4)} confidence"
 
 
-def _point(parts: Held, reject: float, ask: float, confidence: float | None, promise: str) -> Point:
-    return Point(reject, ask, _basis(confidence), f"{promise}, {_basis(confidence)}; {_seen(parts, reject, ask)}")
+def _point(parts: ScoredParts, reject: float, ask: float, confidence: float | None, promise: str) -> Point:
+    return Point(reject, ask, _basis(confidence), f"{promise}, {_basis(confidence)}; {counts_text(parts, reject, ask)}")
 
 
-def counted_anew(rule: str, parts: Held, reject: float, ask: float) -> str:
+def counted_anew(rule: str, parts: ScoredParts, reject: float, ask: float) -> str:
     """A rule in words, with what its lines do to these validation parts in place of the counts that it tells."""
-    told = typed(_seen(parts, reject, ask)).split("; ")[0]
+    told = typed(counts_text(parts, reject, ask)).split("; ")[0]
     return "; ".join(told if each.startswith("on validation ") else each for each in rule.split("; "))
 
 
-def _seen(parts: Held, reject: float, ask: float) -> str:
+def counts_text(parts: ScoredParts, reject: float, ask: float) -> str:
+    """What lines, as log odds, do to validation parts, in words: counts of good and defective parts that are rejected
+    and of those that a person is asked about."""
     good, faulty = parts.good, parts.faulty
     false_alarms, found = int((good >= reject).sum()), int((faulty >= reject).sum())
     asked = int(((parts.score >= ask) & (parts.score < reject)).sum())

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
+
+from .exact import lower_limit, upper_limit
 
 
 def rate(hits: int, count: int, confidence: float = 0.95) -> dict[str, Any]:
@@ -24,20 +25,20 @@ def rate(hits: int, count: int, confidence: float = 0.95) -> dict[str, Any]:
 def _limits(hits: np.ndarray, counts: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; allowed: between 0 and 1, for example 0.95")
-    tail = (1 - confidence) / 2
-    low = np.where(hits == 0, 0.0, betaincinv(np.maximum(hits, 1), counts - hits + 1, tail))
-    high = np.where(hits == counts, 1.0, betaincinv(hits + 1, np.maximum(counts - hits, 1), 1 - tail))
-    return low, high
+    side = (1 + confidence) / 2
+    return lower_limit(hits, counts, side), upper_limit(hits, counts, side)
 
 
-def _rate_or_none(hits: int, count: int, confidence: float) -> dict[str, Any] | None:
+def rate_or_none(hits: int, count: int, confidence: float) -> dict[str, Any] | None:
+    """A rate; None where nothing was counted."""
     return rate(hits, count, confidence) if count else None
 
 
-def _mean_rate(hits: np.ndarray, counts: np.ndarray, confidence: float) -> dict[str, Any]:
-    # Zou, Huang & Zhang 2009, "A note on confidence interval estimation for a linear function of binomial
-    # proportions", over exact limits. Not a bootstrap: where all of a few samples are right it has nothing to
-    # draw from and claims 100 % to 100 % (tests/test_evaluate.py measures both).
+def mean_rate(hits: np.ndarray, counts: np.ndarray, confidence: float) -> dict[str, Any]:
+    """The mean of the shares (K,) of hits (K,) of counts (K,), each >= 1, with its interval: Zou, Huang & Zhang 2009,
+    "A note on confidence interval estimation for a linear function of binomial proportions", over exact limits."""
+    # Not a bootstrap: where all of a few samples are right it has nothing to draw from and claims 100 % to 100 %
+    # (tests/test_evaluate.py measures both).
     low, high = _limits(hits, counts, confidence)
     shares = hits / counts
     below, above = (float(np.linalg.norm(end - shares)) / len(hits) for end in (low, high))
@@ -50,5 +51,6 @@ def _mean_rate(hits: np.ndarray, counts: np.ndarray, confidence: float) -> dict[
     }
 
 
-def _mean_or_none(values: list[float]) -> float | None:
+def mean_or_none(values: list[float]) -> float | None:
+    """The mean; None of nothing."""
     return float(np.mean(values)) if values else None

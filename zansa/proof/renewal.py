@@ -22,9 +22,13 @@ CALENDAR = 365  # days after which a look is due
 class Seen:
     """What was measured since a network acts.
 
-    parts: how many it judged. defects: how many defects it has found. misses: {value, low, high} of defects among
-    accepted parts, None where nobody has looked. false_alarms: the same of good parts among rejected ones.
-    named: parts of each new kind that people have named. drifted: statistics with an open alarm. days: since it acts.
+    parts: how many it judged.
+    defects: how many defects it has found.
+    misses: {value, low, high} of defects among accepted parts, None where nobody has looked.
+    false_alarms: the same of good parts among rejected ones.
+    named: parts of each new kind that people have named.
+    drifted: statistics with an open alarm.
+    days: since it acts.
     """
 
     parts: int
@@ -38,8 +42,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What is accepted: the share of defects that may be missed, and of good parts that may be rejected; None: not
-    said."""
+    """What is accepted; None: not said.
+
+    misses: the share of defects that may be missed.
+    false_alarms: the share of good parts that may be rejected.
+    """
 
     misses: float | None = None
     false_alarms: float | None = None
@@ -47,7 +54,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Price:
-    """What it costs: a miss, a false alarm, a renewal (training, labels, approval), and parts until the next look."""
+    """What mistakes and renewals cost, in one currency.
+
+    miss, false_alarm: of one part each.
+    renewal: training, labels and approval together.
+    parts: so many are judged until the next decision.
+    """
 
     miss: float
     false_alarm: float

@@ -60,7 +60,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Need:
-    """So many parts, of which so many may be mistaken, and how likely a model passes."""
+    """What a test takes.
+
+    parts: so many are tested.
+    misses: so many of them may be mistaken.
+    chance: how likely a model passes.
+    """
 
     parts: int
     misses: int

@@ -11,7 +11,7 @@ from ..phrases import phrase, say
 from ..words import counted
 
 
-class Told(NamedTuple):
+class Sentences(NamedTuple):
     """The sentences of a kind: title, why, do."""
 
     title: str
@@ -19,80 +19,80 @@ class Told(NamedTuple):
     do: str
 
 
-FINDINGS: dict[str, Told] = {
-    "unreadable": Told(
+FINDINGS: dict[str, Sentences] = {
+    "unreadable": Sentences(
         phrase("Cannot be read: {images}"),
         phrase("Nothing can be learnt from a file that is no image; the first is {first}."),
         phrase("Save the files again from their source, or leave them out."),
     ),
-    "truncated": Told(
+    "truncated": Sentences(
         phrase("Cut short: {images}"),
         phrase("The end of the file is missing, as after an interrupted copy; the first is {first}."),
         phrase("Copy the files again from their source."),
     ),
-    "lost": Told(
+    "lost": Sentences(
         phrase("Read in part: {images}"),
         phrase("Of these files something is lost in reading: {what}."),
         phrase("Save what you need as a plain image, if it matters."),
     ),
-    "tiny": Told(
+    "tiny": Sentences(
         phrase("Tiny: {images}"),
         phrase("Their shorter side is below {side} pixels."),
         phrase("Look whether they are thumbnails or cut wrongly."),
     ),
-    "blank": Told(
+    "blank": Sentences(
         phrase("Nothing to be seen: {images}"),
         phrase("All their points have nearly the same level."),
         phrase("Look whether the camera or the light was off, and leave them out."),
     ),
-    "dark": Told(
+    "dark": Sentences(
         phrase("Very dark: {images}"),
         phrase("All but 1 % of their points have a level below {level} of 255, and most other images do not."),
         phrase("Take them again with more light, or keep them only if such parts come in production."),
     ),
-    "bright": Told(
+    "bright": Sentences(
         phrase("Washed out: {images}"),
         phrase("All but 1 % of their points have a level above {level} of 255."),
         phrase("Take them again with a shorter exposure."),
     ),
-    "blurred": Told(
+    "blurred": Sentences(
         phrase("Blurred: {images}"),
         phrase("For their contrast they have less than a quarter of the usual fine detail."),
         phrase("Look whether they are out of focus; small defects cannot be seen in them."),
     ),
-    "odd_size": Told(
+    "odd_size": Sentences(
         phrase("Of an odd size: {images}"),
         phrase(
             "Most images are about {usual} pixels; these have other proportions, or are four times as large or small."
         ),
         phrase("Cut all images alike; otherwise the size itself may tell the class."),
     ),
-    "odd_channels": Told(
+    "odd_channels": Sentences(
         phrase("Another number of colours: {images}"),
         phrase("Most images have {usual} channels (channels and images: {others})."),
         phrase("Save all images as gray or all as colour."),
     ),
-    "odd_depth": Told(
+    "odd_depth": Sentences(
         phrase("Another bit depth: {images}"),
         phrase("Most images have {usual} bits (bits and images: {others}); training leaves the others out."),
         phrase("Take all images with one camera setting, or convert them."),
     ),
-    "copies_labels": Told(
+    "copies_labels": Sentences(
         phrase("The same picture with different labels: {images}"),
         phrase("All pixels are equal, so at least one label of each set is wrong (sets: {sets})."),
         phrase("Decide which label holds."),
     ),
-    "copies_parts": Told(
+    "copies_parts": Sentences(
         phrase("The same picture in two parts of the data: {images}"),
         phrase("What is learnt by heart in one part is tested in the other (sets of equal pictures: {sets})."),
         phrase("Keep each picture in one part; --fix keeps that of the test part."),
     ),
-    "copies_same": Told(
+    "copies_same": Sentences(
         phrase("Exact copies within a class: {images}"),
         phrase("They are equal in every pixel (sets: {sets}; copies that are equal in every byte: {equal_files})."),
         phrase("Keep one of each, or they count twice and may end up in training and test."),
     ),
-    "near_labels": Told(
+    "near_labels": Sentences(
         phrase("Nearly the same picture with different labels: {images}"),
         phrase(
             "Laid on each other, they agree more than any two different images do here (sets: {sets}; line "
@@ -100,7 +100,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Look at the pictures and decide which label holds."),
     ),
-    "near_parts": Told(
+    "near_parts": Sentences(
         phrase("A near copy in another part of the data: {images}"),
         phrase(
             "Laid on each other, they agree more than any two different images do here (sets: {sets}; line "
@@ -108,7 +108,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Give the images of a set one group and one part; --fix does both."),
     ),
-    "near_same": Told(
+    "near_same": Sentences(
         phrase("A near copy: {images}"),
         phrase(
             "Laid on each other, they agree more than any two different images do here (sets: {sets}; line "
@@ -116,7 +116,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Give the images of a set one group, so that they are never split; --fix writes it."),
     ),
-    "near_reach": Told(
+    "near_reach": Sentences(
         phrase("How well near copies would be found here"),
         phrase(
             "Of {planted} copies made for a test (saved anew, lighter, half the size, cut, shifted, turned) "
@@ -124,7 +124,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Nothing need be done."),
     ),
-    "near_chance": Told(
+    "near_chance": Sentences(
         phrase("Near copies cannot be told from images that are alike"),
         phrase(
             "Above the line that is needed here ({line}), chance alone would take {expected} images for near copies of "
@@ -132,7 +132,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Name the part of each image in a column group, since pictures cannot tell."),
     ),
-    "alike": Told(
+    "alike": Sentences(
         phrase("The images are too alike to judge near copies"),
         phrase(
             "Of {planted} copies made for a test only {found} would be told from different images. Nobody is "
@@ -140,7 +140,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Name the part of each image in a column group, since pictures cannot tell."),
     ),
-    "leak": Told(
+    "leak": Sentences(
         phrase("Several images show one part, and no groups are given"),
         phrase(
             "With a random split a mere look-up of the most similar image is right in {random} of cases; with "
@@ -151,17 +151,17 @@ FINDINGS: dict[str, Told] = {
             "inside); with --fix OUT.csv they are written."
         ),
     ),
-    "leak_unnamed": Told(
+    "leak_unnamed": Sentences(
         phrase("Many images are siblings, and no rule of their names tells which"),
         phrase("{siblings} of the images have a proven near copy. {order}"),
         phrase("Name the part of each image in a column group; --group alike takes the proven pairs alone."),
     ),
-    "leak_order": Told(
+    "leak_order": Sentences(
         phrase("Many images are siblings, and no rule of their names tells which"),
         phrase("{order}"),
         phrase("Name the part of each image in a column group, since pictures cannot tell."),
     ),
-    "no_leak": Told(
+    "no_leak": Sentences(
         phrase("No leak between images is seen"),
         phrase(
             "The most similar image is no nearer in the order of names than by chance ({share} within six "
@@ -169,37 +169,37 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Nothing need be done."),
     ),
-    "torn": Told(
+    "torn": Sentences(
         phrase("Groups in two parts of the data: {torn}"),
         phrase("Images of one part of production are learnt from and tested on: {groups}."),
         phrase("Give each group one part; --fix does."),
     ),
-    "few_groups": Told(
+    "few_groups": Sentences(
         phrase("A class comes from one group only"),
         phrase("Class {classes} cannot be learnt from one part and tested on another."),
         phrase("Take images of more parts of this class."),
     ),
-    "one_class": Told(
+    "one_class": Sentences(
         phrase("There is one class only"),
         phrase("Only {classes} is there; telling apart needs two."),
         phrase("Add images of another class, or name the folder above."),
     ),
-    "few": Told(
+    "few": Sentences(
         phrase("Classes have fewer than {least} images"),
         phrase("So few images can hardly be learnt from, and prove nothing: {classes}."),
         phrase("Take more images of these classes; `zansa plan` says how many."),
     ),
-    "imbalance": Told(
+    "imbalance": Sentences(
         phrase("The classes are uneven"),
         phrase("The largest class has {times} times as many images as the smallest: {classes}."),
         phrase("Training makes rare classes count more; judge by the rates of each class."),
     ),
-    "missing": Told(
+    "missing": Sentences(
         phrase("Classes are missing in the part {part}"),
         phrase("There is no image of {classes} in it."),
         phrase("Move some whole groups of these classes there, or leave the split to zansa."),
     ),
-    "shortcut": Told(
+    "shortcut": Sentences(
         phrase("A class can be told from {property} alone"),
         phrase(
             "Of the {m} images with the {tail} {property}, {n} are {label}, where {chance} would be usual (p "
@@ -207,7 +207,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Is it so? If yes, take or cut all images alike; if no, nothing need be done."),
     ),
-    "shortcut_effect": Told(
+    "shortcut_effect": Sentences(
         phrase("With few groups, shortcuts cannot be tested"),
         phrase(
             "There are {groups} groups; a test needs {least}. The strongest sign is {property}: of the {m} images "
@@ -215,7 +215,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Look at it; more parts would tell."),
     ),
-    "suspects": Told(
+    "suspects": Sentences(
         phrase("The label may be wrong: {images}"),
         phrase(
             "{how}. Of {flipped} labels changed on purpose for a test, {recalled} were found so; of the others "
@@ -223,14 +223,14 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Look at each picture; borderline ones belong to limit samples. --fix marks them in a column suspect."),
     ),
-    "labels_fine": Told(
+    "labels_fine": Sentences(
         phrase("No wrong label is suspected"),
         phrase(
             "Of {flipped} labels changed on purpose for a test, {recalled} were found; of the others none is accused."
         ),
         phrase("Nothing need be done."),
     ),
-    "unchecked": Told(
+    "unchecked": Sentences(
         phrase("This data cannot be checked for wrong labels yet"),
         phrase(
             "Of {flipped} labels changed on purpose for a test, only {recalled} were found where 2 % of the "
@@ -238,7 +238,7 @@ FINDINGS: dict[str, Told] = {
         ),
         phrase("Have a second person label a hundred images anew; more images make it possible."),
     ),
-    "most_only": Told(
+    "most_only": Sentences(
         phrase("Of so many images some checks saw a part"),
         phrase("{what} looked at {seen} of {all} images."),
         phrase("Nothing need be done."),

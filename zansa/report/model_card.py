@@ -7,8 +7,8 @@ from ..phrases import phrase, retold, say
 from ..words import FINE, FULL, IMAGE, PLAIN, STRONG, number, rate_text, rule_text, typed
 from . import cautions, results, setting
 from .facts import Facts, have, judged, noun
-from .gist import summary
-from .growth import told as growth
+from .growth import sentences as growth
+from .plain_summary import summary
 
 READ = {
     "test": phrase("held-out test {image}s, read once at the end"),

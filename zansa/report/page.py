@@ -56,8 +56,8 @@ def html(frame: Frame, record: Any, sections: Mapping[str, Section], summary: An
     """A page as HTML text, one file that needs nothing else.
 
     `record` is what the sections read; a section is left out, with its reason, where the record lacks what it needs.
-    The keys of `sections` are the anchors of the page. `summary` is what `gist.summary` makes, and `warnings` what
-    `cautions.warnings` makes; each may be a string that says why there is none.
+    The keys of `sections` are the anchors of the page. `summary` is what `plain_summary.summary` makes, and `warnings`
+    what `cautions.warnings` makes; each may be a string that says why there is none.
     """
     contents = {id: built(section.build, record) for id, section in sections.items()}
     text = (

@@ -6,10 +6,10 @@ from ..phrases import LANGUAGES, phrase, say, speaking
 from ..record import Run
 from . import cautions, page, results, setting
 from .facts import Facts, have, noun, read
-from .gist import summary
 from .growth.pictures import section
 from .model_card import card
 from .page import Frame, Section, built
+from .plain_summary import summary
 
 GROWTH = Section(phrase("How it grew"), section, "growth.html")
 SECTIONS: dict[str, Section] = {

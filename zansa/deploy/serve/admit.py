@@ -25,7 +25,9 @@ ALLOWED = "PNG, JPEG, BMP and TIFF"
 class Content(NamedTuple):
     """The bytes of a sample as they are kept: of an image file, or of a NumPy file of a series.
 
-    data: the bytes. suffix: of the file's name. sha: SHA-256 of the bytes, in hexadecimal.
+    data: the bytes.
+    suffix: of the file's name.
+    sha: SHA-256 of the bytes, in hexadecimal.
     """
 
     data: bytes

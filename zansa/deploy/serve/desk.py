@@ -34,10 +34,11 @@ Listener = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """Who asks, and what is known of the part.
 
-    source: http, v2, page, folder or golden. request: the asker's own name for it, or the file's.
+    source: http, v2, page, folder or golden.
+    request: the asker's own name for it, or the file's.
     fields: what the asker says of the part; part, lot, camera and counter have columns of their own.
     maps: the answer is to have a map too, as `map`: "classes", (classes, *cells) what each place adds to each class's
         calibrated logit; "decision", (*cells) what it adds to the log odds of a defect, or of the class that is named.
@@ -90,7 +91,7 @@ class Desk:
         """Seconds since the last part."""
         return time.monotonic() - self.last
 
-    def ask(self, served: Served, samples: Sequence[bytes | np.ndarray], asked: Asked) -> Future:
+    def ask(self, served: Served, samples: Sequence[bytes | np.ndarray], asked: Query) -> Future:
         """A Future of the answers to encoded images, levels or series, as dictionaries, once all are in the store.
 
         It fails as Refused when the server is too busy, or where the samples cannot be read.
@@ -110,8 +111,8 @@ class Desk:
             done.add_done_callback(lambda done: self.line(number, done))
         return done
 
-    def answer(self, served: Served, samples: Sequence[bytes | np.ndarray], asked: Asked, began: float) -> Future:
-        """The same, in this thread."""
+    def answer(self, served: Served, samples: Sequence[bytes | np.ndarray], asked: Query, began: float) -> Future:
+        """Answer as `ask` does, in this thread and now: a Future that is done once all answers are in the store."""
         read = [self._read(sample, served, asked) for sample in samples]
         worked = time.monotonic()
         of_all = [levels for _, levels, _ in read]
@@ -126,7 +127,7 @@ class Desk:
         several = zip(read, probabilities, rows, more, strict=True)
         return gathered([self._keep(served, asked, *each, p, row, began, beside) for each, p, row, beside in several])
 
-    def _read(self, sample: bytes | np.ndarray, served: Served, asked: Asked) -> tuple[Content, np.ndarray, str]:
+    def _read(self, sample: bytes | np.ndarray, served: Served, asked: Query) -> tuple[Content, np.ndarray, str]:
         """A sample's bytes, its levels, and a note on what was lost. One that cannot be decoded is kept as an error."""
         if not isinstance(sample, bytes):
             return encoded(sample), sample, ""
@@ -138,7 +139,7 @@ class Desk:
             self.store.put(row)
             raise
 
-    def _row(self, served: Served, asked: Asked) -> dict[str, Any]:
+    def _row(self, served: Served, asked: Query) -> dict[str, Any]:
         moment = datetime.now().astimezone().isoformat(timespec="milliseconds")
         model = {"model": served.name, "version": served.version, "sha": served.sha, "line": served.line}
         return {"time": now(), "local": moment} | asked.row() | model
@@ -146,7 +147,7 @@ class Desk:
     def _keep(
         self,
         served: Served,
-        asked: Asked,
+        asked: Query,
         image: Content,
         levels: np.ndarray,
         note: str,

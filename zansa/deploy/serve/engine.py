@@ -27,7 +27,8 @@ class Pace:
     """How long something takes that is measured again and again: a running mean, and how far from it the times are, as
     TCP keeps them of its round trips (RFC 6298, section 2).
 
-    mean: seconds, 0 before the first measurement. stray: mean distance from it, in seconds.
+    mean: seconds, 0 before the first measurement.
+    stray: mean distance from it, in seconds.
     """
 
     mean: float = 0.0

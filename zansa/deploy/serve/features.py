@@ -47,7 +47,7 @@ def packed(reads: np.ndarray) -> bytes:
 
 
 def unpacked(kept: bytes) -> np.ndarray:
-    """The same again, (D,) float32."""
+    """What the last layer read of a part, (D,) float32, from the bytes that `packed` has made of it."""
     return np.frombuffer(kept, "<f2").astype(np.float32)
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...inputs.files import EXTENSIONS
-from .desk import Asked, Desk
+from .desk import Desk, Query
 from .limits import Refused
-from .repeat import Repeated
+from .periodic import Repeated
 
 LOOK = 0.25  # seconds between two looks
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
@@ -83,7 +83,7 @@ class Watching:
         self._move(path, self.done, answer)
 
     def _asked(self, path: Path, data: bytes) -> dict:
-        asked = Asked("folder", path.name, {"part": path.stem})
+        asked = Query("folder", path.name, {"part": path.stem})
         return self.desk.ask(self.desk.models.get(), [data], asked).result()[0]
 
     def _known(self, path: Path, data: bytes) -> dict | None:

@@ -16,7 +16,9 @@ MOST = 200  # golden images; more would hold up a start
 class Golden:
     """An image with its class, known to be right.
 
-    name: class and file. label: the class. data: the file's bytes.
+    name: class and file.
+    label: the class.
+    data: the file's bytes.
     """
 
     name: str

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from . import protocol
 from .app import ERRORS, Office
 from .bodies import checked, upload
-from .desk import Asked
+from .desk import Query
 from .limits import MEGABYTE, Refused
 from .models import Served
 
@@ -113,7 +113,7 @@ def predicting(office: Office) -> APIRouter:
             fields = checked(dict(request.query_params)) | fields
             source = "page" if fields.pop("from", "") == "page" else "http"
             maps = _maps(fields.pop("map", None), served)
-            asked = Asked(source, str(fields.pop("request", "")), fields, maps)
+            asked = Query(source, str(fields.pop("request", "")), fields, maps)
             answers = await result(desk.ask(served, images, asked), desk.engine.lag.add)
         told = [each | _grid(each, served) for each in answers]
         return JSONResponse(told[0] if len(told) == 1 else {"answers": told})
@@ -172,7 +172,7 @@ def inferring(office: Office) -> APIRouter:
             wanted = await asyncio.to_thread(protocol.read, body, header) if long else protocol.read(body, header)
             own = {name: value for name, value in wanted.parameters.items() if name != "binary_data_output"}
             maps = "classes" if "map" in (wanted.outputs or ()) and served.predictor.cells is not None else ""
-            asked = Asked("v2", wanted.id[:1000], checked(own), maps)
+            asked = Query("v2", wanted.id[:1000], checked(own), maps)
             given = samples(wanted, served, desk.limits.pixels)
             answers = await result(desk.ask(served, given, asked), desk.engine.lag.add)
         told = {"sha": served.sha[:8], "line": served.line} if served.line is not None else {"sha": served.sha[:8]}

@@ -18,7 +18,11 @@ ROLES = ("read", "infer", "admin")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. role: one of ROLES. name: as the key file calls the key."""
+    """Who asks.
+
+    role: one of ROLES.
+    name: as the key file calls the key.
+    """
 
     role: str
     name: str

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from .desk import Desk
 from .modbus import Modbus
 from .mqtt import Mqtt
-from .repeat import Repeated
+from .periodic import Repeated
 from .result import Result
 
 TICK = 0.01  # seconds between two looks at the clock
@@ -37,7 +37,11 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A part that was announced. number: its own. until: when it is rejected, on the monotonic clock."""
+    """A part that was announced.
+
+    number: its own.
+    until: when it is rejected for want of an answer, in seconds of the monotonic clock.
+    """
 
     number: int
     until: float

@@ -27,7 +27,10 @@ NAME = re.compile(r"\w[\w.-]{0,59}")
 class Served:
     """A version of a model, ready to answer.
 
-    name: under which it is asked for. version: counted from 1. sha: SHA-256 of its file. predictor: the network.
+    name: under which it is asked for.
+    version: counted from 1.
+    sha: SHA-256 of its file.
+    predictor: the network.
     classes: in the order in which clients know them: those of earlier versions first, whatever the file's order is.
     """
 

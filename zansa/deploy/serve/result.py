@@ -10,7 +10,9 @@ class Result:
     """What the line is told of a part.
 
     number: of the part, as the line announced it; 0: no part yet.
-    ready: the server takes parts. busy: the part waits for its answer. valid: the decision is that of this part.
+    ready: the server takes parts.
+    busy: the part waits for its answer.
+    valid: the decision is that of this part.
     decision: accept, reject, or another word of the model, such as ask.
     reason: why a part is rejected that the network did not reject.
     told: class, score, model and what else is known of the answer.

@@ -29,11 +29,11 @@ from .http import changing, inferring, predicting
 from .keys import Keys
 from .limits import Limits, Refused
 from .line import Line, lines
+from .model_changes import Wishes
 from .models import NAME, Models, names_in
 from .page import Page, judging, seeing
 from .store import Keeping, Store
-from .wire import Wire
-from .wish import Wishes
+from .uvicorn_http import Wire
 
 GRACE = 20  # seconds for requests that were accepted, at the end
 RESERVE = 200  # files beside those of the connections, of the store and its readers
@@ -43,10 +43,17 @@ RESERVE = 200  # files beside those of the connections, of the store and its rea
 class Plan:
     """What a server was told.
 
-    models: name and exported file or run of each model. host, port: where it listens; port 0 takes a free one.
-    store: its folder. shadow: models that answer beside, by the name of the model they watch.
-    key_file: keys of those who may ask; None: anyone. golden: folder of golden images. shifts: when shifts begin.
-    watch, done: a folder whose images are judged, and where they go then. mqtt, modbus: where answers go to the line.
+    models: name and exported file or run of each model.
+    host, port: where it listens; port 0 takes a free one.
+    store: its folder.
+    shadow: models that answer beside, by the name of the model they watch.
+    limits: how much it takes at once.
+    keeping: how long the store keeps answers and images.
+    key_file: keys of those who may ask; None: anyone.
+    golden: folder of golden images.
+    shifts: when shifts begin.
+    watch, done: a folder whose images are judged, and where they go then.
+    mqtt, modbus: where answers go to the line.
     line_deadline: seconds after which a part that was announced is rejected for want of an answer.
     """
 

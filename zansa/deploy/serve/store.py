@@ -44,10 +44,15 @@ class Keeping:
 
 
 @dataclass
-class Job:
-    """A statement that is to be written, and who waits for it."""
+class Statement:
+    """A statement that is to be written.
 
-    statement: str
+    sql: its text.
+    values: of its places.
+    done: gets the id of the new row once that is on the disk, or the error.
+    """
+
+    sql: str
     values: Sequence[Any]
     done: Future = field(default_factory=Future)
 
@@ -60,7 +65,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = _held(folder)
         self.pictures = Pictures(folder / "images")
-        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.statements: queue.SimpleQueue[Statement | None] = queue.SimpleQueue()
         self.local, self.full, self.started = threading.local(), "", time.time()
         self.readers: list[sqlite3.Connection] = []
         self.closing = threading.Event()
@@ -90,11 +95,11 @@ class Store:
         self.disk.submit(self._put, row, image, done)
         return done
 
-    def write(self, statement: str, values: Sequence[Any]) -> Future:
+    def write(self, sql: str, values: Sequence[Any]) -> Future:
         """Write a statement; a Future of the new row's id, done once it is on the disk."""
-        job = Job(statement, values)
-        self.jobs.put(job)
-        return job.done
+        statement = Statement(sql, values)
+        self.statements.put(statement)
+        return statement.done
 
     def keep_doubtful(self, answer: int, reason: str, image: Content) -> None:
         """Mark an answer as doubtful, and keep its image if it was not."""
@@ -123,7 +128,7 @@ class Store:
     def close(self) -> None:
         """Write what is waiting, and give the store free."""
         self.disk.shutdown()
-        self.jobs.put(None)
+        self.statements.put(None)
         self.writer.join()
         self.closing.set()
         self.sweeper.join()
@@ -139,43 +144,42 @@ class Store:
         except OSError as error:
             self._refuse([done], error)
             return
-        job = Job(*insert("answers", row), done)
-        self.jobs.put(job)
+        self.statements.put(Statement(*insert("answers", row), done))
 
     def _write(self) -> None:
         with closing(self._connect()) as connection:
-            job: Job | None = self.jobs.get()
-            while job:
-                group = [job]
-                job = None
-                while len(group) < GROUP and not self.jobs.empty():
-                    if (more := self.jobs.get()) is None:
-                        self.jobs.put(None)
+            statement: Statement | None = self.statements.get()
+            while statement:
+                group = [statement]
+                statement = None
+                while len(group) < GROUP and not self.statements.empty():
+                    if (more := self.statements.get()) is None:
+                        self.statements.put(None)
                         break
                     group.append(more)
                 self._commit(connection, group)
                 if self.pictures.used > self.keeping.quota:
                     with suppress(sqlite3.Error, OSError):  # tried again after the next answer; this thread must go on
                         self._make_room(connection)
-                job = self.jobs.get()
+                statement = self.statements.get()
 
-    def _commit(self, connection: sqlite3.Connection, group: list[Job]) -> None:
+    def _commit(self, connection: sqlite3.Connection, group: list[Statement]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            ids = [connection.execute(job.statement, job.values).lastrowid for job in group]
+            ids = [connection.execute(statement.sql, statement.values).lastrowid for statement in group]
             connection.execute("COMMIT")
         except Exception as error:  # whatever it is, this thread must go on
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             if len(group) > 1:  # one row that cannot be written must not cost the others
-                for job in group:
-                    self._commit(connection, [job])
+                for statement in group:
+                    self._commit(connection, [statement])
                 return
             self._refuse([group[0].done], error)
             return
         self.full = ""
-        for job, id in zip(group, ids, strict=True):
-            job.done.set_result(id)
+        for statement, id in zip(group, ids, strict=True):
+            statement.done.set_result(id)
 
     def _refuse(self, waiting: list[Future], error: Exception) -> None:
         self.full = f"the answer could not be stored ({getattr(error, 'strerror', None) or error})"

@@ -24,8 +24,8 @@ NAMES = (*(f"feature{k}" for k in range(1, COUNT + 1)), "residual", "neighbour")
 
 
 def featured(store: Path, seen: Answers, calm: Sequence[np.ndarray]) -> Answers:
-    """The same parts with these statistics too, where the server kept what the last layer read. `calm`: the rows of
-    each lot of the calm time."""
+    """The answers with the statistics NAMES beside the others, where the server kept what the last layer read. `calm`:
+    the rows of each lot of the calm time."""
     kept = stored.reads(store, seen.sha)
     size = max(map(len, kept.values()), default=0)
     there = np.array([len(kept.get(row["id"], b"")) == size > 0 for row in seen.rows], bool)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...proof.audit import plan as audit_plan
 from ...proof.drift import LEAST, Alarm, chart, evidence, limit, paths, window
-from ...proof.gauges import accuracy, defect_share
 from ...proof.rates import rate
+from ...proof.without_labels import accuracy, defect_share
 from . import chain, queue
 from .components import NAMES, featured
 from .pictures import differences, levels_png, medians, typical
@@ -32,12 +32,9 @@ def look(
     begin = max((r["until"] for r in said if r["calm_again"]), default="")
     units = [unit for unit in seen.units if unit.start > begin]
     record = _head(store, seen, units, calm, alarms_a_year)
-    if len(units) < calm or len(units) == calm:
-        return (
-            record
-            | {"state": "learning", "charts": [], "windows": [], "pictures": {}}
-            | _labels(store, seen, None, False)
-        )
+    if len(units) <= calm:
+        learning = {"state": "learning", "charts": [], "windows": [], "pictures": {}}
+        return record | learning | _labels(store, seen, None, False)
     seen = featured(store, seen, [unit.rows for unit in units[:calm]])
     table, shots = _table(store, seen, units, calm)
     spread = ("spread",) if "score" in seen.names else ()

@@ -21,7 +21,8 @@ WATCHED = ("http", "v2", "folder")  # sources of parts that come from the line
 class Unit:
     """A lot or an hour.
 
-    name: of the lot, or the hour as 2026-11-27 14. start, local: when its first part came, in UTC and on the clock.
+    name: of the lot, or the hour as 2026-11-27 14.
+    start, local: when its first part came, in UTC and on the clock.
     rows: indices of its parts.
     """
 
@@ -35,8 +36,14 @@ class Unit:
 class Answers:
     """The parts that one version of a model has judged.
 
-    model: its name. sha: of its file. version: its number. rows: the store's rows. names: of the statistics.
-    values: (N, S), NaN where a part lacks one. units: lots or hours, in their order. kind: "lot" or "hour".
+    model: its name.
+    sha: of its file.
+    version: its number.
+    rows: the store's rows.
+    names: of the statistics.
+    values: (N, S), NaN where a part lacks one.
+    units: lots or hours, in their order.
+    kind: "lot" or "hour".
     left_out: parts in lots that are too small to count.
     """
 

@@ -20,8 +20,8 @@ from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.defaults import default_net
 from ...learn.linear import probe
-from ...learn.lookers import batches_for, ready_looker
 from ...learn.loss import validate
+from ...learn.pretrained import batches_for, pretrained_model
 from ...learn.train import FEW
 from ...nets.build import Network, build
 from ...nets.files import Model
@@ -43,7 +43,7 @@ HEADS = phrase(
 HERE = {"none": "fresh weights", "drawn": "those from drawn pictures"}
 
 
-def raced(job: Job) -> tuple[Candidate, ...]:
+def compare_beginnings(job: Job) -> tuple[Candidate, ...]:
     """What the beginnings that a training could have are worth as they stand, the best first; () where the beginning
     was named, or is not learned from drawn pictures: there are enough images then."""
     request = job.request
@@ -57,7 +57,7 @@ def raced(job: Job) -> tuple[Candidate, ...]:
     candidates = [own("none", fresh, found), own("drawn", copy.deepcopy(job.start), found)]
     for name in READY:
         try:
-            model = ready_looker(name, job.data)
+            model = pretrained_model(name, job.data)
         except ValueError:  # not installed, or for images of other channels
             continue
         candidates.append(looking(name, model, found))
@@ -84,7 +84,7 @@ def with_heads(job: Job) -> Job:
     return replace(job, doubts=told)
 
 
-def told_of(race: Sequence[Candidate]) -> str:
+def race_text(race: Sequence[Candidate]) -> str:
     """The race in one sentence, the winner first."""
     shown = "; ".join(f"{_called(each.name)} {percent(each.right)} ({_price(each)})" for each in race)
     return f"frozen weights and a linear head name so many of {race[0].count} held-out images: {shown}"
@@ -101,7 +101,7 @@ def advised(race: Sequence[Candidate], right: float, count: int) -> str:
     return ADVICE.format(**values, few=count, price=_price(best), ours=_price(ours))
 
 
-def judged(
+def keep_better(
     events: Generator[dict[str, Any]], module: Network, job: Job, run: Run, data: Dataset, parts: Parts
 ) -> Generator[dict[str, Any]]:
     """A training; after it a linear head alone takes the place of the network where validation speaks clearly for that,

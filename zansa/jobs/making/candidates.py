@@ -10,7 +10,7 @@ import numpy as np
 from ...proof.expected import expected_mistakes
 from ...record import Run
 from ...runs import branches_of, finished
-from .judged import Judged, judged
+from .predictions import Predictions, read_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Candidate:
     name: str
     run: Run
     metrics: dict[str, Any]
-    seen: Judged
+    seen: Predictions
     seconds: float | None
     size: int | None
     budget: str | None
@@ -71,7 +71,7 @@ def candidate(run: Run, name: str) -> Candidate:
         name,
         run,
         run.read_json("metrics.json"),
-        judged(run),
+        read_predictions(run),
         epochs[-1]["seconds"] if epochs else None,
         exported.stat().st_size if exported.exists() else None,
         None if not budget else str(budget).split(",")[-1],
@@ -132,7 +132,7 @@ def _price_at(edits: Sequence[dict[str, Any]], progress: float) -> float:
     return float(before[-1] if before else edits[0]["price_before"])
 
 
-def weights(seen: Judged, costs: tuple[float, float] | None, defect_rate: float | None) -> np.ndarray:
+def weights(seen: Predictions, costs: tuple[float, float] | None, defect_rate: float | None) -> np.ndarray:
     """What a mistake on each sample costs, (N,), so that the mean over samples is the expected cost of one part.
 
     Without costs each side (good and defective, or each class) weighs the same, and the mean is the balanced error.

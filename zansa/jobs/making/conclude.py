@@ -21,8 +21,8 @@ from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts, folds
 from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.folds import held_out, to_one_line
+from ...learn.plain_rules import Choose, Rival, lead, rivals, rivals_by_folds
 from ...learn.predict import eager_latency, probabilities
-from ...learn.rivals import Choose, Rival, lead, rivals, rivals_by_folds
 from ...nets.build import Network
 from ...nets.files import Model
 from ...nets.files import save as save_model
@@ -47,8 +47,8 @@ from .point import (
     holds_the_line,
     not_calibrated,
     parts_of,
+    point_record,
     rival_point,
-    told_of,
 )
 
 Answers = tuple[np.ndarray, np.ndarray]  # which samples (n,), and their probabilities (n, K)
@@ -75,11 +75,11 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
         held = held_out(run.path / "folds", count) if count else None
         tested = (parts.test, apply(logits_of(probabilities(module, data, parts.test)), calibration))
         answers["test"] = tested if held is None else (held.index, held.probabilities)
-    metrics = {name: judged(job, choice, *answer) for name, answer in answers.items()}
+    metrics = {name: figures_on(job, choice, *answer) for name, answer in answers.items()}
     compared = answers
     if held is not None and operating is not None:
         moved = to_one_line(held, job.data.classes.index(operating.good), operating.threshold)
-        metrics["test"]["inspection"] = judged(job, choice, held.index, moved)["inspection"]
+        metrics["test"]["inspection"] = figures_on(job, choice, held.index, moved)["inspection"]
         compared = answers | {"test": (held.index, moved)}
     if text := not_calibrated(calibration, data.preprocess.noun):
         tell(event("note", text=text))
@@ -95,18 +95,18 @@ def conclude(run: Run, job: Job, module: Network, facts: dict[str, Any], tell: T
             "export": parity,
             "calibration": calibration.model_dump() | {"raw": raw_calibration(job, raw)},
             "point": choice.told,
-            "rivals": beside(run, job, compared, choice, tell),
+            "rivals": compare_with_rules(run, job, compared, choice, tell),
         },
     )
     file = predictor(run.path / "model.onnx") if (run.path / "model.onnx").is_file() else None
-    written(run, job, answers, choice, file)
+    write_results(run, job, answers, choice, file)
     losses = [each["val_loss"] for each in epochs({"events": run.lines("events.jsonl")})]
     if "test" in answers and (text := still_improving(losses)):
         tell(event("note", text=text))
     tell(event("finished", run=str(run.path), metrics=run.read_json("metrics.json")))
 
 
-def written(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, file: Predictor | None) -> None:
+def write_results(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, file: Predictor | None) -> None:
     """Write the examples, the predictions and the page of these answers."""
     index, p = answers.get("test", answers["validation"])
     run.write_json("examples.json", examples(job.data, index, p, choice, file, run.path / "model.safetensors"))
@@ -119,16 +119,16 @@ def told_by_file(run: Run, job: Job, file: Predictor, more: dict[str, Any]) -> N
     rivals, examples, predictions and page; and `more` in its metrics."""
     assert file.calibration is not None, "the exported file of a run is calibrated"
     metrics, parts = run.read_json("metrics.json"), {"validation": job.parts.val, "test": job.parts.test}
-    answers = {name: (index, answered(file, job.data, index)) for name, index in parts.items() if name in metrics}
+    answers = {name: (index, file_answers(file, job.data, index)) for name, index in parts.items() if name in metrics}
     told = pointed(job, file.operating, *answers["validation"], file.calibration.fitted)
     choice = Chosen(file.calibration, file.operating, told)
-    metrics |= {name: judged(job, choice, *answer) for name, answer in answers.items()}
+    metrics |= {name: figures_on(job, choice, *answer) for name, answer in answers.items()}
     metrics |= {"point": choice.told, "rivals": leads(job, answers, choice)} | more
     run.write_json("metrics.json", metrics)
-    written(run, job, answers, choice, file)
+    write_results(run, job, answers, choice, file)
 
 
-def answered(file: Predictor, data: Dataset, index: np.ndarray) -> np.ndarray:
+def file_answers(file: Predictor, data: Dataset, index: np.ndarray) -> np.ndarray:
     """What an exported file answers to samples of a data set, (n, K) in the order of the data's classes."""
     order = [file.classes.index(name) for name in data.classes]
     return file.probabilities(originals(data, index))[:, order].astype(np.float64)
@@ -142,7 +142,7 @@ def pointed(
         return None
     parts = parts_of(p, job.data.labels[index], job.data.classes, operating.good, groups_of(job.data, index))
     ask, reject = lines_of(operating)
-    return told_of(parts, Point(reject, ask, operating.basis, operating.rule), job.request, calibrated)
+    return point_record(parts, Point(reject, ask, operating.basis, operating.rule), job.request, calibrated)
 
 
 def learned(job: Job, module: Network) -> np.ndarray | None:
@@ -153,7 +153,7 @@ def learned(job: Job, module: Network) -> np.ndarray | None:
     return probabilities(module, job.data, job.parts.train[defective])
 
 
-def judged(job: Job, choice: Chosen, index: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+def figures_on(job: Job, choice: Chosen, index: np.ndarray, p: np.ndarray) -> dict[str, Any]:
     """The figures of calibrated answers, (n, K), to samples `index`; with their cost where costs were given."""
     data, groups, labels = job.data, groups_of(job.data, index), job.data.labels[index]
     told = figures(p, labels, data.classes, choice.operating, groups=groups, calibration=choice.calibration)
@@ -168,7 +168,9 @@ def raw_calibration(job: Job, raw: np.ndarray) -> dict[str, Any]:
     return calibration_error(raw, job.data.labels[job.parts.val], groups_of(job.data, job.parts.val))
 
 
-def beside(run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, tell: Tell) -> list[dict[str, Any]]:
+def compare_with_rules(
+    run: Run, job: Job, answers: dict[str, Answers], choice: Chosen, tell: Tell
+) -> list[dict[str, Any]]:
     """What plain rules reach on the test samples, and how far the network is ahead of each; [] where the training was
     stopped. A rule that the network does not clearly beat is told."""
     rows = leads(job, answers, choice)
@@ -204,11 +206,12 @@ def leads(job: Job, answers: dict[str, Answers], choice: Chosen) -> list[dict[st
     else:
         plain = rivals(job.data, job.parts.train, shown, choose_on(job.parts), balanced)
     return [
-        lead(p, choice.operating, rival, "test", job.data, index, choice.calibration) | kept(rival) for rival in plain
+        lead(p, choice.operating, rival, "test", job.data, index, choice.calibration) | rule_row(rival)
+        for rival in plain
     ]
 
 
-def kept(rival: Rival) -> dict[str, Any]:
+def rule_row(rival: Rival) -> dict[str, Any]:
     """What metrics.json says of a rival beside the network's lead."""
     told = rival.figures["test"]
     seen = told["inspection"] or {}

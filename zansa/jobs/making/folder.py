@@ -20,9 +20,9 @@ from ...learn.data.synthetic import NAMES as BUILTIN
 from ...learn.depth.levels import coarse
 from ...nets.donor import weights_file
 from ...nets.files import read
-from ...nets.ready import origin
+from ...nets.installed_weights import origin
 from ...record import Run
-from ...runs import KNOWN_BY, branches_of, made_with
+from ...runs import KNOWN_BY, branches_of, known_samples
 from ...words import shape
 from ..door import DIGEST_OF, data_digest, units
 from ..request import folds_of, learned_weights, teacher_named
@@ -117,7 +117,7 @@ def provenance(weights: str, source: str, tested: Sequence[str], *use: str) -> d
         "file": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "same_source": same,
-        "seen": seen(file.parent / "data.json", set(tested)) if same else None,
+        "seen": count_seen(file.parent / "data.json", set(tested)) if same else None,
         "told": origin(weights, *use),
         "began": began_as(file),
     }
@@ -133,7 +133,7 @@ def of_another_size(weights: str | None, pre: Preprocess) -> str:
     return f"the weights were learned at {shape(theirs)} and are used at {shape(pre.size)}; --size {kept} keeps theirs"
 
 
-def seen(record: Path, tested: Set[str]) -> int | None:
+def count_seen(record: Path, tested: Set[str]) -> int | None:
     """How many of these samples the run of this data.json had learned from or chosen by; None where that is not known,
     because the run is old, or because its own weights came from a run on the same source that was split otherwise."""
     told = json.loads(record.read_bytes()) if record.exists() else {}
@@ -183,10 +183,10 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
-def known_of(file: Path, notes: str, data: Dataset) -> int:
-    """How many of these samples a model file with these notes had learned from or decided by, by their pixels or
-    values, whatever they are called now; 0 where no run of it stands around it."""
-    known = made_with(file, notes) or ()
+def count_known(record: Mapping[str, Any] | None, data: Dataset) -> int:
+    """How many of these samples the model of a data.json (see `data_beside`) had learned from or decided by, by their
+    pixels or values, whatever they are called now; 0 where that is not known."""
+    known = known_samples(record) or ()
     return sum(digest[:KNOWN_BY] in known for digest in data.digests)
 
 

@@ -50,7 +50,7 @@ def calibrating(data: Dataset, parts: Parts, good: str | None, count: int = CALI
 
 
 @dataclass(frozen=True)
-class Asked:
+class Reference:
     """What the file in float32 answers to samples.
 
     opened: the file.
@@ -106,24 +106,24 @@ class Asked:
         return Tried(made, told)
 
 
-def asked_file(file: bytes, data: Dataset, held: np.ndarray, margin: float) -> Asked:
+def reference(file: bytes, data: Dataset, held: np.ndarray, margin: float) -> Reference:
     """Ask a file in float32 about these samples of a data set."""
     opened, samples = predictor(file), originals(data, held)
-    return Asked(opened, data, held, samples, opened.probabilities(samples), margin)
+    return Reference(opened, data, held, samples, opened.probabilities(samples), margin)
 
 
 def to_int8(file: bytes, data: Dataset, parts: Parts, good: str | None, margin: float, tell: Tell) -> list[Tried]:
     """The tries at int8. The last of them is the best: it passed the gate, if any did, and turned the fewest decisions.
     Where decisions are made at a line, there are tries until none is turned; else until one passes."""
     ranges = originals(data, calibrating(data, parts, good))
-    asked = asked_file(file, data, evenly(parts.val, GATED), margin)
+    given = reference(file, data, evenly(parts.val, GATED), margin)
     tries = []
-    for make in ways(file, ranges, asked.answers, asked.samples):
-        tries.append(asked.judge(make()))
+    for make in ways(file, ranges, given.answers, given.samples):
+        tries.append(given.judge(make()))
         told = tries[-1].gate
         verdict = "passed" if told["passed"] else "failed"
         tell(event("note", text=f"int8, {tries[-1].made.way}: the gate {verdict}; {turned_text(told)}"))
-        if told["passed"] and not (told["turned"] and asked.opened.operating):
+        if told["passed"] and not (told["turned"] and given.opened.operating):
             break
     best = min(tries, key=lambda each: (not each.gate["passed"], each.gate["turned"]))
     return [*(each for each in tries if each is not best), best]
@@ -137,7 +137,7 @@ def ways(
     worst = sensitive(file, ranges[:: max(1, len(ranges) // PROBED)], before, samples)
     for count in LEFT_OUT:
         left = tuple(worst[:count])
-        yield lambda left=left: quantised(file, ranges, "min-max", left)  # type: ignore[misc]
+        yield lambda left=left: quantised(file, ranges, left)  # type: ignore[misc]
 
 
 def sensitive(file: bytes, ranges: list[np.ndarray], before: np.ndarray, samples: list[np.ndarray]) -> list[str]:
@@ -146,7 +146,7 @@ def sensitive(file: bytes, ranges: list[np.ndarray], before: np.ndarray, samples
     nodes, few = heavy(file), slice(None, None, max(1, len(samples) // PROBED))
     change = {}
     for node in nodes:
-        alone = quantised(file, ranges, "min-max", tuple(other for other in nodes if other != node))
+        alone = quantised(file, ranges, tuple(other for other in nodes if other != node))
         change[node] = float(np.abs(predictor(alone.file).probabilities(samples[few]) - before[few]).mean())
     return sorted(nodes, key=lambda node: -change[node])
 

@@ -27,8 +27,8 @@ from ...learn.speed import choose_device, choose_speed
 from ...nets.build import Network, build
 from ...nets.donor import Donor, read_donor
 from ...nets.files import load as load_model
-from ...nets.ready import ready_file
-from ...nets.start import initialise
+from ...nets.initial_weights import initialise
+from ...nets.installed_weights import ready_file
 from ...record import refuse_unwritable
 from ...runs import model_file
 from ..door import door, good_of, refuse_blind_line
@@ -43,7 +43,7 @@ from ..request import (
     learned_weights,
     teacher_named,
 )
-from .point import asked, refuse_point
+from .point import refuse_point, requirement
 
 
 class Search(NamedTuple):
@@ -210,7 +210,7 @@ def with_speed(job: Job) -> Job:
 
 
 def smaller(job: Job) -> list[Job]:
-    """The same job for each budget but the largest."""
+    """The jobs of the smaller budgets of a growth, the smallest first; [] for other jobs."""
     if job.growth is None or not isinstance(job.request, GrowRequest):
         return []
     return [
@@ -226,7 +226,7 @@ def smaller(job: Job) -> list[Job]:
 def check(request: Request, out: Path, name: str | None) -> None:
     """Refuse what can be refused before any data are read."""
     refuse_unwritable(out)
-    asked(request)
+    requirement(request)
     choose_device(Recipe.model_validate(request.recipe).device)
     if isinstance(request, GrowRequest) and request.method == "resbuilder":
         search_of(request)

@@ -7,10 +7,18 @@ import numpy as np
 
 from ...arch.use import Calibration, OperatingPoint
 from ...learn.data.dataset import Dataset
-from ...proof.asked import Asked, asked_for, choose, priced, priced_by_rate, promises, refuse_unreachable
 from ...proof.calibration import FEWEST, apply, fit
 from ...proof.decide import lines_of, log_odds, logits_of
-from ...proof.points import Held, Point, held, operating_point
+from ...proof.points import Point, ScoredParts, operating_point, scored_parts
+from ...proof.requirement import (
+    Requirement,
+    choose,
+    priced,
+    priced_by_rate,
+    promises,
+    refuse_unreachable,
+    requirement_of,
+)
 from ..request import Pointed
 
 NO_GOOD = (
@@ -36,9 +44,9 @@ class Chosen:
     told: dict[str, Any] | None
 
 
-def asked(request: Pointed) -> Asked:
+def requirement(request: Pointed) -> Requirement:
     """The working point that was asked for; ValueError, which says what to type, for what cannot be."""
-    return asked_for(
+    return requirement_of(
         request.cost,
         request.defect_rate,
         request.recall_at_least,
@@ -49,14 +57,14 @@ def asked(request: Pointed) -> Asked:
 
 def refuse_point(request: Pointed, good: str | None, data: Dataset, index: np.ndarray) -> None:
     """ValueError, before the training, where the validation samples `index` could not promise what was asked."""
-    wanted = asked(request)
+    wanted = requirement(request)
     given = [name for name, value in request if name in LINE and value not in (None, False)]
     if given and good is None:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(NO_GOOD.format(classes=", ".join(data.classes), options=options))
     if good is not None:
         defect = data.labels[index] != data.classes.index(good)
-        parts = held(np.zeros(len(index)), defect, groups_of(data, index))
+        parts = scored_parts(np.zeros(len(index)), defect, groups_of(data, index))
         if not len(parts.good):
             raise ValueError(
                 "every validation part has a defective image, and a part is as bad as its worst image, so there would "
@@ -89,11 +97,11 @@ def chosen(
     p = apply(logits_of(raw), calibration)
     if good is None:
         return Chosen(calibration, None, None), p
-    wanted, parts = asked(request), parts_of(p, labels, data.classes, good, groups)
+    wanted, parts = requirement(request), parts_of(p, labels, data.classes, good, groups)
     if learned is not None:
         parts = replace(parts, learned=log_odds(apply(logits_of(learned), calibration)[:, data.classes.index(good)]))
     point = choose(parts, wanted, calibration.fitted)
-    told = told_of(parts, point, request, calibration.fitted)
+    told = point_record(parts, point, request, calibration.fitted)
     return Chosen(calibration, operating_point(point, good), told), p
 
 
@@ -114,7 +122,7 @@ def holds_the_line(request: Pointed, choice: Chosen, data: Dataset, index: np.nd
     rest = part != part[worst]
     others = parts_of(p[rest], labels[rest], data.classes, good, None if groups is None else groups[rest])
     try:
-        line = choose(others, asked(request), choice.calibration.fitted).reject
+        line = choose(others, requirement(request), choice.calibration.fitted).reject
     except ValueError:  # without it too few parts are left to promise what was asked
         return ""
     found = int((others.faulty >= lines_of(choice.operating)[1]).sum())
@@ -129,9 +137,9 @@ def holds_the_line(request: Pointed, choice: Chosen, data: Dataset, index: np.nd
     )
 
 
-def told_of(parts: Held, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
+def point_record(parts: ScoredParts, point: Point, request: Pointed, calibrated: bool) -> dict[str, Any]:
     """What metrics.json says of the choice of a point, by the validation parts."""
-    wanted = asked(request)
+    wanted = requirement(request)
     return {
         "basis": point.basis,
         "promises": promises(parts, wanted),
@@ -141,10 +149,12 @@ def told_of(parts: Held, point: Point, request: Pointed, calibrated: bool) -> di
     }
 
 
-def parts_of(p: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], good: str, groups: np.ndarray | None) -> Held:
+def parts_of(
+    p: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], good: str, groups: np.ndarray | None
+) -> ScoredParts:
     """Parts with their scores, from (n, K) probabilities and (n,) labels."""
     place = classes.index(good)
-    return held(log_odds(p[:, place]), labels != place, groups)
+    return scored_parts(log_odds(p[:, place]), labels != place, groups)
 
 
 def rival_point(
@@ -153,16 +163,16 @@ def rival_point(
     """The point of a plain rule, chosen as that of the network; where it has none, it accepts every part."""
     parts = parts_of(p, labels, classes, good, groups)
     try:
-        return operating_point(choose(parts, asked(request)), good)
+        return operating_point(choose(parts, requirement(request)), good)
     except ValueError as error:
         line = float(parts.score.max()) + 1
         return operating_point(Point(line, line, "", f"every part is accepted: {error}"), good)
 
 
-def cost_on_test(request: Pointed, operating: OperatingPoint, parts: Held) -> dict[str, Any] | None:
+def cost_on_test(request: Pointed, operating: OperatingPoint, parts: ScoredParts) -> dict[str, Any] | None:
     """What the point costs for 1,000 production parts, by test parts; None where no costs were given."""
     ask, reject = lines_of(operating)
-    return priced(parts, Point(reject, ask, operating.basis, operating.rule), asked(request))
+    return priced(parts, Point(reject, ask, operating.basis, operating.rule), requirement(request))
 
 
 def not_calibrated(calibration: Calibration, noun: str) -> str:

@@ -158,7 +158,7 @@ def measured(request: Request, began: float) -> dict[str, Any]:
 
 
 def few_steps(job: Job) -> Job:
-    """The same job for a few steps of whole batches; its test part is a copy of validation samples."""
+    """A job cut down to a few steps of whole batches; its test part is a copy of validation samples."""
     batch = min(job.recipe.batch, len(job.parts.train))
     steps = min(STEPS, len(job.parts.train) // batch)
     chosen = np.linspace(0, len(job.parts.train) - 1, steps * batch).round().astype(int)

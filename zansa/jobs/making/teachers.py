@@ -15,9 +15,9 @@ from ...inputs.images import fitted
 from ...learn.data.dataset import Dataset
 from ...learn.data.splits import Parts
 from ...learn.distil import Lessons
-from ...learn.linear import best_head, sharpened
-from ...learn.lookers import as_taken, batches_for, features_for, ready_looker, with_head
+from ...learn.linear import best_head, set_head, sharpened
 from ...learn.predict import normalised
+from ...learn.pretrained import as_taken, batches_for, features_for, pretrained_model
 from ...nets.files import Model
 from ...nets.files import load as load_model
 from ...record import Run, write_atomic
@@ -43,7 +43,7 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
                 run.append("events.jsonl", line)
             tell(line)
 
-        said, out = asked(job, told_and_kept), BytesIO()
+        said, out = teacher_answers(job, told_and_kept), BytesIO()
         np.savez(out, **said)  # type: ignore[arg-type]
         write_atomic(file, out.getvalue())
     with np.load(file, allow_pickle=False) as kept:
@@ -54,7 +54,7 @@ def lessons_for(job: Job, run: Run, tell: Tell) -> Lessons | None:
     return Lessons(torch.from_numpy(told), unlabelled, torch.from_numpy(more), job.recipe.augment)
 
 
-def asked(job: Job, tell: Tell) -> Said:
+def teacher_answers(job: Job, tell: Tell) -> Said:
     """What the teacher says: "told" (samples, K) and "more" (n, K) are log probabilities, of the training samples by
     their place and of the "images" (n, *size, C) without labels."""
     data, parts, name = job.data, job.parts, teacher_named(job.request)
@@ -76,12 +76,13 @@ def asked(job: Job, tell: Tell) -> Said:
 
 def ready_teacher(name: str, data: Dataset, parts: Parts, even: bool) -> tuple[Model, np.ndarray]:
     """An installed network with the best linear head on its features, and what it says of the training samples."""
-    model = ready_looker(name, data)
+    model = pretrained_model(name, data)
     seen, held = (features_for(model, data, index) for index in (parts.train, parts.val))
     learned, truth = data.labels[parts.train], data.labels[parts.val]
     head = sharpened(best_head(seen, learned, held, truth, len(data.classes), even), held, truth)
     logits = torch.from_numpy(seen @ head.weight.T + head.bias)
-    return with_head(model, head.weight, head.bias), logits.log_softmax(1).float().numpy()
+    set_head(model.module, head.weight, head.bias)
+    return model, logits.log_softmax(1).float().numpy()
 
 
 def of_run(name: str, job: Job) -> tuple[Model, np.ndarray]:
@@ -89,7 +90,7 @@ def of_run(name: str, job: Job) -> tuple[Model, np.ndarray]:
     model = load_model(model_file(name))
     if found := model.calibration:
         weight, bias = (each.detach().numpy() for each in model.module.head.get_submodule("linear").parameters())
-        model = with_head(model, found.scale * weight, found.scale * bias + np.asarray(found.shift))
+        set_head(model.module, found.scale * weight, found.scale * bias + np.asarray(found.shift))
     with torch.inference_mode():
         logits = torch.cat([model.module(x).float() for x in batches_for(model, job.data, job.parts.train)])
     return model, logits.log_softmax(1).numpy()

@@ -30,8 +30,9 @@ TRIED = 4  # rules of which the look-up is measured
 class Order:
     """How much the order of names says of likeness.
 
-    field: 0 for whole names, k for the k-th number in them. share: of images whose nearest neighbour lies within six
-    places. shuffled: the same when places are drawn anew within each folder and class.
+    field: 0 for whole names, k for the k-th number in them.
+    share: of images whose nearest neighbour lies within six places.
+    shuffled: the same when places are drawn anew within each folder and class.
     """
 
     field: int
@@ -48,8 +49,10 @@ class Order:
 class Grouping:
     """Groups and what they are worth as evidence.
 
-    groups: (N,) int64. random, held_out: balanced accuracy of the nearest neighbour among all others, and among those
-    of other groups. inside: share of proven pairs that lie inside groups.
+    rule: the rule of names that makes them.
+    groups: (N,) int64.
+    random, held_out: balanced accuracy of the nearest neighbour among all others, and among those of other groups.
+    inside: share of proven pairs that lie inside groups.
     """
 
     rule: str
@@ -91,7 +94,7 @@ def _shuffled(places: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
     return mixed
 
 
-def asked(count: int, seed: int) -> np.ndarray:
+def queried(count: int, seed: int) -> np.ndarray:
     """The rows whose neighbours are looked for: all, or some of very many."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:ASKED])
 

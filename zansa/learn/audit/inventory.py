@@ -23,16 +23,22 @@ Progress = Callable[[int, int], None]
 class Inventory:
     """Images in the order in which their source lists them; all columns have one length N.
 
-    `looks` are of all rows, also of those that cannot be read; `readable` are the rows that can. `split` has "" for an
-    image of no part. `told` are sentences of the reader on what it passed over.
+    names: of the images.
+    labels: (N,) int64 into classes.
+    classes: their names.
+    looks: of all rows, also of those that cannot be read; `readable` are the rows that can.
+    groups: (N,) str, as they are given; None without.
+    split: (N,) str, the part of each image as it is given, "" for none; None without.
+    files: their paths; () where images have no files of their own.
+    told: sentences of the reader on what it passed over.
     """
 
     names: tuple[str, ...]
-    labels: np.ndarray  # (N,) int64 into classes
+    labels: np.ndarray
     classes: tuple[str, ...]
     looks: tuple[Look, ...]
-    groups: np.ndarray | None = None  # (N,) str
-    split: np.ndarray | None = None  # (N,) str
+    groups: np.ndarray | None = None
+    split: np.ndarray | None = None
     files: tuple[Path, ...] = ()
     told: tuple[str, ...] = ()
 

@@ -23,13 +23,17 @@ class Look:
 
     grey: (64, 64) uint8, the whole image made small, 16-bit levels by their high byte.
     of_file, of_pixels: SHA-256 of the file's bytes and of the upright decoded pixels with their shape and type.
-    size: height and width in pixels; channels, depth: as decoded; depth in bits.
-    low, high: the 1 % and 99 % quantiles of levels; spread: their standard deviation; all as shares of the range.
+    size: height and width in pixels.
+    channels, depth: as decoded; depth in bits.
+    low, high: the 1 % and 99 % quantiles of levels.
+    spread: their standard deviation; all as shares of the range.
     grain: mean absolute second difference of neighbours, a share of the range; what blur takes away.
     format, quality: the file's format, and of a JPEG the sum of its tables (0 for others).
     weight: bytes of the file per pixel.
-    taken: seconds since 1970 from the EXIF data; NaN without them. changed: the same of the file's last change.
-    lost: what was lost in reading ("": nothing). problem: why it could not be read; all else is empty then.
+    taken: seconds since 1970 from the EXIF data; NaN without them.
+    changed: the same of the file's last change.
+    lost: what was lost in reading ("": nothing).
+    problem: why it could not be read; all else is empty then.
     """
 
     grey: np.ndarray

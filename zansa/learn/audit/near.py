@@ -36,7 +36,8 @@ CHANGES = ("saved anew", "lighter", "half size", "cut", "shifted", "turned")
 class Near:
     """What laying images on each other has shown.
 
-    pairs: (P, 2) rows of the images that were compared; plain, aligned: (P,) their agreement as they are and aligned.
+    pairs: (P, 2) rows of the images that were compared.
+    plain, aligned: (P,) their agreement as they are and aligned.
     lines: above which agreement, plain and aligned, a pair is proven.
     wrong: the share of images that these lines are expected to accuse wrongly; above 2 * FALSE where a line is capped.
     found, planted: of the copies made for a test.

@@ -19,8 +19,11 @@ T = TypeVar("T")
 
 
 class Kin(NamedTuple):
-    """Which of N images may show one part: those whose values are at most `reach` apart. values: (N,) int64, groups or
-    places."""
+    """Which of N images may show one part: those whose values are at most `reach` apart.
+
+    values: (N,) int64, groups or places in the order of names.
+    reach: 0 for groups.
+    """
 
     values: np.ndarray
     reach: int = 0

@@ -8,7 +8,7 @@ import numpy as np
 from .balance import balance
 from .copies import copies, one_of_each, sorted_out
 from .findings import SEVERITIES, Finding
-from .groups import ALARM, APART, SIBLINGS, WINDOW, Grouping, Order, asked, best_rule, joined_by, lookup, order_of
+from .groups import ALARM, APART, SIBLINGS, WINDOW, Grouping, Order, best_rule, joined_by, lookup, order_of, queried
 from .inventory import Inventory
 from .labels import labels
 from .names import groups_by
@@ -32,6 +32,7 @@ NO_PAIRS = np.zeros((0, 2), np.int64)
 class Audit:
     """What was found in an inventory.
 
+    inventory: what was looked at.
     findings: the gravest first.
     groups: (N,) str, which images show one part: as given or asked for, joined by proven near copies and by exact ones;
     None where nothing tells.
@@ -46,10 +47,15 @@ class Audit:
 class Related:
     """Which images of those that were compared (n) belong together, and how that is known.
 
-    known: (n,) groups as given or asked for; None without. offered: a rule of names that would group them. proven:
-    (P, 2) pairs that agree more than wrong ones do; empty where the images are too alike to judge. fall: how much of
-    the look-up's accuracy comes from siblings. statistics: those of an image by which order and rule were found; empty
-    where thumbnails show them. chance: chance alone gives so many near copies that none is taken for proven.
+    count: n.
+    near: what laying images on each other has shown.
+    order: what the order of names says of likeness.
+    known: (n,) groups as given or asked for; None without.
+    offered: a rule of names that would group them.
+    proven: (P, 2) pairs that agree more than wrong ones do; empty where the images are too alike to judge.
+    fall: how much of the look-up's accuracy comes from siblings.
+    statistics: those of an image by which order and rule were found; empty where thumbnails show them.
+    chance: chance alone gives so many near copies that none is taken for proven.
     """
 
     count: int
@@ -108,7 +114,7 @@ def audit(
 
 def relate(seen: Inventory, grey: np.ndarray, features: np.ndarray, known: np.ndarray | None, seed: int) -> Related:
     """Compare images (n, 64, 64) with thumbnails (n, 256) with each other, and look for what groups them."""
-    both, rows = (features, hashes(grey)), asked(len(seen), seed)
+    both, rows = (features, hashes(grey)), queried(len(seen), seed)
     first = nearest(features, 1, None, rows)[0][:, 0]
     order, places = order_of(seen, rows, first, seed)
     if known is not None:

@@ -27,7 +27,8 @@ CONTENT = ("mean", "spread", "low", "high", "grain", "step", "border_spread")  #
 class Tails:
     """Both ends of each property, each cut at several places; T ends, at most C cuts.
 
-    names: the property and "low" or "high". bins: (T, N) which cut is the first to hold an image; C where none does.
+    names: the property and "low" or "high".
+    bins: (T, N) which cut is the first to hold an image; C where none does.
     sizes: (T, C) images that each cut holds; infinite where an end has fewer cuts.
     """
 

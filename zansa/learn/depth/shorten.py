@@ -95,7 +95,12 @@ def fewest(net: Net) -> int:
 
 @dataclass(frozen=True)
 class Option:
-    """An edit that could be made, and by how much it changes the stream behind it."""
+    """An edit that could be made.
+
+    way: what it does: its kind in words.
+    edit: the edit.
+    changed: by how much it changes the stream behind it.
+    """
 
     way: str
     edit: AnyEdit

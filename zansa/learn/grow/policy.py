@@ -24,7 +24,7 @@ from ..state import Change, State
 from .growth import Growth
 from .moves import Move, Price, applied, candidates, cheapest, cheaply, enrich, evenly, lighten, priced
 from .promise import Promise, promises
-from .signals import Gates, Held, gates, held_out
+from .signals import Gates, WeightedSamples, gates, held_out
 from .simplify import simplest
 
 NEAR, AIM, TRIES = 0.97, 0.99, 5  # where prices are measured: what of the limit is enough, and asked; how often
@@ -96,7 +96,7 @@ class Policy:
         return policy.told(moves, net, state, steps, k, slopes)
 
     def settled(
-        self, moves: list[Move], average: Network, slopes: Gates, held: Held, allowed: float, k: int
+        self, moves: list[Move], average: Network, slopes: Gates, held: WeightedSamples, allowed: float, k: int
     ) -> tuple[list[Move], "Policy"]:
         """The moves with which the network keeps to the limit and nearly reaches it, and the policy with the price that
         is right for it.
@@ -146,13 +146,13 @@ class Policy:
         text = f"the network takes {figure(now)} {asked.unit} as thin as it can be, and {asked.limit:.12g} were asked"
         return f"{text}; allow more, or name a smaller --net"
 
-    def moves(self, average: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def moves(self, average: Network, slopes: Gates, held: WeightedSamples, allowed: float, k: int) -> list[Move]:
         """The moves of event k: first what goes, then what comes."""
         moves = self.removals(average, slopes, held, allowed, k) if self.price(average.net) > allowed else []
         average = edited(average, [move.edit for move in moves])
         return moves + (self.additions(average, allowed, k) if self.price(average.net) < allowed else [])
 
-    def removals(self, module: Network, slopes: Gates, held: Held, allowed: float, k: int) -> list[Move]:
+    def removals(self, module: Network, slopes: Gates, held: WeightedSamples, allowed: float, k: int) -> list[Move]:
         """What goes: channels and blocks. Before them comes what makes the network simpler, where that does less harm
         for what it saves, or where they alone are not enough."""
         quantum = self.growth.quantum

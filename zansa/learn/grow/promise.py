@@ -25,7 +25,7 @@ from ...arch.edits import Insert, Rekind, Widen
 from ...arch.lower import Row, Table, lower
 from ...nets.build import Network
 from ...nets.transfer import edited
-from .signals import Held, batches, branches, recorded
+from .signals import WeightedSamples, batches, branches, recorded
 
 WEIGHT_GRADIENT: dict[int, Callable[..., Tensor]] = {
     1: grad.conv1d_weight,
@@ -64,7 +64,12 @@ class Reader:
 
 
 def promises(
-    module: Network, candidates: Sequence[Addition], train: Held, held: Held, few: Held, seed: int
+    module: Network,
+    candidates: Sequence[Addition],
+    train: WeightedSamples,
+    held: WeightedSamples,
+    few: WeightedSamples,
+    seed: int,
 ) -> tuple[list[Promise], Promise]:
     """What each candidate promises, and what all wider axes promise together, by one step along the gradient.
 
@@ -152,7 +157,7 @@ Pairs = dict[
 
 
 def measured(
-    extended: Network, readers: list[list[Reader]], count: int, train: Held, held: Held
+    extended: Network, readers: list[list[Reader]], count: int, train: WeightedSamples, held: WeightedSamples
 ) -> tuple[list[Promise], Promise]:
     """What each of the first `count` entries promises beyond what the other entries can do, and what one step along all
     of them at once promises by itself. Each entry is given by its readers."""
@@ -202,7 +207,7 @@ def of_several(certain: float, count: int) -> float:
     return normal.inv_cdf(1 - (1 - normal.cdf(certain)) / max(1, count))
 
 
-def passes(extended: Network, readers: list[list[Reader]], held: Held, power: float) -> Iterator[Pairs]:
+def passes(extended: Network, readers: list[list[Reader]], held: WeightedSamples, power: float) -> Iterator[Pairs]:
     """Go forward and backward over all batches. Each gives what every reader read, and the slope at its end of every
     sample's loss times this power of the sample's weight."""
     device = next(extended.parameters()).device

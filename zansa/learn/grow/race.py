@@ -27,7 +27,7 @@ from ..state import Change, Saved, State, load_state
 from ..train import FEW, Diverged, steps_per_epoch, training
 from .growth import Growth
 from .promise import of_several
-from .signals import Held, held_out, losses
+from .signals import WeightedSamples, held_out, losses
 from .start import seed_net
 
 JUDGED = 2000  # held-out samples that tell who is better, at most
@@ -101,6 +101,7 @@ class Rival:
 
     @property
     def name(self) -> str:
+        """Its variants in words."""
         return " + ".join(self.variants)
 
 
@@ -208,7 +209,7 @@ def beginning(
 
 
 def trial(
-    each: Rival, k: int, count: int, course: Race, held: Held
+    each: Rival, k: int, count: int, course: Race, held: WeightedSamples
 ) -> Generator[Event, None, list[tuple[Rival, Saved, Tensor]]]:
     """Let a rival learn; returns it with what it has learned and its held-out losses. Returns nothing where its
     training diverged, unless it is the usual one or the only one."""
@@ -246,7 +247,7 @@ def learned(each: Rival, k: int, count: int, course: Race) -> Generator[Event, N
     return load_state(path)
 
 
-def judged(net: Net, saved: Saved, held: Held) -> Tensor:
+def judged(net: Net, saved: Saved, held: WeightedSamples) -> Tensor:
     """Every held-out sample's weighted loss (N,) with the average of the weights that were saved."""
     module = build(net).eval()
     module.load_state_dict(saved["average"])

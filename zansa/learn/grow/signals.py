@@ -29,8 +29,8 @@ BATCH = 128
 
 
 @dataclass(frozen=True)
-class Held:
-    """Held-out samples.
+class WeightedSamples:
+    """Held-out samples, each with its weight.
 
     data: where they are from.
     index: which they are.
@@ -43,17 +43,17 @@ class Held:
     weight: np.ndarray
 
 
-def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 500) -> Held:
+def held_out(data: Dataset, index: np.ndarray, balanced: bool, most: int = 500) -> WeightedSamples:
     """At most `most` samples of an index, spread over it; with `balanced` every class counts the same."""
     index = index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)]
     labels = data.labels[index]
     if not balanced:
-        return Held(data, index, np.ones(len(index)))
+        return WeightedSamples(data, index, np.ones(len(index)))
     counts = np.bincount(labels, minlength=len(data.classes))
-    return Held(data, index, len(index) / (counts > 0).sum() / counts[labels])
+    return WeightedSamples(data, index, len(index) / (counts > 0).sum() / counts[labels])
 
 
-def batches(held: Held, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def batches(held: WeightedSamples, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches of samples, labels and weights."""
     for k in range(0, len(held.index), BATCH):
         index = held.index[k : k + BATCH]
@@ -63,7 +63,7 @@ def batches(held: Held, device: torch.device) -> Iterator[tuple[Tensor, Tensor, 
 
 
 @torch.inference_mode()
-def losses(module: Network, held: Held) -> Tensor:
+def losses(module: Network, held: WeightedSamples) -> Tensor:
     """The weighted loss (N,) of every held-out sample, with a network in evaluation mode."""
     device = next(module.parameters()).device
     return torch.cat(
@@ -113,7 +113,7 @@ class Gates:
     accuracy: float
 
 
-def gates(module: Network, held: Held) -> Gates:
+def gates(module: Network, held: WeightedSamples) -> Gates:
     """Gate derivatives of a network in evaluation mode, on its device; the network is left as it was."""
     table = lower(module.net)
     free = remappable(module.net)

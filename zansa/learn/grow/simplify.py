@@ -10,7 +10,7 @@ from ...arch.spec import Net
 from ...nets.build import Network
 from ...nets.transfer import edited
 from .moves import Move, Price
-from .signals import Held, losses
+from .signals import WeightedSamples, losses
 
 BARE = {gated: bare for bare, gated in GATED.items()}
 
@@ -36,7 +36,7 @@ def _possible(net: Net, edit: Merge | Rekind) -> bool:
     return True
 
 
-def simplest(module: Network, held: Held, price: Price, against: float) -> Move | None:
+def simplest(module: Network, held: WeightedSamples, price: Price, against: float) -> Move | None:
     """The simplification with which the loss rises least per price that it saves; None where the loss would not rise by
     less than `against`, in nats per price."""
     net, before = module.net, None

@@ -36,6 +36,7 @@ class Layer:
 
     @property
     def is_norm(self) -> bool:
+        """Whether it is a norm, which has one number for each channel."""
         return len(self.shape) == 1
 
     @property

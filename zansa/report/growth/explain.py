@@ -7,7 +7,7 @@ from ...record import Run
 from ...words import number, plain_percent, price_text, typed
 from ..facts import Facts
 from .history import WENT, Event, History, Line, Move, grown, history_of, limit_of
-from .told import NOUNS, known, nats
+from .sentences import NOUNS, known, nats
 
 WORTH = {  # by the unit of a budget: what gains are divided by, and how many units that is
     "macs": ("million multiply-adds", 1e6),

@@ -65,10 +65,12 @@ class Event:
 
     @property
     def first(self) -> Line:
+        """The journal's line of the first of its moves."""
         return self.moves[0].line
 
     @property
     def last(self) -> Line:
+        """The journal's line of the last of its moves."""
         return self.moves[-1].line
 
 
@@ -87,10 +89,12 @@ class History:
 
     @property
     def moves(self) -> list[Move]:
+        """The moves of all events, in their order."""
         return [move for event in self.events for move in event.moves]
 
     @property
     def nets(self) -> list[Net]:
+        """The first network and the one after each event."""
         return [self.start, *(event.net for event in self.events)]
 
 

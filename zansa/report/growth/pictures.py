@@ -17,7 +17,7 @@ from ..facts import Facts
 from ..page import Content
 from ..plots import COLOURS
 from .history import Event, History, Line, history_of, limit_of
-from .told import change, told
+from .sentences import change, told
 
 WIDE, NARROW = 10.4, 4.9  # inches of the pictures: one for screens, one for telephones
 LEFT, RIGHT = 0.85, 0.2  # inches beside them, so that a moment stands at the same place in all

@@ -19,7 +19,7 @@ from .morphnet import exact_widths, limit, published_widths, worths
 from .values import DRAWS, GAIN, KILL, Best, Length, Mark, Place, Rank, Search, Switches, Task
 
 
-def _free(net: Net) -> list[str]:
+def free_widths(net: Net) -> list[str]:
     """The axes whose widths are learned."""
     return [axis for axis in lower(net).width if axis not in ("input", "classes")]
 
@@ -28,13 +28,15 @@ def _free(net: Net) -> list[str]:
 
 
 def prepare(task: Task, search: Search) -> Iterator[Event]:
+    """Change the network before the next run: the first run of a cycle prunes it and begins with fresh weights, each
+    further one inserts a block."""
     cycle, inserted = divmod(search.run, 1 + task.length.inserts)
     if inserted:
         yield insert(task, search)
     elif cycle:
         yield from morph(task, search, task.switches.exact_budget)
     if not inserted and not task.switches.kept_weights:
-        _start_anew(task, search)
+        start_anew(task, search)
     search.used.append(signature(task.module.net))
 
 
@@ -63,14 +65,16 @@ def draw_insertion(net: Net, switches: Switches, rng: np.random.Generator) -> In
     """A new block: its stage is drawn evenly, then its index in the stage. It is as wide inside as the stream is."""
     i = int(rng.integers(len(net.stages)))
     stage = net.stages[i]
-    return _insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
+    return insertion(net, i, int(rng.integers(_first(stage), len(stage.blocks) + 1)), switches)
 
 
-def _insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
-    return Insert(stage=stage, at=at, block=Block(kind=_kind(switches), hidden=(net.stages[stage].width,)))
+def insertion(net: Net, stage: int, at: int, switches: Switches) -> Insert:
+    """The insertion of a block that is as wide inside as the stream is."""
+    return Insert(stage=stage, at=at, block=Block(kind=kind_of(switches), hidden=(net.stages[stage].width,)))
 
 
-def _kind(switches: Switches) -> str:
+def kind_of(switches: Switches) -> str:
+    """The kind of the blocks of a search, a key of `arch.branches.BRANCHES`."""
     return "preact_basic" if switches.preactivation else "resbuilder"
 
 
@@ -131,10 +135,11 @@ def _ranks(net: Net, search: Search) -> dict[str, Rank]:
         for j, mark in enumerate(stage)
         for k, rank in enumerate(mark.ranks)
     }
-    return {axis: (search.streams | inner)[axis] for axis in _free(net)}
+    return {axis: (search.streams | inner)[axis] for axis in free_widths(net)}
 
 
-def _start_anew(task: Task, search: Search) -> None:
+def start_anew(task: Task, search: Search) -> None:
+    """Give the network fresh weights."""
     generator = _generator(task, search)
     task.module.become(build(task.module.net, generator))
     glorot(task.module, generator)
@@ -171,7 +176,7 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
         search.marks[edit.stage].insert(edit.at, Mark())
     elif isinstance(edit, Delete):
         search.marks[edit.stage].pop(edit.at)
-    after = _costs(module.net)
+    after = costs_of(module.net)
     line = event(
         "edit",
         {
@@ -201,7 +206,8 @@ def change(task: Task, search: Search, edit: AnyEdit, move: str, reason: str) ->
     return line
 
 
-def _costs(net: Net) -> Event:
+def costs_of(net: Net) -> Event:
+    """What the events of a search say of the cost of a network."""
     price = cost(net)
     return {"macs": price.macs, "params": price.params}
 
@@ -243,7 +249,7 @@ def measure(task: Task, search: Search) -> None:
         axis: Rank(
             order=by_axis[axis].argsort(descending=True, stable=True).tolist(), alive=int((by_axis[axis] > 1).sum())
         )
-        for axis in _free(net)
+        for axis in free_widths(net)
     }
     search.streams = {axis: rank for axis, rank in ranks.items() if ".block" not in axis}
     for i, stage in enumerate(net.stages):

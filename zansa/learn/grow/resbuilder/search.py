@@ -46,7 +46,7 @@ from ...predict import logits
 from ...recipe import Augment, Recipe
 from ...speed import choose_device
 from ...train import training
-from .changes import _costs, _free, _insertion, _kind, _start_anew, judge, morph, prepare
+from .changes import costs_of, free_widths, insertion, judge, kind_of, morph, prepare, start_anew
 from .morphnet import exact_widths, term
 from .values import (
     EMPTY_WIDTH,
@@ -122,7 +122,7 @@ def empty_net(size: tuple[int, ...], channels: int, classes: int, switches: Swit
     side = -(-min(size) // (stem.stride * (2 if stem.pool else 1)))
     first = Stage(
         width=EMPTY_WIDTH,
-        blocks=(Block(kind=_kind(switches), hidden=(1,)),),
+        blocks=(Block(kind=kind_of(switches), hidden=(1,)),),
         step=Step(scale=switches.preserving_insertion),  # a scalar, so that kernels that are judged need not be zero
     )
     halving = first.but({"stride": 2, "shortcut": "average"})
@@ -166,12 +166,13 @@ def task_of(
     length: Length,
     checkpoint: Path | None,
 ) -> Task:
+    """What a search is about; ValueError where test samples were given, and for networks and budgets that cannot be."""
     if len(parts.test):
         raise ValueError(
             f"the search was given {len(parts.test)} test samples; it must not see them: pass Parts with an empty test"
         )
     _refuse_net(module.net, switches)
-    exact_widths(module.net, dict.fromkeys(_free(module.net), 1), 2 * macs)  # too small a budget is refused now
+    exact_widths(module.net, dict.fromkeys(free_widths(module.net), 1), 2 * macs)  # too small a budget is refused now
     apart, claimed = halves(data, parts.val, recipe.seed)
     decide = apart if switches.decisions_apart else claimed
     return Task(module, data, parts, decide, claimed, recipe, macs, switches, length, checkpoint)
@@ -189,7 +190,7 @@ def _refuse_net(net: Net, switches: Switches) -> None:
         for block in stage.blocks:
             if block.groups > 1 or BRANCHES[block.kind].gated:
                 raise ValueError(f"stages.{i} has {block.kind} blocks with groups or gates; ResBuilder knows none")
-    why = inexact(net, _insertion(net, 0, len(net.stages[0].blocks), switches))
+    why = inexact(net, insertion(net, 0, len(net.stages[0].blocks), switches))
     if switches.preserving_insertion and why:
         raise ValueError(f"preserving_insertion cannot be: {why}")
 
@@ -276,11 +277,11 @@ def _choose(task: Task, search: Search) -> Iterator[Event]:
         task.module.load_state_dict(search.best_weights)
         search.journal = search.journal[: search.best.edits]
     if not task.switches.kept_weights:
-        _start_anew(task, search)
+        start_anew(task, search)
 
 
 def _result(task: Task, search: Search) -> Event:
-    return {**search.figures, **_costs(task.module.net), "work": search.work, "net": str(task.module.net)}
+    return {**search.figures, **costs_of(task.module.net), "work": search.work, "net": str(task.module.net)}
 
 
 def _place(task: Task, search: Search) -> Event:

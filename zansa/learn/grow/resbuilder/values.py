@@ -74,7 +74,12 @@ MENDED = Switches(**dict.fromkeys(Switches.model_fields, True))
 
 
 class Length(BaseModel):
-    """How long to search: so many cycles of 1 + `inserts` trainings ("runs"), each of so many epochs."""
+    """How long to search.
+
+    cycles: of an insertion of blocks and their pruning.
+    inserts: a cycle has 1 + `inserts` trainings ("runs").
+    epochs: of each training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -178,8 +183,8 @@ class Task(NamedTuple):
     module: Network
     data: Dataset
     parts: Parts
-    decide: np.ndarray  # indices of the samples that decide
-    claim: np.ndarray  # indices of the samples whose accuracy is claimed
+    decide: np.ndarray
+    claim: np.ndarray
     recipe: Recipe
     macs: int
     switches: Switches
@@ -188,6 +193,7 @@ class Task(NamedTuple):
 
     @property
     def batch(self) -> int:
+        """Samples of a step."""
         return min(self.recipe.batch, len(self.parts.train))
 
     def steps(self, epochs: int) -> int:
@@ -196,10 +202,12 @@ class Task(NamedTuple):
 
     @property
     def all_runs(self) -> int:
+        """Trainings of the search, with the final one where there is one."""
         return self.length.runs + self.switches.best_selected
 
     @property
     def all_steps(self) -> int:
+        """Steps of all these trainings."""
         return self.steps(self.length.epochs) * self.length.runs + (self.all_runs > self.length.runs) * self.steps(
             self.recipe.epochs
         )

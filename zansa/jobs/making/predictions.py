@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ...proof.decide import log_odds
-from ...proof.points import Held, held
+from ...proof.points import ScoredParts, scored_parts
 from ...record import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Predictions:
     """The samples of one part of a run; all columns have one length N.
 
     names, labels: as in the data.
@@ -30,14 +30,14 @@ class Judged:
     score: np.ndarray | None
 
     @property
-    def held(self) -> Held:
+    def scored_parts(self) -> ScoredParts:
         """The parts, each with its worst sample; ValueError where no class is the good one."""
         if self.score is None:
             raise ValueError("no class is known as the good one; name it with --good and train again")
-        return held(self.score, self.side == 1, self.groups)
+        return scored_parts(self.score, self.side == 1, self.groups)
 
 
-def judged(run: Run, part: str = "validation") -> Judged:
+def read_predictions(run: Run, part: str = "validation") -> Predictions:
     """What predictions.csv of a run says of a part. ValueError where the run has no such figures yet."""
     path, metrics = run.path / "predictions.csv", run.read_json("metrics.json")
     if not path.is_file():
@@ -55,9 +55,9 @@ def judged(run: Run, part: str = "validation") -> Judged:
     columns = (names, labels, None if groups is None else np.array(groups))
     if point is None:
         right = np.array([row["label"] == row["predicted"] for row in rows])
-        return Judged(*columns, right, np.unique(labels, return_inverse=True)[1], None)
+        return Predictions(*columns, right, np.unique(labels, return_inverse=True)[1], None)
     score = log_odds([1 - float(row["score"]) for row in rows])
     ask = point["threshold"] if point.get("ask") is None else point["ask"]
     shown, rejected = (np.array([float(row["score"]) >= line for row in rows]) for line in (ask, point["threshold"]))
     side = np.array([label != point["good"] for label in labels]).astype(int)
-    return Judged(*columns, np.where(side == 1, shown, ~rejected), side, score)
+    return Predictions(*columns, np.where(side == 1, shown, ~rejected), side, score)

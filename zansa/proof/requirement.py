@@ -5,8 +5,8 @@ from typing import Any
 
 from .costs import EXAMPLE, Costs, by_cost, cheapest_blind, cost_by_rate, cost_curve, expected_cost, parse_costs
 from .points import (
-    Held,
     Point,
+    ScoredParts,
     by_both,
     by_false_alarms,
     by_recall,
@@ -23,7 +23,7 @@ SHARES = {"--defect-rate": "0.02", "--recall-at-least": "0.99", "--false-alarms-
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requirement:
     """What a working point is asked for; nothing: the usual rule.
 
     costs, defect_rate: of one part each, and the share of defective parts in production.
@@ -44,13 +44,13 @@ class Asked:
         return self.costs is not None or self.recall is not None or self.false_alarms is not None
 
 
-def asked_for(
+def requirement_of(
     cost: str | None = None,
     defect_rate: float | None = None,
     recall: float | None = None,
     false_alarms: float | None = None,
     on_average: bool = False,
-) -> Asked:
+) -> Requirement:
     """What was typed, as a value; ValueError, which says what to type, for what contradicts itself or has no effect."""
     for option, share in zip(SHARES, (defect_rate, recall, false_alarms), strict=True):
         if share is not None:
@@ -70,7 +70,7 @@ def asked_for(
         raise ValueError(f"--defect-rate has an effect with costs alone; type for example --cost {EXAMPLE}")
     if on_average and costs is not None:
         raise ValueError("--on-average has no effect on a line by cost; leave it out")
-    return Asked(costs, defect_rate, recall, false_alarms, None if on_average else SURE)
+    return Requirement(costs, defect_rate, recall, false_alarms, None if on_average else SURE)
 
 
 def _refuse_share(option: str, share: float) -> None:
@@ -85,7 +85,7 @@ def _refuse_share(option: str, share: float) -> None:
     raise ValueError(f"{option} is {share:g}; allowed: a share above 0 and below 1: {meant}")
 
 
-def refuse_unreachable(asked: Asked, good: int, defective: int) -> None:
+def refuse_unreachable(asked: Requirement, good: int, defective: int) -> None:
     """ValueError where so many good and defective validation parts cannot promise what was asked. It takes counts
     alone, so that nobody trains for an hour to be told."""
     if asked.false_alarms is not None:
@@ -97,7 +97,7 @@ def refuse_unreachable(asked: Asked, good: int, defective: int) -> None:
         raise ValueError(f"no line by cost: none of the validation parts is {kind}; add {kind} parts")
 
 
-def choose(parts: Held, asked: Asked, calibrated: bool = False) -> Point:
+def choose(parts: ScoredParts, asked: Requirement, calibrated: bool = False) -> Point:
     """The point on validation parts; ValueError where they cannot promise it."""
     if asked.costs is not None and asked.defect_rate is not None:
         return by_cost(parts, asked.costs, asked.defect_rate, calibrated)
@@ -110,7 +110,7 @@ def choose(parts: Held, asked: Asked, calibrated: bool = False) -> Point:
     return by_false_alarms(parts, USUAL) if asked.confidence is None else usual(parts, USUAL, asked.confidence)
 
 
-def promises(parts: Held, asked: Asked) -> list[dict[str, Any]]:
+def promises(parts: ScoredParts, asked: Requirement) -> list[dict[str, Any]]:
     """The promises that were asked, or the usual one, each on average and with 95 % confidence.
 
     Each is {"what": "recall" or "false_alarms", "share", "confidence" (None: on average), "needed" (the smallest number
@@ -128,7 +128,7 @@ def promises(parts: Held, asked: Asked) -> list[dict[str, Any]]:
     ]
 
 
-def _promise(parts: Held, what: str, share: float, confidence: float | None) -> dict[str, Any]:
+def _promise(parts: ScoredParts, what: str, share: float, confidence: float | None) -> dict[str, Any]:
     rule, kind = (by_recall, parts.faulty) if what == "recall" else (by_false_alarms, parts.good)
     mistakes = round(1 - share, 12) if what == "recall" else share
     now = promised_now(len(kind), confidence)
@@ -142,7 +142,7 @@ def _promise(parts: Held, what: str, share: float, confidence: float | None) -> 
     return row | {"reject": line, "detection": seen["detection"], "false_alarms": seen["false_alarms"]}
 
 
-def priced(parts: Held, point: Point, asked: Asked) -> dict[str, Any] | None:
+def priced(parts: ScoredParts, point: Point, asked: Requirement) -> dict[str, Any] | None:
     """What a point costs for 1,000 production parts, by these parts, and how that changes with the line; None where no
     costs were given or a kind of parts is missing."""
     costs, rate = asked.costs, asked.defect_rate
@@ -157,7 +157,9 @@ def priced(parts: Held, point: Point, asked: Asked) -> dict[str, Any] | None:
     }
 
 
-def priced_by_rate(parts: Held, point: Point, asked: Asked, calibrated: bool = False) -> list[dict[str, float]] | None:
+def priced_by_rate(
+    parts: ScoredParts, point: Point, asked: Requirement, calibrated: bool = False
+) -> list[dict[str, float]] | None:
     """How the cost of a point changes with the production defect rate, which is the least known of all numbers, on the
     validation parts that it was chosen on; None where no costs were given."""
     if asked.costs is None or asked.defect_rate is None:

@@ -1,7 +1,6 @@
 """Trained networks that look at the samples of a data set in their own way: at another size, with other constants."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ ENLARGED = 5  # times; 32 pixels shown as 160 tell as much as 224 do (docs/decis
 BATCH = 32  # samples that are looked at together
 
 
-def ready_looker(name: str, data: Dataset) -> Model:
+def pretrained_model(name: str, data: Dataset) -> Model:
     """The network of an installed package, which looks at the images at the size that it learned at, or at ENLARGED
     times theirs; its classifier is fresh. ValueError where it is not installed, or cannot take images of these
     channels."""
@@ -55,12 +54,3 @@ def as_taken(model: Model, images: np.ndarray) -> Tensor:
 def features_for(model: Model, data: Dataset, index: np.ndarray) -> np.ndarray:
     """What the classifier of a network reads of these images, (n, F)."""
     return features(model.module, batches_for(model, data, index))
-
-
-def with_head(model: Model, weight: np.ndarray, bias: np.ndarray) -> Model:
-    """The network with another classifier: weight (K, F) and bias (K,), in place."""
-    linear = model.module.head.get_submodule("linear")
-    with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(weight))  # type: ignore[operator]
-        linear.bias.copy_(torch.from_numpy(bias))  # type: ignore[operator]
-    return replace(model)

@@ -36,12 +36,19 @@ Choose = Callable[[np.ndarray, np.ndarray], OperatingPoint | None]  # from valid
 
 @dataclass(frozen=True, eq=False)
 class Rival:
-    """A plain rule and what it says of the same images as the network."""
+    """A plain rule and what it says of the same images as the network.
+
+    name: of the rule.
+    probabilities: (n, K) by the name of the index.
+    operating: its point, chosen as that of the network, on "validation".
+    figures: by the name of the index, in the form of `proof.figures`.
+    seconds: what learning and answering took.
+    """
 
     name: str
-    probabilities: dict[str, np.ndarray]  # by the name of the index, (n, K)
-    operating: OperatingPoint | None  # chosen as that of the network, on "validation"
-    figures: dict[str, dict[str, Any]]  # by the name of the index, in the form of `proof.figures`
+    probabilities: dict[str, np.ndarray]
+    operating: OperatingPoint | None
+    figures: dict[str, dict[str, Any]]
     seconds: float
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ...record import write_atomic
 from .limits import Refused
 from .models import Models, Served
-from .repeat import Repeated
+from .periodic import Repeated
 from .store import Store
 
 LOOK = 0.2  # seconds between two looks

@@ -34,7 +34,7 @@ def shares_shown(labels: np.ndarray, classes: int, recipe: Recipe) -> np.ndarray
     return shown / shown.sum()
 
 
-def drawn(index: np.ndarray, labels: np.ndarray, classes: int, recipe: Recipe, epoch: int) -> np.ndarray:
+def epoch_order(index: np.ndarray, labels: np.ndarray, classes: int, recipe: Recipe, epoch: int) -> np.ndarray:
     """The samples of an epoch in the order in which they are shown, as many as `index` has. A factor of 2.3 shows a
     sample twice and, by chance, a third time; all depends on the seed and the epoch alone."""
     random = seeds.order(recipe.seed, epoch)

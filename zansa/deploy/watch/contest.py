@@ -24,7 +24,12 @@ PICTURES = 40  # of parts that were right before and are wrong now
 
 @dataclass(frozen=True)
 class Part:
-    """A part that neither network has learned from. path: of its image. label: its class. lot: its lot or group."""
+    """A part that neither network has learned from.
+
+    path: of its image.
+    label: its class.
+    lot: its lot or group.
+    """
 
     path: Path
     label: str
@@ -159,7 +164,7 @@ def _state(store: Path, name: str) -> dict[str, Any]:
     return json.loads((store / "models" / name / "active.json").read_bytes())
 
 
-def judged(store: Path, sha: str) -> dict[str, Any] | None:
+def last_comparison(store: Path, sha: str) -> dict[str, Any] | None:
     """What the last comparison said of a file; None where it was never compared."""
     found = [row for row in chain.records(store) if row["kind"] == "compared" and row["challenger"] == sha]
     return found[-1] if found else None

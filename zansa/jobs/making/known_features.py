@@ -17,15 +17,15 @@ from ...record import write_atomic
 FORMAT = 1  # of the file and of what it holds: raise it when either changes, and older files count as none
 
 
-def beside(model: Path) -> Path:
-    """Where the features for a model file are kept."""
+def features_file(model: Path) -> Path:
+    """The file in which the features for a model file are kept, beside it."""
     return model.with_name(f"{model.stem}.features.npz")
 
 
-def kept(model: Path) -> dict[str, np.ndarray]:
+def read_features(model: Path) -> dict[str, np.ndarray]:
     """Features (D,) of samples by their digests, as this model file reads them; {} where none are kept."""
     try:
-        found = open_npz(beside(model))
+        found = open_npz(features_file(model))
         rows = dict(zip(found["digests"].tolist(), found["features"], strict=True))
         whole = found["features"].ndim == 2 and found["features"].dtype == np.float32
         return rows if whole and str(found["key"]) == _key(model) else {}
@@ -33,11 +33,11 @@ def kept(model: Path) -> dict[str, np.ndarray]:
         return {}
 
 
-def keep(model: Path, digests: Sequence[str], features: np.ndarray) -> None:
+def write_features(model: Path, digests: Sequence[str], features: np.ndarray) -> None:
     """Keep features (N, D) of samples in place of those that were kept. ValueError where that cannot be written."""
     content = io.BytesIO()
     np.savez(content, key=np.array(_key(model)), digests=np.array(digests), features=features)
-    write_atomic(beside(model), content.getvalue())
+    write_atomic(features_file(model), content.getvalue())
 
 
 def _key(model: Path) -> str:
