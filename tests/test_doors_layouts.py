@@ -207,12 +207,15 @@ def test_pictures_inside_of_parquet(tmp_path):
         for i in rows:
             Image.fromarray(shown[i]).save(stream := BytesIO(), "PNG")
             cells.append({"bytes": stream.getvalue(), "path": f"{i}.png"})
-        table = pyarrow.table({"image": cells, "label": [i % 2 for i in rows]}).replace_schema_metadata(schema)
+        cells += cells[:1] if part == "test" else []
+        labels = [i % 2 for i in rows] + [-1] * (part == "test")  # one is kept secret
+        table = pyarrow.table({"image": cells, "label": labels}).replace_schema_metadata(schema)
         pyarrow.parquet.write_table(table, tmp_path / f"data/{part}-00000-of-00001.parquet")
     data = load(tmp_path)
     assert np.array_equal(data.images[..., 0], shown[[6, 7, 0, 1, 2, 3, 4, 5]])
     assert [data.classes[k] for k in data.labels[:2]] == ["rust", "healthy"]
     assert Counter(data.split.tolist()) == {"train": 6, "test": 2}
+    assert data.problems == ("rows without a label were left out: 1",)
 
 
 # --- archives of series --------------------------------------------------------------------------------------------

@@ -77,9 +77,9 @@ def load(
     if pictures := picture_tables(path):
         sides = _sides(size, like)
         _refuse_channels(channels, like)
-        shown, told = list_pictures(pictures)
+        shown, told, left_out = list_pictures(pictures)
         data = from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
-        return replace(data, remarks=(told, *data.remarks))
+        return replace(data, problems=(*data.problems, *left_out), remarks=(told, *data.remarks))
     tables, listing = ([], None) if arrays else _read(path)
     if tables or "signals" in arrays:
         if like is not None and not like.series:
@@ -154,9 +154,9 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
             raise ValueError(f"{error}{_texts_beside(path, str(error))}") from None
         return tables, None if tables else list_manifests(manifests)
     classes = sorted(set(listing.labels))
-    lists = [printable(file.name) for file in manifests if file.suffix.lower() == ".txt"]
+    lists = [printable(file.name) for file in manifests if file.suffix.lower() in LISTS]
     if len(classes) > 1 and lists:  # their labels are numbers, as often as not
-        manifests = [file for file in manifests if file.suffix.lower() != ".txt"]
+        manifests = [file for file in manifests if file.suffix.lower() not in LISTS]
         told = f"{shortened(lists)} name images and labels too, and were passed over: the folders say the classes"
         listing = replace(listing, problems=(*listing.problems, told))
     if not tables and not manifests:

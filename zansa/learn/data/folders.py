@@ -411,7 +411,8 @@ def _told_lists(root: Path, found: Found, listing: Listing) -> list[str]:
     if listing.split is not None or told or not {".txt", ".json", ".csv", ".mat"} & {*found.others}:
         return []
     files = [path for path in walk(root) if path.suffix.lower() in (".txt", ".json", ".csv", ".mat")]
-    names = [path.name for path in files if "split" in path.stem or part_of(path.stem)]
+    named = {path.stem for path in found.images}  # beside these stand boxes
+    names = [path.name for path in files if ("split" in path.stem or part_of(path.stem)) and path.stem not in named]
     return [
         f"{shortened([*map(printable, names)])} may say which images are for training and which for test, and are not "
         "read: parts are drawn anew. List the images in a manifest with a column split to keep the given ones"
