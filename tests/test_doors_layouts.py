@@ -257,6 +257,7 @@ def test_series_of_the_archives(tmp_path):
     for name, text, wrong in (
         ("video.ts", "\x47\x40", "no text of series: its first line begins with no @"),
         ("stamps.ts", plain.replace("false", "true"), "a time stamp at each number"),
+        ("torn.ts", ts("", ["1,2:3,4:a", "1,2:b"]), "series 2: 1 dimensions; the others have 2"),
         ("deep.arff", "@relation X\n@attribute r relational\n@data\n", "several dimensions; name the .ts file"),
         (
             "pixels.csv",
