@@ -74,6 +74,10 @@ REFUSED = {
         "pcb1/Data/Images/Normal/*.jpg pcb1/Data/Images/Anomaly/*.jpg",
         "candle, pcb1 of .* hold the folders Anomaly, Normal, so what is a class is not clear",
     ),
+    "malaria": (
+        "Sick/*.png Well/*.png cells/Sick/*.png cells/Well/*.png",
+        "cells hold the folders Sick, Well. Name the one that is a set of its own",
+    ),
     "circuit boards": (
         "images/Open_circuit/*.jpg images/Short/*.jpg rotation/Short_rotation/*.jpg PCB_USED/*.jpg",
         "hold the folders Open_circuit, Short. Name the one that is a set of its own, for example .*/images",
@@ -89,6 +93,7 @@ REFUSED = {
         "are folds by their names, .*folds 2",
     ),
     "dogs against cats": ("train/cat.*.jpg train/dog.*.jpg test1/*.jpg", r"begin with one of 2 words \(cat 4, dog 4\)"),
+    "castings in one folder": ("cast_def_0_*.jpeg cast_ok_0_*.jpeg", r"2 words \(cast_def 4, cast_ok 4\)"),
     "pets": (
         "images/pug_*.jpg images/Bengal_*.jpg +annotations/trimaps/pug_*.png",
         r"words \(Bengal 4, pug 4\).*names$",
@@ -139,7 +144,12 @@ def records(names):
 
 
 def test_lists_of_images(tmp_path):
-    laid_out(tmp_path, "lines/images/*.jpg records/train/*.jpg records/test/*.jpg")
+    laid_out(tmp_path, "lines/images/*.jpg records/train/*.jpg records/test/*.jpg solar/images/*.jpg")
+    cells = {str(i): {"image_filepath": f"images/{i:03}.jpg", "anomaly_class": "xy"[i % 2]} for i in range(4)}
+    for name, content in (("meta", cells), ("pairs", {f"images/{i:03}.jpg": "xy"[i % 2] for i in range(4)})):
+        written(tmp_path / f"solar/{name}.json", json.dumps(content))
+        assert load(tmp_path / "solar").classes == load(tmp_path / f"solar/{name}.json").classes == ("x", "y")
+        (tmp_path / f"solar/{name}.json").unlink()
     for part, rows in (("train", (0, 1, 2)), ("test", (3,))):
         written(tmp_path / f"lines/{part}.txt", "".join(f"images/{i:03}.jpg {i % 2}\n" for i in rows))
         written(tmp_path / f"records/{part}/metadata.jsonl", records([(i, f"{i:03}.jpg") for i in range(4)]))
@@ -165,6 +175,11 @@ def test_tables_beside_their_images(tmp_path):
     skin = load(written(tmp_path / "skin/meta.csv", "image_id,label\n" + "\n".join(rows)))
     assert (skin.classes, len(skin)) == (("x", "y"), 8)
     assert "were found in the folders images_part_1, images_part_2" in " ".join(skin.remarks)
+    leaves = laid_out(tmp_path / "leaves", "images/apple/*.jpg images/corn/*.jpg")
+    for part, numbers in (("train", range(3)), ("test", range(3, 4))):
+        rows = [f"images/{name}/{i:03}.jpg,{name}" for name in ("apple", "corn") for i in numbers]
+        written(leaves / f"{part}.csv", "image,label\n" + "\n".join(rows))
+    assert Counter(load(leaves).split.tolist()) == {"train": 6, "test": 2}
     laid_out(tmp_path / "eyes", "train_images/a*.png test_images/b*.png")
     written(tmp_path / "eyes/train.csv", "id_code,diagnosis\n" + "".join(f"a{i:03},{i % 2}\n" for i in range(4)))
     written(tmp_path / "eyes/sample_submission.csv", "id_code,diagnosis\nb000,0\n")
@@ -192,12 +207,15 @@ def test_pictures_inside_of_parquet(tmp_path):
         for i in rows:
             Image.fromarray(shown[i]).save(stream := BytesIO(), "PNG")
             cells.append({"bytes": stream.getvalue(), "path": f"{i}.png"})
-        table = pyarrow.table({"image": cells, "label": [i % 2 for i in rows]}).replace_schema_metadata(schema)
+        cells += cells[:1] if part == "test" else []
+        labels = [i % 2 for i in rows] + [-1] * (part == "test")  # one is kept secret
+        table = pyarrow.table({"image": cells, "label": labels}).replace_schema_metadata(schema)
         pyarrow.parquet.write_table(table, tmp_path / f"data/{part}-00000-of-00001.parquet")
     data = load(tmp_path)
     assert np.array_equal(data.images[..., 0], shown[[6, 7, 0, 1, 2, 3, 4, 5]])
     assert [data.classes[k] for k in data.labels[:2]] == ["rust", "healthy"]
     assert Counter(data.split.tolist()) == {"train": 6, "test": 2}
+    assert data.problems == ("rows without a label were left out: 1",)
 
 
 # --- archives of series --------------------------------------------------------------------------------------------
@@ -239,6 +257,7 @@ def test_series_of_the_archives(tmp_path):
     for name, text, wrong in (
         ("video.ts", "\x47\x40", "no text of series: its first line begins with no @"),
         ("stamps.ts", plain.replace("false", "true"), "a time stamp at each number"),
+        ("torn.ts", ts("", ["1,2:3,4:a", "1,2:b"]), "series 2: 1 dimensions; the others have 2"),
         ("deep.arff", "@relation X\n@attribute r relational\n@data\n", "several dimensions; name the .ts file"),
         (
             "pixels.csv",

@@ -292,6 +292,11 @@ def test_nobody_guesses(classes):
     assert "--good " in unknown_good(classes)
 
 
+def test_numbers_of_synsets_are_no_signs():
+    assert not speaks_of_inspection(("n01443537", "n01629819"))
+    assert speaks_of_inspection(("P", "F"))
+
+
 @pytest.mark.parametrize(
     "weights", [ResNet18_Weights.DEFAULT, FasterRCNN_ResNet50_FPN_Weights.DEFAULT, R3D_18_Weights.DEFAULT], ids=str
 )

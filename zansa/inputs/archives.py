@@ -38,9 +38,11 @@ def _ts(called: str, head: Sequence[str], lines: Sequence[str]) -> Iterator[list
     rows = [line.split(":") for line in lines]
     cells = [[dimension.split(",") for dimension in (row[:-1] if labelled else row)] for row in rows]
     labels = [row[-1].strip() for row in rows] if labelled else []
-    count, longest = (
-        max((len(each) for each in some), default=0) for some in (cells, [d for row in cells for d in row])
-    )
+    count = max(map(len, cells), default=0)
+    longest = max((len(numbers) for row in cells for numbers in row), default=0)
+    uneven = next((i for i, row in enumerate(cells) if len(row) != count), None)
+    if uneven is not None:
+        raise ValueError(f"{called}, series {uneven + 1}: {len(cells[uneven])} dimensions; the others have {count}")
     if count < 2:
         yield ["label"] * labelled + [f"t{i}" for i in range(longest)]
         for i, (numbers,) in enumerate(cells):

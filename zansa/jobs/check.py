@@ -17,6 +17,7 @@ from ..learn.audit.fix import cleaned, write
 from ..learn.audit.inventory import from_dataset, from_listing
 from ..learn.data import load
 from ..learn.data.door import listed
+from ..learn.data.hub import picture_tables
 from ..learn.data.public import SETS as PUBLIC_SETS
 from ..learn.data.synthetic import NAMES as BUILTIN
 from ..learn.data.synthetic import builtin
@@ -67,7 +68,7 @@ def _places(request: CheckRequest) -> tuple[Path | None, Path]:
             source.is_dir() and fix.parent.resolve().is_relative_to(source.resolve())
         ):
             raise ValueError(f"--fix {fix} would change the data: write the cleaned manifest to another folder")
-        if not source.exists() or source.suffix.lower() == ".npz":
+        if not source.exists() or source.suffix.lower() == ".npz" or picture_tables(source):
             raise ValueError(f"--fix writes a manifest of image files, and {request.source} holds none")
     return fix, page
 

@@ -83,7 +83,8 @@ def speaks_of_inspection(classes: Sequence[str]) -> bool:
         return True
     readings = _readings(classes)
     clear = sum(reading.weight == CLEAR for reading in readings)  # one such word among a thousand names is chance
-    return 4 * clear >= len(readings) > 0 or (len(readings) > 1 and all(reading.sign for reading in readings))
+    several = len({reading.items for reading in readings}) > 1  # n01443537 beside n01629819 is no NG
+    return 4 * clear >= len(readings) > 0 or (several and all(reading.sign for reading in readings))
 
 
 def unknown_good(classes: Sequence[str], noun: str = "image") -> str | None:

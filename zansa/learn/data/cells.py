@@ -1,4 +1,4 @@
-"""The cells of a manifest, whatever its form: CSV, Parquet, JSON Lines, or a list with a line an image."""
+"""The cells of a manifest, whatever its form: CSV, Parquet, JSON, or a list with a line an image."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from pathlib import Path
 from ...inputs.files import is_image_name, printable
 from ...inputs.tables import open_table
 
-LISTS = (".txt", ".jsonl")  # a line an image: its path and its label; or {"file_name": ..., "label": ...}
+LISTS = (".txt", ".jsonl", ".json")  # of images: lines `path label`, or records {"file_name": ..., "label": ...}
+HEAD = 1 << 16  # characters of JSON that tell whether it is a list
 LOOKED_AT = 50  # lines that tell what a text holds
 _LINE = re.compile(r"(\S+\.\w+)[ \t]+([^\s./\\]+)")
 
@@ -18,7 +19,9 @@ Cells = Mapping[str, Sequence[str]]
 
 def read_cells(path: Path) -> tuple[Cells, str]:
     """The cells of each column, and what was guessed to read the file."""
-    read = {".parquet": _parquet_cells, ".jsonl": _json_cells, ".txt": _line_cells}.get(path.suffix.lower())
+    read = {".parquet": _parquet_cells, ".jsonl": _json_cells, ".json": _json_cells, ".txt": _line_cells}.get(
+        path.suffix.lower()
+    )
     return (read(path), "") if read else _csv_cells(path)
 
 
@@ -27,7 +30,9 @@ def is_list(path: Path) -> bool:
     if path.suffix.lower() == ".txt":
         return bool(_lines(path, LOOKED_AT))
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return any(map(is_image_name, re.findall(r'"([^"]*)"', next(file, ""))))
+        head = next(file, "") if path.suffix.lower() == ".jsonl" else file.read(HEAD)
+    words = re.findall(r'"([^"]*)"', head)
+    return any(map(is_image_name, words)) and {"annotations", "bbox", "shapes"}.isdisjoint(words)  # which say where
 
 
 def _lines(path: Path, most: int | None = None) -> list[tuple[str, str]]:
@@ -52,13 +57,18 @@ def _line_cells(path: Path) -> Cells:
 
 
 def _json_cells(path: Path) -> Cells:
-    """The columns of JSON Lines, as image folders of Hugging Face have them; lists and records in cells are none."""
+    """The columns of records: a line each (Hugging Face), in a list, by a key each, or as pairs of a file and a label.
+    Lists and records in cells are no columns."""
+    text = path.read_text(encoding="utf-8-sig")
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        rows = [*map(json.loads, filter(str.strip, text.splitlines()))] if path.suffix == ".jsonl" else json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{printable(path.name)} is no JSON Lines: {error}") from None
+        raise ValueError(f"{printable(path.name)} is no JSON: {error}") from None
+    if isinstance(rows, dict):
+        pairs = all(isinstance(value, str | int) for value in rows.values())
+        rows = [{"path": name, "label": value} for name, value in rows.items()] if pairs else [*rows.values()]
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f'{printable(path.name)} needs a record a line: {{"file_name": ..., "label": ...}}')
+        raise ValueError(f'{printable(path.name)} needs records of images: {{"file_name": ..., "label": ...}}')
     names = dict.fromkeys(name for row in rows for name in row)
     plain = [name for name in names if not any(isinstance(row.get(name), list | dict) for row in rows)]
     return {name.strip().lower(): [_cell(row.get(name)) for row in rows] for name in plain}

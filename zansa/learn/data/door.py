@@ -42,7 +42,7 @@ def load(
       them (filename, class), cells that are image names, and in place of a label one column of marks for each class are
       understood, and told in `remarks`. Each of train/ val/ test/ folders may hold one.
     - A Parquet table may hold the pictures themselves (a column of {bytes, path}), as those of Hugging Face; a list has
-      a line an image (.txt: path and label; .jsonl: file_name and label).
+      a line an image (.txt: path and label; .jsonl, .json: file_name and label).
     - An .npz holds images, labels and, optionally, classes, groups, split, names; x_train, y_train, x_test, y_test and
       one-hot labels are understood, and told.
     - mnist, fashion_mnist, emnist, cifar10, cifar100 and svhn are read from `root`, and fetched into it only with
@@ -77,9 +77,9 @@ def load(
     if pictures := picture_tables(path):
         sides = _sides(size, like)
         _refuse_channels(channels, like)
-        shown, told = list_pictures(pictures)
+        shown, told, left_out = list_pictures(pictures)
         data = from_arrays(**shown, size=sides, fit=fit, channels=channels, kind=kind, depth=depth)
-        return replace(data, remarks=(told, *data.remarks))
+        return replace(data, problems=(*data.problems, *left_out), remarks=(told, *data.remarks))
     tables, listing = ([], None) if arrays else _read(path)
     if tables or "signals" in arrays:
         if like is not None and not like.series:
@@ -154,9 +154,9 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
             raise ValueError(f"{error}{_texts_beside(path, str(error))}") from None
         return tables, None if tables else list_manifests(manifests)
     classes = sorted(set(listing.labels))
-    lists = [printable(file.name) for file in manifests if file.suffix.lower() == ".txt"]
+    lists = [printable(file.name) for file in manifests if file.suffix.lower() in LISTS]
     if len(classes) > 1 and lists:  # their labels are numbers, as often as not
-        manifests = [file for file in manifests if file.suffix.lower() != ".txt"]
+        manifests = [file for file in manifests if file.suffix.lower() not in LISTS]
         told = f"{shortened(lists)} name images and labels too, and were passed over: the folders say the classes"
         listing = replace(listing, problems=(*listing.problems, told))
     if not tables and not manifests:
@@ -164,19 +164,22 @@ def _read_folder(path: Path) -> tuple[Tables, Listing | None]:
     if len(classes) < 2:
         return tables, listing if tables else list_manifests(manifests)
     names = [printable(file.name) for file in ([file for file, _ in tables] or manifests)]
-    if tables or not _agree(listing, manifests):
+    other = None if tables else _agreeing(listing, manifests)
+    if other is None:
         raise ValueError(
             f"{printable(str(path))} holds images in the folders {shortened(classes)} and a table that says something "
             f"else, {shortened(names)}: name {printable(str(path / names[0]))} to learn from the table, or move it "
             "away to learn from the folders"
         )
+    if listing.split is None and other.split is not None and {*other.files} == {*listing.files}:
+        return [], other
     told = f"{shortened(names)} has the same labels as the folders; to use its groups and parts too, name it instead"
     return [], replace(listing, remarks=(*listing.remarks, told))
 
 
 def _texts_beside(path: Path, error: str) -> str:
     """What to say of texts in a folder without classes that may hold the labels."""
-    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (*TABLES, *LISTS, ".json"))
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (*TABLES, *LISTS))
     if not files or "folder" not in error or "begin with one of" in error or "boxes" in error:
         return ""
     return (
@@ -185,14 +188,15 @@ def _texts_beside(path: Path, error: str) -> str:
     )
 
 
-def _agree(listing: Listing, manifests: Sequence[Path]) -> bool:
-    """Whether a manifest says of each of its images what its folder says."""
+def _agreeing(listing: Listing, manifests: Sequence[Path]) -> Listing | None:
+    """The images of manifests that say of each what its folder says; None where they say otherwise."""
     try:
         other = list_manifests(manifests)
     except ValueError:
-        return False
+        return None
     of_folder = dict(zip(listing.files, listing.labels, strict=True))
-    return all(of_folder.get(file) == label for file, label in zip(other.files, other.labels, strict=True))
+    agree = all(of_folder.get(file) == label for file, label in zip(other.files, other.labels, strict=True))
+    return other if agree else None
 
 
 def _other_tables(folder: Path, used: Sequence[Path]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ Tops = dict[str, list[Path]]  # of each folder with images: the images' paths in
 Rows = list[tuple[Path, str, str | None]]  # an image, its class and its part
 
 _MADE = re.compile(r"(.+)[ _-](aug(mented)?|flip(ped)?|rot(ated)?)[ _-]?\d*")
-_NUMBERED = re.compile(r"(.*?[^\W\d_])[\W_]*\d+")  # crazing_12, OK-0003
+_NUMBERED = re.compile(r"(.*?[^\W\d_])(?:[\W_]*+\d++)++")  # crazing_12, OK-0003, cast_def_0_17
 MOST_WORDS = 50
 _FOLDS = re.compile(r"(k?[ _-]?fold|cv|split)s?[ _-]?\d+")
 # what is counted and is no kind of thing: folders that are called so and numbered are hardly classes
@@ -252,13 +252,15 @@ def _inner(outer: str, paths: list[Path], part: str | None) -> list[str]:
 
 
 def _refuse_sets(root: Path, tops: Tops) -> None:
-    """ValueError where folders are sets of their own: they hold parts, or a folder that repeats their name."""
+    """ValueError where folders are sets of their own: they hold parts, a folder that repeats their name, or the
+    folders that stand beside them."""
     inside = {name: _tops(paths) for name, paths in tops.items()}
     repeated = [name for name, inner in inside.items() if [*inner] == [name]]
     parted = [name for name, inner in inside.items() if {"train", "test"} <= {*map(part_of, inner)}]
     wraps = [name for name, inner in inside.items() if says_nothing(name) and len(inner) > 1 and "" not in inner]
     wraps = [name for name in wraps if not any(map(str.isdigit, name))]  # label_1 may be a class
-    own = repeated or parted or wraps
+    copies = [name for name, inner in inside.items() if len(inner) > 1 and inner.keys() < tops.keys()]
+    own = repeated or parted or wraps or copies
     if len(tops) < 2 or not own:
         return
     held = shortened(sorted(map(printable, inside[own[0]])))
@@ -409,7 +411,8 @@ def _told_lists(root: Path, found: Found, listing: Listing) -> list[str]:
     if listing.split is not None or told or not {".txt", ".json", ".csv", ".mat"} & {*found.others}:
         return []
     files = [path for path in walk(root) if path.suffix.lower() in (".txt", ".json", ".csv", ".mat")]
-    names = [path.name for path in files if "split" in path.stem or part_of(path.stem)]
+    named = {path.stem for path in found.images}  # beside these stand boxes
+    names = [path.name for path in files if ("split" in path.stem or part_of(path.stem)) and path.stem not in named]
     return [
         f"{shortened([*map(printable, names)])} may say which images are for training and which for test, and are not "
         "read: parts are drawn anew. List the images in a manifest with a column split to keep the given ones"

@@ -18,13 +18,15 @@ def picture_tables(path: Path) -> list[Path]:
     return tables if tables and all(_columns(table)[0] for table in tables) else []
 
 
-def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str]:
-    """What from_arrays takes, and what the columns were taken for. All pictures are held in memory. The part of a table
-    is the first word of its name (test-00000-of-00001). ValueError names the row and what is wrong."""
+def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+    """What from_arrays takes, what the columns were taken for, and what was left out: rows without a label, which is -1
+    in test tables whose labels are kept secret. All pictures are held in memory. The part of a table is the first word
+    of its name (test-00000-of-00001). ValueError names the row and what is wrong."""
     import pyarrow.parquet  # a quarter of a second, for those who bring such a table
 
     parts = [part_of(table.stem.split("-")[0]) for table in tables]
     rows: dict[str, list[Any]] = {name: [] for name in ("images", "labels", "names", "split")}
+    unlabelled = 0
     for path, part in zip(tables, parts, strict=True):
         pictures, label, classes = _columns(path)
         if label is None:
@@ -32,15 +34,19 @@ def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str]:
         cells = pyarrow.parquet.read_table(path, columns=[pictures, label])
         for i, (picture, number) in enumerate(zip(cells[pictures].to_pylist(), cells[label].to_pylist(), strict=True)):
             where = f"{printable(path.name)}, row {i + 1}"
-            if not (picture and picture["bytes"]) or number is None:
-                raise ValueError(f"{where} has no {'label' if number is None else 'picture'}; every row needs both")
+            if number is None or (classes and number < 0):
+                unlabelled += 1
+                continue
+            if not (picture and picture["bytes"]):
+                raise ValueError(f"{where} has no picture in its column {pictures}")
             rows["images"].append(read_image(picture["bytes"], name=where))
             rows["labels"].append(classes[number] if classes else str(number))
             rows["names"].append(f"{path.stem} row {i + 1}")
             rows["split"].append(part)
     if None in parts or len({*parts}) == 1:
         rows.pop("split")
-    return rows, f"{printable(tables[0].name)}: pictures from column {pictures}, labels from column {label}"
+    told = f"{printable(tables[0].name)}: pictures from column {pictures}, labels from column {label}"
+    return rows, told, (f"rows without a label were left out: {unlabelled}",) * bool(unlabelled)
 
 
 def _columns(path: Path) -> tuple[str | None, str | None, list[str]]:
