@@ -70,7 +70,7 @@ def field(data: Dataset, index: np.ndarray) -> Field | None:
 def own(name: str, network: Network, of: Field) -> Candidate:
     """What weights for a network of the data set's own size are worth; the statistics of its norms are these
     images'."""
-    given = to_tensor(of.data, of.index, torch.device("cpu"), torch.contiguous_format)
+    given = to_tensor(of.data, of.index, torch.device("cpu"), torch.channels_last)
     renormalise(network, batches_of(given), prior=0)
     return _judged(name, network, features(network, batches_of(given)), given[:1], of)
 

@@ -53,7 +53,7 @@ def probe(
     `loss.tempered`). The strength of the penalty is chosen by that loss. `statistics`: whether norms take those of the
     training samples in place of those that they have learned."""
     network = copy.deepcopy(module).cpu().eval()
-    cpu, layout = torch.device("cpu"), torch.contiguous_format
+    cpu, layout = torch.device("cpu"), torch.channels_last
     given = to_tensor(data, parts.train, cpu, layout)
     if statistics:
         renormalise(network, batches_of(given), prior=0)
@@ -113,12 +113,12 @@ def sharpened(head: Head, held: np.ndarray, truth: np.ndarray) -> Head:
 def fitting(module: Network, data: Dataset, parts: Parts, recipe: Recipe, statistics: bool) -> Generator[Event]:
     """Give a network the best linear head in place, with the events of a training of one epoch."""
     began, cpu = time.monotonic(), torch.device("cpu")
-    how = {"precision": "float32", "layout": "channels_first", "device": "cpu", "threads": torch.get_num_threads()}
+    how = {"precision": "float32", "layout": "channels_last", "device": "cpu", "threads": torch.get_num_threads()}
     yield event("start", how, step=0, steps=1, per_epoch=1)
     fitted, _ = probe(module, data, parts, recipe, statistics)
     module.to(cpu).load_state_dict(fitted.state_dict())
     module.eval()
-    seen, held = (validate(module, data, part, recipe, torch.contiguous_format) for part in (parts.train, parts.val))
+    seen, held = (validate(module, data, part, recipe, torch.channels_last) for part in (parts.train, parts.val))
     seconds = time.monotonic() - began
     yield event(
         "epoch",

@@ -48,7 +48,7 @@ def batches_for(model: Model, data: Dataset, index: np.ndarray) -> Iterator[Tens
 
 def as_taken(model: Model, images: np.ndarray) -> Tensor:
     """Images (n, *size, C) in raw levels as a network takes them: normalised (n, C, *size)."""
-    return normalised(images, model.preprocess, torch.device("cpu"), torch.contiguous_format)
+    return normalised(images, model.preprocess, torch.device("cpu"), torch.channels_last)
 
 
 def features_for(model: Model, data: Dataset, index: np.ndarray) -> np.ndarray:
