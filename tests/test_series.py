@@ -423,7 +423,7 @@ def test_predict_tells_what_it_could_not_read(letters, signals, tmp_path):
     with pytest.raises(ValueError, match="has no column sequence; this model takes sequences"):
         list(runtime.predict(predictor, [signals[0]]))
     with pytest.raises(
-        ValueError, match=r"new.parquet is not there; a model of sequences takes \.csv, \.tsv and \.npz"
+        ValueError, match=r"new.parquet is not there; a model of sequences takes \.csv, \.tsv, \.ts, \.arff and \.npz"
     ):
         list(runtime.predict(predictor, [tmp_path / "new.parquet"]))
 

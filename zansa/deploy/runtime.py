@@ -342,7 +342,8 @@ def _series(path: Path, preprocess: Preprocess) -> Iterator[Read]:
     suffix, name = path.suffix.lower(), printable(str(path))
     if not path.is_file() or suffix not in (*TABLES, *ARCHIVED, ".npz"):
         reason = "a file of another kind" if path.is_file() else "a folder" if path.is_dir() else "not there"
-        raise ValueError(f"{name} is {reason}; a model of {preprocess.noun}s takes {', '.join(TABLES)} and .npz files")
+        allowed = ", ".join((*TABLES, *ARCHIVED))
+        raise ValueError(f"{name} is {reason}; a model of {preprocess.noun}s takes {allowed} and .npz files")
     if suffix == ".npz":
         arrays = open_npz(path)
         if "signals" not in arrays:

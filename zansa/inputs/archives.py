@@ -31,11 +31,14 @@ def archived_rows(path: Path) -> Iterator[list[str]]:
 
 
 def _ts(called: str, head: Sequence[str], lines: Sequence[str]) -> Iterator[list[str]]:
-    said = {name: rest for name, _, rest in (line.lower().partition(" ") for line in head)}
+    said = {words[0]: " ".join(words[1:]) for words in (line.lower().split() for line in head)}
     if said.get("@timestamps", "false") != "false":
         raise ValueError(f"{called} has a time stamp at each number; needed: @timeStamps false, at even steps")
     labelled = (said.get("@classlabel") or said.get("@targetlabel") or "").startswith("true")
     rows = [line.split(":") for line in lines]
+    bare = next((i for i, row in enumerate(rows) if labelled and len(row) == 1), None)
+    if bare is not None:
+        raise ValueError(f"{called}, series {bare + 1} has no label behind its numbers; needed: 1.2,0.7,1.1:label")
     cells = [[dimension.split(",") for dimension in (row[:-1] if labelled else row)] for row in rows]
     labels = [row[-1].strip() for row in rows] if labelled else []
     count = max(map(len, cells), default=0)

@@ -60,7 +60,7 @@ WAY_OUT = {
 }  # a column that is doubtful as an input
 PART = re.compile(r"(is|in|for)?[ _.-]?(train|training|val|valid|validation|test|testing|holdout)([ _.-]?(set|flag))?")
 PIXELS = 16  # columns from which on they are an image
-_PIXEL = re.compile(r"(pixel|px)[ _-]?\d+")
+_PIXEL = re.compile(r"(pixel|px)[ _-]?\d+|\d+x\d+")
 COUNTED = 8  # rows from which on numbers that rise throughout are no measurement
 
 

@@ -79,8 +79,8 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """The table of a .csv or .tsv file; ValueError when it is no table of text, or its first row is of another width
-    than its header."""
+    """The table of a .csv, .tsv, .ts or .arff file; ValueError when it is no table of text, or its first row is of
+    another width than its header."""
     if path.suffix.lower() in ARCHIVED:
         names = tuple(cell.lower() for cell in next(archived_rows(path)))
         return replace(table := Table(path, ",", names, []), first=next(table.rows(), (0, []))[1])

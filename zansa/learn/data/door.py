@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
     if path.is_dir():
         return _read_folder(path)
     if path.is_file() and path.suffix.lower() in ARCHIVED:
-        return series_tables(path), None
+        return [(path, None)], None
     if path.is_file() and path.suffix.lower() in LISTS and is_manifest(path):
         return [], list_manifest(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS:
