@@ -5,14 +5,17 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ...inputs.files import is_image_name, printable
 from ...inputs.tables import open_table
+from .foreign import json_boxes
 
 LISTS = (".txt", ".jsonl", ".json")  # of images: lines `path label`, or records {"file_name": ..., "label": ...}
-HEAD = 1 << 16  # characters of JSON that tell whether it is a list
+HEAD = 1 << 16  # bytes of JSON that tell whether it is a list
 LOOKED_AT = 50  # lines that tell what a text holds
 _LINE = re.compile(r"(\S+\.\w+)[ \t]+([^\s./\\]+)")
+_WHERE = {"annotations", "bbox", "shapes", "regions"}  # keys of what says where things are
 
 Cells = Mapping[str, Sequence[str]]
 
@@ -29,10 +32,10 @@ def is_list(path: Path) -> bool:
     """Whether a text has a line an image: a path and a label, or a record with the name of an image."""
     if path.suffix.lower() == ".txt":
         return bool(_lines(path, LOOKED_AT))
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        head = next(file, "") if path.suffix.lower() == ".jsonl" else file.read(HEAD)
-    words = re.findall(r'"([^"]*)"', head)
-    return any(map(is_image_name, words)) and {"annotations", "bbox", "shapes"}.isdisjoint(words)  # which say where
+    with path.open("rb") as file:
+        head = file.readline() if path.suffix.lower() == ".jsonl" else file.read(HEAD)
+    words = re.findall(r'"([^"]*)"', head.decode("utf-8", "replace"))
+    return any(map(is_image_name, words)) and _WHERE.isdisjoint(words) and json_boxes(head) is None
 
 
 def _lines(path: Path, most: int | None = None) -> list[tuple[str, str]]:
@@ -59,19 +62,27 @@ def _line_cells(path: Path) -> Cells:
 def _json_cells(path: Path) -> Cells:
     """The columns of records: a line each (Hugging Face), in a list, by a key each, or as pairs of a file and a label.
     Lists and records in cells are no columns."""
-    text = path.read_text(encoding="utf-8-sig")
     try:
-        rows = [*map(json.loads, filter(str.strip, text.splitlines()))] if path.suffix == ".jsonl" else json.loads(text)
+        text = path.read_text(encoding="utf-8-sig")
+        by_line = path.suffix.lower() == ".jsonl"
+        rows = [*map(json.loads, filter(str.strip, text.splitlines()))] if by_line else json.loads(text)
     except ValueError as error:
         raise ValueError(f"{printable(path.name)} is no JSON: {error}") from None
     if isinstance(rows, dict):
-        pairs = all(isinstance(value, str | int) for value in rows.values())
-        rows = [{"path": name, "label": value} for name, value in rows.items()] if pairs else [*rows.values()]
-    if not all(isinstance(row, dict) for row in rows):
+        rows = [_record(name, value) for name, value in rows.items()]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f'{printable(path.name)} needs records of images: {{"file_name": ..., "label": ...}}')
     names = dict.fromkeys(name for row in rows for name in row)
     plain = [name for name in names if not any(isinstance(row.get(name), list | dict) for row in rows)]
     return {name.strip().lower(): [_cell(row.get(name)) for row in rows] for name in plain}
+
+
+def _record(name: str, value: Any) -> Any:
+    """The record that stands under a key: the key may be the image's name, and what stands there the label alone."""
+    if isinstance(value, str | int):
+        return {"path": name, "label": value}
+    named = isinstance(value, dict) and not any(is_image_name(each) for each in value.values() if isinstance(each, str))
+    return {"path": name} | value if named and is_image_name(name) else value
 
 
 def _csv_cells(path: Path) -> tuple[Cells, str]:

@@ -15,6 +15,7 @@ from .sources import DOUBTFUL, SPLIT_WORDS, shortened
 FILES = 5000  # that are looked at in a folder
 EACH = 20  # of an ending
 HEAD = 1 << 16  # bytes of a file that tell what it is
+_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\{')  # of COCO
 _YOLO = re.compile(rb"\d+(?: +[01]?\.?\d+){4,}+\s*")  # a line; possessive, so that no text takes long
 _MARKS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
 _BOX = ("xmin", "x_min", "xmax", "x_max", "bbox", "box", "region_shape_attributes", "encodedpixels", "rle", "rle_mask")
@@ -72,11 +73,15 @@ def _voc(text: bytes) -> str | None:
     return "annotations as Pascal VOC has them" if b"<annotation" in text else None
 
 
-def _coco(text: bytes) -> str | None:
+def json_boxes(text: bytes) -> str | None:
+    """Whose boxes or outlines the beginning of a JSON file holds; None where it shows none. COCO lists its images
+    first, and there may be more of them than the beginning holds."""
     if b'"shapes"' in text and b'"points"' in text:
         return "shapes of labelme"
+    if b'"regions"' in text and b'"shape_attributes"' in text:
+        return "regions of VIA"
     known = any(word in text for word in (b'"bbox"', b'"segmentation"', b'"annotations"'))
-    return "annotations as COCO has them" if known and b'"images"' in text else None
+    return "annotations as COCO has them" if (known and b'"images"' in text) or _IMAGES.search(text) else None
 
 
 def _yolo(text: bytes) -> str | None:
@@ -84,7 +89,7 @@ def _yolo(text: bytes) -> str | None:
     return "labels of YOLO" if lines and all(map(_YOLO.fullmatch, lines)) else None
 
 
-_LOOKS = {".xml": _voc, ".json": _coco, ".txt": _yolo}
+_LOOKS = {".xml": _voc, ".json": json_boxes, ".txt": _yolo}
 
 
 def told_boxes(root: Path, found: Found) -> list[str]:
