@@ -1,6 +1,7 @@
 """Published sets as they lie there when they are unpacked, in small: what becomes of each is known."""
 
 import json
+import re
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from zansa.deploy import runtime
 from zansa.learn.data import load
+from zansa.phrases import retold, speaking
 
 RANDOM = np.random.default_rng(3)
 
@@ -38,6 +40,14 @@ def laid_out(root: Path, files: str, count: int = 4) -> Path:
     return root
 
 
+def problems_of(data) -> tuple[str, ...]:
+    """What is told of a set, each sentence of which has its Japanese."""
+    with speaking("ja"):
+        english = [text for text in (*data.problems, *data.remarks) if not re.search("[ぁ-ん]", retold(text))]
+    assert not english
+    return data.problems
+
+
 # what lies in the folder, the classes that are found, and how many images are left
 UNDERSTOOD = {
     "magnetic tiles": ("MT_Free/Imgs/e*.jpg +MT_Free/Imgs/e*.png MT_Break/Imgs/e*.jpg +MT_Break/Imgs/e*.png", 2, 8),
@@ -55,7 +65,7 @@ def test_masks_are_never_images_of_a_class(tmp_path, name):
     files, classes, count = UNDERSTOOD[name]
     data = load(laid_out(tmp_path, files))
     assert (len(data.classes), len(data)) == (classes, count)
-    assert any("masks of others" in text for text in data.problems) == ("+" in files)
+    assert any("masks of others" in text for text in problems_of(data)) == ("+" in files)
     assert not any(np.isin(image, (0, 255)).all() for image in data.images)
 
 
@@ -114,17 +124,14 @@ def test_sets_of_which_the_classes_are_not_clear_say_what_to_do(tmp_path, name):
 
 def test_what_may_be_pieces_or_published_parts_is_told(tmp_path):
     laid_out(tmp_path / "deck", "D/CD/*.jpg D/UD/*.jpg W/CW/*.jpg W/UW/*.jpg")
-    assert (
-        load(tmp_path / "deck")
-        .problems[0]
-        .startswith("the classes are D, W, and they hold the folders CD, CW, UD, UW:")
-    )
+    deck = load(tmp_path / "deck").problems[0]
+    assert deck.startswith("the classes are D, W, and they hold the folders CD, CW, UD, UW:")
     laid_out(tmp_path / "boards", "group00041/*.jpg group12000/*.jpg")
-    assert "differ by a number alone, as parts, lots or recordings do" in load(tmp_path / "boards").problems[0]
+    assert "differ by a number alone, as parts, lots or recordings do" in problems_of(load(tmp_path / "boards"))[0]
     laid_out(tmp_path / "food", "images/ramen/*.jpg images/sushi/*.jpg")
     for name in ("test.txt", "train.zip"):
         (tmp_path / "food" / name).write_text("ramen/000\n")
-    assert [text[:50] for text in load(tmp_path / "food").problems] == [
+    assert [text[:50] for text in problems_of(load(tmp_path / "food"))] == [
         "2 files are no image by the ending and passed over"[:50],
         "test.txt may say which images are for training and which for test"[:50],
     ]
@@ -146,13 +153,18 @@ def records(names):
 def test_lists_of_images(tmp_path):
     laid_out(tmp_path, "lines/images/*.jpg records/train/*.jpg records/test/*.jpg solar/images/*.jpg")
     cells = {str(i): {"image_filepath": f"images/{i:03}.jpg", "anomaly_class": "xy"[i % 2]} for i in range(4)}
-    for name, content in (("meta", cells), ("pairs", {f"images/{i:03}.jpg": "xy"[i % 2] for i in range(4)})):
+    pairs = {f"images/{i:03}.jpg": "xy"[i % 2] for i in range(4)}
+    keyed = {name: {"label": label} for name, label in pairs.items()}
+    for name, content in (("meta", cells), ("pairs", pairs), ("keyed", keyed)):
         written(tmp_path / f"solar/{name}.json", json.dumps(content))
         assert load(tmp_path / "solar").classes == load(tmp_path / f"solar/{name}.json").classes == ("x", "y")
         (tmp_path / f"solar/{name}.json").unlink()
     for part, rows in (("train", (0, 1, 2)), ("test", (3,))):
         written(tmp_path / f"lines/{part}.txt", "".join(f"images/{i:03}.jpg {i % 2}\n" for i in rows))
-        written(tmp_path / f"records/{part}/metadata.jsonl", records([(i, f"{i:03}.jpg") for i in range(4)]))
+        written(
+            tmp_path / f"records/{part}/metadata.{'JSONL' if part == 'test' else 'jsonl'}",
+            records([(i, f"{i:03}.jpg") for i in range(4)]),
+        )
     lines, listed = load(tmp_path / "lines"), load(tmp_path / "records")
     assert (lines.classes, Counter(lines.split.tolist())) == (("0", "1"), {"train": 3, "test": 1})
     assert (listed.classes, Counter(listed.split.tolist())) == (("a", "b"), {"train": 4, "test": 4})
@@ -160,9 +172,8 @@ def test_lists_of_images(tmp_path):
     written(tmp_path / "both/train.txt", "cats/000.jpg 0\ndogs/000.jpg 1\n")
     data = load(tmp_path / "both")
     assert data.classes == ("cats", "dogs")
-    assert (
-        data.problems[-1] == "train.txt name images and labels too, and were passed over: the folders say the classes"
-    )
+    passed = "train.txt name images and labels too, and were passed over: the folders say the classes"
+    assert problems_of(data)[-1] == passed
 
 
 def test_tables_beside_their_images(tmp_path):
@@ -174,6 +185,7 @@ def test_tables_beside_their_images(tmp_path):
     rows = [f"{part}{i:03},{'xy'[i % 2]}" for part in "AB" for i in range(4)]
     skin = load(written(tmp_path / "skin/meta.csv", "image_id,label\n" + "\n".join(rows)))
     assert (skin.classes, len(skin)) == (("x", "y"), 8)
+    assert not problems_of(skin)
     assert "were found in the folders images_part_1, images_part_2" in " ".join(skin.remarks)
     leaves = laid_out(tmp_path / "leaves", "images/apple/*.jpg images/corn/*.jpg")
     for part, numbers in (("train", range(3)), ("test", range(3, 4))):
@@ -185,7 +197,7 @@ def test_tables_beside_their_images(tmp_path):
     written(tmp_path / "eyes/sample_submission.csv", "id_code,diagnosis\nb000,0\n")
     eyes = load(tmp_path / "eyes")
     assert (eyes.classes, len(eyes)) == (("0", "1"), 4)
-    assert "sample_submission.csv was left out: its name says that answers" in eyes.problems[0]
+    assert "sample_submission.csv was left out: its name says that answers" in problems_of(eyes)[0]
     (tmp_path / "eyes/train.csv").unlink()  # and alone it is no table of labels
     with pytest.raises(
         ValueError, match=r"no folder per class.*Where sample_submission\.csv say what .* write a \.csv"
@@ -215,7 +227,38 @@ def test_pictures_inside_of_parquet(tmp_path):
     assert np.array_equal(data.images[..., 0], shown[[6, 7, 0, 1, 2, 3, 4, 5]])
     assert [data.classes[k] for k in data.labels[:2]] == ["rust", "healthy"]
     assert Counter(data.split.tolist()) == {"train": 6, "test": 2}
-    assert data.problems == ("rows without a label were left out: 1",)
+    assert problems_of(data) == ("rows without a label were left out: 1",)
+    secret = table.set_column(1, "label", [[-1] * len(table)])
+    pyarrow.parquet.write_table(secret, tmp_path / "data/unlabeled-00000-of-00001.parquet")
+    assert Counter(load(tmp_path).split.tolist()) == {"train": 6, "test": 2}  # a table without labels is no part
+    pyarrow.parquet.write_table(table, tmp_path / "data/extra-00000-of-00001.parquet")
+    data = load(tmp_path)
+    assert data.split is None
+    assert problems_of(data)[-1].endswith(
+        "called after none: extra-00000-of-00001.parquet, unlabeled-00000-of-00001.parquet"
+    )
+    wrong = table.set_column(1, "label", [[2] * len(table)])
+    pyarrow.parquet.write_table(wrong, tmp_path / "wrong.parquet")
+    with pytest.raises(ValueError, match=r"wrong.parquet, row 1 has the label 2; the table names 2 classes"):
+        load(tmp_path / "wrong.parquet")
+
+
+BOXES = {
+    "COCO": {"info": {}, "images": [{"id": i, "file_name": f"{i:03}.jpg"} for i in range(3000)], "annotations": []},
+    "VIA": {
+        f"{i:03}.jpg9": {"filename": f"{i:03}.jpg", "size": 9, "regions": [{"shape_attributes": {}}]} for i in (0, 1)
+    },
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_boxes_are_no_lists_of_labels(tmp_path, name):
+    laid_out(tmp_path, "train/*.jpg test/*.jpg")
+    for part in ("train", "test"):
+        file = written(tmp_path / f"{part}/boxes.json", json.dumps(BOXES[name]))
+    for source in (tmp_path, file):
+        with pytest.raises(ValueError, match=rf"holds boxes or outlines \(\w+ (as|of) {name}"):
+            load(source)
 
 
 # --- archives of series --------------------------------------------------------------------------------------------
@@ -254,9 +297,12 @@ def test_series_of_the_archives(tmp_path):
     like = load(tmp_path / "zip/X_TRAIN.ts").preprocess
     values, told = runtime.read_all([tmp_path / "zip/X_TEST.ts"], like)  # what may be learned from may be asked about
     assert (len(values), told) == (6, [])
+    spaced = plain.replace("@timeStamps false", "@timeStamps  false").replace("@classLabel ", "@classLabel\t")
+    assert load(written(tmp_path / "spaced.ts", spaced)).classes == ("a", "b")
     for name, text, wrong in (
         ("video.ts", "\x47\x40", "no text of series: its first line begins with no @"),
         ("stamps.ts", plain.replace("false", "true"), "a time stamp at each number"),
+        ("bare.ts", ts("", ["1,2:a", "1,2"]), "series 2 has no label behind its numbers"),
         ("torn.ts", ts("", ["1,2:3,4:a", "1,2:b"]), "series 2: 1 dimensions; the others have 2"),
         ("deep.arff", "@relation X\n@attribute r relational\n@data\n", "several dimensions; name the .ts file"),
         (

@@ -7,7 +7,7 @@ from typing import Any
 from ...inputs.columns import is_label
 from ...inputs.files import printable
 from ...inputs.images import read_image
-from .sources import part_of
+from .sources import part_of, shortened
 
 
 def picture_tables(path: Path) -> list[Path]:
@@ -21,7 +21,8 @@ def picture_tables(path: Path) -> list[Path]:
 def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str, tuple[str, ...]]:
     """What from_arrays takes, what the columns were taken for, and what was left out: rows without a label, which is -1
     in test tables whose labels are kept secret. All pictures are held in memory. The part of a table is the first word
-    of its name (test-00000-of-00001). ValueError names the row and what is wrong."""
+    of its name (test-00000-of-00001); where a table with labels is called after none, there are no parts, which is
+    told. ValueError names the row and what is wrong."""
     import pyarrow.parquet  # a quarter of a second, for those who bring such a table
 
     parts = [part_of(table.stem.split("-")[0]) for table in tables]
@@ -30,7 +31,9 @@ def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str, tuple[str, .
     for path, part in zip(tables, parts, strict=True):
         pictures, label, classes = _columns(path)
         if label is None:
-            raise ValueError(f"{printable(path.name)} has pictures in its column {pictures}, and no column label")
+            raise ValueError(
+                f"{printable(path.name)} has pictures in its column {pictures}; needed beside it: one column label"
+            )
         cells = pyarrow.parquet.read_table(path, columns=[pictures, label])
         for i, (picture, number) in enumerate(zip(cells[pictures].to_pylist(), cells[label].to_pylist(), strict=True)):
             where = f"{printable(path.name)}, row {i + 1}"
@@ -39,14 +42,20 @@ def list_pictures(tables: list[Path]) -> tuple[dict[str, Any], str, tuple[str, .
                 continue
             if not (picture and picture["bytes"]):
                 raise ValueError(f"{where} has no picture in its column {pictures}")
+            if classes and number >= len(classes):
+                raise ValueError(f"{where} has the label {number}; the table names {len(classes)} classes, from 0 up")
             rows["images"].append(read_image(picture["bytes"], name=where))
             rows["labels"].append(classes[number] if classes else str(number))
             rows["names"].append(f"{path.stem} row {i + 1}")
             rows["split"].append(part)
-    if None in parts or len({*parts}) == 1:
-        rows.pop("split")
+    left_out = [f"rows without a label were left out: {unlabelled}"] * bool(unlabelled)
+    if None in rows["split"] or len({*rows["split"]}) == 1:
+        named = {*rows.pop("split")} - {None}
+        nameless = shortened([printable(table.name) for table, part in zip(tables, parts, strict=True) if part is None])
+        if nameless and named:
+            left_out.append(f"parts are drawn anew, because tables are called after none: {nameless}")
     told = f"{printable(tables[0].name)}: pictures from column {pictures}, labels from column {label}"
-    return rows, told, (f"rows without a label were left out: {unlabelled}",) * bool(unlabelled)
+    return rows, told, tuple(left_out)
 
 
 def _columns(path: Path) -> tuple[str | None, str | None, list[str]]:
