@@ -29,7 +29,7 @@ from zansa.learn.data.dataset import Dataset
 from zansa.learn.data.splits import Parts
 
 BATCH = 64
-SIDE = 32  # nearest neighbours look at 32x32 grey levels
+SIDE = 32  # nearest neighbours look at 32x32 gray levels
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def macs(model: nn.Module, size: tuple[int, int], device: torch.device) -> int:
 
 
 def nearest_neighbour(dataset: Dataset, parts: Parts) -> Answers:
-    """The class of the nearest training image; grey 32x32 images, each standardised.
+    """The class of the nearest training image; gray 32x32 images, each standardised.
 
     With or without their slow changes of brightness, whichever is right more often on the validation part.
     The probability of a class falls with the squared distance to its nearest image, so images can be ranked.
@@ -173,16 +173,16 @@ def nearest_neighbour(dataset: Dataset, parts: Parts) -> Answers:
 
 
 def _standardised(images: np.ndarray, high_pass: bool) -> np.ndarray:  # (N, H, W, C) -> (N, 1024) float32
-    x = np.stack([_small_grey(image) for image in images]).astype(np.float32)
+    x = np.stack([_small_gray(image) for image in images]).astype(np.float32)
     if high_pass:
         x -= gaussian_filter(x, (0, SIDE / 8, SIDE / 8))
     x = x.reshape(len(x), -1)
     return (x - x.mean(axis=1, keepdims=True)) / (x.std(axis=1, keepdims=True) + 1e-3)
 
 
-def _small_grey(image: np.ndarray) -> np.ndarray:
-    grey = Image.fromarray(image.squeeze()).convert("L")
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def _small_gray(image: np.ndarray) -> np.ndarray:
+    gray = Image.fromarray(image.squeeze()).convert("L")
+    return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def _nearest(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:

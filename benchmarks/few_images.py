@@ -171,7 +171,8 @@ def few(data: Dataset, count: int, seed: int) -> tuple[Dataset, Parts]:
 
 
 def whole_set(data: Dataset, seed: int) -> tuple[Dataset, Parts]:
-    """The parts of `zansa train`: at most MANY images a class to learn from and to decide by, and TESTED to test."""
+    """The parts of `zansa train`, of at most MANY images a class; where the set says which are to test, at most TESTED
+    of these come to them."""
     chance = np.random.default_rng(seed).permutation(len(data))
     tested = np.zeros(len(data), bool) if data.split is None else data.split == "test"
     chosen = []
@@ -186,8 +187,8 @@ def whole_set(data: Dataset, seed: int) -> tuple[Dataset, Parts]:
 
 
 def few_and_held(full: Dataset, count: int, seed: int) -> tuple[Dataset, Parts, np.ndarray]:
-    """The same, normalised, and at most TESTED further images a class: not of the test part where the set says which,
-    and of no group that is in a part."""
+    """What `few` gives, normalised, and the places of at most TESTED further images a class in it: not of the test part
+    where the set says which, and of no group that is in a part."""
     data, parts = few(full, count, seed)
     groups = np.arange(len(full)).astype(str) if full.groups is None else full.groups
     free = ~np.isin(groups, data.groups) & np.isin(np.array(full.classes)[full.labels], data.classes)

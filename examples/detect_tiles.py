@@ -65,7 +65,7 @@ def patches(sure: Tensor, threshold: float) -> dict[str, Tensor]:
 
 
 def make_detector(network: nn.Module) -> FasterRCNN:
-    """A detector of one class, on the network of a trained grey model or on a fresh one, with small heads."""
+    """A detector of one class, on the network of a trained gray model or on a fresh one, with small heads."""
     anchors = AnchorGenerator(tuple((2 * s, 3 * s) for s in STRIDES), ((0.4, 1.0, 2.5),) * len(STRIDES))
     return FasterRCNN(
         Pyramid(Backbone(network), STRIDES, WIDTH),

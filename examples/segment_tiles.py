@@ -32,7 +32,7 @@ MOVES = Augment(flip_x=True, flip_y=True, shift=0.04, rotate=6, zoom=0.1, warped
 
 
 def make_segmenter(network: nn.Module) -> nn.Module:
-    """A U-Net with one answer for every pixel, on the network of a trained grey model or on a fresh one."""
+    """A U-Net with one answer for every pixel, on the network of a trained gray model or on a fresh one."""
     smp.encoders.encoders["zansa"] = smp_entry(network)
     unet = smp.Unet("zansa", encoder_weights=None, decoder_channels=(64, 32, 32, 16, 8), in_channels=1, classes=1)
     # it begins sure that nothing is a defect (Lin et al. 2017, 1708.02002, section 4.1); to learn that takes long
@@ -98,9 +98,9 @@ def draw(images: Tensor, masks: Tensor, marked: Tensor, path: Path) -> None:
     """Ten defective images, one in each column: as they are, with the true mask in red, with the answer in red."""
     has = masks.flatten(1).any(1).nonzero()[:, 0]
     chosen = has[np.linspace(0, len(has) - 1, min(10, len(has))).astype(int)]
-    grey, red = images[chosen, 0, :, :, None].expand(-1, -1, -1, 3), torch.tensor([255, 0, 0], dtype=torch.uint8)
-    rows = [torch.where(mask[chosen, 0, :, :, None], grey // 2 + red // 2, grey) for mask in (masks, marked)]
-    Image.fromarray(torch.cat(list(torch.cat([grey, *rows], 1)), 1).numpy()).save(path)
+    gray, red = images[chosen, 0, :, :, None].expand(-1, -1, -1, 3), torch.tensor([255, 0, 0], dtype=torch.uint8)
+    rows = [torch.where(mask[chosen, 0, :, :, None], gray // 2 + red // 2, gray) for mask in (masks, marked)]
+    Image.fromarray(torch.cat(list(torch.cat([gray, *rows], 1)), 1).numpy()).save(path)
 
 
 def main() -> None:

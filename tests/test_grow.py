@@ -454,7 +454,7 @@ def last(events):
             return end.value
 
 
-class Sentences:
+class RightClock:
     """A clock that is right for a network by a function of it."""
 
     def __init__(self, price_for):
@@ -520,7 +520,7 @@ def test_a_network_that_is_always_dearer_than_predicted_ends_within_the_limit(sh
     def check(net):
         return lambda other: macs(other) * (1.0 if other == net else 0.92)
 
-    module, journal, _ = a_run(clock=Sentences(check), share=share)
+    module, journal, _ = a_run(clock=RightClock(check), share=share)
     assert 0.97 * 200_000 <= macs(module.net) <= 200_000
     assert journal[-1]["price_after"] == macs(module.net)
 
@@ -534,7 +534,7 @@ def test_the_thinnest_network_is_found_where_it_alone_fits(room, share):
     def check(net):
         return lambda other: macs(other) * (1.0 if net == thinnest else 1.1)
 
-    module, journal, _ = a_run(clock=Sentences(check), limit=room * macs(thinnest), share=share)
+    module, journal, _ = a_run(clock=RightClock(check), limit=room * macs(thinnest), share=share)
     assert module.net == thinnest
     assert journal[-1]["price_after"] == macs(thinnest)
 
@@ -546,7 +546,7 @@ def test_a_price_that_was_predicted_wrongly_is_set_right(true, share):
         factor = true(net) / macs(net)
         return lambda other: factor * macs(other)
 
-    module, journal, _ = a_run(clock=Sentences(check), share=share)
+    module, journal, _ = a_run(clock=RightClock(check), share=share)
     assert 0.97 * 200_000 <= true(module.net) <= 200_000
     assert journal[-1]["price_after"] == pytest.approx(true(module.net))
 
@@ -614,7 +614,7 @@ def test_what_fills_the_limit_is_measured_and_little_is_run(salt):
 
     net = seed_net(builtin_net(), macs, 5e6)
     data, parts = a_set(small_net("basic"))
-    policy = Policy(limited(6e6, clock=Sentences(cache(check))), macs, macs(net), data, parts, RECIPE)
+    policy = Policy(limited(6e6, clock=RightClock(cache(check))), macs, macs(net), data, parts, RECIPE)
     moves = policy.filling(net, 6e6)
     full = applied(net, [move.edit for move in moves])
     assert moves
@@ -632,7 +632,7 @@ def test_nothing_fills_the_limit_where_growth_has_stopped():
     module = build(net, torch.Generator().manual_seed(1))
     for _ in training(module, data, parts, RECIPE.model_copy(update={"epochs": 3, "seed": 1})):
         pass
-    growth = limited(3 * macs(net), clock=Sentences(lambda net: macs))
+    growth = limited(3 * macs(net), clock=RightClock(lambda net: macs))
     policy = Policy(growth, macs, macs(net), data, parts, RECIPE)
     held = held_out(data, parts.val, False, 500)
     moves, _ = policy.settled([], module, gates(module, held), held, 3 * macs(net), 6)

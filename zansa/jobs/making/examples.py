@@ -20,12 +20,12 @@ from ..door import originals
 from .point import Chosen
 
 EXAMPLES = 24  # pictures in the report
-Sentences = dict[str, Any]
+Entry = dict[str, Any]
 
 
 def examples(
     data: Dataset, index: np.ndarray, p: np.ndarray, choice: Chosen, file: Predictor | None, network: Path
-) -> list[Sentences]:
+) -> list[Entry]:
     """examples.json: the worst and the doubtful samples, with their pictures. Those of wrong decisions have the class
     map of the exported file too, where there is one, and series the relevance of each place, by the model file
     `network`."""
@@ -50,7 +50,7 @@ def examples(
     return shown
 
 
-def mapped(data: Dataset, rows: np.ndarray, file: Predictor | None, network: Path) -> dict[int, Sentences]:
+def mapped(data: Dataset, rows: np.ndarray, file: Predictor | None, network: Path) -> dict[int, Entry]:
     """The maps of some samples by their rows. `map` is the class map, of an image as a layer over its picture, of a
     series as a picture of its own; `cells` is its number of cells, and `full` the log-odds that have the full colour.
     `places` is a picture of a series with the relevance of each place: its class map has few cells."""
