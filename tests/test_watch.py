@@ -536,9 +536,8 @@ def test_a_new_kind_of_defect_is_shown_more_often_and_longer():
     taught, shown, few = relearn._for_rare_classes(asked, rows, 40)
     assert taught.recipe == {"batch": 16, "repeat": 0.1, "keep": "last", "epochs": 80}
     assert (shown, few) == ({"burr": 1.58}, "burr")
-    assert (
-        relearn._for_rare_classes(taught, rows, 80)[0].recipe == taught.recipe
-    )  # once, and not again at the next time
+    again, _, _ = relearn._for_rare_classes(taught, rows, 80)
+    assert again.recipe == taught.recipe  # once, and not again at the next time
     nearly = rows + [row("burr", k, "train") for k in range(4, 10)]  # 9.4 %: once an epoch, as all others
     assert relearn._for_rare_classes(asked, nearly, 40)[1] == {}
     alone = asked.model_copy(update={"recipe": {"balance": "none", "keep": "best"}})

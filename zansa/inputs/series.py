@@ -50,7 +50,7 @@ AMBIGUOUS = {
 class Row:
     """One sample of a table.
 
-    where: it stands, for a message: the table and the row, or the series.
+    where: the table and the row, or the series, for a message.
     name: what it is called.
     cells: of its first row.
     value: numbers (L, C), or letters; None where it cannot be read.

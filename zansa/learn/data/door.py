@@ -135,8 +135,9 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
         refuse_boxes(path)
     reason = "a file of another kind" if path.exists() else "not there"
     raise ValueError(
-        f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a {', '.join(MANIFESTS)} "
-        f"manifest, a {' or '.join(TABLES)} table of series, an .npz, or one of {', '.join(sorted(SETS))}"
+        f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a "
+        f"{', '.join(MANIFESTS)} manifest, a {', '.join(LISTS)} list of images, a table of series "
+        f"({', '.join((*TABLES, *ARCHIVED))}), an .npz, or one of {', '.join(sorted(SETS))}"
         f"{way_out([path.suffix.lower()])}"
     )
 
