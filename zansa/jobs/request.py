@@ -35,7 +35,7 @@ class DataRequest(BaseModel):
 
     source: Annotated[
         str,
-        Field(description="A folder; a manifest, list or table (.csv, .parquet, .json, .txt, .ts, ...); an .npz; or a public set's name."),
+        Field(description="A folder, a manifest, list or table (.csv, .parquet, .json, .ts), an .npz, a public set."),
     ]
     root: Annotated[str | None, Field(description="Folder of the public data sets.")] = None
     download: Annotated[bool, Field(description="Fetch a public data set that is not there yet.")] = False
