@@ -305,15 +305,15 @@ def cell(name: str, count: int, seed: int, column: str, given: argparse.Namespac
     }
 
 
-def table(cells: list[dict[str, Any]], columns: list[str]) -> str:
-    """Balanced accuracy in percent, mean and deviation over the seeds: a row for each set and count."""
+def table(cells: list[dict[str, Any]], columns: list[str], value: str, scale: float, digits: str) -> str:
+    """Mean and deviation over the seeds of one value of the cells: a row for each set and count."""
     by_row: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for c in cells:
-        by_row[c["set"], c["count"]][c["column"]].append(c["balanced_accuracy"])
+        by_row[c["set"], c["count"]][c["column"]].append(c[value])
     lines = [f"| set | a class | {' | '.join(columns)} |", "|---|---" + "|---" * len(columns) + "|"]
     for (name, count), found in sorted(by_row.items()):
-        shown = [spread(found[column], 100, ".1f") if found[column] else "" for column in columns]
-        lines.append(f"| {name} | {count} | {' | '.join(shown)} |")
+        shown = [spread(found[column], scale, digits) if found[column] else "" for column in columns]
+        lines.append(f"| {name} | {count or 'all'} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -346,7 +346,9 @@ def main() -> None:
                     found = cell(name, count, seed, column, given)
                     record.append("cells.jsonl", found | {"weights": given.weights.name, "environment": environment()})
                     print({k: v for k, v in found.items() if k != "curve"}, flush=True)
-    print(table([c for c in record.lines("cells.jsonl") if c["part"] == part], given.columns))
+    cells = [c for c in record.lines("cells.jsonl") if c["part"] == part]
+    print("Balanced accuracy in %\n\n" + table(cells, given.columns, "balanced_accuracy", 100, ".1f"))
+    print("\nCPU seconds of a training\n\n" + table(cells, given.columns, "cpu_seconds", 1, ".0f"))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def developed(name: str, count: int, seed: int, folder: Path) -> tuple[Dataset, 
     held = None if count else tile_folds(groups, str(seed + 1))
     names = [data.classes[k] for k in data.labels[rows]]
     data = from_arrays(data.images[rows], names, groups=groups, split=held, kind=data.kind)
-    return few_images.few(data, count, seed + 50) if count else split(data, seed)
+    return few_images.few(data, count, seed + 50) if count else (data, split(data, seed))
 
 
 def tile_folds(groups: np.ndarray, held: str) -> np.ndarray:

@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from . import grounds, looks, motifs
 from .grounds import FINER, Field, averaged, canvas, spectrum
 
-GROUND_PROGRAMS, MOTIF_PROGRAMS = 160, 240
+GROUND_PROGRAMS, MOTIF_PROGRAMS = 240, 360
 COUNTS = (0.1, 0.6, 0.25, 0.05)  # chances of no, one, two and three motifs
 CALM = 0.1  # a ground with motifs has from this share of its contrast up, or few motifs could be seen
 VISIBLE, LOUDER = 2.5, 5.0  # a change of a picture of 64 x 64 smaller than this (its norm) is made up to so much larger

@@ -71,9 +71,9 @@ class Course:
     """
 
     lessons: tuple[Lesson, ...] = (
-        Lesson("usual", 48, 6000, 0.1),
-        Lesson("usual", 64, 1400, 0.05),
-        Lesson("small", 32, 700, 0.05),
+        Lesson("usual", 48, 24000, 0.1),
+        Lesson("usual", 64, 8000, 0.05),
+        Lesson("small", 32, 5000, 0.05),
     )
     seed: int = 0
     batch: int = 64
