@@ -64,6 +64,13 @@ def mk(root, *classes, count=4):
     return root
 
 
+def mk_masks(root, name, count=4):
+    """Masks, black and white, in a folder."""
+    (root / name).mkdir(parents=True)
+    for i in range(count):
+        Image.fromarray(255 * np.eye(12, dtype=np.uint8)).save(root / name / f"{i}.png")
+
+
 def png16(levels, **chunks):
     """A 16-bit PNG of 1 to 4 channels, each row with another filter; further chunks by their names."""
     height, width, channels = levels.shape
@@ -254,7 +261,8 @@ def test_folders_inside_classes_are_told_where_they_may_be_the_classes(tmp_path)
 
 
 def test_folders_that_are_hardly_classes_are_told(tmp_path):
-    data = load(mk(tmp_path, "ok", "ng", "unlabeled", "New folder (2)", "masks"))
+    mk_masks(tmp_path, "masks")
+    data = load(mk(tmp_path, "ok", "ng", "unlabeled", "New folder (2)"))
     assert [text.partition(" was taken for a class, and is none by its name")[0] for text in data.problems] == [
         "4 images are masks of others by their names or folders, and were left out (masks/0.png of unlabeled/0.png)",
         "the folder New folder (2)",
@@ -1161,7 +1169,8 @@ def test_other_names_of_parts(tmp_path, folders, parts):
 
 def test_a_set_for_finding_anomalies_is_told_what_to_do(tmp_path):
     """As MVTec AD has them: masks beside the parts, and good parts alone to learn from."""
-    mk(tmp_path, "train/good", "test/good", "test/crack", "ground_truth/crack", count=6)
+    mk(tmp_path, "train/good", "test/good", "test/crack", count=6)
+    mk_masks(tmp_path, "ground_truth/crack", count=6)
     data = load(tmp_path)
     assert data.classes == ("crack", "good")
     told = "6 images are masks of others by their names or folders, and were left out (ground_truth/crack/0.png of "

@@ -287,8 +287,8 @@ def test_what_a_teacher_adds_to_the_loss_is_no_sign_that_nothing_is_learned():
     data, parts = ready()
     recipe = RECIPE.model_copy(update={"epochs": 12, "patience": 0.0})
 
-    def far_away(student, samples, logits, labels, loss, seed, index):
-        return loss + 10
+    def far_away(student, batch):
+        return batch.loss + 10
 
     events = list(training(build(NET, torch.Generator().manual_seed(3)), data, parts, recipe, teaching=far_away))
     assert not [event for event in events if event["event"] in ("again", "warning")]

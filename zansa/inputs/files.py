@@ -132,19 +132,36 @@ def image_files(paths: Sequence[str | Path]) -> list[Path]:
 def walk(
     folder: Path, fail: Callable[[OSError], None] | None = None, system: list[str] | None = None
 ) -> Iterator[Path]:
-    """Every visible file below, in a fixed order; links to folders are followed, each folder once.
+    """Every visible file below, in a fixed order; links to folders are followed, each folder once, and one that is
+    reached without a link where it stands.
 
     `fail` is called with the error of each folder that cannot be read; names of folders that are passed over, those of
     the system and hidden ones with images, are added to `system`.
     """
     seen: set[str] = set()
+    top = os.path.realpath(folder)
     for where, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         real = os.path.realpath(where)
         if system is not None:
             system += sorted(name for name in folders if name.casefold() in SYSTEM or _hides(Path(where, name)))
-        folders[:] = [] if real in seen else sorted(name for name in folders if not is_hidden(name))
+        folders[:] = (
+            []
+            if real in seen
+            else sorted(
+                name for name in folders if not is_hidden(name) and not _leads_back(os.path.join(where, name), top)
+            )
+        )
         yield from (Path(where, name) for name in sorted(files) if real not in seen and not is_hidden(name))
         seen.add(real)
+
+
+def _leads_back(folder: str, top: str) -> bool:
+    """Whether a folder is a link to one that stands below `top` itself, and is looked into there: as a part of another
+    folder its images would get that folder's class."""
+    if not os.path.islink(folder):
+        return False
+    real = Path(os.path.realpath(folder))
+    return real.is_relative_to(top) and not any(map(is_hidden, real.relative_to(top).parts))
 
 
 def is_hidden(name: str) -> bool:

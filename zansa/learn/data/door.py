@@ -7,7 +7,7 @@ from pathlib import Path
 from ...arch.use import Preprocess
 from ...inputs.images import printable
 from ...inputs.tables import ARCHIVED, TABLES, open_npz
-from .cells import LISTS
+from .cells import LISTS, NO_LIST
 from .dataset import Dataset, from_arrays, from_listing
 from .folders import list_folder
 from .foreign import refuse_boxes, usual
@@ -133,6 +133,8 @@ def _read(path: Path) -> tuple[Tables, Listing | None]:
         return tables, None if tables else list_manifest(path)
     if path.is_file():
         refuse_boxes(path)
+    if path.is_file() and path.suffix.lower() in LISTS:
+        raise ValueError(f"{printable(path.name)} {NO_LIST}")
     reason = "a file of another kind" if path.exists() else "not there"
     raise ValueError(
         f"{printable(str(path))} is {reason}; allowed: a folder with a folder per class, a "

@@ -10,7 +10,7 @@ from ...inputs.files import EXTENSIONS, Found, is_hidden, printable, survey, wal
 from ...inputs.tables import TABLES
 from ...proof.good import good_class, speaks_of_inspection
 from .foreign import refuse_boxes, told_boxes
-from .masks import FOLDER, Pairs, told_masks, way_by_masks, without_masks
+from .masks import FOLDER, KEPT, Pairs, told_kept, told_masks, way_by_masks, without_masks
 from .sources import (
     DOUBTFUL,
     MANIFESTS,
@@ -49,12 +49,15 @@ def list_folder(root: Path) -> Listing:
     found = survey(root)
     if any(text.startswith(".:") for text in found.locked):
         raise ValueError(f"cannot read the folder {printable(str(root))}: {found.locked[0].partition(': ')[2]}")
-    images, masks = without_masks(root, found.images)
+    images, called = without_masks(root, found.images)
     try:
-        listing = _list(root, replace(found, images=images), masks)
+        listing = _list(root, replace(found, images=images), called.masks)
     except ValueError as error:
-        raise ValueError(f"{error}{way_by_masks(root, masks, str(error))}") from None
-    return replace(listing, problems=(*listing.problems, *_told_lists(root, found, listing)))
+        raise ValueError(f"{error}{way_by_masks(root, called.masks, str(error))}") from None
+    files = {*listing.files}
+    kept = {mask: image for mask, image in called.kept.items() if mask.absolute() in files}
+    told = [] if any(KEPT in text for text in listing.problems) else told_kept(root, kept)
+    return replace(listing, problems=(*listing.problems, *told, *_told_lists(root, found, listing)))
 
 
 def _list(root: Path, found: Found, masks: Pairs) -> Listing:

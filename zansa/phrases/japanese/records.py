@@ -101,6 +101,8 @@ TABLE = {
     "hidden folders and those of the operating system were passed over: {kinds}": "隠しフォルダと OS のフォルダを読み飛ばしました: {kinds}",
     "{count} images of {name} are called like changed copies of others ({one} beside {other}); they were taken for images of their own: move them away if they are none": "{name} の画像のうち {count} 枚は、名前からすると他の画像を加工した写しです（{other} に対する {one}）。独立した画像として扱いました。そうでなければ移してください",
     "{count} images are masks of others by their names or folders, and were left out ({one} of {other})": "名前やフォルダから他の画像のマスクと分かる {count} 枚を除外しました（{other} に対する {one}）",
+    "{count} images are called like masks of others and do not look like such, so they were taken for images ({one} of {other})": "{count} 枚は名前が他の画像のマスクのようですが、マスクには見えないため画像として扱いました（{other} に対する {one}）",
+    "{name} was left out: its name says no part": "{name} は名前から学習用・評価用の別が分からないため除外しました",
     "{names} may say which images are for training and which for test, and are not read: parts are drawn anew. List the images in a manifest with a column split to keep the given ones": "{names} に学習用と評価用の分割が書かれているかもしれませんが、読みません。分割は新しく決めます。元の分割を使うには、列 split のある一覧表に画像を列挙してください",
     "the classes {names} differ by a number alone, as parts, lots or recordings do: where they are such, list the images in a manifest (path, label, and the folder as group)": "クラス {names} は番号だけが異なり、個体・ロット・記録の名前のように見えます。そうであれば一覧表（path、label、フォルダを group に）に画像を列挙してください",
     "{names} name images and labels too, and were passed over: the folders say the classes": "{names} にも画像とラベルが書かれていますが、クラスはフォルダから分かるため使いませんでした",
