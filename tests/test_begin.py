@@ -93,7 +93,7 @@ def test_finetuning_without_weights_begins_with_drawn_pictures(folder):
     job = resolved(FinetuneRequest, folder)
     assert (
         job.beginning.told == "The network begins with weights that were learned from drawn pictures: all parts but "
-        "the classifier (summed over the colours)."
+        "the classifier (the colours of its first filters summed for gray images)."
     )
     assert job.start is not None
     assert job.recipe.tuning.frozen == 0

@@ -432,6 +432,9 @@ def test_parts_in_a_column_of_another_name(tmp_path):
     data = load(manifest(tmp_path / "m.csv", "class id,filepaths,labels,data set", rows))
     assert data.classes == ("a", "b")
     assert data.split.tolist() == ["train", "train", "val", "val"]
+    rows = [f"p/{i}.png,{'良欠'[i % 2]},{['学習', 'テスト'][i // 2]}" for i in range(4)]
+    ours = load(manifest(tmp_path / "j.csv", "ファイル名,判定,区分", rows))
+    assert ours.split.tolist() == ["train", "train", "test", "test"]
     other = load(manifest(tmp_path / "n.csv", "filepaths,labels,set", [f"p/{i}.png,{i % 2},A" for i in range(4)]))
     assert other.split is None
 

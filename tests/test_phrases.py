@@ -164,12 +164,13 @@ def recorded():
     drawn = {"drawn": (0.98, 16.9e6), "none": (0.9, 16.9e6), "efficientnet_lite0": (1.0, 3.77e8)}
     yield race_text([Candidate(name, right, 0.01, 51, int(macs), 8.03) for name, (right, macs) in drawn.items()])
     yield load_drawn(default_net((64, 64), 1, 2, "surface")).told
+    yield from (load_drawn(zansa.zoo.make(name)).told for name in ("cifar_resnet8", "resnet50"))
     cells = {"file": [], "kind": [], "note": []}
     yield _told("parts.csv", cells, Columns(path="file", label="kind", group=None, split=None))
 
 
 GIVEN = re.compile(
-    r"--\w+|`[^`]*`|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|label|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
+    r"--\w+|`[^`]*`|'\w+'|parts\.csv|OK|good|scratch|dent|cat|dog|bird|file|kind|note|NAME|group|label|surface|natural|symbol|train|efficientnet_lite0|ImageNet"
 )
 
 

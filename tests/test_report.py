@@ -483,7 +483,7 @@ def test_synthetic_images_leaks_and_problems_are_said_on_page_and_card(tmp_path)
         "torn.png: truncated",
         "Wide intervals",
         "Split image by image",
-        "No better than guessing",
+        "Not clearly better than guessing",
         "a/0.png = b/0.png",
     ):
         assert said in page.text, said

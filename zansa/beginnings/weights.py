@@ -29,6 +29,8 @@ PROJECTIONS = ("project", "average")  # both a 1-wide convolution and a norm
 RATE = 0.5  # of the recipe's rate from nothing; below, weights from drawn pictures learn too little (card.md)
 LEAST = 0.05  # of a network's numbers; so few learned ones would change the recipe and help little
 NOTHING = "No weights from drawn pictures fit this network"
+GRAY = "the colours of its first filters summed for gray images"
+SPREAD = "the colours of its first filters spread over the channels"
 FEW_A_CLASS = 200  # training images of a class, up to which a network begins with weights from drawn pictures
 SUITED = ("surface", "natural")  # kinds of images; letters and digits learn better from nothing
 State = dict[str, Tensor]
@@ -115,8 +117,8 @@ def _told(net: Net, count: int, share: float, reasons: list[str]) -> str:
         share_text = f"{100 * share:.0f} % of its numbers"
         return f"{begins}: {_parts(count)}, {share_text}; what follows is new, because {reasons[count]}."
     changes = [] if share > 0.999 else [f"{100 * share:.0f} % of its numbers, the others are new"]
-    colours = {3: "", 1: "summed over the colours"}.get(net.input.channels, "the colours spread over its channels")
-    said = "; ".join(filter(None, [*changes, colours]))
+    colours = {3: "", 1: GRAY}.get(net.input.channels, SPREAD)
+    said = ", ".join(filter(None, [*changes, colours]))
     return f"{begins}: all parts but the classifier{f' ({said})' if said else ''}."
 
 

@@ -120,7 +120,7 @@ def _named(names: Sequence[str]) -> str:
 def _example(classes: Sequence[str]) -> str:
     """What could be typed: a class that is not known as bad, where there is one."""
     sign, name = max(((reading.sign, name) for reading, name in zip(_readings(classes), classes, strict=True)))
-    return " NAME" if sign < 0 else f", for example --good {shlex.quote(name)}"
+    return " NAME, where there is one" if sign < 0 else f", for example --good {shlex.quote(name)}"
 
 
 # ---- from readings to the good class -----------------------------------------------------------------------

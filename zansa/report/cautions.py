@@ -210,7 +210,7 @@ def _about_figures(facts: Facts) -> Iterable[Caution]:
     if wide := list(_wide(figures)):
         yield _warning(phrase("Wide intervals"), say(TOO_FEW), wide)
     if guess := _guess(figures):
-        yield _warning(phrase("No better than guessing"), guess, grave=True)
+        yield _warning(phrase("Not clearly better than guessing"), guess, grave=True)
     if off := _off(figures):
         yield _warning(phrase("Certainty not to be taken literally"), off)
     if never := list(_never_named(figures)):

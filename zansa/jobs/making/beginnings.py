@@ -40,7 +40,11 @@ HEADS = phrase(
     "a linear head on frozen weights from drawn pictures names {there} of {many} held-out images at that size and "
     "{here} at this one"
 )
-HERE = {"none": "fresh weights", "drawn": "those from drawn pictures"}
+RACE = (
+    "before the training, as a hint that decides nothing, a linear head on frozen weights names this share of {count} "
+    "images rightly, each held out once and all classes counting the same"
+)
+HERE = {"none": "fresh weights", "drawn": "weights from drawn pictures"}
 
 
 def compare_beginnings(job: Job) -> tuple[Candidate, ...]:
@@ -54,7 +58,8 @@ def compare_beginnings(job: Job) -> tuple[Candidate, ...]:
     if found is None:
         return ()
     fresh = build(job.net, torch.Generator().manual_seed(job.recipe.seed))
-    candidates = [own("none", fresh, found), own("drawn", copy.deepcopy(job.start), found)]
+    drawn = own("drawn", copy.deepcopy(job.start), found)
+    candidates = [replace(own("none", fresh, found), ms=drawn.ms), drawn]  # one network, so one price
     for name in READY:
         try:
             model = pretrained_model(name, job.data)
@@ -87,8 +92,8 @@ def with_heads(job: Job) -> Job:
 def race_text(race: Sequence[Candidate]) -> str:
     """The race in one sentence, the winner first."""
     shown = "; ".join(f"{_called(each.name)} {percent(each.right)} ({_price(each)})" for each in race)
-    named = f"names so many of {race[0].count} held-out images rightly"
-    return f"before the training a linear head on frozen weights {named}: {shown}"
+    told = RACE.format(count=race[0].count)
+    return f"{told}: {shown}"
 
 
 def advised(race: Sequence[Candidate], right: float, count: int) -> str:

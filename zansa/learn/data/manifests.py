@@ -48,7 +48,10 @@ LABELS = (
     *("label", "class", "target", "category", "class_name", "classname", "label_name", "choice", "ラベル", "クラス"),
     "判定",
 )
-SPLITS = ("subset", "partition", "data_set", "dataset", "set", "phase", "usage")  # where all cells name a part
+SPLITS = (  # where all cells name a part
+    *("subset", "partition", "data_set", "dataset", "set", "phase", "usage"),
+    *("区分", "データ区分", "分割", "用途", "データセット"),
+)
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG", ".TIF", ".TIFF", ".BMP")
 _TO_FILL_IN = re.compile(r"sub(mission)?|.*[_. -]?submission|submission.*", re.IGNORECASE)  # of a competition
 LOOKED_AT = 50  # rows that tell what a column holds

@@ -59,7 +59,7 @@ TABLE = {
     "Learned weights": "学習済みの重み",
     "Split {image} by {image}": "{image}単位の分割",
     "Wide intervals": "信頼区間が広い",
-    "No better than guessing": "当て推量と変わりません",
+    "Not clearly better than guessing": "当て推量より明らかに良いとは言えません",
     "Certainty not to be taken literally": "確からしさは確率として読めません",
     "Classes never recognised": "一度も正しく分類できなかったクラス",
     "Worse on test than on validation": "検証用より評価用で悪い",
