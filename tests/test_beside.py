@@ -19,7 +19,7 @@ from zansa.nets.files import read
 from zansa.report import write
 from zansa.report.cautions import still_improving
 
-STEADY = {"epochs": 4, "precision": "float32", "layout": "channels_first"}
+STEADY = {"epochs": 8, "precision": "float32", "layout": "channels_first"}
 
 
 def a_set(path, learnable):
